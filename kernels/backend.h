@@ -1,0 +1,172 @@
+// What an encoder needs of a machine: memory, and about ten coarse operations on row-major matrices.
+// The encoders in models/ are written once against this interface; kernels/ref (naive, double
+// precision), kernels/cpu and kernels/cuda implement it, and tests compare them operation by operation.
+//
+// Ownership: Linear and Memory belong to whoever asked for them, are immutable once filled, and must
+// not outlive their Backend. A Matrix borrows.
+// Thread safety: a Backend is used by one thread at a time (the engine's worker); different Backends
+// are independent. Operations are ordered as called and may be asynchronous until Sync().
+// Running never allocates: Prepare* calls size everything for the largest case; the first call of a
+// new shape may plan it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "kernels/base/status.h"
+#include "kernels/frame.h"
+
+namespace cliptag {
+
+enum class DType : uint8_t { kF32, kF16, kBF16, kI32 };
+constexpr size_t SizeOf(DType t) { return t == DType::kF16 || t == DType::kBF16 ? 2 : 4; }
+
+enum class Activation : uint8_t { kNone, kGelu, kQuickGelu };  // erf GELU; x * sigmoid(1.702 x)
+enum class Precision : uint8_t { kAuto, kFp32, kBf16, kFp16, kInt8 };
+enum class BackendKind : uint8_t { kAuto, kCpu, kCuda };
+
+// "fp32" … "int8"; "auto".
+const char* ToString(Precision precision);
+Result<Precision> ParsePrecision(const std::string& name);
+const char* ToString(BackendKind kind);
+Result<BackendKind> ParseBackendKind(const std::string& name);
+
+// A tensor in ordinary memory that someone else owns, for example a mapped file; may be unaligned.
+struct HostTensor {
+  const void* data = nullptr;
+  DType type = DType::kF32;
+  std::vector<int64_t> shape;
+
+  int64_t elements() const {
+    int64_t n = 1;
+    for (int64_t d : shape) n *= d;
+    return n;
+  }
+};
+
+// A row-major matrix in the backend's memory; `stride` counts elements from row to row.
+struct Matrix {
+  void* data = nullptr;
+  DType type = DType::kF32;
+  int64_t rows = 0, cols = 0, stride = 0;
+
+  Matrix Rows(int64_t first, int64_t count) const {
+    return {static_cast<char*>(data) + first * stride * SizeOf(type), type, count, cols, stride};
+  }
+  Matrix Cols(int64_t first, int64_t count) const {
+    return {static_cast<char*>(data) + first * SizeOf(type), type, rows, count, stride};
+  }
+};
+
+// Backend memory, 64-byte aligned (256 on CUDA). Frees itself.
+class Memory {
+ public:
+  virtual ~Memory() = default;
+  virtual void* data() const = 0;
+  virtual size_t bytes() const = 0;
+};
+
+// y = x W^T + b in whatever layout the backend multiplies fastest.
+class Linear {
+ public:
+  virtual ~Linear() = default;
+  virtual int64_t in() const = 0;
+  virtual int64_t out() const = 0;
+  virtual size_t bytes() const = 0;  // memory that it holds
+};
+
+struct LinearSpec {
+  // One or several weights stacked along the output (Q, K and V in one product). Each is
+  // (out, in), or (in, out) when `transposed`; more than two dimensions flatten into `in`.
+  std::vector<HostTensor> weights;
+  std::vector<HostTensor> biases;  // one per weight, or none
+  bool transposed = false;
+};
+
+struct AttentionArgs {
+  Matrix q;    // (batch * q_tokens, heads * head_dim); views into the packed QKV product
+  Matrix k;    // (batch * kv_tokens, heads * head_dim)
+  Matrix v;    // as k
+  Matrix out;  // as q, compute_type
+  int batch = 0, q_tokens = 0, kv_tokens = 0, heads = 0, head_dim = 0;
+  float scale = 1.0f;   // of q k^T
+  bool causal = false;  // token i sees 0..i; needs q_tokens == kv_tokens
+  // int32 per batch item in backend memory: how many leading keys are seen; null = all.
+  const int32_t* kv_lengths = nullptr;
+};
+
+struct BackendInfo {
+  std::string name;  // "cpu", "cuda", "ref"
+  Precision precision = Precision::kFp32;
+  int threads = 1;
+  std::string description;  // "AMD EPYC, 2 threads, AVX512-BF16, oneDNN 2.6.3"
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual const BackendInfo& info() const = 0;
+  // What Gemm reads and LayerNorm, Attention and Preprocess write; the residual stream is always f32.
+  virtual DType compute_type() const = 0;
+
+  // --- memory and weights: loading time, may allocate -------------------------------------------
+  virtual Result<std::unique_ptr<Memory>> Allocate(size_t bytes) = 0;
+  // Copies a host tensor to backend memory, converted to `type`, contiguous.
+  virtual Result<std::unique_ptr<Memory>> Upload(const HostTensor& tensor, DType type) = 0;
+  virtual Result<std::unique_ptr<Linear>> PackLinear(const LinearSpec& spec) = 0;
+  // Plans the products of `linear` with that many rows, so that running does not.
+  virtual Status PrepareGemm(const Linear& linear, int64_t rows) = 0;
+
+  // --- operations ---------------------------------------------------------------------------------
+  // Frames to the normalised tensor: out (frames * patches, 3 * patch * patch) of compute_type, a row
+  // per patch in reading order, columns ordered (channel, y, x) as in a convolution's weight.
+  virtual Status Preprocess(std::span<const FrameView> frames, const PreprocessSpec& spec,
+                            const Matrix& out) = 0;
+  // out = activation(x W^T + b), added to what `out` holds when `accumulate` (residual; f32 only).
+  // x: compute_type; out: compute_type or f32.
+  virtual Status Gemm(const Matrix& x, const Linear& linear, Activation activation, bool accumulate,
+                      const Matrix& out) = 0;
+  // Rows of x (f32) normalised, times gamma plus beta (f32 vectors; beta may be null).
+  // out: compute_type or f32; may be x itself.
+  virtual Status LayerNorm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
+                           const Matrix& out) = 0;
+  virtual Status Attention(const AttentionArgs& args) = 0;
+  // Patch rows to token rows: out (batch * (patches + 1), width) f32 = class token, then patches, all
+  // plus position (patches + 1, width). Without a class token (null): patches alone.
+  virtual Status AssembleTokens(const Matrix& patches, const float* class_token,
+                                const Matrix& position, int batch, const Matrix& out) = 0;
+  // out (n, width) f32 = table[ids[i]] + position[i % tokens]; ids in backend memory, already checked.
+  virtual Status EmbedTokens(const int32_t* ids, const Matrix& table, const Matrix& position,
+                             int tokens, const Matrix& out) = 0;
+  // out row i = x row indices[i]; indices in backend memory; same type.
+  virtual Status GatherRows(const Matrix& x, const int32_t* indices, const Matrix& out) = 0;
+  // Every row (f32) to unit length in place; a zero row stays zero.
+  virtual Status NormalizeRows(const Matrix& x) = 0;
+  // cosines (n, bank rows) f32 = embeddings (n, dim) f32 times bank (m, dim) f32 transposed. With
+  // k > 0 also the k largest of each row, best first (ties: lower index first), into top (n, k) int32.
+  virtual Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines,
+                            int k, int32_t* top) = 0;
+
+  virtual Status CopyToHost(const Matrix& x, float* host) = 0;  // any type; contiguous f32; syncs
+  virtual Status CopyFromHost(const void* host, size_t bytes, void* device) = 0;
+  virtual Status Sync() = 0;
+};
+
+struct BackendOptions {
+  BackendKind kind = BackendKind::kAuto;
+  int device = 0;
+  Precision precision = Precision::kAuto;
+  int threads = 0;  // 0 = every core this process may use
+};
+
+// The backend asked for, or the best this machine has. Errors name what is missing.
+Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options);
+
+// The oracle: naive, double precision inside, f32 at its edges. For tests.
+std::unique_ptr<Backend> CreateRefBackend();
+
+}  // namespace cliptag

@@ -1,0 +1,79 @@
+// What a CLIP model's files say about it, read from either layout (Hugging Face: config.json +
+// preprocessor_config.json; open_clip: open_clip_config.json) with the reference's defaults and
+// precedence. Plain data; thread safe to share once read.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "kernels/base/status.h"
+#include "kernels/frame.h"
+
+namespace cliptag {
+
+enum class Layout : uint8_t { kHuggingFace, kOpenClip };
+enum class TextPooling : uint8_t {
+  kEosId,    // the first token equal to eos_id
+  kArgmax,   // the largest id (open_clip, and the legacy Hugging Face config with eos_token_id 2)
+};
+
+struct TransformerConfig {
+  int width = 0;
+  int layers = 0;
+  int heads = 0;
+  int mlp_width = 0;
+  Activation activation = Activation::kGelu;
+  float layer_norm_eps = 1e-5f;
+
+  int head_dim() const { return width / heads; }
+};
+
+struct VisionConfig {
+  TransformerConfig transformer;
+  int image_size = 224;
+  int patch_size = 32;
+  bool patch_bias = false;     // convolution with a bias
+  bool pre_norm = true;        // layer norm before the first block (ln_pre / pre_layrnorm)
+  bool final_norm_after_pool = false;
+  bool average_pool = false;   // mean of the patch tokens instead of the class token
+
+  int patches() const { return (image_size / patch_size) * (image_size / patch_size); }
+  int tokens() const { return patches() + 1; }
+};
+
+struct TextConfig {
+  TransformerConfig transformer;
+  int context_length = 77;
+  int vocab_size = 49408;
+  int bos_id = 49406;
+  int eos_id = 49407;
+  int pad_id = 0;
+  TextPooling pooling = TextPooling::kEosId;
+  bool causal = true;
+};
+
+struct ModelConfig {
+  std::string name;  // the directory's last component, or "starter"
+  std::string path;  // the directory
+  Layout layout = Layout::kHuggingFace;
+  int embed_dim = 512;
+  VisionConfig vision;
+  TextConfig text;
+  PreprocessSpec preprocess;
+  std::vector<std::string> templates;  // the model's own prompt templates, if its files name any
+  double logit_scale = 100.0;          // exp of the stored parameter
+  double logit_bias = 0.0;
+};
+
+// Reads the configuration in `directory`. Errors name the file and the field.
+Result<ModelConfig> ReadModelConfig(const std::string& directory);
+
+// The directory a `model` value stands for: a path when it has a slash, else a name looked up in
+// $CLIPTAG_MODEL_PATH, the user's cache, the installed models. The error lists where it looked.
+Result<std::string> FindModel(const std::string& name_or_path);
+
+// Every model that FindModel would find by name: (name, directory).
+std::vector<std::pair<std::string, std::string>> ListModels();
+
+}  // namespace cliptag

@@ -1,0 +1,69 @@
+// What the user wants to see tagged, and its embeddings.
+//
+// A PromptSpec is text as the user wrote it; a PromptBank is the same encoded by one model: immutable,
+// shared by pointer, swapped whole when prompts change. Thread safe once built.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/base/status.h"
+
+namespace cliptag {
+
+struct TagSpec {
+  std::string label;
+  std::vector<std::string> prompts;    // ensemble; {label} when the file names none
+  std::vector<std::string> negatives;  // what this tag alone is compared with, beside the background
+  std::vector<std::string> images;     // exemplar pictures (paths)
+  double threshold = -1;               // -1 = the element's
+  double off_threshold = -1;
+  double min_duration_s = -1;
+};
+
+struct PromptSpec {
+  std::vector<TagSpec> tags;
+  std::vector<std::string> templates;   // empty = the element's, the model's, or DefaultTemplates()
+  std::vector<std::string> background;  // empty = the element's or DefaultBackground()
+};
+
+const std::vector<std::string>& DefaultTemplates();   // "a photo of a {}."
+const std::vector<std::string>& DefaultBackground();  // documented in the README
+
+// "a; b" or one per line to labels, trimmed. An empty label is an error, but a separator or newline
+// at the very end is not. Also for templates and background lists.
+Result<std::vector<std::string>> SplitList(std::string_view text, std::string_view what);
+
+Result<PromptSpec> ParsePrompts(std::string_view text);
+// One label a line, or the JSON of DESIGN.md; errors name `name`, line and column.
+Result<PromptSpec> ParsePromptsFile(std::string_view text, const std::string& name);
+Result<PromptSpec> ReadPromptsFile(const std::string& path);
+
+struct PromptBank {
+  PromptSpec spec;  // with templates and background filled in
+  int dim = 0;
+  // Unit rows: tags, then background, then the negatives of each tag.  (rows, dim)
+  std::vector<float> rows;
+  int tags = 0, background = 0;
+  struct Range { int first = 0, count = 0; };
+  std::vector<Range> negatives;        // per tag, rows of the bank
+  std::vector<std::string> truncated;  // prompts that were too long for the model and were cut
+
+  int row_count() const { return dim ? static_cast<int>(rows.size()) / dim : 0; }
+  const float* row(int i) const { return rows.data() + static_cast<size_t>(i) * dim; }
+};
+
+// Encodes unit rows for texts; the second argument has room for (texts, dim).
+using TextEncodeFn = std::function<Status(std::span<const std::string>, float*,
+                                          std::vector<std::string>* truncated)>;
+
+// Every entry is put into every template ("{}" replaced; a template without "{}" is an error), encoded,
+// averaged over its templates and prompts as unit vectors, and renormalised.
+Result<std::shared_ptr<const PromptBank>> BuildPromptBank(PromptSpec spec, int dim,
+                                                          const TextEncodeFn& encode);
+
+}  // namespace cliptag

@@ -1,0 +1,31 @@
+// Text to token ids, exactly as the reference does it. Immutable once loaded; thread safe.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/base/status.h"
+#include "models/config.h"
+
+namespace cliptag {
+
+struct Tokens {
+  std::vector<int32_t> ids;  // context_length of them: begin, text, end, padding
+  int eot = 0;               // position of the end-of-text token
+  bool truncated = false;    // the text was too long and was cut as the reference cuts it
+};
+
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+  virtual Result<Tokens> Encode(std::string_view text) const = 0;  // UTF-8
+};
+
+// The tokenizer of a model: vocab.json + merges.txt or tokenizer.json beside it, else CLIP's public
+// vocabulary. Errors name the file and what is wrong with it.
+Result<std::unique_ptr<Tokenizer>> LoadTokenizer(const ModelConfig& config);
+
+}  // namespace cliptag

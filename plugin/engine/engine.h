@@ -1,0 +1,96 @@
+// One engine: a model on a device in a precision, with a worker thread of its own that collects frames
+// of all its streams into batches, encodes them, scores them and calls back. No GStreamer in here.
+//
+// Ownership: streams hold the engine alive. A request borrows the frame's pixels until its callback has
+// run; the callback runs exactly once for every accepted request, on the worker (or, for a request that
+// is cancelled, on the thread that flushes), with no lock of the engine held.
+// Thread safety: every method may be called from any thread and takes the lock only to hand over.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "models/config.h"
+#include "models/prompts.h"
+#include "plugin/engine/tag_policy.h"
+
+namespace cliptag {
+
+struct EngineOptions {
+  std::string model = "starter";  // a name or a path, see FindModel
+  BackendOptions backend;
+  int max_batch = 0;  // 0 = the backend's choice
+};
+
+struct InferenceResult {
+  Status status;  // not ok: no tags (kCancelled after a flush)
+  std::vector<Tag> tags;
+  std::vector<TagEvent> events;
+  std::vector<float> embedding;  // unit length
+  uint64_t pts_ns = 0;
+  uint64_t frame = 0;  // as submitted
+};
+
+struct InferenceRequest {
+  FrameView frame;
+  Fit fit = Fit::kModel;
+  uint64_t pts_ns = 0;
+  uint64_t frame_number = 0;
+  // The batch that holds this request is closed this long after submission at the latest.
+  uint64_t deadline_ns = 10'000'000;
+  std::function<void(InferenceResult)> done;
+};
+
+struct StreamStats {
+  uint64_t submitted = 0, inferred = 0, failed = 0, cancelled = 0;
+  uint64_t batches = 0;         // that held a frame of this stream
+  double mean_batch = 0;        // frames per batch, over those
+  uint64_t latency_p50_ns = 0;  // submission to callback, over the last 512
+  uint64_t latency_p99_ns = 0;
+};
+
+class EngineStream {
+ public:
+  virtual ~EngineStream() = default;  // cancels what is queued and waits for what runs
+
+  // Encodes the prompts on the worker between batches, then swaps them in whole; `done` tells how it
+  // went (the old prompts stay on error). Requests submitted before the swap may use the old ones. A
+  // newer call overtakes an older one that has not begun (which is then told kCancelled).
+  virtual void SetPrompts(PromptSpec spec,
+                          std::function<void(Status, std::shared_ptr<const PromptBank>)> done) = 0;
+  virtual void SetPolicy(const PolicyOptions& options) = 0;
+
+  // Queues a frame. Requests of a stream are answered in order. An error means that it was not
+  // accepted and `done` will not be called. Before any prompts are set every request is answered with
+  // an empty tag list.
+  virtual Status Submit(InferenceRequest request) = 0;
+
+  // Cancels what is queued, waits for what runs, and resets the policy's state. After it returns no
+  // callback of an earlier request will run.
+  virtual void Flush() = 0;
+
+  // What is queued runs at once, without waiting for its deadline (end of stream).
+  virtual void Hurry() = 0;
+
+  virtual StreamStats stats() const = 0;
+};
+
+class Engine : public std::enable_shared_from_this<Engine> {
+ public:
+  // Loads the model and checks it (SelfCheck). Blocks; errors are sentences for the user.
+  static Result<std::shared_ptr<Engine>> Create(const EngineOptions& options);
+  virtual ~Engine() = default;
+
+  virtual std::unique_ptr<EngineStream> OpenStream() = 0;
+
+  virtual const ModelConfig& model() const = 0;
+  virtual const BackendInfo& backend() const = 0;
+  virtual int max_batch() const = 0;
+  virtual uint64_t expected_latency_ns() const = 0;  // measured: preprocess + encode of a full batch
+};
+
+}  // namespace cliptag
