@@ -1,0 +1,36 @@
+// Argument checks of the operations in kernels/backend.h, shared by the backends that run on the
+// host, so that the same mistake gets the same sentence from each. They look at shapes, types and
+// pointers, never at data.
+//
+// Thread safety: pure functions.
+#pragma once
+
+#include "kernels/backend.h"
+
+namespace cliptag {
+
+// The shapes of a LinearSpec, checked: outputs and inputs of the stacked product.
+struct LinearShape {
+  int64_t out = 0, in = 0;
+};
+Result<LinearShape> CheckLinear(const LinearSpec& spec);
+
+Status CheckUpload(const HostTensor& tensor, DType type);
+Status CheckPreprocess(std::span<const FrameView> frames, const PreprocessSpec& spec,
+                       DType compute_type, const Matrix& out);
+Status CheckGemm(const Matrix& x, const Linear& linear, bool accumulate, DType compute_type,
+                 const Matrix& out);
+Status CheckLayerNorm(const Matrix& x, const float* gamma, DType compute_type, const Matrix& out);
+Status CheckAttention(const AttentionArgs& args, DType compute_type);
+Status CheckAssembleTokens(const Matrix& patches, const float* class_token, const Matrix& position,
+                           int batch, DType compute_type, const Matrix& out);
+Status CheckEmbedTokens(const int32_t* ids, const Matrix& table, const Matrix& position, int tokens,
+                        const Matrix& out);
+Status CheckGatherRows(const Matrix& x, const int32_t* indices, const Matrix& out);
+Status CheckNormalizeRows(const Matrix& x);
+Status CheckSimilarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines, int k,
+                       const int32_t* top);
+Status CheckCopyToHost(const Matrix& x, const float* host);
+Status CheckCopyFromHost(const void* host, size_t bytes, const void* device);
+
+}  // namespace cliptag

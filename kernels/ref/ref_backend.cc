@@ -1,0 +1,256 @@
+// The oracle: every operation written as its definition reads, double precision inside, f32 at the
+// edges. Slow and meant to be: what tests compare the other backends with.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "kernels/checks.h"
+#include "kernels/host_memory.h"
+
+namespace cliptag {
+namespace {
+
+class RefLinear : public Linear {
+ public:
+  RefLinear(LinearShape shape, std::vector<float> weight, std::vector<float> bias)
+      : shape_(shape), weight_(std::move(weight)), bias_(std::move(bias)) {}
+
+  int64_t in() const override { return shape_.in; }
+  int64_t out() const override { return shape_.out; }
+  size_t bytes() const override { return (weight_.size() + bias_.size()) * sizeof(float); }
+
+  const float* row(int64_t o) const { return &weight_[o * shape_.in]; }  // (out, in)
+  double bias(int64_t o) const { return bias_.empty() ? 0.0 : bias_[o]; }
+
+ private:
+  LinearShape shape_;
+  std::vector<float> weight_, bias_;
+};
+
+double Activate(double x, Activation activation) {
+  switch (activation) {
+    case Activation::kNone:
+      break;
+    case Activation::kGelu:
+      return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
+    case Activation::kQuickGelu:
+      return x / (1.0 + std::exp(-1.702 * x));
+  }
+  return x;
+}
+
+float* Row(const Matrix& m, int64_t r) { return static_cast<float*>(m.data) + r * m.stride; }
+
+class RefBackend : public Backend {
+ public:
+  RefBackend() {
+    info_.name = "ref";
+    info_.description = "reference: one thread, double precision";
+  }
+
+  const BackendInfo& info() const override { return info_; }
+  DType compute_type() const override { return DType::kF32; }
+
+  Result<std::unique_ptr<Memory>> Allocate(size_t bytes) override { return AllocateHost(bytes); }
+  Result<std::unique_ptr<Memory>> Upload(const HostTensor& tensor, DType type) override {
+    return UploadToHost(tensor, type);
+  }
+
+  Result<std::unique_ptr<Linear>> PackLinear(const LinearSpec& spec) override {
+    CLIPTAG_ASSIGN_OR_RETURN(const LinearShape shape, CheckLinear(spec));
+    std::vector<float> weight(shape.out * shape.in), bias;
+    int64_t first = 0;  // output of the stacked product
+    for (const HostTensor& w : spec.weights) {
+      const int64_t outs = w.elements() / shape.in;
+      for (int64_t o = 0; o < outs; ++o) {
+        for (int64_t i = 0; i < shape.in; ++i) {
+          weight[(first + o) * shape.in + i] =
+              LoadAsFloat(w.data, w.type, spec.transposed ? i * outs + o : o * shape.in + i);
+        }
+      }
+      first += outs;
+    }
+    for (const HostTensor& b : spec.biases) {
+      for (int64_t o = 0; o < b.elements(); ++o) bias.push_back(LoadAsFloat(b.data, b.type, o));
+    }
+    return std::unique_ptr<Linear>(
+        std::make_unique<RefLinear>(shape, std::move(weight), std::move(bias)));
+  }
+
+  Status PrepareGemm(const Linear& linear, int64_t rows) override {
+    if (rows < 1) return InvalidArgument("PrepareGemm: rows must be positive.");
+    return {};
+  }
+
+  Status Preprocess(std::span<const FrameView> frames, const PreprocessSpec& spec,
+                    const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckPreprocess(frames, spec, DType::kF32, out));
+    return Unsupported("Preprocess: the reference backend has no preprocessing yet.");
+  }
+
+  Status Gemm(const Matrix& x, const Linear& linear, Activation activation, bool accumulate,
+              const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckGemm(x, linear, accumulate, DType::kF32, out));
+    const auto& weight = static_cast<const RefLinear&>(linear);
+    std::vector<double> in(x.cols);
+    for (int64_t r = 0; r < x.rows; ++r) {
+      std::copy_n(Row(x, r), x.cols, in.begin());  // out may not overlap x, but costs nothing here
+      for (int64_t o = 0; o < out.cols; ++o) {
+        const float* w = weight.row(o);
+        double sum = weight.bias(o);
+        for (int64_t i = 0; i < x.cols; ++i) sum += in[i] * w[i];
+        sum = Activate(sum, activation);
+        Row(out, r)[o] = static_cast<float>(accumulate ? Row(out, r)[o] + sum : sum);
+      }
+    }
+    return {};
+  }
+
+  Status LayerNorm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
+                   const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckLayerNorm(x, gamma, DType::kF32, out));
+    for (int64_t r = 0; r < x.rows; ++r) {
+      const float* in = Row(x, r);
+      double mean = 0, variance = 0;
+      for (int64_t c = 0; c < x.cols; ++c) mean += in[c];
+      mean /= static_cast<double>(x.cols);
+      for (int64_t c = 0; c < x.cols; ++c) variance += (in[c] - mean) * (in[c] - mean);
+      variance /= static_cast<double>(x.cols);
+      const double scale = 1.0 / std::sqrt(variance + epsilon);
+      for (int64_t c = 0; c < x.cols; ++c) {
+        const double y = (in[c] - mean) * scale * gamma[c] + (beta ? beta[c] : 0.0);
+        Row(out, r)[c] = static_cast<float>(y);
+      }
+    }
+    return {};
+  }
+
+  Status Attention(const AttentionArgs& a) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckAttention(a, DType::kF32));
+    for (int item = 0; item < a.batch; ++item) {
+      const int visible =
+          a.kv_lengths ? std::clamp(a.kv_lengths[item], 0, a.kv_tokens) : a.kv_tokens;
+      for (int head = 0; head < a.heads; ++head) {
+        for (int i = 0; i < a.q_tokens; ++i) {
+          AttendOne(a, item, head, i, a.causal ? std::min(visible, i + 1) : visible);
+        }
+      }
+    }
+    return {};
+  }
+
+  Status AssembleTokens(const Matrix& patches, const float* class_token, const Matrix& position,
+                        int batch, const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(
+        CheckAssembleTokens(patches, class_token, position, batch, DType::kF32, out));
+    const int64_t tokens = out.rows / batch, extra = class_token ? 1 : 0;
+    for (int64_t r = 0; r < out.rows; ++r) {
+      const int64_t item = r / tokens, token = r % tokens;
+      const float* from =
+          token < extra ? class_token : Row(patches, item * (tokens - extra) + token - extra);
+      for (int64_t c = 0; c < out.cols; ++c) Row(out, r)[c] = from[c] + Row(position, token)[c];
+    }
+    return {};
+  }
+
+  Status EmbedTokens(const int32_t* ids, const Matrix& table, const Matrix& position, int tokens,
+                     const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckEmbedTokens(ids, table, position, tokens, out));
+    for (int64_t r = 0; r < out.rows; ++r) {
+      const Matrix from = table.Rows(ids[r], 1);
+      for (int64_t c = 0; c < out.cols; ++c) {
+        Row(out, r)[c] = LoadAsFloat(from.data, from.type, c) + Row(position, r % tokens)[c];
+      }
+    }
+    return {};
+  }
+
+  Status GatherRows(const Matrix& x, const int32_t* indices, const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckGatherRows(x, indices, out));
+    for (int64_t r = 0; r < out.rows; ++r) {
+      std::memcpy(out.Rows(r, 1).data, x.Rows(indices[r], 1).data, x.cols * SizeOf(x.type));
+    }
+    return {};
+  }
+
+  Status NormalizeRows(const Matrix& x) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckNormalizeRows(x));
+    for (int64_t r = 0; r < x.rows; ++r) {
+      double squares = 0;
+      for (int64_t c = 0; c < x.cols; ++c) squares += double{Row(x, r)[c]} * Row(x, r)[c];
+      if (squares == 0) continue;
+      const double scale = 1.0 / std::sqrt(squares);
+      for (int64_t c = 0; c < x.cols; ++c) {
+        Row(x, r)[c] = static_cast<float>(Row(x, r)[c] * scale);
+      }
+    }
+    return {};
+  }
+
+  Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines, int k,
+                    int32_t* top) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckSimilarity(embeddings, bank, cosines, k, top));
+    std::vector<int32_t> order(bank.rows);
+    for (int64_t r = 0; r < embeddings.rows; ++r) {
+      float* scores = Row(cosines, r);
+      for (int64_t m = 0; m < bank.rows; ++m) {
+        double dot = 0;
+        for (int64_t c = 0; c < bank.cols; ++c)
+          dot += double{Row(embeddings, r)[c]} * Row(bank, m)[c];
+        scores[m] = static_cast<float>(dot);
+        order[m] = static_cast<int32_t>(m);
+      }
+      std::stable_sort(order.begin(), order.end(),
+                       [&](int32_t a, int32_t b) { return scores[a] > scores[b]; });
+      std::copy_n(order.begin(), k, top + r * k);
+    }
+    return {};
+  }
+
+  Status CopyToHost(const Matrix& x, float* host) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckCopyToHost(x, host));
+    CopyMatrixToFloat(x, host);
+    return {};
+  }
+  Status CopyFromHost(const void* host, size_t bytes, void* device) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckCopyFromHost(host, bytes, device));
+    if (bytes > 0) std::memcpy(device, host, bytes);
+    return {};
+  }
+  Status Sync() override { return {}; }
+
+ private:
+  // softmax(scale * q K^T) V of one query over the first `visible` keys; zeros when it sees none.
+  static void AttendOne(const AttentionArgs& a, int item, int head, int query, int visible) {
+    const int64_t column = int64_t{head} * a.head_dim;
+    const float* q = Row(a.q, int64_t{item} * a.q_tokens + query) + column;
+    float* out = Row(a.out, int64_t{item} * a.q_tokens + query) + column;
+    std::vector<double> weight(visible), sum(a.head_dim, 0.0);
+    double largest = -INFINITY, total = 0;
+    for (int j = 0; j < visible; ++j) {
+      const float* k = Row(a.k, int64_t{item} * a.kv_tokens + j) + column;
+      double dot = 0;
+      for (int d = 0; d < a.head_dim; ++d) dot += double{q[d]} * k[d];
+      weight[j] = dot * a.scale;
+      largest = std::max(largest, weight[j]);
+    }
+    for (double& w : weight) total += w = std::exp(w - largest);
+    for (int j = 0; j < visible; ++j) {
+      const float* v = Row(a.v, int64_t{item} * a.kv_tokens + j) + column;
+      for (int d = 0; d < a.head_dim; ++d) sum[d] += weight[j] / total * v[d];
+    }
+    for (int d = 0; d < a.head_dim; ++d) out[d] = static_cast<float>(sum[d]);
+  }
+
+  BackendInfo info_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> CreateRefBackend() { return std::make_unique<RefBackend>(); }
+
+}  // namespace cliptag
