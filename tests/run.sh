@@ -1,0 +1,63 @@
+#!/usr/bin/env bash
+# Sets up, builds and runs every test; the last line is `N passed, N failed, N skipped`, counted over
+# test cases. Succeeds only if something ran and nothing failed.
+#
+#   tests/run.sh [--sanitize=address|thread] [TEST...]     TEST: names or globs that meson knows
+#
+# The build stays in build/ (build-address/, build-thread/), so that a second run is quick. A sanitizer
+# run is for people: some libraries need the suppressions beside it, and it takes long.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+build=build
+options=(-Dtests=enabled)
+while (($#)); do
+  case $1 in
+    --sanitize=address)
+      build=build-address
+      options+=(-Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debugoptimized)
+      # What GLib and GStreamer keep until the process ends is theirs.
+      export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0:abort_on_error=0}
+      export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
+      ;;
+    --sanitize=thread)
+      build=build-thread
+      options+=(-Db_sanitize=thread -Db_lundef=false -Dbuildtype=debugoptimized)
+      export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:suppressions=$PWD/tests/tsan.supp}
+      ;;
+    -h | --help)
+      sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"
+      exit 0
+      ;;
+    --*)
+      echo "tests/run.sh: no option $1 (there are --sanitize=address and --sanitize=thread)" >&2
+      exit 2
+      ;;
+    *) break ;;
+  esac
+  shift
+done
+
+./pipelines/setup.sh
+
+if [[ -f $build/build.ninja ]]; then
+  meson configure "$build" "${options[@]}"
+else
+  rm -rf "$build"
+  meson setup "$build" "${options[@]}"
+fi
+meson compile -C "$build"
+
+# A result of an earlier run must never be counted.
+results=$PWD/$build/meson-logs/cases
+rm -rf "$results" "$build"/meson-logs/testlog*
+mkdir -p "$results"
+
+code=0
+GTEST_OUTPUT="xml:$results/" meson test -C "$build" --no-rebuild --print-errorlogs "$@" || code=$?
+
+# Says which case failed or was skipped and why, then the counts.
+count=0
+python3 tests/count_cases.py "$build" || count=$?
+((code == 0)) || exit "$code"
+exit "$count"

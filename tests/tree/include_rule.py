@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""The include rule: which room may include which, and which libraries each may use.
+
+Data goes one way: kernels -> models -> plugin/engine -> plugin/elements and plugin/cli. A quoted include
+starts at the root of the tree and names a room that the including room may see. A header in angle
+brackets belongs to the standard library or system, or to a library of the table below.
+
+    include_rule.py [ROOT]     prints every violation; status 1 if there is one
+"""
+import os
+import re
+import sys
+from collections import namedtuple
+
+# A room sees itself, `rooms`, and what the headers of those include in turn (the engine's interface
+# speaks of FrameView and Status, so whoever calls it may say so too); and the libraries named.
+Room = namedtuple("Room", "rooms libraries")
+ROOMS = {
+    "kernels": Room((), {"onednn", "cuda", "simd"}),
+    "models": Room(("kernels",), {"json", "unicode", "http", "sentencepiece"}),
+    "plugin/engine": Room(("models", "kernels"), {"faiss", "sqlite", "libpq"}),
+    "plugin/elements": Room(("plugin/engine",), {"gstreamer", "drawing", "broker"}),
+    "plugin/cli": Room(("plugin/engine", "models"), {"gstreamer", "opencv", "json", "cli11"}),
+    "tests": Room(
+        ("kernels", "models", "plugin/engine", "plugin/elements", "plugin/cli"),
+        {"onednn", "cuda", "simd", "json", "unicode", "http", "gstreamer", "gstcheck", "drawing",
+         "broker", "opencv", "cli11", "faiss", "sqlite", "libpq", "gtest", "benchmark"}),
+}
+
+LIBRARIES = [
+    ("onednn", r"(oneapi/dnnl/|dnnl|omp\.h$)"),
+    ("cuda", r"(cuda|cublas|cudnn|mma\.h$|nvtx)"),
+    ("simd", r"(immintrin|x86intrin|cpuid|arm_neon|arm_sve|amxintrin)\.?h?"),
+    ("json", r"nlohmann/"),
+    ("unicode", r"(utf8proc\.h$|unicode/)"),
+    ("http", r"(curl/|httplib)"),
+    ("sentencepiece", r"sentencepiece"),
+    ("faiss", r"faiss/"),
+    ("sqlite", r"sqlite3\.h$"),
+    ("libpq", r"libpq-fe\.h$"),
+    ("gstcheck", r"gst/check/"),
+    ("gstreamer", r"(gst/|glib|gio/|gmodule)"),
+    ("drawing", r"(cairo|pango/)"),
+    ("broker", r"(mosquitto|librdkafka/|hiredis/)"),
+    ("opencv", r"opencv2/"),
+    ("cli11", r"CLI/"),
+    ("gtest", r"(gtest|gmock)/"),
+    ("benchmark", r"benchmark/"),
+]
+# The C library and the kernel's own headers; C++ headers are those without a dot or a slash.
+SYSTEM = re.compile(
+    r"(sys|linux|asm|netinet|arpa|net)/[\w/-]+\.h$|(aio|assert|complex|ctype|cxxabi|dirent|dlfcn|elf|"
+    r"errno|execinfo|fcntl|fenv|float|getopt|grp|inttypes|langinfo|libgen|limits|link|locale|malloc|math|"
+    r"netdb|poll|pthread|pwd|sched|semaphore|setjmp|signal|spawn|stdalign|stdarg|stdatomic|stdbool|"
+    r"stddef|stdint|stdio|stdlib|stdnoreturn|string|strings|sysexits|termios|tgmath|time|uchar|ucontext|"
+    r"unistd|wchar|wctype)\.h$")
+SOURCES = (".h", ".hpp", ".c", ".cc", ".cpp", ".cu", ".cuh", ".inc")
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>)', re.M)
+COMMENT = re.compile(r"/\*.*?\*/", re.S)
+
+
+def room_of(path):
+    return next((room for room in ROOMS if path.startswith(room + "/")), None)
+
+
+def library_of(header):
+    """The library a header in angle brackets is of; "" for standard and system, None for unknown."""
+    if ("." not in header and "/" not in header) or SYSTEM.match(header):
+        return ""
+    return next((name for name, pattern in LIBRARIES if re.match(pattern, header)), None)
+
+
+def includes_of(text):
+    """(line, header, quoted) of every include that is not commented out."""
+    text = COMMENT.sub(lambda m: "\n" * m.group().count("\n"), text)
+    for m in INCLUDE.finditer(text):
+        yield text.count("\n", 0, m.start(1 if m.group(1) else 2)) + 1, m.group(1) or m.group(2), \
+            m.group(1) is not None
+
+
+def read_tree(root):
+    """{path: text} of every source in the rooms. Build directories lie outside them."""
+    sources = {}
+    for top in sorted({room.split("/")[0] for room in ROOMS}):
+        for directory, _, names in os.walk(os.path.join(root, top)):
+            for name in names:
+                if name.endswith(SOURCES):
+                    path = os.path.join(directory, name)
+                    with open(path, encoding="utf-8", errors="replace") as f:
+                        sources[os.path.relpath(path, root).replace(os.sep, "/")] = f.read()
+    return sources
+
+
+def interface(sources, rooms):
+    """Every header that the headers of `rooms` include, however deep, and these headers themselves."""
+    seen = {p for p in sources if p.endswith((".h", ".hpp", ".cuh")) and room_of(p) in rooms}
+    open_ = list(seen)
+    while open_:
+        for _, header, quoted in includes_of(sources[open_.pop()]):
+            if quoted and header in sources and header not in seen:
+                seen.add(header)
+                open_.append(header)
+    return seen
+
+
+def violations(sources):
+    """What breaks the rule in {path: text}: a sentence each."""
+    found = []
+    visible = {name: interface(sources, room.rooms) for name, room in ROOMS.items()}
+    for path in sorted(sources):
+        name = room_of(path)
+        if name is None:
+            found.append(f"{path}: lies in no room ({', '.join(ROOMS)})")
+            continue
+        for line, header, quoted in includes_of(sources[path]):
+            where = f"{path}:{line}"
+            if not quoted:
+                library = library_of(header)
+                if library is None:
+                    found.append(f"{where}: <{header}> is of no library that the rule knows; add it to "
+                                 "LIBRARIES in tests/tree/include_rule.py and to the rooms that may use it")
+                elif library and library not in ROOMS[name].libraries:
+                    found.append(f"{where}: <{header}>: {name} may not use {library}")
+                continue
+            target = room_of(header)
+            if target is None or ".." in header.split("/"):
+                found.append(f'{where}: "{header}" does not start at the root of the tree')
+            elif target != name and header not in visible[name]:
+                if target in ROOMS[name].rooms:
+                    found.append(f'{where}: "{header}" is not there')
+                else:
+                    allowed = ", ".join(ROOMS[name].rooms) or "nothing"
+                    found.append(f'{where}: "{header}": {name} may include {allowed}, not {target}')
+    return found
+
+
+def main():
+    root = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "..", "..")
+    found = violations(read_tree(root))
+    for violation in found:
+        print(violation)
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
