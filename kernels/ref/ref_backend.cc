@@ -10,6 +10,7 @@
 #include "kernels/backend.h"
 #include "kernels/checks.h"
 #include "kernels/host_memory.h"
+#include "kernels/ref/preprocess.h"
 
 namespace cliptag {
 namespace {
@@ -89,7 +90,7 @@ class RefBackend : public Backend {
   Status Preprocess(std::span<const FrameView> frames, const PreprocessSpec& spec,
                     const Matrix& out) override {
     CLIPTAG_RETURN_IF_ERROR(CheckPreprocess(frames, spec, DType::kF32, out));
-    return Unsupported("Preprocess: the reference backend has no preprocessing yet.");
+    return RefPreprocess(frames, spec, out);
   }
 
   Status Gemm(const Matrix& x, const Linear& linear, Activation activation, bool accumulate,

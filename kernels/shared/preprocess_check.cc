@@ -1,0 +1,139 @@
+#include "kernels/shared/preprocess_check.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <string>
+
+namespace cliptag {
+namespace {
+
+std::string Size(int64_t width, int64_t height) {
+  return std::to_string(width) + "x" + std::to_string(height);
+}
+
+Status CheckLayout(const FrameView& view) {
+  if (view.bytes_per_sample != 1 && view.bytes_per_sample != 2) {
+    return InvalidArgument("bytes_per_sample is " + std::to_string(view.bytes_per_sample) +
+                           "; it must be 1 or 2");
+  }
+  if (view.bits < 1 || view.shift < 0 || view.bits + view.shift > 8 * view.bytes_per_sample) {
+    return InvalidArgument(std::to_string(view.bits) + " bits shifted by " +
+                           std::to_string(view.shift) + " do not fit a sample of " +
+                           std::to_string(view.bytes_per_sample) + " bytes");
+  }
+  constexpr int kMaxShift = 4;
+  if (view.chroma_shift_x < 0 || view.chroma_shift_x > kMaxShift || view.chroma_shift_y < 0 ||
+      view.chroma_shift_y > kMaxShift) {
+    return InvalidArgument("chroma subsampling shifts of " + std::to_string(view.chroma_shift_x) +
+                           " and " + std::to_string(view.chroma_shift_y) + " are outside 0.." +
+                           std::to_string(kMaxShift));
+  }
+  return {};
+}
+
+Status CheckComponent(const FrameView& view, int index) {
+  const Component& component = view.component[index];
+  const std::string name = "component " + std::to_string(index);
+  if (component.data == nullptr) return InvalidArgument(name + " has no data");
+  if (component.pixel_stride < view.bytes_per_sample ||
+      component.pixel_stride % view.bytes_per_sample != 0) {
+    return InvalidArgument(name + " has a pixel stride of " +
+                           std::to_string(component.pixel_stride) +
+                           " bytes; it must be a positive multiple of the sample's " +
+                           std::to_string(view.bytes_per_sample));
+  }
+  const int64_t row_bytes =
+      static_cast<int64_t>(SamplesX(view, index) - 1) * component.pixel_stride +
+      view.bytes_per_sample;
+  if (SamplesY(view, index) > 1 && std::llabs(component.row_stride) < row_bytes) {
+    return InvalidArgument(name + " has a row stride of " + std::to_string(component.row_stride) +
+                           " bytes; a row takes " + std::to_string(row_bytes));
+  }
+  return {};
+}
+
+}  // namespace
+
+Rect CropOf(const FrameView& view) {
+  return view.crop.width == 0 ? Rect{0, 0, view.width, view.height} : view.crop;
+}
+
+int SamplesX(const FrameView& view, int index) {
+  if (index == 0 || view.kind != PixelKind::kYuv) return view.width;
+  return static_cast<int>((static_cast<int64_t>(view.width) + (1 << view.chroma_shift_x) - 1) >>
+                          view.chroma_shift_x);
+}
+
+int SamplesY(const FrameView& view, int index) {
+  if (index == 0 || view.kind != PixelKind::kYuv) return view.height;
+  return static_cast<int>((static_cast<int64_t>(view.height) + (1 << view.chroma_shift_y) - 1) >>
+                          view.chroma_shift_y);
+}
+
+Status CheckFrame(const FrameView& view) {
+  if (view.kind > PixelKind::kGray || view.matrix > YuvMatrix::kFcc ||
+      view.orientation > Orientation::kFlipRotate270) {
+    return InvalidArgument("the pixel kind, matrix or orientation is not one of its enumeration");
+  }
+  if (view.width <= 0 || view.height <= 0) {
+    return InvalidArgument("its size is " + Size(view.width, view.height) +
+                           "; both must be at least 1");
+  }
+  const Rect crop = CropOf(view);
+  if (crop.x < 0 || crop.y < 0 || crop.width <= 0 || crop.height <= 0 ||
+      crop.x > view.width - crop.width || crop.y > view.height - crop.height) {
+    return InvalidArgument("the crop of " + Size(crop.width, crop.height) + " at (" +
+                           std::to_string(crop.x) + ", " + std::to_string(crop.y) +
+                           ") is not inside its " + Size(view.width, view.height));
+  }
+  CLIPTAG_RETURN_IF_ERROR(CheckLayout(view));
+  for (int i = 0; i < ComponentCount(view); ++i) {
+    CLIPTAG_RETURN_IF_ERROR(CheckComponent(view, i));
+  }
+  return {};
+}
+
+Status CheckSpec(const PreprocessSpec& spec) {
+  if (spec.size <= 0 || spec.patch <= 0 || spec.patch > spec.size) {
+    return InvalidArgument("an input of " + std::to_string(spec.size) +
+                           " pixels has no patches of " + std::to_string(spec.patch));
+  }
+  if (spec.fit != Fit::kCrop && spec.fit != Fit::kSquash && spec.fit != Fit::kLetterbox) {
+    return InvalidArgument("fit must be crop, squash or letterbox by the time pixels are read");
+  }
+  if (spec.interpolation > Interpolation::kBilinear) {
+    return InvalidArgument("interpolation must be bicubic or bilinear");
+  }
+  for (int c = 0; c < 3; ++c) {
+    if (!std::isfinite(spec.mean[c]) || !std::isfinite(spec.fill[c]) ||
+        !std::isfinite(spec.std[c]) || spec.std[c] == 0) {
+      return InvalidArgument("mean, std and fill of channel " + std::to_string(c) +
+                             " must be finite, and std not 0");
+    }
+  }
+  return {};
+}
+
+Status CheckFrames(std::span<const FrameView> frames, const PreprocessSpec& spec,
+                   const Matrix& out) {
+  CLIPTAG_RETURN_IF_ERROR(CheckSpec(spec));
+  const int64_t grid = spec.size / spec.patch;
+  const int64_t rows = static_cast<int64_t>(frames.size()) * grid * grid;
+  const int64_t cols = int64_t{3} * spec.patch * spec.patch;
+  if (out.rows != rows || out.cols != cols || out.stride < cols) {
+    return InvalidArgument("the output of Preprocess is " + Size(out.rows, out.cols) +
+                           " with a stride of " + std::to_string(out.stride) + "; " +
+                           std::to_string(frames.size()) + " frames need " + Size(rows, cols));
+  }
+  if (rows > 0 && out.data == nullptr) {
+    return InvalidArgument("the output of Preprocess has no data");
+  }
+  for (size_t i = 0; i < frames.size(); ++i) {
+    if (Status status = CheckFrame(frames[i]); !status.ok()) {
+      return {status.code(), "frame " + std::to_string(i) + ": " + status.message()};
+    }
+  }
+  return {};
+}
+
+}  // namespace cliptag

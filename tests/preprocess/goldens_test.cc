@@ -1,0 +1,77 @@
+// The oracle against PIL itself: pictures whose results were made by make_goldens.py must come out
+// equal, bit for bit.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tests/preprocess/pictures.h"
+
+namespace cliptag {
+namespace {
+
+std::string DataFolder() {
+  const char* data = std::getenv("CLIPTAG_DATA");
+  return std::string(data == nullptr ? "tests/data" : data) + "/preprocess/";
+}
+
+TEST(PilGoldens, EveryCaseIsEqualBitForBit) {
+  std::ifstream index(DataFolder() + "index.txt");
+  std::ifstream file(DataFolder() + "pil.bin", std::ios::binary);
+  const std::vector<char> pixels{std::istreambuf_iterator<char>(file), {}};
+  ASSERT_TRUE(index.is_open() && !pixels.empty()) << "nothing to read in " << DataFolder();
+
+  std::string line;
+  size_t at = 0;
+  int cases = 0;
+  while (std::getline(index, line)) {
+    SCOPED_TRACE(line);
+    std::istringstream fields(line);
+    uint32_t seed = 0;
+    int width = 0, height = 0, channels = 0, orientation = 0, size = 0;
+    Rect crop;
+    std::string fit, filter;
+    fields >> seed >> width >> height >> channels >> orientation >> crop.x >> crop.y >>
+        crop.width >> crop.height >> fit >> filter >> size;
+    ASSERT_FALSE(fields.fail());
+    const Layout& layout = LayoutNamed(channels == 1 ? "GRAY8" : "RGB");
+    TestFrame frame = MakeFrame(layout, width, height, Noise(seed, layout, width));
+    frame.view.crop = crop;
+    frame.view.orientation = static_cast<Orientation>(orientation);
+    PreprocessSpec spec =
+        PlainSpec(size, size,
+                  fit == "crop"     ? Fit::kCrop
+                  : fit == "squash" ? Fit::kSquash
+                                    : Fit::kLetterbox,
+                  filter == "bicubic" ? Interpolation::kBicubic : Interpolation::kBilinear);
+    for (int c = 0; c < 3; ++c)
+      spec.fill[c] = (channels == 1 ? 128 : c * 127.5f + c % 2 * 0.5f) / 255;
+
+    const std::vector<float> out = RunRef(frame.view, spec);  // one patch: (3, size, size)
+    ASSERT_LE(at + out.size(), pixels.size());
+    int different = 0;
+    for (int i = 0; i < size * size; ++i) {
+      for (int c = 0; c < 3; ++c) {
+        const int got = static_cast<int>(std::lround(out[c * size * size + i] * 255));
+        const int want = static_cast<uint8_t>(pixels[at + 3 * i + c]);
+        if (got != want && ++different == 1) {
+          ADD_FAILURE() << "channel " << c << " of pixel (" << i % size << ", " << i / size
+                        << ") is " << got << ", PIL's " << want;
+        }
+      }
+    }
+    EXPECT_EQ(different, 0);
+    at += out.size();
+    ++cases;
+  }
+  EXPECT_EQ(at, pixels.size());
+  EXPECT_EQ(cases, 29);
+}
+
+}  // namespace
+}  // namespace cliptag
