@@ -1,8 +1,8 @@
 // A CLIP model on a backend: both encoders, the tokenizer, the configuration.
 //
-// Ownership: the model borrows its Backend and must be destroyed first. Weights are mapped from disk
-// and packed into backend memory at load; the mapping is dropped afterwards.
-// Thread safety: as its Backend: one thread at a time, config() and tokenizer() from any thread.
+// Ownership: the model borrows its Backend and must be destroyed first. Weights are mapped from
+// disk and packed into backend memory at load; the mapping is dropped afterwards. Thread safety: as
+// its Backend: one thread at a time, config() and tokenizer() from any thread.
 #pragma once
 
 #include <memory>
@@ -27,8 +27,9 @@ class ImageEncoder {
   // Pixels to the encoder's input tensor, which stays in the workspace. `spec` is the model's, with
   // the caller's fit in place of kModel. 1..max_batch frames.
   virtual Status Preprocess(std::span<const FrameView> frames, const PreprocessSpec& spec) = 0;
-  // The prepared tensor to unit embeddings in backend memory: (batch, embed_dim) f32, valid until the
-  // next call. The batch must be no larger than what was last prepared (or Setup's, for a benchmark).
+  // The prepared tensor to unit embeddings in backend memory: (batch, embed_dim) f32, valid until
+  // the next call. The batch must be no larger than what was last prepared (or Setup's, for a
+  // benchmark).
   virtual Result<Matrix> EncodePrepared(int batch) = 0;
 
   // Both steps and a copy: rows of unit length, (frames, embed_dim), any number of frames.

@@ -14,8 +14,20 @@ namespace cliptag {
 
 enum class Layout : uint8_t { kHuggingFace, kOpenClip };
 enum class TextPooling : uint8_t {
-  kEosId,    // the first token equal to eos_id
-  kArgmax,   // the largest id (open_clip, and the legacy Hugging Face config with eos_token_id 2)
+  kEosId,   // the first token equal to eos_id
+  kArgmax,  // the largest id (open_clip, and the legacy Hugging Face config with eos_token_id 2)
+  kFirst,   // the first token
+  kLast,    // the last token of the padded context
+};
+enum class TextClean : uint8_t {
+  kLower,
+  kWhitespace,
+  kCanonicalize
+};  // open_clip's cleaning kinds
+enum class Projection : uint8_t {
+  kMatrix,  // (width, embed_dim) without a bias; Hugging Face stores it transposed
+  kLinear,  // a linear layer with a bias
+  kNone,
 };
 
 struct TransformerConfig {
@@ -25,6 +37,7 @@ struct TransformerConfig {
   int mlp_width = 0;
   Activation activation = Activation::kGelu;
   float layer_norm_eps = 1e-5f;
+  bool layer_scale = false;  // open_clip's ls_init_value; folded into the weights at load
 
   int head_dim() const { return width / heads; }
 };
@@ -33,10 +46,10 @@ struct VisionConfig {
   TransformerConfig transformer;
   int image_size = 224;
   int patch_size = 32;
-  bool patch_bias = false;     // convolution with a bias
-  bool pre_norm = true;        // layer norm before the first block (ln_pre / pre_layrnorm)
+  bool patch_bias = false;  // convolution with a bias
+  bool pre_norm = true;     // layer norm before the first block (ln_pre / pre_layrnorm)
   bool final_norm_after_pool = false;
-  bool average_pool = false;   // mean of the patch tokens instead of the class token
+  bool average_pool = false;  // mean of the patch tokens instead of the class token
 
   int patches() const { return (image_size / patch_size) * (image_size / patch_size); }
   int tokens() const { return patches() + 1; }
@@ -51,6 +64,9 @@ struct TextConfig {
   int pad_id = 0;
   TextPooling pooling = TextPooling::kEosId;
   bool causal = true;
+  Projection projection = Projection::kMatrix;
+  TextClean clean = TextClean::kLower;
+  std::string tokenizer_name;  // text_cfg.hf_tokenizer_name: its files must lie beside the model
 };
 
 struct ModelConfig {

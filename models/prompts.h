@@ -1,7 +1,7 @@
 // What the user wants to see tagged, and its embeddings.
 //
-// A PromptSpec is text as the user wrote it; a PromptBank is the same encoded by one model: immutable,
-// shared by pointer, swapped whole when prompts change. Thread safe once built.
+// A PromptSpec is text as the user wrote it; a PromptBank is the same encoded by one model:
+// immutable, shared by pointer, swapped whole when prompts change. Thread safe once built.
 #pragma once
 
 #include <functional>
@@ -17,10 +17,11 @@ namespace cliptag {
 
 struct TagSpec {
   std::string label;
-  std::vector<std::string> prompts;    // ensemble; {label} when the file names none
-  std::vector<std::string> negatives;  // what this tag alone is compared with, beside the background
-  std::vector<std::string> images;     // exemplar pictures (paths)
-  double threshold = -1;               // -1 = the element's
+  std::vector<std::string> prompts;  // ensemble; {label} when the file names none
+  std::vector<std::string>
+      negatives;                    // what this tag alone is compared with, beside the background
+  std::vector<std::string> images;  // exemplar pictures (paths)
+  double threshold = -1;            // -1 = the element's
   double off_threshold = -1;
   double min_duration_s = -1;
 };
@@ -49,7 +50,9 @@ struct PromptBank {
   // Unit rows: tags, then background, then the negatives of each tag.  (rows, dim)
   std::vector<float> rows;
   int tags = 0, background = 0;
-  struct Range { int first = 0, count = 0; };
+  struct Range {
+    int first = 0, count = 0;
+  };
   std::vector<Range> negatives;        // per tag, rows of the bank
   std::vector<std::string> truncated;  // prompts that were too long for the model and were cut
 
@@ -61,8 +64,8 @@ struct PromptBank {
 using TextEncodeFn = std::function<Status(std::span<const std::string>, float*,
                                           std::vector<std::string>* truncated)>;
 
-// Every entry is put into every template ("{}" replaced; a template without "{}" is an error), encoded,
-// averaged over its templates and prompts as unit vectors, and renormalised.
+// Every entry is put into every template ("{}" replaced; a template without "{}" is an error),
+// encoded, averaged over its templates and prompts as unit vectors, and renormalised.
 Result<std::shared_ptr<const PromptBank>> BuildPromptBank(PromptSpec spec, int dim,
                                                           const TextEncodeFn& encode);
 

@@ -1,0 +1,140 @@
+#include "models/clip_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "models/clip_tensors.h"
+#include "models/image_encoder.h"
+#include "models/text_encoder.h"
+#include "models/weights.h"
+#include "models/workspace.h"
+
+namespace cliptag {
+namespace {
+
+constexpr int kTestSize = 64;  // pixels of the built-in test pictures, square
+
+// Three pictures that no working model takes for one another: rings of colour, their negative, and
+// stripes.
+std::vector<uint8_t> TestPicture(int kind) {
+  std::vector<uint8_t> pixels(kTestSize * kTestSize * 3);
+  for (int y = 0; y < kTestSize; ++y) {
+    for (int x = 0; x < kTestSize; ++x) {
+      const int dx = x - kTestSize / 2, dy = y - kTestSize / 2;
+      const int ring = (dx * dx + dy * dy) / 4;
+      uint8_t* p = &pixels[(y * kTestSize + x) * 3];
+      const int rgb[2][3] = {{ring % 256, x * 4, 255 - y * 4},
+                             {x / 4 % 2 * 255, 40, y / 8 % 2 * 200}};
+      for (int c = 0; c < 3; ++c) {
+        const int value = rgb[kind == 2][c];
+        p[c] = static_cast<uint8_t>(kind == 1 ? 255 - value : value);
+      }
+    }
+  }
+  return pixels;
+}
+
+}  // namespace
+
+struct ClipModel::Impl {
+  explicit Impl(Backend& b) : backend(b), workspace(b) {}
+
+  Backend& backend;
+  ModelConfig config;
+  Workspace workspace;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<ImageEncoder> image;
+  std::unique_ptr<TextEncoder> text;
+
+  Status Load(const std::string& directory);
+};
+
+Status ClipModel::Impl::Load(const std::string& directory) {
+  CLIPTAG_ASSIGN_OR_RETURN(config, ReadModelConfig(directory));
+  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(directory, config.layout));
+  CLIPTAG_ASSIGN_OR_RETURN(const VisionTensors vision, GetVisionTensors(*weights, config));
+  CLIPTAG_ASSIGN_OR_RETURN(const TextTensors words, GetTextTensors(*weights, config));
+  if (weights->Has("logit_scale")) {
+    CLIPTAG_ASSIGN_OR_RETURN(const float scale, weights->Scalar("logit_scale"));
+    config.logit_scale = std::exp(static_cast<double>(scale));
+  }
+  if (weights->Has("logit_bias")) {
+    CLIPTAG_ASSIGN_OR_RETURN(const float bias, weights->Scalar("logit_bias"));
+    config.logit_bias = bias;
+  }
+  if (!std::isfinite(config.logit_scale) || !std::isfinite(config.logit_bias)) {
+    return DataLoss(directory + ": the tensor logit_scale or logit_bias is not a finite number.");
+  }
+  CLIPTAG_ASSIGN_OR_RETURN(tokenizer, LoadTokenizer(config));
+  CLIPTAG_ASSIGN_OR_RETURN(image, LoadImageEncoder(backend, workspace, config, vision));
+  CLIPTAG_ASSIGN_OR_RETURN(text, LoadTextEncoder(backend, workspace, config, words));
+  return {};
+}
+
+Result<std::unique_ptr<ClipModel>> ClipModel::Load(const std::string& directory, Backend& backend) {
+  try {
+    auto impl = std::make_unique<Impl>(backend);
+    CLIPTAG_RETURN_IF_ERROR(impl->Load(directory));
+    return std::unique_ptr<ClipModel>(new ClipModel(std::move(impl)));
+  } catch (const std::exception& e) {
+    return ResourceExhausted("Cannot load the model in " + directory + ": " + e.what() + ".");
+  }
+}
+
+ClipModel::ClipModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+ClipModel::~ClipModel() = default;
+
+const ModelConfig& ClipModel::config() const { return impl_->config; }
+const Tokenizer& ClipModel::tokenizer() const { return *impl_->tokenizer; }
+ImageEncoder& ClipModel::image() { return *impl_->image; }
+TextEncoder& ClipModel::text() { return *impl_->text; }
+Backend& ClipModel::backend() { return impl_->backend; }
+
+Status ClipModel::EncodeTexts(std::span<const std::string> texts, float* embeddings,
+                              std::vector<std::string>* truncated) {
+  std::vector<Tokens> tokens;
+  tokens.reserve(texts.size());
+  for (const std::string& text : texts) {
+    CLIPTAG_ASSIGN_OR_RETURN(Tokens one, impl_->tokenizer->Encode(text));
+    if (one.truncated && truncated != nullptr) truncated->push_back(text);
+    tokens.push_back(std::move(one));
+  }
+  return impl_->text->Encode(tokens, embeddings);
+}
+
+Status ClipModel::SelfCheck() {
+  constexpr int kPictures = 3;
+  if (impl_->image->max_batch() == 0) CLIPTAG_RETURN_IF_ERROR(impl_->image->Setup(1));
+  std::vector<std::vector<uint8_t>> pixels;
+  std::vector<FrameView> frames;
+  for (int i = 0; i < kPictures; ++i) {
+    pixels.push_back(TestPicture(i));
+    frames.push_back(
+        RgbView(pixels.back().data(), kTestSize * 3, kTestSize, kTestSize, RgbOrder::kRgb));
+  }
+  const size_t dim = static_cast<size_t>(impl_->config.embed_dim);
+  std::vector<float> rows(kPictures * dim);
+  CLIPTAG_RETURN_IF_ERROR(impl_->image->Encode(frames, impl_->config.preprocess, rows.data()));
+  if (!std::all_of(rows.begin(), rows.end(), [](float v) { return std::isfinite(v); })) {
+    return DataLoss("The model " + impl_->config.name +
+                    " gives embeddings that are not finite numbers; its weights are damaged, or "
+                    "overflow in this precision.");
+  }
+  for (int a = 0; a < kPictures; ++a) {
+    for (int b = a + 1; b < kPictures; ++b) {
+      float difference = 0;
+      for (size_t i = 0; i < dim; ++i) {
+        difference = std::max(difference, std::abs(rows[a * dim + i] - rows[b * dim + i]));
+      }
+      if (!(difference > 1e-6f)) {
+        return DataLoss(
+            "The model " + impl_->config.name +
+            " gives the same embedding for different pictures; its weights are damaged.");
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace cliptag

@@ -1,0 +1,55 @@
+// Where a CLIP model's tensors are in either layout, checked against the configuration: the towers
+// below hold the same things whatever the file calls them.
+//
+// Ownership: the tensors borrow from Weights. Plain data.
+#pragma once
+
+#include <vector>
+
+#include "kernels/backend.h"
+#include "kernels/base/status.h"
+#include "models/config.h"
+#include "models/weights.h"
+
+namespace cliptag {
+
+struct NormTensors {
+  HostTensor gamma, beta;  // (width)
+};
+
+struct BlockTensors {
+  NormTensors norm1, norm2;
+  HostTensor qkv[3], qkv_bias[3];  // (width, width), (width)
+  HostTensor out, out_bias;        // (width, width), (width)
+  HostTensor fc1, fc1_bias;        // (mlp, width), (mlp)
+  HostTensor fc2, fc2_bias;        // (width, mlp), (width)
+  HostTensor scale1, scale2;       // (width) LayerScale; no data without
+};
+
+struct ProjectionTensors {
+  HostTensor weight;  // (embed, width), or (width, embed) when transposed; no data without
+  HostTensor bias;    // (embed); no data without
+  bool transposed = false;
+};
+
+struct VisionTensors {
+  HostTensor patch, patch_bias;  // (width, 3, patch, patch)
+  HostTensor class_token;        // (width)
+  HostTensor position;           // (patches + 1, width)
+  NormTensors pre_norm, post_norm;
+  std::vector<BlockTensors> blocks;
+  ProjectionTensors projection;
+};
+
+struct TextTensors {
+  HostTensor token;     // (vocab, width)
+  HostTensor position;  // (context, width)
+  NormTensors final_norm;
+  std::vector<BlockTensors> blocks;
+  ProjectionTensors projection;
+};
+
+Result<VisionTensors> GetVisionTensors(const Weights& weights, const ModelConfig& config);
+Result<TextTensors> GetTextTensors(const Weights& weights, const ModelConfig& config);
+
+}  // namespace cliptag

@@ -1,0 +1,199 @@
+// The Hugging Face layout: config.json and preprocessor_config.json, read as transformers'
+// CLIPConfig and CLIPImageProcessor do.
+#include <cmath>
+#include <filesystem>
+
+#include "kernels/base/log.h"
+#include "models/config_reader.h"
+
+namespace cliptag {
+namespace {
+
+Activation ReadActivation(FieldReader* reader) {
+  const std::string name = reader->String("hidden_act", "quick_gelu");
+  if (name == "quick_gelu") return Activation::kQuickGelu;
+  if (name != "gelu" && name != "gelu_python") {
+    reader->Fail(StatusCode::kUnsupported, "hidden_act",
+                 "is \"" + name + "\"; quick_gelu and gelu are supported");
+  }
+  return Activation::kGelu;
+}
+
+TransformerConfig ReadTransformer(FieldReader* reader, int width, int mlp_width, int heads) {
+  TransformerConfig out;
+  out.width = reader->Int("hidden_size", width);
+  out.mlp_width = reader->Int("intermediate_size", mlp_width);
+  out.layers = reader->Int("num_hidden_layers", 12);
+  out.heads = reader->Int("num_attention_heads", heads);
+  out.activation = ReadActivation(reader);
+  out.layer_norm_eps = static_cast<float>(reader->Number("layer_norm_eps", 1e-5));
+  return out;
+}
+
+// Old files have text_config_dict beside text_config; transformers lets the former and its defaults
+// win over the latter.
+const Json& Nested(const Json& root, const char* name, std::string* prefix) {
+  static const Json kNull;
+  const std::string dict = std::string(name) + "_dict";
+  for (const std::string& key : {dict, std::string(name)}) {
+    if (root.contains(key) && !root[key].is_null()) {
+      *prefix = key + ".";
+      return root[key];
+    }
+  }
+  *prefix = std::string(name) + ".";
+  return kNull;
+}
+
+// "size" and "crop_size": a number, {"shortest_edge": n}, or {"height": n, "width": n}.
+struct Size {
+  int pixels = 0;
+  bool shortest_edge = false;
+};
+
+Size ReadSize(FieldReader* reader, const char* key, int fallback, bool number_is_edge) {
+  const Json& value = reader->Get(key);
+  if (value.is_null()) return {fallback, number_is_edge};
+  if (value.is_number()) return {reader->Int(key, fallback), number_is_edge};
+  const auto number = [&](const char* field) {
+    return value.contains(field) && value[field].is_number_unsigned() ? value[field].get<int>() : 0;
+  };
+  if (value.is_object() && number("shortest_edge") > 0 && value.size() == 1) {
+    return {number("shortest_edge"), true};
+  }
+  if (value.is_object() && number("height") > 0 && number("height") == number("width")) {
+    return {number("height"), false};
+  }
+  reader->Fail(StatusCode::kUnsupported, key,
+               "is " + value.dump() + "; a shortest_edge or a square is supported");
+  return {fallback, number_is_edge};
+}
+
+void ReadPixels(FieldReader* reader, PreprocessSpec* spec) {
+  SetClipMeanAndStd(spec);
+  reader->Triple("image_mean", spec->mean);
+  reader->Triple("image_std", spec->std);
+  const bool normalize = reader->Bool("do_normalize", true);
+  const bool rescale = reader->Bool("do_rescale", true);
+  // The kernels scale by 1/255; any other factor f is the same as mean and std over 255 f.
+  const double scale = (rescale ? reader->Number("rescale_factor", 1.0 / 255.0) : 1.0) * 255.0;
+  if (!(scale > 0)) reader->Fail(StatusCode::kDataLoss, "rescale_factor", "must be positive");
+  for (int i = 0; i < 3; ++i) {
+    if (!normalize) {
+      spec->mean[i] = 0;
+      spec->std[i] = 1;
+    }
+    // 1/255 is written with few digits in the files; leave the usual case exactly as it is.
+    if (std::abs(scale - 1.0) > 1e-6) {
+      spec->mean[i] = static_cast<float>(spec->mean[i] / scale);
+      spec->std[i] = static_cast<float>(spec->std[i] / scale);
+    }
+  }
+}
+
+void ReadPreprocessor(FieldReader* reader, int image_size, PreprocessSpec* spec) {
+  spec->size = image_size;
+  ReadPixels(reader, spec);
+  // PIL's codes: 2 bilinear, 3 bicubic.
+  const int resample = reader->Int("resample", 3, 0);
+  if (resample != 2 && resample != 3) {
+    reader->Fail(StatusCode::kUnsupported, "resample",
+                 "is " + std::to_string(resample) + "; 2 (bilinear) and 3 (bicubic) are supported");
+  }
+  spec->interpolation = resample == 2 ? Interpolation::kBilinear : Interpolation::kBicubic;
+  if (!reader->Bool("do_resize", true)) {
+    reader->Fail(StatusCode::kUnsupported, "do_resize", "is false; pictures have to be resized");
+  }
+  const Size size = ReadSize(reader, "size", image_size, /*number_is_edge=*/true);
+  const bool crops = reader->Bool("do_center_crop", true);
+  const Size crop = crops ? ReadSize(reader, "crop_size", image_size, false) : size;
+  spec->fit = size.shortest_edge ? Fit::kCrop : Fit::kSquash;
+  if (crop.pixels != image_size) {
+    reader->Fail(StatusCode::kDataLoss, crops ? "crop_size" : "size",
+                 "is " + std::to_string(crop.pixels) + ", but config.json has an image_size of " +
+                     std::to_string(image_size));
+  } else if (size.pixels != crop.pixels) {
+    reader->Fail(StatusCode::kUnsupported, "size",
+                 "is " + std::to_string(size.pixels) + " and crop_size " +
+                     std::to_string(crop.pixels) + "; only equal ones are supported");
+  }
+}
+
+// preprocessor_config.json, or the image_processor of a newer processor_config.json; null when the
+// model has neither.
+Result<Json> ReadProcessorFile(const std::string& directory, std::string* file) {
+  std::error_code error;
+  *file = directory + "/preprocessor_config.json";
+  if (std::filesystem::exists(*file, error)) return ReadJsonFile(*file);
+  const std::string newer = directory + "/processor_config.json";
+  if (std::filesystem::exists(newer, error)) {
+    CLIPTAG_ASSIGN_OR_RETURN(const Json root, ReadJsonFile(newer));
+    if (root.is_object() && root.contains("image_processor")) {
+      *file = newer;
+      return root["image_processor"];
+    }
+  }
+  Log(LogLevel::kWarning, directory +
+                              " has no preprocessor_config.json; CLIP's usual preparation of "
+                              "pictures is assumed.");
+  return Json();
+}
+
+void ReadText(FieldReader* text, TextConfig* out) {
+  out->transformer = ReadTransformer(text, 512, 2048, 8);
+  out->context_length = text->Int("max_position_embeddings", 77);
+  out->vocab_size = text->Int("vocab_size", 49408);
+  out->bos_id = text->Int("bos_token_id", 49406, 0);
+  out->eos_id = text->Int("eos_token_id", 49407, 0);
+  out->pad_id = text->Int("pad_token_id", 1, 0);
+  // Files from before transformers 4.31 say 2 and mean "the largest id".
+  out->pooling = out->eos_id == 2 ? TextPooling::kArgmax : TextPooling::kEosId;
+}
+
+void ReadVision(FieldReader* vision, VisionConfig* out) {
+  out->transformer = ReadTransformer(vision, 768, 3072, 12);
+  out->image_size = vision->Square("image_size", 224);
+  out->patch_size = vision->Square("patch_size", 32);
+  if (vision->Int("num_channels", 3) != 3) {
+    vision->Fail(StatusCode::kUnsupported, "num_channels",
+                 "is " + vision->Get("num_channels").dump() + "; pictures have 3");
+  }
+}
+
+}  // namespace
+
+Status ReadHuggingFaceConfig(const std::string& file, ModelConfig* config) {
+  CLIPTAG_ASSIGN_OR_RETURN(const Json root, ReadJsonFile(file));
+  Status status;
+  FieldReader top(root, file, "", &status);
+  CLIPTAG_RETURN_IF_ERROR(status);
+  const std::string type = top.String("model_type", "");
+  const bool clip = type == "clip" ||
+                    (type.empty() && (top.Has("vision_config") || top.Has("vision_config_dict")));
+  if (!clip) {
+    return Unsupported(file + ": model_type is \"" + type +
+                       "\"; of the Hugging Face layout only \"clip\" is supported.");
+  }
+  config->layout = Layout::kHuggingFace;
+  config->embed_dim = top.Int("projection_dim", 512);
+  config->logit_scale = std::exp(top.Number("logit_scale_init_value", 2.6592));
+
+  std::string prefix;
+  const Json& text_json = Nested(root, "text_config", &prefix);
+  FieldReader text(text_json, file, prefix, &status);
+  ReadText(&text, &config->text);
+  const Json& vision_json = Nested(root, "vision_config", &prefix);
+  FieldReader vision(vision_json, file, prefix, &status);
+  ReadVision(&vision, &config->vision);
+  CLIPTAG_RETURN_IF_ERROR(status);
+
+  std::string processor_file;
+  CLIPTAG_ASSIGN_OR_RETURN(const Json processor, ReadProcessorFile(config->path, &processor_file));
+  FieldReader pixels(processor, processor_file, "", &status);
+  ReadPreprocessor(&pixels, config->vision.image_size, &config->preprocess);
+  config->preprocess.patch = config->vision.patch_size;
+  CLIPTAG_RETURN_IF_ERROR(status);
+  return CheckConfig(*config, file);
+}
+
+}  // namespace cliptag

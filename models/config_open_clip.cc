@@ -1,0 +1,201 @@
+// The open_clip layout: open_clip_config.json, read as open_clip's CLIPVisionCfg, CLIPTextCfg and
+// PreprocessCfg do.
+#include <cmath>
+
+#include "models/config_reader.h"
+
+namespace cliptag {
+namespace {
+
+constexpr char kNotYet[] = "it is not supported";
+
+// Attention blocks with features of their own; plain CLIP has none of them.
+void RefuseCustomBlocks(FieldReader* reader) {
+  if (reader->String("block_type", "default") != "default") reader->Refuse("block_type", kNotYet);
+  for (const char* key : {"qk_norm", "scaled_cosine_attn", "scale_heads", "scale_attn_inner",
+                          "scale_attn", "scale_fc"}) {
+    reader->Refuse(key, kNotYet);
+  }
+}
+
+Activation ReadActivation(FieldReader* reader, bool quick_gelu) {
+  const Json& kwargs = reader->Get("act_kwargs");
+  if (kwargs.is_object() && !kwargs.empty() && kwargs != Json{{"approximate", "none"}}) {
+    reader->Fail(StatusCode::kUnsupported, "act_kwargs",
+                 "is " + kwargs.dump() + "; plain GELU and QuickGELU are supported");
+  }
+  return quick_gelu ? Activation::kQuickGelu : Activation::kGelu;
+}
+
+TransformerConfig ReadTransformer(FieldReader* reader, int width, bool quick_gelu,
+                                  const std::string& file, const std::string& prefix,
+                                  Status* status) {
+  TransformerConfig out;
+  out.width = reader->Int("width", width);
+  out.layers = reader->Int("layers", 12);
+  const double ratio = reader->Number("mlp_ratio", 4.0);
+  if (!(ratio > 0 && ratio <= 64)) {
+    reader->Fail(StatusCode::kDataLoss, "mlp_ratio",
+                 "is " + reader->Get("mlp_ratio").dump() + ", which makes no sense");
+  } else {
+    out.mlp_width = static_cast<int>(out.width * ratio);  // the reference rounds down too
+  }
+  out.activation = ReadActivation(reader, quick_gelu);
+  out.layer_scale = reader->Has("ls_init_value");
+  FieldReader norm(reader->Get("norm_kwargs"), file, prefix + "norm_kwargs.", status);
+  out.layer_norm_eps = static_cast<float>(norm.Number("eps", 1e-5));
+  RefuseCustomBlocks(reader);
+  return out;
+}
+
+void ReadVision(FieldReader* vision, bool quick_gelu, const std::string& file, Status* status,
+                VisionConfig* out) {
+  vision->Refuse("timm_model_name", "image towers from timm are not supported");
+  if (vision->Get("layers").is_array()) {
+    vision->Fail(
+        StatusCode::kUnsupported, "layers",
+        "is " + vision->Get("layers").dump() + ": ResNet image towers are not supported yet");
+    return;
+  }
+  vision->Refuse("attentional_pool", "attentional pooling (CoCa) is not supported");
+  out->transformer = ReadTransformer(vision, 768, quick_gelu, file, "vision_cfg.", status);
+  const int head_width = vision->Int("head_width", 64);
+  out->transformer.heads = out->transformer.width / head_width;
+  if (out->transformer.heads < 1) {
+    vision->Fail(StatusCode::kDataLoss, "head_width",
+                 "is " + std::to_string(head_width) + ", more than the width of " +
+                     std::to_string(out->transformer.width));
+  }
+  out->image_size = vision->Square("image_size", 224);
+  out->patch_size = vision->Square("patch_size", 16);
+  out->pre_norm = !vision->Bool("no_ln_pre", false);
+  out->final_norm_after_pool = vision->Bool("final_ln_after_pool", false);
+  const std::string pool = vision->String("pool_type", "tok");
+  if (pool != "tok" && pool != "avg") {
+    vision->Fail(StatusCode::kUnsupported, "pool_type",
+                 "is \"" + pool + "\"; tok and avg are supported");
+  }
+  out->average_pool = pool == "avg";
+  const std::string position = vision->String("pos_embed_type", "learnable");
+  if (position != "learnable" && position != "sin_cos_2d") {  // both are stored as a tensor
+    vision->Fail(StatusCode::kUnsupported, "pos_embed_type",
+                 "is \"" + position + "\"; learnable and sin_cos_2d are supported");
+  }
+}
+
+void ReadTokenizer(FieldReader* text, const std::string& file, Status* status, TextConfig* out) {
+  out->tokenizer_name = text->String("hf_tokenizer_name", "");
+  FieldReader kwargs(text->Get("tokenizer_kwargs"), file, "text_cfg.tokenizer_kwargs.", status);
+  kwargs.Refuse("additional_special_tokens", kNotYet);
+  const std::string clean = kwargs.String("clean", "lower");
+  if (clean == "whitespace") {
+    out->clean = TextClean::kWhitespace;
+  } else if (clean == "canonicalize") {
+    out->clean = TextClean::kCanonicalize;
+  } else if (clean != "lower") {
+    kwargs.Fail(StatusCode::kUnsupported, "clean",
+                "is \"" + clean + "\"; lower, whitespace and canonicalize are supported");
+  }
+}
+
+void ReadText(FieldReader* text, bool quick_gelu, const std::string& file, Status* status,
+              TextConfig* out) {
+  text->Refuse("hf_model_name", "text towers from transformers are not supported");
+  text->Refuse("embed_cls", "a class token in the text tower (CoCa) is not supported");
+  out->transformer = ReadTransformer(text, 512, quick_gelu, file, "text_cfg.", status);
+  out->transformer.heads = text->Int("heads", 8);
+  out->context_length = text->Int("context_length", 77);
+  out->vocab_size = text->Int("vocab_size", 49408);
+  out->pad_id = text->Int("pad_id", 0, 0);
+  out->causal = !text->Bool("no_causal_mask", false);
+  const std::string pool = text->String("pool_type", "argmax");
+  if (pool == "argmax") {
+    out->pooling = TextPooling::kArgmax;
+  } else if (pool == "eos") {
+    out->pooling = TextPooling::kEosId;
+    out->eos_id = text->Int("eos_id", 2, 0);
+  } else if (pool == "first" || pool == "last") {
+    out->pooling = pool == "first" ? TextPooling::kFirst : TextPooling::kLast;
+  } else {
+    text->Fail(StatusCode::kUnsupported, "pool_type",
+               "is \"" + pool + "\"; argmax, eos, first and last are supported");
+  }
+  const std::string projection = text->String("proj_type", "linear");
+  if (projection == "none") {
+    out->projection = Projection::kNone;
+  } else if (projection == "linear") {
+    out->projection = text->Bool("proj_bias", false) ? Projection::kLinear : Projection::kMatrix;
+  } else {
+    text->Fail(StatusCode::kUnsupported, "proj_type",
+               "is \"" + projection + "\"; linear and none are supported");
+  }
+  ReadTokenizer(text, file, status, out);
+}
+
+void ReadPreprocess(FieldReader* reader, const VisionConfig& vision, PreprocessSpec* spec) {
+  SetClipMeanAndStd(spec);
+  // The image tower's size wins over preprocess_cfg.size.
+  spec->size = vision.image_size;
+  spec->patch = vision.patch_size;
+  reader->Triple("mean", spec->mean);
+  reader->Triple("std", spec->std);
+  const std::string interpolation = reader->String("interpolation", "bicubic");
+  if (interpolation == "bilinear") {
+    spec->interpolation = Interpolation::kBilinear;
+  } else if (interpolation != "bicubic" && interpolation != "random") {  // random is for training
+    reader->Fail(StatusCode::kUnsupported, "interpolation",
+                 "is \"" + interpolation + "\"; bicubic and bilinear are supported");
+  }
+  const std::string mode = reader->String("resize_mode", "shortest");
+  if (mode == "shortest") {
+    spec->fit = Fit::kCrop;
+  } else if (mode == "squash") {
+    spec->fit = Fit::kSquash;
+  } else if (mode == "longest") {
+    spec->fit = Fit::kLetterbox;
+  } else {
+    reader->Fail(StatusCode::kUnsupported, "resize_mode",
+                 "is \"" + mode + "\"; shortest, longest and squash are supported");
+  }
+  float fill[3] = {0, 0, 0};  // 0..255
+  reader->Triple("fill_color", fill);
+  for (int i = 0; i < 3; ++i) spec->fill[i] = fill[i] / 255.0f;
+}
+
+}  // namespace
+
+Status ReadOpenClipConfig(const std::string& file, ModelConfig* config) {
+  CLIPTAG_ASSIGN_OR_RETURN(const Json root, ReadJsonFile(file));
+  Status status;
+  FieldReader whole(root, file, "", &status);
+  CLIPTAG_RETURN_IF_ERROR(status);
+  // Without model_cfg the file is the bare model configuration.
+  FieldReader model(whole.Has("model_cfg") ? root["model_cfg"] : root, file, "", &status);
+  for (const char* key : {"embed_dim", "vision_cfg", "text_cfg"}) {
+    if (!model.Has(key)) model.Fail(StatusCode::kDataLoss, key, "is missing");
+  }
+  CLIPTAG_RETURN_IF_ERROR(status);
+  model.Refuse("multimodal_cfg", "CoCa models are not supported");
+  config->layout = Layout::kOpenClip;
+  config->embed_dim = model.Int("embed_dim", 512);
+  const bool quick_gelu = model.Bool("quick_gelu", false);
+  config->logit_scale = std::exp(model.Number("init_logit_scale", std::log(1.0 / 0.07)));
+  config->logit_bias = model.Number("init_logit_bias", 0.0);
+
+  FieldReader vision(model.Get("vision_cfg"), file, "vision_cfg.", &status);
+  ReadVision(&vision, quick_gelu, file, &status, &config->vision);
+  FieldReader text(model.Get("text_cfg"), file, "text_cfg.", &status);
+  ReadText(&text, quick_gelu, file, &status, &config->text);
+  FieldReader pixels(whole.Get("preprocess_cfg"), file, "preprocess_cfg.", &status);
+  ReadPreprocess(&pixels, config->vision, &config->preprocess);
+  CLIPTAG_RETURN_IF_ERROR(status);
+  if (config->text.projection == Projection::kNone &&
+      config->text.transformer.width != config->embed_dim) {
+    return DataLoss(file + ": text_cfg.proj_type is \"none\", but text_cfg.width " +
+                    std::to_string(config->text.transformer.width) + " is not embed_dim " +
+                    std::to_string(config->embed_dim) + ".");
+  }
+  return CheckConfig(*config, file);
+}
+
+}  // namespace cliptag

@@ -1,0 +1,147 @@
+#include "models/config_reader.h"
+
+#include <cmath>
+
+namespace cliptag {
+namespace {
+
+constexpr int kMaxInt = 1 << 24;
+const Json kNull;
+
+}  // namespace
+
+FieldReader::FieldReader(const Json& object, std::string file, std::string prefix, Status* status)
+    : object_(object), file_(std::move(file)), prefix_(std::move(prefix)), status_(status) {
+  if (!object_.is_object() && !object_.is_null()) {
+    Fail(StatusCode::kDataLoss, "", "is not an object");
+  }
+}
+
+bool FieldReader::Has(const char* key) const { return !Get(key).is_null(); }
+
+const Json& FieldReader::Get(const char* key) const {
+  if (!object_.is_object()) return kNull;
+  const auto it = object_.find(key);
+  return it == object_.end() ? kNull : *it;
+}
+
+void FieldReader::Fail(StatusCode code, const char* key, const std::string& what) {
+  if (!status_->ok()) return;
+  std::string field = prefix_ + key;
+  if (!field.empty() && field.back() == '.') field.pop_back();
+  *status_ = Status(code, file_ + ": " + field + " " + what + ".");
+}
+
+int FieldReader::Int(const char* key, int fallback, int minimum) {
+  const Json& value = Get(key);
+  if (value.is_null()) return fallback;
+  if (!value.is_number()) {
+    Fail(StatusCode::kDataLoss, key, "is " + value.dump() + ", not a number");
+    return fallback;
+  }
+  const double number = value.get<double>();
+  if (!(number >= minimum && number <= kMaxInt) || number != std::floor(number)) {
+    Fail(StatusCode::kDataLoss, key,
+         "is " + value.dump() + "; a whole number from " + std::to_string(minimum) + " to " +
+             std::to_string(kMaxInt) + " is needed");
+    return fallback;
+  }
+  return static_cast<int>(number);
+}
+
+double FieldReader::Number(const char* key, double fallback) {
+  const Json& value = Get(key);
+  if (value.is_null()) return fallback;
+  if (!value.is_number() || !std::isfinite(value.get<double>())) {
+    Fail(StatusCode::kDataLoss, key, "is " + value.dump() + ", not a number");
+    return fallback;
+  }
+  return value.get<double>();
+}
+
+bool FieldReader::Bool(const char* key, bool fallback) {
+  const Json& value = Get(key);
+  if (value.is_null()) return fallback;
+  if (value.is_boolean()) return value.get<bool>();
+  if (value.is_number()) return value.get<double>() != 0;
+  Fail(StatusCode::kDataLoss, key, "is " + value.dump() + ", not true or false");
+  return fallback;
+}
+
+std::string FieldReader::String(const char* key, const std::string& fallback) {
+  const Json& value = Get(key);
+  if (value.is_null()) return fallback;
+  if (value.is_string()) return value.get<std::string>();
+  Fail(StatusCode::kDataLoss, key, "is " + value.dump() + ", not a string");
+  return fallback;
+}
+
+int FieldReader::Square(const char* key, int fallback) {
+  const Json& value = Get(key);
+  if (!value.is_array()) return Int(key, fallback);
+  if (value.empty() || value.size() > 2) {
+    Fail(StatusCode::kDataLoss, key, "is " + value.dump() + "; one or two numbers are needed");
+    return fallback;
+  }
+  if (value.front() != value.back()) {
+    Fail(StatusCode::kUnsupported, key, "is " + value.dump() + "; only squares are supported");
+    return fallback;
+  }
+  const Json one = {{key, value.front()}};
+  return FieldReader(one, file_, prefix_, status_).Int(key, fallback);
+}
+
+void FieldReader::Triple(const char* key, float* out) {
+  const Json& value = Get(key);
+  if (value.is_null()) return;
+  const bool list = value.is_array() && value.size() == 3 && value[0].is_number() &&
+                    value[1].is_number() && value[2].is_number();
+  if (!list && !value.is_number()) {
+    Fail(StatusCode::kDataLoss, key, "is " + value.dump() + "; three numbers are needed");
+    return;
+  }
+  for (int i = 0; i < 3; ++i) out[i] = list ? value[i].get<float>() : value.get<float>();
+}
+
+void FieldReader::Refuse(const char* key, const std::string& why) {
+  const Json& value = Get(key);
+  const bool off = value.is_null() || value == false || value == "" ||
+                   (value.is_number() && value.get<double>() == 0) ||
+                   (value.is_object() && value.empty());
+  if (!off) Fail(StatusCode::kUnsupported, key, "is " + value.dump() + "; " + why);
+}
+
+void SetClipMeanAndStd(PreprocessSpec* spec) {
+  constexpr float kMean[] = {0.48145466f, 0.4578275f, 0.40821073f};
+  constexpr float kStd[] = {0.26862954f, 0.26130258f, 0.27577711f};
+  for (int i = 0; i < 3; ++i) {
+    spec->mean[i] = kMean[i];
+    spec->std[i] = kStd[i];
+  }
+}
+
+Status CheckConfig(const ModelConfig& config, const std::string& file) {
+  const auto tower = [&](const TransformerConfig& t, const std::string& name) -> Status {
+    const int heads = t.heads;
+    if (heads < 1 || t.width % heads != 0) {
+      return DataLoss(file + ": the " + name + " tower's width " + std::to_string(t.width) +
+                      " is not a multiple of its " + std::to_string(heads) + " heads.");
+    }
+    if (t.mlp_width < 1) return DataLoss(file + ": the " + name + " tower's MLP has no width.");
+    return {};
+  };
+  CLIPTAG_RETURN_IF_ERROR(tower(config.vision.transformer, "image"));
+  CLIPTAG_RETURN_IF_ERROR(tower(config.text.transformer, "text"));
+  if (config.vision.patch_size > config.vision.image_size) {
+    return DataLoss(file + ": the patch size " + std::to_string(config.vision.patch_size) +
+                    " is larger than the image size " + std::to_string(config.vision.image_size) +
+                    ".");
+  }
+  for (float s : config.preprocess.std) {
+    if (!(s > 0))
+      return DataLoss(file + ": the standard deviation of the pixels must be positive.");
+  }
+  return {};
+}
+
+}  // namespace cliptag

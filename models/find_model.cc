@@ -1,0 +1,93 @@
+// Where models lie: names are looked up in $CLIPTAG_MODEL_PATH, the user's cache, the installed
+// models, and for an uninstalled build in the source tree.
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <set>
+
+#include "models/config.h"
+
+namespace cliptag {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+std::vector<fs::path> SearchPath() {
+  std::vector<fs::path> out;
+  std::string list = Environment("CLIPTAG_MODEL_PATH");
+  while (!list.empty()) {
+    const size_t colon = std::min(list.find(':'), list.size());
+    if (colon > 0) out.emplace_back(list.substr(0, colon));
+    list.erase(0, std::min(colon + 1, list.size()));
+  }
+  if (const std::string cache = Environment("XDG_CACHE_HOME"); !cache.empty()) {
+    out.push_back(fs::path(cache) / "cliptag" / "models");
+  } else if (const std::string home = Environment("HOME"); !home.empty()) {
+    out.push_back(fs::path(home) / ".cache" / "cliptag" / "models");
+  }
+  out.emplace_back(CLIPTAG_INSTALLED_MODELS);
+  out.emplace_back(CLIPTAG_SOURCE_MODELS);
+  return out;
+}
+
+bool IsModel(const fs::path& directory) {
+  std::error_code error;
+  return fs::exists(directory / "config.json", error) ||
+         fs::exists(directory / "open_clip_config.json", error);
+}
+
+std::string Sentence(const std::string& name, const std::vector<fs::path>& searched) {
+  std::string message = "There is no model '" + name + "' in ";
+  std::set<std::string> seen;
+  bool first = true;
+  for (const fs::path& path : searched) {
+    if (!seen.insert(path.string()).second) continue;
+    message += (first ? "" : ", ") + path.string();
+    first = false;
+  }
+  return message + "; put its directory there, or name a directory with a slash in it.";
+}
+
+}  // namespace
+
+Result<std::string> FindModel(const std::string& name_or_path) {
+  std::error_code error;
+  if (name_or_path.empty()) {
+    return InvalidArgument("The model's name is empty; 'starter' is always there.");
+  }
+  if (name_or_path.find('/') != std::string::npos) {
+    if (fs::is_directory(name_or_path, error)) return name_or_path;
+    return NotFound("There is no model directory " + name_or_path +
+                    "; a name without a slash is looked up among the installed models.");
+  }
+  const std::vector<fs::path> searched = SearchPath();
+  if (name_or_path != "." && name_or_path != "..") {
+    for (const fs::path& base : searched) {
+      if (IsModel(base / name_or_path)) return (base / name_or_path).string();
+    }
+  }
+  return NotFound(Sentence(name_or_path, searched));
+}
+
+std::vector<std::pair<std::string, std::string>> ListModels() {
+  std::vector<std::pair<std::string, std::string>> out;
+  std::set<std::string> seen;
+  for (const fs::path& base : SearchPath()) {
+    std::vector<std::pair<std::string, std::string>> here;
+    std::error_code error;
+    for (fs::directory_iterator it(base, error), end; !error && it != end; it.increment(error)) {
+      const std::string name = it->path().filename().string();
+      if (IsModel(it->path()) && seen.insert(name).second) here.emplace_back(name, it->path());
+    }
+    std::sort(here.begin(), here.end());
+    out.insert(out.end(), here.begin(), here.end());
+  }
+  return out;
+}
+
+}  // namespace cliptag

@@ -1,0 +1,262 @@
+#include "models/image_encoder.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "models/transformer.h"
+
+namespace cliptag {
+namespace {
+
+class VitEncoder : public ImageEncoder {
+ public:
+  VitEncoder(Backend& backend, Workspace& workspace, const ModelConfig& config)
+      : backend_(backend),
+        workspace_(workspace),
+        config_(config.vision),
+        spec_(config.preprocess),
+        embed_dim_(config.embed_dim) {}
+
+  Status Load(const VisionTensors& tensors);
+
+  Status Setup(int max_batch) override;
+  int max_batch() const override { return max_batch_; }
+  Status Preprocess(std::span<const FrameView> frames, const PreprocessSpec& spec) override;
+  Result<Matrix> EncodePrepared(int batch) override;
+  Status Encode(std::span<const FrameView> frames, const PreprocessSpec& spec,
+                float* embeddings) override;
+
+ private:
+  // Everything a run carves from the workspace.
+  struct Buffers {
+    Matrix x;                     // (batch * tokens, width) f32
+    Matrix patches;               // (batch * patches, width) f32; dead once x is assembled
+    Transformer::Scratch blocks;  // overlays patches
+  };
+  Buffers Plan(Arena* arena, int64_t batch) const;
+  Status UploadRows(int max_batch);
+  // The pooled and normalised tokens: (batch, width) compute_type.
+  Result<Matrix> Pool(const Matrix& x, const Buffers& buffers, int batch);
+  Result<Matrix> PoolAverage(const Matrix& x, const Buffers& buffers, int batch);
+
+  Backend& backend_;
+  Workspace& workspace_;
+  const VisionConfig config_;
+  const PreprocessSpec spec_;
+  const int64_t embed_dim_;
+
+  std::unique_ptr<Linear> patch_, projection_;
+  std::unique_ptr<Memory> class_token_, position_;
+  Norm pre_norm_, post_norm_;
+  std::unique_ptr<Transformer> transformer_;
+
+  int max_batch_ = 0;
+  int prepared_ = 0;                          // frames in prepared_patches_
+  std::unique_ptr<Memory> prepared_patches_;  // (max_batch * patches, 3 * patch * patch)
+  std::unique_ptr<Memory> embeddings_;        // (max_batch, embed_dim) f32
+  // int32 rows in x: the class token of every picture, or every patch token when they are averaged.
+  std::unique_ptr<Memory> pooled_rows_;
+  std::vector<float> host_tokens_, host_means_;  // of an average before the last norm
+};
+
+Status VitEncoder::Load(const VisionTensors& tensors) {
+  LinearSpec patch{{tensors.patch}, {}};
+  if (tensors.patch_bias.data != nullptr) patch.biases = {tensors.patch_bias};
+  CLIPTAG_ASSIGN_OR_RETURN(patch_, backend_.PackLinear(patch));
+  CLIPTAG_ASSIGN_OR_RETURN(class_token_, backend_.Upload(tensors.class_token, DType::kF32));
+  CLIPTAG_ASSIGN_OR_RETURN(position_, backend_.Upload(tensors.position, DType::kF32));
+  const float epsilon = config_.transformer.layer_norm_eps;
+  if (config_.pre_norm) {
+    CLIPTAG_ASSIGN_OR_RETURN(pre_norm_, Norm::Load(backend_, tensors.pre_norm, epsilon));
+  }
+  CLIPTAG_ASSIGN_OR_RETURN(post_norm_, Norm::Load(backend_, tensors.post_norm, epsilon));
+  CLIPTAG_ASSIGN_OR_RETURN(transformer_, Transformer::Load(backend_, config_.transformer,
+                                                           tensors.blocks, !config_.average_pool));
+  CLIPTAG_ASSIGN_OR_RETURN(projection_, PackProjection(backend_, tensors.projection));
+  return {};
+}
+
+VitEncoder::Buffers VitEncoder::Plan(Arena* arena, int64_t batch) const {
+  Buffers buffers;
+  const int64_t width = config_.transformer.width;
+  buffers.x = arena->Take(batch * config_.tokens(), width, DType::kF32);
+  const size_t mark = arena->mark();
+  buffers.patches = arena->Take(batch * config_.patches(), width, DType::kF32);
+  arena->Rewind(mark);
+  buffers.blocks = transformer_->Plan(arena, batch * config_.tokens(), batch);
+  return buffers;
+}
+
+Status VitEncoder::UploadRows(int max_batch) {
+  std::vector<int32_t> rows;
+  for (int i = 0; i < max_batch; ++i) {
+    const int first = i * config_.tokens();
+    const int begin = config_.average_pool ? 1 : 0;
+    const int end = config_.average_pool ? config_.tokens() : 1;
+    for (int token = begin; token < end; ++token) rows.push_back(first + token);
+  }
+  const auto count = static_cast<int64_t>(rows.size());
+  CLIPTAG_ASSIGN_OR_RETURN(pooled_rows_,
+                           backend_.Upload({rows.data(), DType::kI32, {count}}, DType::kI32));
+  return {};
+}
+
+Status VitEncoder::Setup(int max_batch) {
+  if (max_batch < 1 || max_batch > 4096) {
+    return InvalidArgument("A batch of " + std::to_string(max_batch) +
+                           " pictures is not possible; 1 to 4096 are.");
+  }
+  max_batch_ = prepared_ = 0;  // stays so on error
+  Arena size(nullptr);
+  Plan(&size, max_batch);
+  CLIPTAG_RETURN_IF_ERROR(workspace_.Reserve(size.peak()));
+  const size_t rows = static_cast<size_t>(max_batch) * config_.patches();
+  const size_t cols = size_t{3} * config_.patch_size * config_.patch_size;
+  const size_t bytes = rows * cols * SizeOf(backend_.compute_type());
+  CLIPTAG_ASSIGN_OR_RETURN(prepared_patches_, backend_.Allocate(bytes));
+  // A benchmark may encode before anything was prepared: mean grey, not whatever was in memory.
+  const std::vector<char> zeros(bytes, 0);
+  CLIPTAG_RETURN_IF_ERROR(backend_.CopyFromHost(zeros.data(), bytes, prepared_patches_->data()));
+  CLIPTAG_RETURN_IF_ERROR(backend_.Sync());
+  CLIPTAG_ASSIGN_OR_RETURN(embeddings_, backend_.Allocate(max_batch * embed_dim_ * sizeof(float)));
+  CLIPTAG_RETURN_IF_ERROR(UploadRows(max_batch));
+  if (config_.average_pool && config_.final_norm_after_pool) {
+    host_tokens_.resize(static_cast<size_t>(max_batch) * config_.tokens() *
+                        config_.transformer.width);
+    host_means_.resize(static_cast<size_t>(max_batch) * config_.transformer.width);
+  }
+  for (int batch = 1; batch <= max_batch; ++batch) {
+    CLIPTAG_RETURN_IF_ERROR(backend_.PrepareGemm(*patch_, int64_t{batch} * config_.patches()));
+    CLIPTAG_RETURN_IF_ERROR(transformer_->Prepare(batch, config_.tokens()));
+    CLIPTAG_RETURN_IF_ERROR(backend_.PrepareGemm(*projection_, batch));
+  }
+  max_batch_ = prepared_ = max_batch;
+  return {};
+}
+
+Status VitEncoder::Preprocess(std::span<const FrameView> frames, const PreprocessSpec& spec) {
+  if (frames.empty() || frames.size() > static_cast<size_t>(max_batch_)) {
+    return InvalidArgument("The image encoder was set up for 1 to " + std::to_string(max_batch_) +
+                           " pictures at once, not " + std::to_string(frames.size()) + ".");
+  }
+  if (spec.size != spec_.size || spec.patch != spec_.patch) {
+    return InvalidArgument("The model looks at pictures of " + std::to_string(spec_.size) +
+                           " pixels in patches of " + std::to_string(spec_.patch) + ", not " +
+                           std::to_string(spec.size) + " in " + std::to_string(spec.patch) + ".");
+  }
+  PreprocessSpec resolved = spec;
+  if (resolved.fit == Fit::kModel) resolved.fit = spec_.fit;
+  const int64_t cols = int64_t{3} * spec.patch * spec.patch;
+  const int64_t rows = static_cast<int64_t>(frames.size()) * config_.patches();
+  prepared_ = 0;
+  CLIPTAG_RETURN_IF_ERROR(backend_.Preprocess(
+      frames, resolved, {prepared_patches_->data(), backend_.compute_type(), rows, cols, cols}));
+  prepared_ = static_cast<int>(frames.size());
+  return {};
+}
+
+Result<Matrix> VitEncoder::EncodePrepared(int batch) {
+  if (batch < 1 || batch > prepared_) {
+    return InvalidArgument(std::to_string(batch) + " pictures cannot be encoded: " +
+                           std::to_string(prepared_) + " are prepared.");
+  }
+  Arena arena = workspace_.Carve();
+  const Buffers buffers = Plan(&arena, batch);
+  const int64_t width = config_.transformer.width;
+  const int64_t cols = int64_t{3} * config_.patch_size * config_.patch_size;
+  const Matrix pixels{prepared_patches_->data(), backend_.compute_type(), buffers.patches.rows,
+                      cols, cols};
+  CLIPTAG_RETURN_IF_ERROR(
+      backend_.Gemm(pixels, *patch_, Activation::kNone, false, buffers.patches));
+  CLIPTAG_RETURN_IF_ERROR(backend_.AssembleTokens(
+      buffers.patches, static_cast<const float*>(class_token_->data()),
+      {position_->data(), DType::kF32, config_.tokens(), width, width}, batch, buffers.x));
+  if (config_.pre_norm) {
+    CLIPTAG_RETURN_IF_ERROR(pre_norm_.Run(backend_, buffers.x, buffers.x));
+  }
+  Transformer::Sequences sequences{batch, config_.tokens()};
+  sequences.pooled_rows = static_cast<const int32_t*>(pooled_rows_->data());
+  CLIPTAG_ASSIGN_OR_RETURN(const Matrix x, transformer_->Run(buffers.x, sequences, buffers.blocks));
+  CLIPTAG_ASSIGN_OR_RETURN(const Matrix pooled, Pool(x, buffers, batch));
+  const Matrix out{embeddings_->data(), DType::kF32, batch, embed_dim_, embed_dim_};
+  CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(pooled, *projection_, Activation::kNone, false, out));
+  CLIPTAG_RETURN_IF_ERROR(backend_.NormalizeRows(out));
+  return out;
+}
+
+Result<Matrix> VitEncoder::Pool(const Matrix& x, const Buffers& buffers, int batch) {
+  if (config_.average_pool) return PoolAverage(x, buffers, batch);
+  // Norming one token is the same before and after it is picked.
+  const Matrix pooled = buffers.blocks.pooled_norm;
+  CLIPTAG_RETURN_IF_ERROR(post_norm_.Run(backend_, x, pooled));
+  return pooled;
+}
+
+Result<Matrix> VitEncoder::PoolAverage(const Matrix& x, const Buffers& buffers, int batch) {
+  const int64_t width = config_.transformer.width, patches = config_.patches();
+  const Matrix& out = buffers.blocks.pooled_norm;
+  if (!config_.final_norm_after_pool) {
+    // Attention to all keys alike is an average: norm, drop the class tokens, attend with scale 0.
+    const Matrix& norm = buffers.blocks.norm;
+    const Matrix& wide = buffers.blocks.wide;
+    const Matrix tokens{wide.data, wide.type, batch * patches, width, width};
+    CLIPTAG_RETURN_IF_ERROR(post_norm_.Run(backend_, x, norm));
+    CLIPTAG_RETURN_IF_ERROR(
+        backend_.GatherRows(norm, static_cast<const int32_t*>(pooled_rows_->data()), tokens));
+    AttentionArgs args;
+    args.q = norm.Rows(0, batch);
+    args.k = args.v = tokens;
+    args.out = out;
+    args.batch = batch;
+    args.q_tokens = 1;
+    args.kv_tokens = static_cast<int>(patches);
+    args.heads = config_.transformer.heads;
+    args.head_dim = config_.transformer.head_dim();
+    args.scale = 0;
+    CLIPTAG_RETURN_IF_ERROR(backend_.Attention(args));
+    return out;
+  }
+  // No operation averages the f32 residual stream; models that need it (CLIPA) are rare, so the
+  // host does it.
+  CLIPTAG_RETURN_IF_ERROR(backend_.CopyToHost(x, host_tokens_.data()));
+  for (int i = 0; i < batch; ++i) {
+    const float* token = host_tokens_.data() + i * config_.tokens() * width;
+    float* mean = host_means_.data() + i * width;
+    for (int64_t c = 0; c < width; ++c) {
+      double sum = 0;
+      for (int64_t t = 1; t <= patches; ++t) sum += token[t * width + c];
+      mean[c] = static_cast<float>(sum / static_cast<double>(patches));
+    }
+  }
+  const Matrix& mean = buffers.blocks.pooled;
+  CLIPTAG_RETURN_IF_ERROR(
+      backend_.CopyFromHost(host_means_.data(), batch * width * sizeof(float), mean.data));
+  CLIPTAG_RETURN_IF_ERROR(post_norm_.Run(backend_, mean, out));
+  return out;
+}
+
+Status VitEncoder::Encode(std::span<const FrameView> frames, const PreprocessSpec& spec,
+                          float* embeddings) {
+  if (max_batch_ == 0) return InvalidArgument("The image encoder has not been set up.");
+  for (size_t first = 0; first < frames.size();) {
+    const size_t count = std::min(frames.size() - first, static_cast<size_t>(max_batch_));
+    CLIPTAG_RETURN_IF_ERROR(Preprocess(frames.subspan(first, count), spec));
+    CLIPTAG_ASSIGN_OR_RETURN(const Matrix rows, EncodePrepared(static_cast<int>(count)));
+    CLIPTAG_RETURN_IF_ERROR(backend_.CopyToHost(rows, embeddings + first * embed_dim_));
+    first += count;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ImageEncoder>> LoadImageEncoder(Backend& backend, Workspace& workspace,
+                                                       const ModelConfig& config,
+                                                       const VisionTensors& tensors) {
+  auto encoder = std::make_unique<VitEncoder>(backend, workspace, config);
+  CLIPTAG_RETURN_IF_ERROR(encoder->Load(tensors));
+  return std::unique_ptr<ImageEncoder>(std::move(encoder));
+}
+
+}  // namespace cliptag

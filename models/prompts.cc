@@ -1,0 +1,212 @@
+#include "models/prompts.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "models/json.h"
+
+namespace cliptag {
+namespace {
+
+std::string_view Trim(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n\f\v";
+  const size_t first = text.find_first_not_of(kSpace);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+}
+
+// Reads the JSON form. Errors name the file, line and column of the member they are about.
+class PromptsReader {
+ public:
+  PromptsReader(std::string_view text, const std::string& name) : text_(text), name_(name) {}
+
+  Result<PromptSpec> Read() {
+    CLIPTAG_ASSIGN_OR_RETURN(const Json root, ParseJson(text_, name_, 16, &positions_));
+    if (!root.is_object()) return Error("", "an object with \"tags\" is needed");
+    PromptSpec spec;
+    for (const auto& [key, value] : root.items()) {
+      const std::string path = "/" + key;
+      if (key == "templates") {
+        CLIPTAG_RETURN_IF_ERROR(Strings(value, path, &spec.templates));
+      } else if (key == "background") {
+        CLIPTAG_RETURN_IF_ERROR(Strings(value, path, &spec.background));
+      } else if (key == "tags") {
+        CLIPTAG_RETURN_IF_ERROR(Tags(value, path, &spec.tags));
+      } else {
+        return Error(path, "unknown key \"" + key + "\"; templates, background and tags are known");
+      }
+    }
+    if (spec.tags.empty())
+      return Error("", "\"tags\" is missing or empty; nothing would be tagged");
+    return spec;
+  }
+
+ private:
+  Status Error(const std::string& path, const std::string& what) const {
+    const auto it = positions_.find(path);
+    const size_t offset = it == positions_.end() ? 0 : it->second;
+    return InvalidArgument(name_ + ":" + LineAndColumn(text_, offset) + ": " + what + ".");
+  }
+
+  // A list of strings that are not empty, or one such string.
+  Status Strings(const Json& value, const std::string& path, std::vector<std::string>* out) const {
+    const std::string key = path.substr(path.rfind('/') + 1);
+    const Json list = value.is_string() ? Json::array({value}) : value;
+    if (!list.is_array()) return Error(path, "\"" + key + "\" is not a list of strings");
+    for (size_t i = 0; i < list.size(); ++i) {
+      if (!list[i].is_string() || Trim(list[i].get_ref<const std::string&>()).empty()) {
+        return Error(value.is_array() ? path + "/" + std::to_string(i) : path,
+                     "\"" + key + "\" has an entry that is empty or not a string");
+      }
+      out->emplace_back(Trim(list[i].get_ref<const std::string&>()));
+    }
+    return {};
+  }
+
+  Status Number(const Json& value, const std::string& path, double maximum, double* out) const {
+    const double number = value.is_number() ? value.get<double>() : -1;
+    if (!(number >= 0 && number <= maximum)) {
+      return Error(path, "\"" + path.substr(path.rfind('/') + 1) + "\" is " + value.dump() +
+                             (maximum == 1 ? "; a number from 0 to 1 is needed"
+                                           : "; a number of seconds, 0 or more, is needed"));
+    }
+    *out = number;
+    return {};
+  }
+
+  Status Tags(const Json& list, const std::string& path, std::vector<TagSpec>* out) const {
+    if (!list.is_array()) return Error(path, "\"tags\" is not a list");
+    for (size_t i = 0; i < list.size(); ++i) {
+      TagSpec tag;
+      CLIPTAG_RETURN_IF_ERROR(Tag(list[i], path + "/" + std::to_string(i), &tag));
+      out->push_back(std::move(tag));
+    }
+    return {};
+  }
+
+  Status Tag(const Json& value, const std::string& path, TagSpec* tag) const {
+    if (!value.is_object() || !value.contains("label") || !value["label"].is_string() ||
+        Trim(value["label"].get_ref<const std::string&>()).empty()) {
+      return Error(path, "a tag is an object with a \"label\" that is not empty");
+    }
+    for (const auto& [key, field] : value.items()) {
+      const std::string at = path + "/" + key;
+      if (key == "label") {
+        tag->label = Trim(field.get_ref<const std::string&>());
+      } else if (key == "prompts") {
+        CLIPTAG_RETURN_IF_ERROR(Strings(field, at, &tag->prompts));
+      } else if (key == "negative") {
+        CLIPTAG_RETURN_IF_ERROR(Strings(field, at, &tag->negatives));
+      } else if (key == "images") {
+        CLIPTAG_RETURN_IF_ERROR(Strings(field, at, &tag->images));
+      } else if (key == "threshold") {
+        CLIPTAG_RETURN_IF_ERROR(Number(field, at, 1, &tag->threshold));
+      } else if (key == "off-threshold") {
+        CLIPTAG_RETURN_IF_ERROR(Number(field, at, 1, &tag->off_threshold));
+      } else if (key == "min-duration") {
+        CLIPTAG_RETURN_IF_ERROR(Number(field, at, 1e9, &tag->min_duration_s));
+      } else {
+        return Error(at, "unknown key \"" + key +
+                             "\" in a tag; label, prompts, negative, images, threshold, "
+                             "off-threshold and min-duration are known");
+      }
+    }
+    if (tag->threshold >= 0 && tag->off_threshold > tag->threshold) {
+      return Error(path + "/off-threshold", "\"off-threshold\" is above \"threshold\"");
+    }
+    if (tag->prompts.empty()) tag->prompts = {tag->label};
+    return {};
+  }
+
+  const std::string_view text_;
+  const std::string name_;
+  std::map<std::string, size_t> positions_;
+};
+
+}  // namespace
+
+const std::vector<std::string>& DefaultTemplates() {
+  static const auto* templates = new std::vector<std::string>{"a photo of a {}."};
+  return *templates;
+}
+
+const std::vector<std::string>& DefaultBackground() {
+  static const auto* background = new std::vector<std::string>{
+      "object", "scene", "background", "texture", "person", "place", "thing", "pattern"};
+  return *background;
+}
+
+Result<std::vector<std::string>> SplitList(std::string_view text, std::string_view what) {
+  std::string_view rest = Trim(text);
+  if (!rest.empty() && rest.back() == ';') rest = Trim(rest.substr(0, rest.size() - 1));
+  if (rest.empty()) {
+    return InvalidArgument("No " + std::string(what) +
+                           " are given; separate them by ';' or newlines.");
+  }
+  std::vector<std::string> out;
+  while (true) {
+    const size_t end = std::min(rest.find_first_of(";\n"), rest.size());
+    const std::string_view entry = Trim(rest.substr(0, end));
+    if (entry.empty()) {
+      return InvalidArgument("Entry " + std::to_string(out.size() + 1) + " of the " +
+                             std::string(what) + " is empty.");
+    }
+    out.emplace_back(entry);
+    if (end == rest.size()) return out;
+    // A ';' at the end of a line separates once, not twice.
+    size_t next = end + 1;
+    if (rest[end] == ';') {
+      const size_t newline = rest.find_first_not_of(" \t\r", next);
+      if (newline != std::string_view::npos && rest[newline] == '\n') next = newline + 1;
+    }
+    rest.remove_prefix(next);
+  }
+}
+
+Result<PromptSpec> ParsePrompts(std::string_view text) {
+  CLIPTAG_ASSIGN_OR_RETURN(const std::vector<std::string> labels, SplitList(text, "prompts"));
+  PromptSpec spec;
+  for (const std::string& label : labels) {
+    TagSpec tag;
+    tag.label = label;
+    tag.prompts = {label};
+    spec.tags.push_back(std::move(tag));
+  }
+  return spec;
+}
+
+Result<PromptSpec> ParsePromptsFile(std::string_view text, const std::string& name) {
+  if (text.substr(0, 3) == "\xEF\xBB\xBF") text.remove_prefix(3);
+  const std::string_view content = Trim(text);
+  if (content.empty()) return InvalidArgument(name + " is empty; it should hold one label a line.");
+  if (content.front() == '{' || content.front() == '[') return PromptsReader(text, name).Read();
+
+  PromptSpec spec;
+  size_t line = 0;
+  // Only the newline at the very end is no line of its own.
+  std::string_view rest = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    const std::string_view label = Trim(rest.substr(0, end));
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    ++line;
+    if (label.empty()) {
+      return InvalidArgument(name + ":" + std::to_string(line) +
+                             ":1: the label is empty; one label a line is needed.");
+    }
+    TagSpec tag;
+    tag.label = label;
+    tag.prompts = {tag.label};
+    spec.tags.push_back(std::move(tag));
+  }
+  return spec;
+}
+
+Result<PromptSpec> ReadPromptsFile(const std::string& path) {
+  CLIPTAG_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, size_t{64} << 20));
+  return ParsePromptsFile(text, path);
+}
+
+}  // namespace cliptag

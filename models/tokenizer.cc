@@ -1,0 +1,293 @@
+#include "models/tokenizer.h"
+
+#include <filesystem>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+
+#include "models/bpe.h"
+#include "models/embedded.h"
+#include "models/json.h"
+#include "models/text_clean.h"
+#include "models/unicode.h"
+
+namespace cliptag {
+namespace {
+
+using Vocabulary = std::unordered_map<std::string, int32_t>;
+using Merges = std::vector<std::pair<std::string, std::string>>;
+
+// Case as the reference's pattern ignores it; the long s is the only other character that folds to
+// a letter which the pattern spells out.
+char32_t Fold(char32_t c) {
+  if (c >= 'A' && c <= 'Z') return c | 0x20;
+  return c == 0x17F ? U's' : c;
+}
+
+bool StartsWith(std::u32string_view text, size_t at, std::u32string_view what) {
+  if (text.size() - at < what.size()) return false;
+  for (size_t i = 0; i < what.size(); ++i) {
+    if (Fold(text[at + i]) != what[i]) return false;
+  }
+  return true;
+}
+
+struct Special {
+  std::u32string text;  // folded
+  int32_t id;
+};
+
+class ClipTokenizer : public Tokenizer {
+ public:
+  ClipTokenizer(Bpe bpe, Special bos, Special eos, const TextConfig& config)
+      : bpe_(std::move(bpe)),
+        specials_{std::move(bos), std::move(eos)},
+        context_length_(static_cast<size_t>(config.context_length)),
+        clean_(config.clean) {}
+
+  Result<Tokens> Encode(std::string_view text) const override {
+    Tokens out;
+    std::vector<int32_t>& ids = out.ids;
+    ids.push_back(specials_[0].id);
+    const std::u32string clean = CleanText(text, clean_);
+    for (size_t i = 0; i < clean.size();) i = EncodeWord(clean, i, &ids);
+    ids.push_back(specials_[1].id);
+    out.truncated = ids.size() > context_length_ || text.size() > kMaxTextBytes;
+    const bool cut = ids.size() > context_length_;
+    ids.resize(context_length_, 0);
+    if (cut) ids.back() = specials_[1].id;
+    // A text may spell the end token out; the first one counts.
+    while (ids[out.eot] != specials_[1].id) ++out.eot;
+    return out;
+  }
+
+ private:
+  // One match of <begin>|<end>|'s|'t|'re|'ve|'m|'ll|'d|letters|one number|others at or after `i`;
+  // returns the position after it.
+  size_t EncodeWord(std::u32string_view text, size_t i, std::vector<int32_t>* ids) const {
+    if (IsSpace(text[i])) return i + 1;
+    const auto word = [&](size_t end) {
+      bpe_.Encode(EncodeUtf8(text.substr(i, end - i)), ids);
+      return end;
+    };
+    for (const Special& special : specials_) {
+      if (!StartsWith(text, i, special.text)) continue;
+      const size_t end = i + special.text.size();
+      if (text.substr(i, end - i) != special.text) return word(end);  // other case: a mere word
+      ids->push_back(special.id);
+      return end;
+    }
+    for (std::u32string_view suffix : {U"'s", U"'t", U"'re", U"'ve", U"'m", U"'ll", U"'d"}) {
+      if (StartsWith(text, i, suffix)) return word(i + suffix.size());
+    }
+    if (IsNumber(text[i])) return word(i + 1);
+    const bool letters = IsLetter(text[i]);
+    size_t end = i + 1;
+    while (end < text.size() && !IsSpace(text[end]) && !IsNumber(text[end]) &&
+           IsLetter(text[end]) == letters) {
+      ++end;
+    }
+    return word(end);
+  }
+
+  const Bpe bpe_;
+  const Special specials_[2];  // begin, end
+  const size_t context_length_;
+  const TextClean clean_;
+};
+
+std::u32string FoldedText(const std::string& utf8) {
+  std::u32string text = DecodeUtf8(utf8);
+  for (char32_t& c : text) c = Fold(c);
+  return text;
+}
+
+struct Names {
+  std::string bos = "<|startoftext|>", eos = "<|endoftext|>";
+};
+
+// "bos_token" is a string, or an object with "content".
+void ReadTokenName(const Json& root, const char* key, std::string* name) {
+  if (!root.is_object() || !root.contains(key)) return;
+  const Json& value = root[key];
+  if (value.is_string()) *name = value.get<std::string>();
+  if (value.is_object() && value.contains("content") && value["content"].is_string()) {
+    *name = value["content"].get<std::string>();
+  }
+}
+
+Result<Vocabulary> ReadVocabulary(const Json& root, const std::string& file) {
+  if (!root.is_object()) return DataLoss(file + " is not an object of tokens and their ids.");
+  Vocabulary vocab;
+  vocab.reserve(root.size());
+  for (const auto& [token, id] : root.items()) {
+    if (!id.is_number_unsigned() || id.get<uint64_t>() > INT32_MAX) {
+      return DataLoss(file + ": the id of token '" + token + "' is no whole number.");
+    }
+    vocab.emplace(token, id.get<int32_t>());
+  }
+  return vocab;
+}
+
+Result<std::unique_ptr<Tokenizer>> Build(const Vocabulary& vocab, const Merges& merges,
+                                         const Names& names, const std::string& vocab_file,
+                                         const std::string& merges_file, const TextConfig& config) {
+  if (vocab.count("a</w>") == 0) {
+    return Unsupported(vocab_file +
+                       " is not a CLIP vocabulary: it has no token 'a</w>'; only CLIP's byte-level "
+                       "BPE is supported.");
+  }
+  Special specials[2];
+  for (int i = 0; i < 2; ++i) {
+    const std::string& name = i == 0 ? names.bos : names.eos;
+    auto it = vocab.find(name);
+    if (it == vocab.end()) it = vocab.find(i == 0 ? "<start_of_text>" : "<end_of_text>");
+    if (it == vocab.end()) {
+      return DataLoss(vocab_file + " lacks the " + (i == 0 ? "begin" : "end") + " token '" + name +
+                      "'.");
+    }
+    specials[i] = {FoldedText(it->first), it->second};
+  }
+  for (const auto& [token, id] : vocab) {
+    if (id >= config.vocab_size) {
+      return DataLoss(vocab_file + ": token '" + token + "' has the id " + std::to_string(id) +
+                      ", but the model's vocab_size is " + std::to_string(config.vocab_size) +
+                      "; do the files belong together?");
+    }
+  }
+  CLIPTAG_ASSIGN_OR_RETURN(Bpe bpe, Bpe::FromStrings(vocab, merges, specials[1].id, merges_file));
+  return std::unique_ptr<Tokenizer>(
+      new ClipTokenizer(std::move(bpe), specials[0], specials[1], config));
+}
+
+Result<Merges> ReadMergesFile(const std::string& path) {
+  CLIPTAG_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  Merges merges;
+  int number = 0;
+  for (std::string_view rest = text; !rest.empty();) {
+    const size_t newline = std::min(rest.find('\n'), rest.size());
+    std::string_view line = rest.substr(0, newline);
+    rest.remove_prefix(std::min(newline + 1, rest.size()));
+    ++number;
+    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
+    if (line.empty() || (number == 1 && line.substr(0, 8) == "#version")) continue;
+    const size_t space = line.find(' ');
+    if (space == 0 || space + 1 >= line.size() || space == std::string_view::npos ||
+        line.find(' ', space + 1) != std::string_view::npos) {
+      return DataLoss(path + ":" + std::to_string(number) +
+                      ": a merge is two tokens with a space between them.");
+    }
+    merges.emplace_back(line.substr(0, space), line.substr(space + 1));
+  }
+  return merges;
+}
+
+// tokenizer.json's merges: "a b" or ["a", "b"].
+Result<Merges> ReadMergesArray(const Json& array, const std::string& path) {
+  if (!array.is_array()) return DataLoss(path + ": model.merges is not a list.");
+  Merges merges;
+  merges.reserve(array.size());
+  for (const Json& item : array) {
+    if (item.is_array() && item.size() == 2 && item[0].is_string() && item[1].is_string()) {
+      merges.emplace_back(item[0].get<std::string>(), item[1].get<std::string>());
+      continue;
+    }
+    const std::string line = item.is_string() ? item.get<std::string>() : "";
+    const size_t space = line.find(' ');
+    if (space == std::string::npos) {
+      return DataLoss(path + ": merge " + std::to_string(merges.size() + 1) +
+                      " of model.merges is not two tokens.");
+    }
+    merges.emplace_back(line.substr(0, space), line.substr(space + 1));
+  }
+  return merges;
+}
+
+Result<std::unique_ptr<Tokenizer>> LoadTokenizerJson(const std::string& path, const Names& names,
+                                                     const TextConfig& config) {
+  CLIPTAG_ASSIGN_OR_RETURN(const Json root, ReadJsonFile(path));
+  const Json model = root.is_object() ? root.value("model", Json()) : Json();
+  if (!model.is_object()) return DataLoss(path + " has no object 'model'.");
+  const Json type = model.value("type", Json("BPE")),
+             suffix = model.value("end_of_word_suffix", Json());
+  if (type != "BPE" || suffix != "</w>") {
+    return Unsupported(path + ": model.type " + type.dump() + " with end_of_word_suffix " +
+                       suffix.dump() + " is not supported; only CLIP's byte-level BPE is.");
+  }
+  CLIPTAG_ASSIGN_OR_RETURN(Vocabulary vocab, ReadVocabulary(model.value("vocab", Json()), path));
+  for (const Json& token : root.value("added_tokens", Json::array())) {
+    if (token.is_object() && token.contains("content") && token["content"].is_string() &&
+        token.contains("id") && token["id"].is_number_unsigned()) {
+      vocab.emplace(token["content"].get<std::string>(), token["id"].get<int32_t>());
+    }
+  }
+  CLIPTAG_ASSIGN_OR_RETURN(const Merges merges,
+                           ReadMergesArray(model.value("merges", Json()), path));
+  return Build(vocab, merges, names, path, path, config);
+}
+
+Result<std::unique_ptr<Tokenizer>> LoadPublic(const ModelConfig& config) {
+  constexpr int32_t kBos = 49406, kEos = 49407;
+  if (!config.text.tokenizer_name.empty()) {
+    return NotFound(config.path + " needs the tokenizer of " + config.text.tokenizer_name +
+                    " (text_cfg.hf_tokenizer_name): put its tokenizer.json, or vocab.json and "
+                    "merges.txt, into the directory.");
+  }
+  if (config.text.vocab_size <= kEos) {
+    return NotFound(config.path +
+                    " has no vocab.json with merges.txt, and no tokenizer.json, but a "
+                    "vocab_size of " +
+                    std::to_string(config.text.vocab_size) +
+                    ", which is not that of CLIP's public vocabulary (49408).");
+  }
+  return std::unique_ptr<Tokenizer>(new ClipTokenizer(Bpe::Public(EmbeddedClipMerges()),
+                                                      {U"<start_of_text>", kBos},
+                                                      {U"<end_of_text>", kEos}, config.text));
+}
+
+Result<std::unique_ptr<Tokenizer>> Load(const ModelConfig& config) {
+  const std::string base = config.path + "/";
+  const auto exists = [&](const char* name) {
+    std::error_code error;
+    return std::filesystem::exists(base + name, error);
+  };
+  Names names;
+  for (const char* file : {"special_tokens_map.json", "tokenizer_config.json"}) {
+    if (!exists(file)) continue;
+    CLIPTAG_ASSIGN_OR_RETURN(const Json root, ReadJsonFile(base + file));
+    ReadTokenName(root, "bos_token", &names.bos);
+    ReadTokenName(root, "eos_token", &names.eos);
+  }
+  const bool vocab = exists("vocab.json"), merges = exists("merges.txt");
+  if (vocab && merges) {
+    const std::string vocab_file = base + "vocab.json", merges_file = base + "merges.txt";
+    CLIPTAG_ASSIGN_OR_RETURN(const Json root, ReadJsonFile(vocab_file));
+    CLIPTAG_ASSIGN_OR_RETURN(const Vocabulary tokens, ReadVocabulary(root, vocab_file));
+    CLIPTAG_ASSIGN_OR_RETURN(const Merges pairs, ReadMergesFile(merges_file));
+    return Build(tokens, pairs, names, vocab_file, merges_file, config.text);
+  }
+  if (exists("tokenizer.json"))
+    return LoadTokenizerJson(base + "tokenizer.json", names, config.text);
+  if (vocab || merges) {
+    return NotFound(config.path + " has " + (vocab ? "vocab.json" : "merges.txt") + " but no " +
+                    (vocab ? "merges.txt" : "vocab.json") + "; a tokenizer needs both.");
+  }
+  return LoadPublic(config);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Tokenizer>> LoadTokenizer(const ModelConfig& config) {
+  if (config.text.context_length < 2) {
+    return InvalidArgument(config.path + ": a context length of " +
+                           std::to_string(config.text.context_length) +
+                           " is too short for any text.");
+  }
+  try {
+    return Load(config);
+  } catch (const std::exception& e) {  // a field of the wrong JSON type
+    return DataLoss("Cannot read the tokenizer in " + config.path + ": " + e.what() + ".");
+  }
+}
+
+}  // namespace cliptag
