@@ -1,13 +1,13 @@
-// What an encoder needs of a machine: memory, and about ten coarse operations on row-major matrices.
-// The encoders in models/ are written once against this interface; kernels/ref (naive, double
-// precision), kernels/cpu and kernels/cuda implement it, and tests compare them operation by operation.
+// What an encoder needs of a machine: memory, and about ten coarse operations on row-major
+// matrices. The encoders in models/ are written once against this interface; kernels/ref (naive,
+// double precision), kernels/cpu and kernels/cuda implement it, and tests compare them operation by
+// operation.
 //
-// Ownership: Linear and Memory belong to whoever asked for them, are immutable once filled, and must
-// not outlive their Backend. A Matrix borrows.
-// Thread safety: a Backend is used by one thread at a time (the engine's worker); different Backends
-// are independent. Operations are ordered as called and may be asynchronous until Sync().
-// Running never allocates: Prepare* calls size everything for the largest case; the first call of a
-// new shape may plan it.
+// Ownership: Linear and Memory belong to whoever asked for them, are immutable once filled, and
+// must not outlive their Backend. A Matrix borrows. Thread safety: a Backend is used by one thread
+// at a time (the engine's worker); different Backends are independent. Operations are ordered as
+// called and may be asynchronous until Sync(). Running never allocates: Prepare* calls size
+// everything for the largest case; the first call of a new shape may plan it.
 #pragma once
 
 #include <cstdint>
@@ -110,7 +110,8 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual const BackendInfo& info() const = 0;
-  // What Gemm reads and LayerNorm, Attention and Preprocess write; the residual stream is always f32.
+  // What Gemm reads and LayerNorm, Attention and Preprocess write; the residual stream is always
+  // f32.
   virtual DType compute_type() const = 0;
 
   // --- memory and weights: loading time, may allocate -------------------------------------------
@@ -121,9 +122,10 @@ class Backend {
   // Plans the products of `linear` with that many rows, so that running does not.
   virtual Status PrepareGemm(const Linear& linear, int64_t rows) = 0;
 
-  // --- operations ---------------------------------------------------------------------------------
-  // Frames to the normalised tensor: out (frames * patches, 3 * patch * patch) of compute_type, a row
-  // per patch in reading order, columns ordered (channel, y, x) as in a convolution's weight.
+  // --- operations
+  // --------------------------------------------------------------------------------- Frames to the
+  // normalised tensor: out (frames * patches, 3 * patch * patch) of compute_type, a row per patch
+  // in reading order, columns ordered (channel, y, x) as in a convolution's weight.
   virtual Status Preprocess(std::span<const FrameView> frames, const PreprocessSpec& spec,
                             const Matrix& out) = 0;
   // out = activation(x W^T + b), added to what `out` holds when `accumulate` (residual; f32 only).
@@ -135,11 +137,12 @@ class Backend {
   virtual Status LayerNorm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
                            const Matrix& out) = 0;
   virtual Status Attention(const AttentionArgs& args) = 0;
-  // Patch rows to token rows: out (batch * (patches + 1), width) f32 = class token, then patches, all
-  // plus position (patches + 1, width). Without a class token (null): patches alone.
+  // Patch rows to token rows: out (batch * (patches + 1), width) f32 = class token, then patches,
+  // all plus position (patches + 1, width). Without a class token (null): patches alone.
   virtual Status AssembleTokens(const Matrix& patches, const float* class_token,
                                 const Matrix& position, int batch, const Matrix& out) = 0;
-  // out (n, width) f32 = table[ids[i]] + position[i % tokens]; ids in backend memory, already checked.
+  // out (n, width) f32 = table[ids[i]] + position[i % tokens]; ids in backend memory, already
+  // checked.
   virtual Status EmbedTokens(const int32_t* ids, const Matrix& table, const Matrix& position,
                              int tokens, const Matrix& out) = 0;
   // out row i = x row indices[i]; indices in backend memory; same type.
@@ -147,7 +150,8 @@ class Backend {
   // Every row (f32) to unit length in place; a zero row stays zero.
   virtual Status NormalizeRows(const Matrix& x) = 0;
   // cosines (n, bank rows) f32 = embeddings (n, dim) f32 times bank (m, dim) f32 transposed. With
-  // k > 0 also the k largest of each row, best first (ties: lower index first), into top (n, k) int32.
+  // k > 0 also the k largest of each row, best first (ties: lower index first), into top (n, k)
+  // int32.
   virtual Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines,
                             int k, int32_t* top) = 0;
 

@@ -39,11 +39,11 @@ struct Rect {
 
 struct FrameView {
   PixelKind kind = PixelKind::kRgb;
-  int width = 0, height = 0;  // pixels of the whole frame
-  Component component[3];     // R, G, B or Y, U, V; kGray uses the first alone
-  int bytes_per_sample = 1;   // 1, or 2 (little endian)
-  int bits = 8;               // significant bits of a sample
-  int shift = 0;              // sample value = word >> shift (P010: 6)
+  int width = 0, height = 0;                   // pixels of the whole frame
+  Component component[3];                      // R, G, B or Y, U, V; kGray uses the first alone
+  int bytes_per_sample = 1;                    // 1, or 2 (little endian)
+  int bits = 8;                                // significant bits of a sample
+  int shift = 0;                               // sample value = word >> shift (P010: 6)
   int chroma_shift_x = 0, chroma_shift_y = 0;  // log2 of the subsampling of components 1 and 2
   // Chroma samples sit on even luma columns (rows) when cosited, between them otherwise.
   bool chroma_cosited_x = true, chroma_cosited_y = false;
@@ -81,12 +81,13 @@ enum class Interpolation : uint8_t { kBicubic, kBilinear };
 // What the model expects of its input pixels.
 struct PreprocessSpec {
   int size = 224;  // pixels, square
-  int patch = 32;  // pixels, square; size % patch rows and columns at the right and bottom are unused
+  int patch =
+      32;  // pixels, square; size % patch rows and columns at the right and bottom are unused
   Fit fit = Fit::kCrop;
   Interpolation interpolation = Interpolation::kBicubic;
-  float mean[3] = {0, 0, 0};      // of R, G, B in 0..1
-  float std[3] = {1, 1, 1};       // divided by
-  float fill[3] = {0, 0, 0};      // of letterbox bars, R, G, B in 0..1 before normalisation
+  float mean[3] = {0, 0, 0};  // of R, G, B in 0..1
+  float std[3] = {1, 1, 1};   // divided by
+  float fill[3] = {0, 0, 0};  // of letterbox bars, R, G, B in 0..1 before normalisation
 };
 
 }  // namespace cliptag

@@ -20,8 +20,7 @@ Sink& GetSink() {
 }  // namespace
 
 void SetLogCallback(LogCallback callback) {
-  auto shared =
-      callback ? std::make_shared<const LogCallback>(std::move(callback)) : nullptr;
+  auto shared = callback ? std::make_shared<const LogCallback>(std::move(callback)) : nullptr;
   Sink& sink = GetSink();
   std::lock_guard lock(sink.mutex);
   sink.callback = std::move(shared);

@@ -37,7 +37,9 @@ class [[nodiscard]] Status {
   std::string message_;
 };
 
-inline Status InvalidArgument(std::string m) { return {StatusCode::kInvalidArgument, std::move(m)}; }
+inline Status InvalidArgument(std::string m) {
+  return {StatusCode::kInvalidArgument, std::move(m)};
+}
 inline Status NotFound(std::string m) { return {StatusCode::kNotFound, std::move(m)}; }
 inline Status DataLoss(std::string m) { return {StatusCode::kDataLoss, std::move(m)}; }
 inline Status Unsupported(std::string m) { return {StatusCode::kUnsupported, std::move(m)}; }
@@ -51,7 +53,7 @@ inline Status Internal(std::string m) { return {StatusCode::kInternal, std::move
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : value_(std::move(value)) {}                           // NOLINT: implicit on purpose
+  Result(T value) : value_(std::move(value)) {}  // NOLINT: implicit on purpose
   Result(Status status) : status_(std::move(status)) { assert(!status_.ok()); }  // NOLINT
 
   bool ok() const { return value_.has_value(); }
@@ -68,18 +70,17 @@ class [[nodiscard]] Result {
 };
 
 // Hands an error to the caller: `CLIPTAG_RETURN_IF_ERROR(DoIt());`
-#define CLIPTAG_RETURN_IF_ERROR(expr)                          \
-  do {                                                         \
+#define CLIPTAG_RETURN_IF_ERROR(expr)                                      \
+  do {                                                                     \
     if (::cliptag::Status status_ = (expr); !status_.ok()) return status_; \
   } while (false)
 
 #define CLIPTAG_CONCAT_INNER(a, b) a##b
 #define CLIPTAG_CONCAT(a, b) CLIPTAG_CONCAT_INNER(a, b)
 // `CLIPTAG_ASSIGN_OR_RETURN(auto file, Open(path));`
-#define CLIPTAG_ASSIGN_OR_RETURN(decl, expr)                              \
-  auto CLIPTAG_CONCAT(result_, __LINE__) = (expr);                        \
-  if (!CLIPTAG_CONCAT(result_, __LINE__).ok())                            \
-    return CLIPTAG_CONCAT(result_, __LINE__).status();                    \
+#define CLIPTAG_ASSIGN_OR_RETURN(decl, expr)                                                      \
+  auto CLIPTAG_CONCAT(result_, __LINE__) = (expr);                                                \
+  if (!CLIPTAG_CONCAT(result_, __LINE__).ok()) return CLIPTAG_CONCAT(result_, __LINE__).status(); \
   decl = CLIPTAG_CONCAT(result_, __LINE__).Take()
 
 }  // namespace cliptag

@@ -1,10 +1,11 @@
-// One engine: a model on a device in a precision, with a worker thread of its own that collects frames
-// of all its streams into batches, encodes them, scores them and calls back. No GStreamer in here.
+// One engine: a model on a device in a precision, with a worker thread of its own that collects
+// frames of all its streams into batches, encodes them, scores them and calls back. No GStreamer in
+// here.
 //
-// Ownership: streams hold the engine alive. A request borrows the frame's pixels until its callback has
-// run; the callback runs exactly once for every accepted request, on the worker (or, for a request that
-// is cancelled, on the thread that flushes), with no lock of the engine held.
-// Thread safety: every method may be called from any thread and takes the lock only to hand over.
+// Ownership: streams hold the engine alive. A request borrows the frame's pixels until its callback
+// has run; the callback runs exactly once for every accepted request, on the worker (or, for a
+// request that is cancelled, on the thread that flushes), with no lock of the engine held. Thread
+// safety: every method may be called from any thread and takes the lock only to hand over.
 #pragma once
 
 #include <cstdint>
@@ -57,16 +58,16 @@ class EngineStream {
  public:
   virtual ~EngineStream() = default;  // cancels what is queued and waits for what runs
 
-  // Encodes the prompts on the worker between batches, then swaps them in whole; `done` tells how it
-  // went (the old prompts stay on error). Requests submitted before the swap may use the old ones. A
-  // newer call overtakes an older one that has not begun (which is then told kCancelled).
+  // Encodes the prompts on the worker between batches, then swaps them in whole; `done` tells how
+  // it went (the old prompts stay on error). Requests submitted before the swap may use the old
+  // ones. A newer call overtakes an older one that has not begun (which is then told kCancelled).
   virtual void SetPrompts(PromptSpec spec,
                           std::function<void(Status, std::shared_ptr<const PromptBank>)> done) = 0;
   virtual void SetPolicy(const PolicyOptions& options) = 0;
 
   // Queues a frame. Requests of a stream are answered in order. An error means that it was not
-  // accepted and `done` will not be called. Before any prompts are set every request is answered with
-  // an empty tag list.
+  // accepted and `done` will not be called. Before any prompts are set every request is answered
+  // with an empty tag list.
   virtual Status Submit(InferenceRequest request) = 0;
 
   // Cancels what is queued, waits for what runs, and resets the policy's state. After it returns no
@@ -90,7 +91,8 @@ class Engine : public std::enable_shared_from_this<Engine> {
   virtual const ModelConfig& model() const = 0;
   virtual const BackendInfo& backend() const = 0;
   virtual int max_batch() const = 0;
-  virtual uint64_t expected_latency_ns() const = 0;  // measured: preprocess + encode of a full batch
+  virtual uint64_t expected_latency_ns()
+      const = 0;  // measured: preprocess + encode of a full batch
 };
 
 }  // namespace cliptag

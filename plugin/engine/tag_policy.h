@@ -46,8 +46,8 @@ void ScoreTags(const PromptBank& bank, std::span<const float> cosines, Scoring s
 class TagPolicy {
  public:
   // The tags of one inference, best first: the top_k, and every active one beside them. Appends the
-  // edges to `events` (when not null). A bank other than the last one's keeps the state of labels that
-  // are in both and ends the others.
+  // edges to `events` (when not null). A bank other than the last one's keeps the state of labels
+  // that are in both and ends the others.
   std::vector<Tag> Update(const std::shared_ptr<const PromptBank>& bank,
                           std::span<const float> cosines, const PolicyOptions& options,
                           double logit_scale, double logit_bias, uint64_t pts_ns,
@@ -63,6 +63,10 @@ class TagPolicy {
     uint64_t since_ns = 0;
     double peak = 0, last = 0;
   };
+  void Adopt(const std::shared_ptr<const PromptBank>& bank, uint64_t pts_ns,
+             std::vector<TagEvent>* events);
+  static void End(const State& state, uint64_t pts_ns, std::vector<TagEvent>* events);
+
   std::shared_ptr<const PromptBank> bank_;
   std::vector<State> states_;  // one per tag of bank_
 };

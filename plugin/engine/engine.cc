@@ -1,0 +1,242 @@
+#include "plugin/engine/engine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "kernels/base/log.h"
+#include "plugin/engine/engine_impl.h"
+
+namespace cliptag {
+namespace {
+
+constexpr int kCpuBatch = 4;  // weights are read once for four frames; more adds latency alone
+constexpr int kDeviceBatch = 32;
+
+}  // namespace
+
+Result<std::shared_ptr<Engine>> Engine::Create(const EngineOptions& options) {
+  CLIPTAG_ASSIGN_OR_RETURN(const std::string directory, FindModel(options.model));
+  CLIPTAG_ASSIGN_OR_RETURN(auto backend, CreateBackend(options.backend));
+  CLIPTAG_ASSIGN_OR_RETURN(auto model, ClipModel::Load(directory, *backend));
+  const int max_batch = options.max_batch > 0           ? options.max_batch
+                        : backend->info().name == "cpu" ? kCpuBatch
+                                                        : kDeviceBatch;
+  auto engine = std::make_shared<EngineImpl>(std::move(backend), std::move(model));
+  CLIPTAG_RETURN_IF_ERROR(engine->Start(max_batch));
+  return std::shared_ptr<Engine>(std::move(engine));
+}
+
+EngineImpl::EngineImpl(std::unique_ptr<Backend> backend, std::unique_ptr<ClipModel> model)
+    : backend_(std::move(backend)), model_(std::move(model)) {}
+
+EngineImpl::~EngineImpl() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  work_.notify_one();
+  if (worker_.joinable()) worker_.join();
+}
+
+Status EngineImpl::Start(int max_batch) {
+  max_batch_ = max_batch;
+  CLIPTAG_RETURN_IF_ERROR(model_->image().Setup(max_batch));
+  CLIPTAG_RETURN_IF_ERROR(model_->SelfCheck());
+  const int dim = model_->config().embed_dim;
+  host_embeddings_.resize(static_cast<size_t>(max_batch) * dim);
+  batch_.reserve(max_batch);
+  frames_.reserve(max_batch);
+
+  // One full batch on the clock, warm: what the LATENCY query will promise.
+  const std::vector<uint8_t> grey(static_cast<size_t>(640) * 480 * 3, 128);
+  const std::vector<FrameView> frames(max_batch,
+                                      RgbView(grey.data(), 640 * 3, 640, 480, RgbOrder::kRgb));
+  for (int run = 0; run < 2; ++run) {
+    const Clock::time_point begin = Clock::now();
+    CLIPTAG_RETURN_IF_ERROR(
+        model_->image().Encode(frames, model_->config().preprocess, host_embeddings_.data()));
+    expected_latency_ns_ =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count();
+  }
+  Log(LogLevel::kInfo, "model " + model_->config().name + " on " + backend_->info().description +
+                           ", " + ToString(backend_->info().precision) + ", batch of " +
+                           std::to_string(max_batch) + " in " +
+                           std::to_string(expected_latency_ns_ / 1000) + " us");
+  worker_ = std::thread([this] { Loop(); });
+  return {};
+}
+
+std::unique_ptr<EngineStream> EngineImpl::OpenStream() {
+  return std::make_unique<StreamImpl>(std::static_pointer_cast<EngineImpl>(shared_from_this()));
+}
+
+// A batch is due when it is full or its oldest request's deadline has come; else `next` is when.
+bool EngineImpl::BatchDue(Clock::time_point now, Clock::time_point* next) const {
+  size_t queued = 0;
+  *next = Clock::time_point::max();
+  for (const StreamImpl* stream : streams_) {
+    queued += stream->queue_.size();
+    // Deadlines within a stream need not be in order: batch-timeout may change while playing.
+    for (const PendingRequest& pending : stream->queue_) *next = std::min(*next, pending.deadline);
+  }
+  return queued > 0 && (queued >= static_cast<size_t>(max_batch_) || *next <= now);
+}
+
+bool EngineImpl::TakeBatch(Clock::time_point now) {
+  Clock::time_point next;
+  if (!BatchDue(now, &next)) return false;
+  batch_.clear();
+  // One request of each stream per round, beginning where the last batch ended, until full. A batch
+  // holds one fit alone: it is preprocessed in one call.
+  bool took = true;
+  while (took && batch_.size() < static_cast<size_t>(max_batch_)) {
+    took = false;
+    for (size_t i = 0; i < streams_.size() && batch_.size() < static_cast<size_t>(max_batch_);
+         ++i) {
+      StreamImpl* stream = streams_[(next_stream_ + i) % streams_.size()];
+      if (stream->queue_.empty()) continue;
+      if (!batch_.empty() &&
+          stream->queue_.front().request.fit != batch_.front().pending.request.fit)
+        continue;
+      batch_.push_back({.stream = stream,
+                        .pending = std::move(stream->queue_.front()),
+                        .bank = stream->bank_,
+                        .policy = stream->policy_options_});
+      stream->queue_.pop_front();
+      ++stream->running_;
+      took = true;
+    }
+  }
+  next_stream_ = (next_stream_ + batch_.size()) % streams_.size();
+  return true;
+}
+
+void EngineImpl::Loop() {
+  std::unique_lock lock(mutex_);
+  bool job_turn = false;  // batches and prompt jobs alternate, so that neither starves the other
+  while (!stop_) {
+    const Clock::time_point now = Clock::now();
+    StreamImpl* job_stream = NextJobStream();
+    if (!(job_turn && job_stream) && TakeBatch(now)) {
+      lock.unlock();
+      RunBatch();
+      lock.lock();
+      FinishBatch();
+      job_turn = true;
+      continue;
+    }
+    job_turn = false;
+    if (job_stream) {
+      PromptJob job = std::move(*job_stream->job_);
+      job_stream->job_.reset();
+      job_stream->encoding_ = true;
+      lock.unlock();
+      RunJob(job_stream, std::move(job));
+      lock.lock();
+      continue;
+    }
+    Clock::time_point next;
+    (void)BatchDue(now, &next);
+    if (next == Clock::time_point::max())
+      work_.wait(lock);
+    else
+      work_.wait_until(lock, next);
+  }
+}
+
+void EngineImpl::ServeOneBatch() {
+  std::unique_lock lock(mutex_);
+  if (!TakeBatch(Clock::now())) return;
+  lock.unlock();
+  RunBatch();
+  lock.lock();
+  FinishBatch();
+}
+
+Status EngineImpl::EncodeBatch() {
+  frames_.clear();
+  for (const BatchItem& item : batch_) frames_.push_back(item.pending.request.frame);
+  const int n = static_cast<int>(batch_.size());
+  PreprocessSpec spec = model_->config().preprocess;
+  const Fit fit = batch_.front().pending.request.fit;
+  if (fit != Fit::kModel) spec.fit = fit;
+  CLIPTAG_RETURN_IF_ERROR(model_->image().Preprocess(frames_, spec));
+  CLIPTAG_ASSIGN_OR_RETURN(const Matrix embeddings, model_->image().EncodePrepared(n));
+  CLIPTAG_RETURN_IF_ERROR(backend_->CopyToHost(embeddings.Rows(0, n), host_embeddings_.data()));
+
+  const int64_t dim = model_->config().embed_dim;
+  for (int first = 0; first < n;) {
+    // Neighbours with the same bank share one product.
+    const LoadedBank* bank = batch_[first].bank.get();
+    int end = first + 1;
+    while (end < n && batch_[end].bank.get() == bank) ++end;
+    const int64_t rows = bank ? bank->bank->row_count() : 0;
+    if (bank) {
+      const Matrix bank_rows{bank->rows->data(), DType::kF32, rows, dim, dim};
+      const Matrix cosines{bank->cosines->data(), DType::kF32, end - first, rows, rows};
+      CLIPTAG_RETURN_IF_ERROR(backend_->Similarity(embeddings.Rows(first, end - first), bank_rows,
+                                                   cosines, 0, nullptr));
+      host_cosines_.resize((end - first) * rows);
+      CLIPTAG_RETURN_IF_ERROR(backend_->CopyToHost(cosines, host_cosines_.data()));
+    }
+    for (int i = first; i < end; ++i)
+      ScoreItem(batch_[i], host_embeddings_.data() + i * dim,
+                bank ? host_cosines_.data() + (i - first) * rows : nullptr);
+    first = end;
+  }
+  return {};
+}
+
+void EngineImpl::ScoreItem(BatchItem& item, const float* embedding, const float* cosines) {
+  const ModelConfig& config = model_->config();
+  InferenceResult& result = item.result;
+  result.embedding.assign(embedding, embedding + config.embed_dim);
+  for (float x : result.embedding) {
+    if (std::isfinite(x)) continue;
+    result.status =
+        Internal("model " + config.name + " gave an embedding that holds NaN or infinity");
+    return;
+  }
+  if (!cosines) return;
+  const std::shared_ptr<const PromptBank>& bank = item.bank->bank;
+  result.tags = item.stream->policy_.Update(bank, std::span(cosines, bank->row_count()),
+                                            item.policy, config.logit_scale, config.logit_bias,
+                                            item.pending.request.pts_ns, &result.events);
+}
+
+void EngineImpl::RunBatch() {
+  const Status status = EncodeBatch();
+  for (BatchItem& item : batch_) {
+    if (!status.ok()) {
+      item.result = {};
+      item.result.status = status;
+    }
+    item.result.pts_ns = item.pending.request.pts_ns;
+    item.result.frame = item.pending.request.frame_number;
+    // The callback, and what it holds, goes before the books are closed: never under the lock.
+    const Status own = item.result.status;
+    const auto done = std::exchange(item.pending.request.done, nullptr);
+    done(std::move(item.result));
+    item.result.status = own;
+  }
+}
+
+void EngineImpl::FinishBatch() {
+  const Clock::time_point now = Clock::now();
+  for (size_t i = 0; i < batch_.size(); ++i) {
+    StreamImpl* stream = batch_[i].stream;
+    --stream->running_;
+    stream->Record(batch_[i].pending, batch_[i].result.status, now);
+    const bool first_of_stream =
+        std::none_of(batch_.begin(), batch_.begin() + i,
+                     [&](const BatchItem& other) { return other.stream == stream; });
+    if (!first_of_stream) continue;
+    ++stream->stats_.batches;
+    stream->batched_frames_ += batch_.size();
+  }
+  batch_.clear();
+  idle_.notify_all();
+}
+
+}  // namespace cliptag

@@ -1,0 +1,145 @@
+// The engine's insides, shared by engine.cc (worker), engine_stream.cc (streams) and
+// prompt_encoder.cc.
+//
+// Threads: N streaming threads call StreamImpl; one worker runs Loop(). `mutex_` guards every
+// member marked so, of the engine and of its streams alike, and is never held while the model runs
+// or a callback is called. The model and its backend belong to the worker once it runs.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "models/clip_model.h"
+#include "plugin/engine/engine.h"
+#include "plugin/engine/text_cache.h"
+
+namespace cliptag {
+
+using Clock = std::chrono::steady_clock;
+
+// A prompt bank with its rows in backend memory.
+struct LoadedBank {
+  std::shared_ptr<const PromptBank> bank;
+  std::unique_ptr<Memory> rows;     // (rows, dim) f32
+  std::unique_ptr<Memory> cosines;  // (max_batch, rows) f32
+};
+
+using PromptsDone = std::function<void(Status, std::shared_ptr<const PromptBank>)>;
+
+struct PromptJob {
+  PromptSpec spec;
+  PromptsDone done;
+};
+
+struct PendingRequest {
+  InferenceRequest request;
+  Clock::time_point submitted;
+  Clock::time_point deadline;
+};
+
+class EngineImpl;
+
+class StreamImpl final : public EngineStream {
+ public:
+  explicit StreamImpl(std::shared_ptr<EngineImpl> engine);
+  ~StreamImpl() override;
+
+  void SetPrompts(PromptSpec spec, PromptsDone done) override;
+  void SetPolicy(const PolicyOptions& options) override;
+  Status Submit(InferenceRequest request) override;
+  void Flush() override;
+  void Hurry() override;
+  StreamStats stats() const override;
+
+ private:
+  friend class EngineImpl;
+  static constexpr size_t kLatencies = 512;
+
+  void Record(const PendingRequest& request, const Status& status, Clock::time_point now);
+
+  const std::shared_ptr<EngineImpl> engine_;
+  // Guarded by engine_->mutex_.
+  std::deque<PendingRequest> queue_;
+  int running_ = 0;        // requests of this stream that the worker holds
+  bool encoding_ = false;  // the worker runs a prompt job of this stream
+  bool closing_ = false;
+  PolicyOptions policy_options_;
+  std::shared_ptr<LoadedBank> bank_;
+  std::optional<PromptJob> job_;
+  StreamStats stats_;
+  uint64_t batched_frames_ = 0;  // sum of the sizes of its batches
+  std::array<uint64_t, kLatencies> latencies_ns_{};
+  uint64_t latency_count_ = 0;
+  // Touched by the worker while running_ > 0, by Flush (with the lock) while it is 0.
+  TagPolicy policy_;
+};
+
+class EngineImpl final : public Engine {
+ public:
+  EngineImpl(std::unique_ptr<Backend> backend, std::unique_ptr<ClipModel> model);
+  ~EngineImpl() override;
+
+  Status Start(int max_batch);  // sizes, checks and measures the model, then starts the worker
+
+  std::unique_ptr<EngineStream> OpenStream() override;
+  const ModelConfig& model() const override { return model_->config(); }
+  const BackendInfo& backend() const override { return backend_->info(); }
+  int max_batch() const override { return max_batch_; }
+  uint64_t expected_latency_ns() const override { return expected_latency_ns_; }
+
+ private:
+  friend class StreamImpl;
+
+  struct BatchItem {
+    StreamImpl* stream = nullptr;
+    PendingRequest pending;
+    std::shared_ptr<LoadedBank> bank;
+    PolicyOptions policy;
+    InferenceResult result;
+  };
+
+  void Loop();
+  // With the lock held: moves what may run now into `batch_`; false when nothing is due.
+  bool TakeBatch(Clock::time_point now);
+  bool BatchDue(Clock::time_point now, Clock::time_point* next) const;
+  StreamImpl* NextJobStream();
+  void RunBatch();       // without the lock
+  Status EncodeBatch();  // fills host_embeddings_ and cosines
+  void ScoreItem(BatchItem& item, const float* embedding, const float* cosines);
+  void FinishBatch();                              // bookkeeping, with the lock
+  void ServeOneBatch();                            // between two chunks of a prompt job
+  void RunJob(StreamImpl* stream, PromptJob job);  // without the lock
+  Status EncodeTexts(std::span<const std::string> texts, float* rows,
+                     std::vector<std::string>* truncated);
+  Result<std::shared_ptr<LoadedBank>> LoadBank(std::shared_ptr<const PromptBank> bank);
+
+  const std::unique_ptr<Backend> backend_;
+  const std::unique_ptr<ClipModel> model_;  // after backend_: destroyed before it
+  int max_batch_ = 1;
+  uint64_t expected_latency_ns_ = 0;
+
+  mutable std::mutex mutex_;
+  std::condition_variable work_;      // something to do for the worker
+  std::condition_variable idle_;      // a stream's running_ or encoding_ fell
+  std::vector<StreamImpl*> streams_;  // guarded by mutex_
+  size_t next_stream_ = 0;            // guarded by mutex_: round robin
+  bool stop_ = false;                 // guarded by mutex_
+
+  // The worker's own.
+  std::vector<BatchItem> batch_;
+  std::vector<FrameView> frames_;
+  std::vector<float> host_embeddings_;  // (max_batch, embed_dim)
+  std::vector<float> host_cosines_;
+  TextCache text_cache_;
+  std::thread worker_;
+};
+
+}  // namespace cliptag

@@ -1,0 +1,120 @@
+#include <algorithm>
+#include <utility>
+
+#include "plugin/engine/engine_impl.h"
+
+namespace cliptag {
+namespace {
+
+void Cancel(std::deque<PendingRequest>& requests) {
+  for (PendingRequest& pending : requests) {
+    InferenceResult result;
+    result.status = Cancelled("flushed");
+    result.pts_ns = pending.request.pts_ns;
+    result.frame = pending.request.frame_number;
+    pending.request.done(std::move(result));
+  }
+}
+
+}  // namespace
+
+StreamImpl::StreamImpl(std::shared_ptr<EngineImpl> engine) : engine_(std::move(engine)) {
+  std::lock_guard lock(engine_->mutex_);
+  engine_->streams_.push_back(this);
+}
+
+StreamImpl::~StreamImpl() {
+  std::deque<PendingRequest> cancelled;
+  std::optional<PromptJob> job;
+  {
+    std::unique_lock lock(engine_->mutex_);
+    closing_ = true;
+    cancelled.swap(queue_);
+    job.swap(job_);
+    engine_->idle_.wait(lock, [this] { return running_ == 0 && !encoding_; });
+    auto& streams = engine_->streams_;
+    streams.erase(std::find(streams.begin(), streams.end(), this));
+  }
+  Cancel(cancelled);
+  if (job) job->done(Cancelled("the stream was closed"), nullptr);
+}
+
+void StreamImpl::SetPrompts(PromptSpec spec, PromptsDone done) {
+  std::optional<PromptJob> overtaken;
+  {
+    std::lock_guard lock(engine_->mutex_);
+    overtaken.swap(job_);
+    job_.emplace(PromptJob{std::move(spec), std::move(done)});
+  }
+  engine_->work_.notify_one();
+  if (overtaken) overtaken->done(Cancelled("newer prompts were set"), nullptr);
+}
+
+void StreamImpl::SetPolicy(const PolicyOptions& options) {
+  std::lock_guard lock(engine_->mutex_);
+  policy_options_ = options;
+}
+
+Status StreamImpl::Submit(InferenceRequest request) {
+  const Clock::time_point now = Clock::now();
+  {
+    std::lock_guard lock(engine_->mutex_);
+    if (closing_) return Cancelled("the stream is closing");
+    const Clock::time_point deadline = now + std::chrono::nanoseconds(request.deadline_ns);
+    queue_.push_back({std::move(request), now, deadline});
+    ++stats_.submitted;
+  }
+  engine_->work_.notify_one();
+  return {};
+}
+
+void StreamImpl::Flush() {
+  std::deque<PendingRequest> cancelled;
+  {
+    std::unique_lock lock(engine_->mutex_);
+    cancelled.swap(queue_);
+    stats_.cancelled += cancelled.size();
+    engine_->idle_.wait(lock, [this] { return running_ == 0; });
+    policy_.Reset(0, nullptr);
+  }
+  Cancel(cancelled);
+}
+
+void StreamImpl::Hurry() {
+  {
+    std::lock_guard lock(engine_->mutex_);
+    const Clock::time_point now = Clock::now();
+    for (PendingRequest& pending : queue_) pending.deadline = now;
+  }
+  engine_->work_.notify_one();
+}
+
+void StreamImpl::Record(const PendingRequest& pending, const Status& status,
+                        Clock::time_point now) {
+  if (status.ok())
+    ++stats_.inferred;
+  else
+    ++stats_.failed;
+  latencies_ns_[latency_count_++ % kLatencies] =
+      std::chrono::duration_cast<std::chrono::nanoseconds>(now - pending.submitted).count();
+}
+
+StreamStats StreamImpl::stats() const {
+  StreamStats stats;
+  std::array<uint64_t, kLatencies> latencies;
+  size_t n = 0;
+  {
+    std::lock_guard lock(engine_->mutex_);
+    stats = stats_;
+    if (stats.batches > 0) stats.mean_batch = static_cast<double>(batched_frames_) / stats.batches;
+    n = std::min<uint64_t>(latency_count_, kLatencies);
+    std::copy_n(latencies_ns_.begin(), n, latencies.begin());
+  }
+  if (n == 0) return stats;
+  std::sort(latencies.begin(), latencies.begin() + n);
+  stats.latency_p50_ns = latencies[n / 2];
+  stats.latency_p99_ns = latencies[std::min(n - 1, n * 99 / 100)];
+  return stats;
+}
+
+}  // namespace cliptag

@@ -1,0 +1,169 @@
+// Scores and hysteresis on hand-made cosines.
+#include "plugin/engine/tag_policy.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+namespace cliptag {
+namespace {
+
+// Tags a, b; two background rows; b has one negative.  Row order: a, b, bg, bg, negative of b.
+std::shared_ptr<PromptBank> MakeBank() {
+  auto bank = std::make_shared<PromptBank>();
+  bank->spec.tags = {{.label = "a"}, {.label = "b"}};
+  bank->dim = 1;
+  bank->rows.assign(5, 1.0f);
+  bank->tags = 2;
+  bank->background = 2;
+  bank->negatives = {{5, 0}, {4, 1}};
+  return bank;
+}
+
+constexpr float kCosines[] = {0.30f, 0.25f, 0.20f, 0.10f, 0.35f};
+
+TEST(ScoreTags, ContrastIsSoftmaxAgainstBackgroundAndOwnNegatives) {
+  std::vector<double> scores(2);
+  ScoreTags(*MakeBank(), kCosines, Scoring::kContrast, 100.0, 0.0, scores);
+  const double a = std::exp(30.0) / (std::exp(30.0) + std::exp(20.0) + std::exp(10.0));
+  const double b =
+      std::exp(25.0) / (std::exp(25.0) + std::exp(20.0) + std::exp(10.0) + std::exp(35.0));
+  EXPECT_NEAR(scores[0], a, 1e-6);
+  EXPECT_NEAR(scores[1], b, 1e-6);
+}
+
+TEST(ScoreTags, SoftmaxIsOverTagsAlone) {
+  std::vector<double> scores(2);
+  ScoreTags(*MakeBank(), kCosines, Scoring::kSoftmax, 100.0, 0.0, scores);
+  EXPECT_NEAR(scores[0], 1.0 / (1.0 + std::exp(-5.0)), 1e-6);
+  EXPECT_NEAR(scores[0] + scores[1], 1.0, 1e-12);
+}
+
+TEST(ScoreTags, SigmoidUsesScaleAndBias) {
+  std::vector<double> scores(2);
+  ScoreTags(*MakeBank(), kCosines, Scoring::kSigmoid, 10.0, -2.0, scores);
+  EXPECT_NEAR(scores[0], 1.0 / (1.0 + std::exp(-1.0)), 1e-6);
+  EXPECT_NEAR(scores[1], 1.0 / (1.0 + std::exp(-0.5)), 1e-6);
+}
+
+TEST(ScoreTags, CosineMapsToUnitInterval) {
+  std::vector<double> scores(2);
+  ScoreTags(*MakeBank(), kCosines, Scoring::kCosine, 10.0, -2.0, scores);
+  EXPECT_NEAR(scores[0], 0.65, 1e-6);
+}
+
+TEST(ScoreTags, ExtremeScalesStayFinite) {
+  const float cosines[] = {-1.0f, 1.0f, 1.0f, -1.0f, -1.0f};
+  for (Scoring scoring : {Scoring::kContrast, Scoring::kSoftmax, Scoring::kSigmoid}) {
+    std::vector<double> scores(2);
+    ScoreTags(*MakeBank(), cosines, scoring, 1e6, 0.0, scores);
+    for (double score : scores) EXPECT_TRUE(score >= 0.0 && score <= 1.0) << score;
+  }
+}
+
+class PolicyTest : public ::testing::Test {
+ protected:
+  // One inference in which tag a scores `a` and b scores 0 under cosine scoring.
+  std::vector<Tag> Step(double a, double pts_s) {
+    const float cosines[] = {static_cast<float>(2 * a - 1), -1.0f, 0, 0, 0};
+    return policy_.Update(bank_, cosines, options_, 100.0, 0.0, static_cast<uint64_t>(pts_s * 1e9),
+                          &events_);
+  }
+
+  std::shared_ptr<const PromptBank> bank_ = MakeBank();
+  PolicyOptions options_{.scoring = Scoring::kCosine, .threshold = 0.5};
+  TagPolicy policy_;
+  std::vector<TagEvent> events_;
+};
+
+TEST_F(PolicyTest, HysteresisKeepsATagBetweenTheThresholds) {
+  EXPECT_FALSE(Step(0.45, 0)[0].active);  // above off, below on: not yet
+  EXPECT_TRUE(Step(0.55, 1)[0].active);
+  EXPECT_TRUE(Step(0.45, 2)[0].active);  // 0.8 x 0.5 = 0.4 < 0.45
+  EXPECT_TRUE(Step(0.70, 3)[0].active);
+  EXPECT_FALSE(Step(0.39, 4)[0].active);
+  ASSERT_EQ(events_.size(), 2u);
+  EXPECT_TRUE(events_[0].start);
+  EXPECT_EQ(events_[0].label, "a");
+  EXPECT_EQ(events_[0].pts_ns, 1'000'000'000u);
+  EXPECT_FALSE(events_[1].start);
+  EXPECT_EQ(events_[1].pts_ns, 4'000'000'000u);
+  EXPECT_EQ(events_[1].duration_ns, 3'000'000'000u);
+  EXPECT_NEAR(events_[1].peak, 0.70, 1e-6);
+}
+
+TEST_F(PolicyTest, ExplicitOffThresholdAndPerTagThresholds) {
+  options_.off_threshold = 0.2;
+  Step(0.6, 0);
+  EXPECT_TRUE(Step(0.25, 1)[0].active);
+  EXPECT_FALSE(Step(0.15, 2)[0].active);
+
+  auto bank = MakeBank();
+  bank->spec.tags[0].threshold = 0.9;
+  bank->spec.tags[0].off_threshold = 0.8;
+  bank_ = bank;
+  EXPECT_FALSE(Step(0.85, 3)[0].active);
+  EXPECT_TRUE(Step(0.95, 4)[0].active);
+  EXPECT_FALSE(Step(0.79, 5)[0].active);
+}
+
+TEST_F(PolicyTest, TopKListsBestFirstAndActiveOnesBeside) {
+  options_.top_k = 1;
+  const float both[] = {0.2f, 0.4f, 0, 0, 0};  // scores 0.6 and 0.7: both active
+  auto tags = policy_.Update(bank_, both, options_, 100.0, 0.0, 0, nullptr);
+  ASSERT_EQ(tags.size(), 2u);
+  EXPECT_EQ(tags[0].label, "b");
+  EXPECT_NEAR(tags[0].cosine, 0.4, 1e-6);
+  const float one[] = {-0.9f, 0.4f, 0, 0, 0};
+  tags = policy_.Update(bank_, one, options_, 100.0, 0.0, 0, nullptr);
+  ASSERT_EQ(tags.size(), 1u);
+  EXPECT_EQ(tags[0].label, "b");
+  options_.top_k = 0;
+  EXPECT_EQ(policy_.Update(bank_, one, options_, 100.0, 0.0, 0, nullptr).size(), 2u);
+}
+
+TEST_F(PolicyTest, TemperatureReplacesTheLogitScale) {
+  options_.scoring = Scoring::kContrast;
+  options_.temperature = 0.05;
+  const auto tags = policy_.Update(bank_, kCosines, options_, 100.0, 0.0, 0, nullptr);
+  const double a = 1.0 / (1.0 + std::exp(-2.0) + std::exp(-4.0));
+  EXPECT_NEAR(tags[0].score, a, 1e-6);
+}
+
+TEST_F(PolicyTest, NewBankKeepsCommonLabelsAndEndsTheOthers) {
+  Step(0.9, 1);
+  auto bank = MakeBank();
+  bank->spec.tags = {{.label = "c"}, {.label = "a"}};
+  events_.clear();
+  const float cosines[] = {-1.0f, -0.1f, 0, 0, 0};  // a: 0.45, kept by hysteresis
+  auto tags = policy_.Update(bank, cosines, options_, 100.0, 0.0, 2'000'000'000, &events_);
+  EXPECT_TRUE(events_.empty());
+  EXPECT_EQ(tags[0].label, "a");
+  EXPECT_TRUE(tags[0].active);
+
+  auto other = MakeBank();
+  other->spec.tags = {{.label = "x"}, {.label = "y"}};
+  policy_.Update(other, cosines, options_, 100.0, 0.0, 5'000'000'000, &events_);
+  ASSERT_EQ(events_.size(), 1u);
+  EXPECT_EQ(events_[0].label, "a");
+  EXPECT_FALSE(events_[0].start);
+  EXPECT_EQ(events_[0].duration_ns, 4'000'000'000u);
+}
+
+TEST_F(PolicyTest, ResetEndsWhatIsActive) {
+  Step(0.9, 1);
+  events_.clear();
+  policy_.Reset(3'000'000'000, &events_);
+  ASSERT_EQ(events_.size(), 1u);
+  EXPECT_EQ(events_[0].duration_ns, 2'000'000'000u);
+  EXPECT_FALSE(Step(0.45, 4)[0].active);
+}
+
+TEST_F(PolicyTest, NanNeverActivates) {
+  EXPECT_FALSE(Step(std::numeric_limits<double>::quiet_NaN(), 0)[0].active);
+  EXPECT_TRUE(events_.empty());
+}
+
+}  // namespace
+}  // namespace cliptag
