@@ -140,6 +140,8 @@ def draw_glyph(glyph):
         raise SystemExit(f"make_scene: cannot use {FONT} ({error}): install fonts-noto-color-emoji")
     image = Image.new("RGBA", (2 * FONT_SIZE, 2 * FONT_SIZE))
     ImageDraw.Draw(image).text((FONT_SIZE // 4, FONT_SIZE // 4), glyph, font=font, embedded_color=True)
+    # On a transparent ground Pillow leaves colours that are multiplied with alpha: a dark fringe else.
+    image = Image.frombytes("RGBa", image.size, image.tobytes()).convert("RGBA")
     box = image.getchannel("A").getbbox()
     if box is None:
         raise SystemExit(f"make_scene: {FONT} has no picture of U+{ord(glyph[0]):04X}")
