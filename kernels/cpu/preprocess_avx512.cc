@@ -1,0 +1,16 @@
+#include <immintrin.h>
+
+#include "kernels/cpu/preprocess_isa.h"
+
+namespace cliptag {
+namespace {
+
+#include "kernels/cpu/preprocess_vector_avx512.inc"
+// The loops are written on top of the vectors.
+#include "kernels/cpu/preprocess_loops.inc"
+
+}  // namespace
+
+extern const PreprocessKernels kAvx512PreprocessKernels = MakeKernels("avx512");
+
+}  // namespace cliptag

@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""Reads what `gst-launch-1.0 -m` says and prints the tags over time.
+
+    gst-launch-1.0 -m ... ! cliptag prompts="car; dog" ! ... | print_tags.py [--json tags.jsonl]
+
+Each begin and end of a tag is a line, and so are the best tags of every second. With --json each
+inference is also written as one JSON object a line, with the fields of the bus message `cliptag`. With
+--truth (what make_scene.py wrote) a table at the end sets what was tagged beside what was in the picture.
+Nothing beside Python's own library is needed.
+"""
+import argparse
+import json
+import re
+import signal
+import sys
+
+MESSAGE = re.compile(r"Got message #\d+ from element \"[^\"]*\" \(element\): (cliptag(?:-event)?,.*)")
+INTEGERS = {"int", "uint", "gint", "guint", "int64", "uint64", "gint64", "guint64", "long", "ulong",
+            "uchar", "guchar"}
+
+
+class StructureParser:
+    """GstStructure's text form, as gst_structure_to_string writes it, to (name, {field: value})."""
+
+    def __init__(self, text):
+        self.text = text
+        self.at = 0
+
+    def parse(self):
+        name = self.take(r"[^,;]+").strip()
+        fields = {}
+        while self.skip(r"\s*,\s*"):
+            key = self.take(r"[^=,;]+").strip()
+            self.expect("=")
+            fields[key] = self.value("string")
+        return name, fields
+
+    def value(self, kind):
+        if typed := self.skip(r"\s*\(([^)]*)\)"):
+            kind = typed.group(1)
+        self.skip(r"\s*")
+        for opening, closing in ("{}", "<>"):  # list, array
+            if self.skip(re.escape(opening)):
+                return self.values(kind, closing)
+        if quoted := self.skip(r'"((?:[^"\\]|\\.)*)"'):
+            return convert(kind, unescape(quoted.group(1)))
+        return convert(kind, unescape(self.take(r"(?:[^,;}>\\]|\\.)*").strip()))
+
+    def values(self, kind, closing):
+        found = []
+        while not self.skip(r"\s*" + re.escape(closing)):
+            found.append(self.value(kind))
+            self.skip(r"\s*,")
+        return found
+
+    def skip(self, pattern):
+        match = re.compile(pattern, re.S).match(self.text, self.at)
+        if match:
+            self.at = match.end()
+        return match
+
+    def take(self, pattern):
+        match = self.skip(pattern)
+        if not match:
+            raise ValueError(f"not a structure at {self.text[self.at:self.at + 40]!r}")
+        return match.group()
+
+    def expect(self, text):
+        self.take(re.escape(text))
+
+
+def unescape(text):
+    r"""Undoes \" and the like, and \303\266 for the bytes of UTF-8."""
+    data = re.sub(rb"\\([0-3][0-7][0-7]|.)",
+                  lambda m: bytes([int(m[1], 8)]) if len(m[1]) == 3 else m[1],
+                  text.encode(), flags=re.S)
+    return data.decode("utf-8", errors="replace")
+
+
+def convert(kind, text):
+    if kind in INTEGERS:
+        return int(text)
+    if kind in ("double", "float", "gdouble", "gfloat"):
+        return float(text)
+    if kind in ("boolean", "gboolean", "bool"):
+        return text.lower() in ("true", "yes", "t", "1")
+    if kind in ("structure", "GstStructure"):
+        return StructureParser(text).parse()[1]
+    return text
+
+
+def messages(lines):
+    """(name, fields) of every message of `cliptag` in the output of gst-launch -m."""
+    for line in lines:
+        if match := MESSAGE.search(line):
+            yield StructureParser(match.group(1)).parse()
+
+
+def clock(nanoseconds):
+    seconds = nanoseconds / 1e9
+    return f"{int(seconds // 60):3d}:{seconds % 60:05.2f}"
+
+
+def describe(tags, most):
+    """The active tags and the best of the others: a star, a label, a bar, a score."""
+    shown = tags[:most] + [t for t in tags[most:] if t["active"]]
+    return "   ".join(f"{'*' if t['active'] else ' '} {t['label']} {'▮' * round(5 * t['score']):5s} "
+                      f"{t['score']:.2f}" for t in shown) or "(no tags)"
+
+
+class Printer:
+    """Prints events as they come, and the state once in `every` seconds of video."""
+
+    def __init__(self, every, most):
+        self.every_ns = round(every * 1e9)
+        self.most = most
+        self.next_ns = None
+
+    def event(self, fields):
+        line = f"{clock(fields['pts'])}  {fields['state']:5s}  {fields['label']}"
+        if fields["state"] == "end":
+            line += f"  after {fields['duration'] / 1e9:.2f} s, peak {fields['peak']:.2f}"
+        print(line, flush=True)
+
+    def inference(self, fields):
+        pts = fields["pts"]
+        # A jump back is a seek: begin anew.
+        if self.next_ns is not None and self.next_ns - self.every_ns <= pts < self.next_ns:
+            return
+        self.next_ns = pts - pts % self.every_ns + self.every_ns
+        print(f"{clock(pts)}         {describe(fields['tags'], self.most)}", flush=True)
+
+
+def active_spans(inferences, label, frame_s):
+    """When a tag was active, in seconds: [(from, to)], from the messages' fields in order."""
+    spans = []
+    for fields in inferences:
+        time = fields["pts"] / 1e9
+        if any(t["label"] == label and t["active"] for t in fields["tags"]):
+            if spans and time - spans[-1][1] < frame_s / 2:
+                spans[-1][1] = time + frame_s
+            else:
+                spans.append([time, time + frame_s])
+    return [tuple(s) for s in spans]
+
+
+def compare(inferences, truth):
+    """Lines that set what was tagged beside what was there."""
+    frame_s = 1 / truth["fps"]
+    labels = [thing["label"] for thing in truth["things"]]
+    seen = {t["label"] for fields in inferences for t in fields["tags"] if t["active"]}
+    yield f"{'':12s} {'in the picture':>16s}   tagged"
+    for thing in truth["things"]:
+        spans = active_spans(inferences, thing["label"], frame_s)
+        tagged = ", ".join(f"{a:.2f}-{b:.2f} s" for a, b in spans) or "never"
+        yield f"{thing['label']:12s} {thing['seen_from']:5.2f}-{thing['seen_to']:5.2f} s   {tagged}"
+    for label in sorted(seen - set(labels)):
+        spans = active_spans(inferences, label, frame_s)
+        tagged = ", ".join(f"{a:.2f}-{b:.2f} s" for a, b in spans)
+        yield f"{label:12s} {'never':>16s}   {tagged}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Prints the tags in the output of gst-launch-1.0 -m.")
+    parser.add_argument("--json", metavar="FILE", help="write one JSON object a line per inference")
+    parser.add_argument("--truth", metavar="FILE", help="compare with what make_scene.py wrote")
+    parser.add_argument("--every", type=float, default=1.0, help="seconds between lines")
+    parser.add_argument("--most", type=int, default=3, help="tags a line")
+    arguments = parser.parse_args()
+    if not arguments.every > 0:
+        parser.error("--every must be more than 0 seconds")
+    # Ctrl-C is for gst-launch, which ends the stream and the file well; its last words come here.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.stdin.reconfigure(encoding="utf-8", errors="replace")
+    sys.stdout.reconfigure(encoding="utf-8", errors="replace")
+
+    printer = Printer(arguments.every, arguments.most)
+    inferences = []
+    log = open(arguments.json, "w", encoding="utf-8") if arguments.json else None
+    for name, fields in messages(sys.stdin):
+        if name == "cliptag-event":
+            printer.event(fields)
+            continue
+        printer.inference(fields)
+        if arguments.truth:
+            inferences.append(fields)
+        if log:
+            log.write(json.dumps(fields, ensure_ascii=False) + "\n")
+    if log:
+        log.close()
+    if arguments.truth:
+        with open(arguments.truth, encoding="utf-8") as f:
+            print("\n" + "\n".join(compare(inferences, json.load(f))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,107 @@
+"""The tree as a whole: names at the top, scripts and data that parse, formatting, paths in the README."""
+import json
+import os
+import re
+import subprocess
+import unittest
+
+ROOT = os.environ.get("CLIPTAG_SOURCE_ROOT", os.path.join(os.path.dirname(__file__), "..", ".."))
+TOP_LEVEL = re.compile(
+    r"(plugin|kernels|models|pipelines|tests|debian|meson\.build|meson_options\.txt|README\.md|LICENSE|"
+    r"NOTICE|CHANGELOG\.md|\..+)$")
+LONG_FILE = 400      # lines; a longer one has found a second job
+
+
+def tracked_files():
+    """Paths of the files of the project; without git, of what is not built or hidden."""
+    git = subprocess.run(["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others",
+                          "--exclude-standard"], capture_output=True, text=True, check=False)
+    if git.returncode == 0:
+        return [p for p in git.stdout.split("\0") if p and os.path.exists(os.path.join(ROOT, p))]
+    files = []
+    for directory, names, found in os.walk(ROOT):
+        names[:] = [n for n in names if not re.match(r"(build.*|demo-out|__pycache__|\..*)$", n)]
+        files += [os.path.relpath(os.path.join(directory, f), ROOT) for f in found]
+    return files
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+        return f.read()
+
+
+def code_blocks(markdown):
+    return re.findall(r"^```\w*\n(.*?)^```", markdown, re.M | re.S)
+
+
+def paths_in_readme(markdown):
+    """What looks like a path into the tree, in code and in links."""
+    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", markdown, flags=re.M | re.S))
+    links = re.findall(r"\]\(([^)#\s]+)", markdown)
+    words = [w for text in spans + code_blocks(markdown) for w in re.split(r"[\s=\"']+", text)]
+    rooms = r"(?:\./)?(?:plugin|kernels|models|pipelines|tests|\.ci)/[\w./-]*"
+    found = {w.rstrip(".,:;)") for w in words if re.fullmatch(rooms, w.rstrip(".,:;)"))}
+    return found | {link for link in links if "://" not in link}
+
+
+class LayoutTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.files = tracked_files()
+
+    def having(self, *endings):
+        found = [p for p in self.files if p.endswith(endings)]
+        self.assertTrue(found, f"no file ends in {endings}")
+        return found
+
+    def test_top_level_names(self):
+        names = {p.split("/")[0] for p in self.files}
+        self.assertIn("meson.build", names)
+        self.assertEqual([], sorted(n for n in names if not TOP_LEVEL.match(n)))
+        self.assertFalse(TOP_LEVEL.match("src") or TOP_LEVEL.match("README.md.orig"))
+
+    def test_shell_scripts_parse_and_are_executable(self):
+        for path in self.having(".sh") + [".ci/run"]:
+            with self.subTest(path=path):
+                full = os.path.join(ROOT, path)
+                bash = subprocess.run(["bash", "-n", full], capture_output=True, text=True, check=False)
+                self.assertEqual((0, ""), (bash.returncode, bash.stderr))
+                self.assertTrue(os.access(full, os.X_OK), f"{path} is not executable")
+
+    def test_python_parses(self):
+        for path in self.having(".py"):
+            with self.subTest(path=path):
+                compile(read(path), path, "exec")
+
+    def test_json_parses(self):
+        for path in self.having(".json"):
+            # Test data may be broken on purpose.
+            if not path.startswith("tests/"):
+                with self.subTest(path=path):
+                    json.loads(read(path))
+
+    def test_names_that_scripts_rely_on(self):
+        for path in ("pipelines/setup.sh", "pipelines/demo.sh", "tests/run.sh", ".ci/run"):
+            self.assertTrue(os.access(os.path.join(ROOT, path), os.X_OK), f"{path} is not executable")
+
+    def test_googletest_is_left_to_count_its_own_cases(self):
+        # Under meson's own protocol the reports lie elsewhere and tests/run.sh would count programs.
+        for path in self.having("meson.build"):
+            self.assertNotRegex(read(path), r"protocol\s*:\s*'gtest'", path)
+
+    def test_paths_in_the_readme_exist(self):
+        paths = paths_in_readme(read("README.md"))
+        self.assertIn("./pipelines/demo.sh", paths)
+        for path in sorted(paths):
+            self.assertTrue(os.path.exists(os.path.join(ROOT, path)), f"README.md names {path}")
+
+    def test_long_files_are_reported(self):
+        # A report, not a rule: it shows in the log of a verbose run.
+        for path in self.having(".cc", ".h"):
+            lines = read(path).count("\n")
+            if lines > LONG_FILE:
+                print(f"note: {path} has {lines} lines: has it found a second job?")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
