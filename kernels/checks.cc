@@ -105,20 +105,7 @@ Status CheckUpload(const HostTensor& tensor, DType type) {
   return {};
 }
 
-Status CheckPreprocess(std::span<const FrameView> frames, const PreprocessSpec& spec,
-                       DType compute_type, const Matrix& out) {
-  if (frames.empty()) return InvalidArgument("Preprocess: no frames were given.");
-  if (spec.patch < 1 || spec.size < spec.patch) {
-    return InvalidArgument("Preprocess: patches of " + std::to_string(spec.patch) +
-                           " pixels do not fit a picture of " + std::to_string(spec.size) + ".");
-  }
-  if (spec.fit == Fit::kModel) {
-    return InvalidArgument("Preprocess: the model's own fit must be named here.");
-  }
-  const int64_t patches = int64_t{spec.size / spec.patch} * (spec.size / spec.patch);
-  CLIPTAG_RETURN_IF_ERROR(CheckShape("Preprocess: out", out,
-                                     static_cast<int64_t>(frames.size()) * patches,
-                                     int64_t{3} * spec.patch * spec.patch));
+Status CheckPreprocessOut(const Matrix& out, DType compute_type) {
   return CheckType("Preprocess: out", out, compute_type, compute_type);
 }
 

@@ -16,8 +16,8 @@ struct LinearShape {
 Result<LinearShape> CheckLinear(const LinearSpec& spec);
 
 Status CheckUpload(const HostTensor& tensor, DType type);
-Status CheckPreprocess(std::span<const FrameView> frames, const PreprocessSpec& spec,
-                       DType compute_type, const Matrix& out);
+// The rest of what Preprocess asks for is in kernels/shared/preprocess_check.h.
+Status CheckPreprocessOut(const Matrix& out, DType compute_type);
 Status CheckGemm(const Matrix& x, const Linear& linear, bool accumulate, DType compute_type,
                  const Matrix& out);
 Status CheckLayerNorm(const Matrix& x, const float* gamma, DType compute_type, const Matrix& out);

@@ -1,10 +1,284 @@
 #include "kernels/cpu/cpu_backend.h"
 
-namespace cliptag {
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
 
-// Until the CPU backend lands (next delivery) the oracle stands in for it.
+#include "kernels/base/log.h"
+#include "kernels/checks.h"
+#include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/cpu_gemm.h"
+#include "kernels/cpu/preprocess.h"
+#include "kernels/cpu/simd.h"
+#include "kernels/cpu/thread_pool.h"
+#include "kernels/host_memory.h"
+
+namespace cliptag {
+namespace {
+
+// Less work than this many elements is not worth waking a second thread for.
+constexpr int64_t kElementsPerTask = 8192;
+
+float* Row(const Matrix& m, int64_t r) { return static_cast<float*>(m.data) + r * m.stride; }
+
+class CpuBackend : public Backend {
+ public:
+  CpuBackend(BackendInfo info, DType compute_type, const SimdKernels& kernels,
+             const PreprocessKernels& preprocess_kernels, std::unique_ptr<ThreadPool> pool,
+             std::unique_ptr<CpuGemm> gemm)
+      : info_(std::move(info)),
+        compute_type_(compute_type),
+        kernels_(kernels),
+        pool_(std::move(pool)),
+        gemm_(std::move(gemm)),
+        preprocessor_(pool_.get(), preprocess_kernels),
+        scratch_(pool_->size()) {}
+
+  const BackendInfo& info() const override { return info_; }
+  DType compute_type() const override { return compute_type_; }
+
+  Result<std::unique_ptr<Memory>> Allocate(size_t bytes) override { return AllocateHost(bytes); }
+  Result<std::unique_ptr<Memory>> Upload(const HostTensor& tensor, DType type) override {
+    return UploadToHost(tensor, type);
+  }
+  Result<std::unique_ptr<Linear>> PackLinear(const LinearSpec& spec) override {
+    return gemm_->Pack(spec);
+  }
+  Status PrepareGemm(const Linear& linear, int64_t rows) override {
+    return gemm_->Prepare(linear, rows);
+  }
+
+  Status Preprocess(std::span<const FrameView> frames, const PreprocessSpec& spec,
+                    const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckPreprocessOut(out, compute_type_));
+    return preprocessor_.Run(frames, spec, out);
+  }
+
+  Status Gemm(const Matrix& x, const Linear& linear, Activation activation, bool accumulate,
+              const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckGemm(x, linear, accumulate, compute_type_, out));
+    return gemm_->Run(x, linear, activation, accumulate, out);
+  }
+
+  Status LayerNorm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
+                   const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckLayerNorm(x, gamma, compute_type_, out));
+    ForRows(x.rows, x.cols, [&](int64_t first, int64_t rows, int) {
+      kernels_.layer_norm(Row(x, first), x.stride, rows, x.cols, gamma, beta, epsilon,
+                          out.Rows(first, rows).data, out.stride, IsBf16(out));
+    });
+    return {};
+  }
+
+  Status Attention(const AttentionArgs& args) override;
+
+  Status AssembleTokens(const Matrix& patches, const float* class_token, const Matrix& position,
+                        int batch, const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(
+        CheckAssembleTokens(patches, class_token, position, batch, compute_type_, out));
+    const int64_t tokens = out.rows / batch, extra = class_token ? 1 : 0;
+    ForRows(out.rows, out.cols, [&](int64_t first, int64_t rows, int) {
+      for (int64_t r = first; r < first + rows; ++r) {
+        const int64_t item = r / tokens, token = r % tokens;
+        if (token < extra) {
+          kernels_.add(class_token, false, Row(position, token), out.cols, Row(out, r));
+        } else {
+          const Matrix patch = patches.Rows(item * (tokens - extra) + token - extra, 1);
+          kernels_.add(patch.data, IsBf16(patch), Row(position, token), out.cols, Row(out, r));
+        }
+      }
+    });
+    return {};
+  }
+
+  Status EmbedTokens(const int32_t* ids, const Matrix& table, const Matrix& position, int tokens,
+                     const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckEmbedTokens(ids, table, position, tokens, out));
+    ForRows(out.rows, out.cols, [&](int64_t first, int64_t rows, int) {
+      for (int64_t r = first; r < first + rows; ++r) {
+        const Matrix token = table.Rows(ids[r], 1);
+        const float* place = Row(position, r % tokens);
+        if (table.type != DType::kF16) {
+          kernels_.add(token.data, IsBf16(table), place, out.cols, Row(out, r));
+          continue;
+        }
+        for (int64_t c = 0; c < out.cols; ++c) {
+          Row(out, r)[c] = LoadAsFloat(token.data, token.type, c) + place[c];
+        }
+      }
+    });
+    return {};
+  }
+
+  Status GatherRows(const Matrix& x, const int32_t* indices, const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckGatherRows(x, indices, out));
+    for (int64_t r = 0; r < out.rows; ++r) {
+      std::memcpy(out.Rows(r, 1).data, x.Rows(indices[r], 1).data, x.cols * SizeOf(x.type));
+    }
+    return {};
+  }
+
+  Status NormalizeRows(const Matrix& x) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckNormalizeRows(x));
+    ForRows(x.rows, x.cols, [&](int64_t first, int64_t rows, int) {
+      for (int64_t r = first; r < first + rows; ++r) kernels_.normalize(Row(x, r), x.cols);
+    });
+    return {};
+  }
+
+  Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines, int k,
+                    int32_t* top) override;
+
+  Status CopyToHost(const Matrix& x, float* host) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckCopyToHost(x, host));
+    CopyMatrixToFloat(x, host);
+    return {};
+  }
+  Status CopyFromHost(const void* host, size_t bytes, void* device) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckCopyFromHost(host, bytes, device));
+    if (bytes > 0) std::memcpy(device, host, bytes);
+    return {};
+  }
+  Status Sync() override { return {}; }
+
+ private:
+  static bool IsBf16(const Matrix& m) { return m.type == DType::kBF16; }
+
+  // fn(first, rows, worker) over ranges that cover all rows, on as many threads as the work feeds.
+  void ForRows(int64_t rows, int64_t cols, FunctionRef<void(int64_t, int64_t, int)> fn) {
+    const int64_t wanted = std::max<int64_t>(1, rows * cols / kElementsPerTask);
+    const int tasks = static_cast<int>(std::min({wanted, rows, int64_t{2} * pool_->size()}));
+    pool_->Run(tasks, [&](int task, int worker) {
+      const int64_t first = rows * task / tasks;
+      fn(first, rows * (task + 1) / tasks - first, worker);
+    });
+  }
+
+  // Every worker's scratch holds at least that much afterwards; allocates when a shape is new.
+  Status GrowScratch(size_t bytes) {
+    for (auto& scratch : scratch_) {
+      if (scratch && scratch->bytes() >= bytes) continue;
+      CLIPTAG_ASSIGN_OR_RETURN(scratch, AllocateHost(bytes));
+    }
+    return {};
+  }
+
+  BackendInfo info_;
+  DType compute_type_;
+  const SimdKernels& kernels_;
+  std::unique_ptr<ThreadPool> pool_;
+  std::unique_ptr<CpuGemm> gemm_;
+  CpuPreprocessor preprocessor_;
+  std::vector<std::unique_ptr<Memory>> scratch_;  // per worker
+};
+
+Status CpuBackend::Attention(const AttentionArgs& a) {
+  CLIPTAG_RETURN_IF_ERROR(CheckAttention(a, compute_type_));
+  CLIPTAG_RETURN_IF_ERROR(GrowScratch(AttentionScratchFloats(a.head_dim) * sizeof(float)));
+  // A task is a head, or a part of its queries where there are fewer heads than threads to feed;
+  // parts smaller than 32 queries would spend their time on copying keys.
+  const int heads = a.batch * a.heads;
+  const int wanted = (2 * pool_->size() + heads - 1) / heads;
+  const int parts = std::clamp(a.q_tokens / 32, 1, wanted);
+  pool_->Run(heads * parts, [&](int task, int worker) {
+    const int part = task % parts, head = task / parts % a.heads, item = task / parts / a.heads;
+    const auto at = [&](const Matrix& m, int tokens) {
+      return m.Rows(int64_t{item} * tokens, 1).Cols(int64_t{head} * a.head_dim, a.head_dim).data;
+    };
+    AttentionTask t;
+    t.q = at(a.q, a.q_tokens);
+    t.k = at(a.k, a.kv_tokens);
+    t.v = at(a.v, a.kv_tokens);
+    t.out = at(a.out, a.q_tokens);
+    t.q_stride = a.q.stride;
+    t.k_stride = a.k.stride;
+    t.v_stride = a.v.stride;
+    t.out_stride = a.out.stride;
+    t.bf16 = compute_type_ == DType::kBF16;
+    t.q_first = a.q_tokens * part / parts;
+    t.q_count = a.q_tokens * (part + 1) / parts - t.q_first;
+    t.keys = a.kv_lengths ? std::clamp(a.kv_lengths[item], 0, a.kv_tokens) : a.kv_tokens;
+    t.head_dim = a.head_dim;
+    t.causal = a.causal;
+    t.scale = a.scale;
+    t.scratch = static_cast<float*>(scratch_[worker]->data());
+    kernels_.attention(t);
+  });
+  return {};
+}
+
+Status CpuBackend::Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines,
+                              int k, int32_t* top) {
+  CLIPTAG_RETURN_IF_ERROR(CheckSimilarity(embeddings, bank, cosines, k, top));
+  // Bank rows are the outer loop: a share of the bank stays in cache for all embeddings.
+  ForRows(bank.rows, bank.cols * embeddings.rows, [&](int64_t first, int64_t rows, int) {
+    for (int64_t e = 0; e < embeddings.rows; ++e) {
+      kernels_.dot_rows(Row(embeddings, e), Row(bank, first), bank.stride, rows, bank.cols,
+                        Row(cosines, e) + first);
+    }
+  });
+  if (k == 0) return {};
+  CLIPTAG_RETURN_IF_ERROR(GrowScratch(bank.rows * sizeof(int32_t)));
+  ForRows(embeddings.rows, bank.rows, [&](int64_t first, int64_t rows, int worker) {
+    int32_t* order = static_cast<int32_t*>(scratch_[worker]->data());
+    for (int64_t e = first; e < first + rows; ++e) {
+      const float* scores = Row(cosines, e);
+      for (int64_t m = 0; m < bank.rows; ++m) order[m] = static_cast<int32_t>(m);
+      // NaN sorts last: comparisons with it would not be an order.
+      const auto better = [scores](int32_t a, int32_t b) {
+        const float x = scores[a], y = scores[b];
+        if (std::isnan(x) || std::isnan(y))
+          return std::isnan(x) < std::isnan(y) || (std::isnan(x) == std::isnan(y) && a < b);
+        return x != y ? x > y : a < b;
+      };
+      std::partial_sort(order, order + k, order + bank.rows, better);
+      std::copy_n(order, k, top + e * k);
+    }
+  });
+  return {};
+}
+
+// The widest preprocessing loops that `level` allows.
+const PreprocessKernels& PreprocessKernelsFor(CpuLevel level) {
+  int count = 0;
+  const PreprocessKernels* const* supported = SupportedPreprocessKernels(&count);
+  const int widest = level >= CpuLevel::kAvx512 ? 2 : level >= CpuLevel::kAvx2 ? 1 : 0;
+  return *supported[std::min(widest, count - 1)];
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Backend>> CreateCpuBackend(const BackendOptions& options) {
-  return CreateRefBackend();
+  CLIPTAG_ASSIGN_OR_RETURN(const CpuLevel level, ChooseCpuLevel());
+  if (options.precision == Precision::kFp16 || options.precision == Precision::kInt8) {
+    return Unsupported(std::string("The CPU backend has no ") + ToString(options.precision) +
+                       " yet; use precision=bf16, fp32 or auto.");
+  }
+  const bool native = level >= CpuLevel::kAvx512Bf16;
+  const bool bf16 =
+      options.precision == Precision::kBf16 || (options.precision == Precision::kAuto && native);
+  if (bf16 && !native) {
+    Log(LogLevel::kInfo,
+        "This CPU has no bf16 arithmetic (AVX512-BF16 or AMX): values are kept as bf16 and "
+        "multiplied as fp32, which is no faster than precision=fp32.");
+  }
+  auto pool = std::make_unique<ThreadPool>(options.threads);
+  const SimdKernels& kernels = SimdKernelsFor(level);
+  const DType compute_type = bf16 ? DType::kBF16 : DType::kF32;
+  CLIPTAG_ASSIGN_OR_RETURN(auto gemm, CpuGemm::Create(level, compute_type, kernels, pool.get()));
+  BackendInfo info;
+  info.name = "cpu";
+  info.precision = bf16 ? Precision::kBf16 : Precision::kFp32;
+  info.threads = pool->size();
+  info.description = CpuName() + ", " + std::to_string(info.threads) +
+                     (info.threads == 1 ? " thread, " : " threads, ") + ToString(level) + ", " +
+                     OneDnn::Version();
+  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(std::move(info), compute_type,
+                                                               kernels, PreprocessKernelsFor(level),
+                                                               std::move(pool), std::move(gemm)));
 }
 
 }  // namespace cliptag

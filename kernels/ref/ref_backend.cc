@@ -89,7 +89,7 @@ class RefBackend : public Backend {
 
   Status Preprocess(std::span<const FrameView> frames, const PreprocessSpec& spec,
                     const Matrix& out) override {
-    CLIPTAG_RETURN_IF_ERROR(CheckPreprocess(frames, spec, DType::kF32, out));
+    CLIPTAG_RETURN_IF_ERROR(CheckPreprocessOut(out, DType::kF32));
     return RefPreprocess(frames, spec, out);
   }
 

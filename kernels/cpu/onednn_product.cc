@@ -1,0 +1,223 @@
+#include "kernels/cpu/onednn_product.h"
+
+#include <omp.h>
+
+#include <map>
+#include <mutex>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "kernels/cpu/onednn_api.h"
+#include "kernels/host_memory.h"
+
+namespace cliptag {
+namespace {
+
+using dnnl::memory;
+
+memory::data_type TypeOf(DType type) {
+  return type == DType::kBF16 ? memory::data_type::bf16 : memory::data_type::f32;
+}
+
+// One OpenMP thread while in scope; the setting belongs to the calling thread, which may be the
+// user's.
+class OneOmpThread {
+ public:
+  OneOmpThread() : before_(omp_get_max_threads()) {
+    if (before_ != 1) omp_set_num_threads(1);
+  }
+  ~OneOmpThread() {
+    if (before_ != 1) omp_set_num_threads(before_);
+  }
+  OneOmpThread(const OneOmpThread&) = delete;
+  OneOmpThread& operator=(const OneOmpThread&) = delete;
+
+ private:
+  int before_;
+};
+
+// Runs `f`, which calls oneDNN, and turns what it throws into a Status.
+template <typename F>
+Status Guard(const std::string& what, F f) {
+  OneOmpThread one_thread;
+  try {
+    f();
+    return {};
+  } catch (const dnnl::error& error) {
+    return Internal("oneDNN could not " + what + ": " + error.what() + ".");
+  } catch (const std::bad_alloc&) {
+    return ResourceExhausted("Out of memory: oneDNN could not " + what + ".");
+  }
+}
+
+std::string ShapeName(DType type, int64_t rows, int64_t n, int64_t k) {
+  return std::string(type == DType::kBF16 ? "bf16" : "fp32") + " product of " +
+         std::to_string(rows) + "x" + std::to_string(k) + " and " + std::to_string(k) + "x" +
+         std::to_string(n);
+}
+
+void CapCpu(CpuLevel level) {
+  static std::once_flag once;
+  std::call_once(once, [level] {
+    using dnnl::cpu_isa;
+    const cpu_isa isa = level == CpuLevel::kBaseline     ? cpu_isa::sse41
+                        : level == CpuLevel::kAvx2       ? cpu_isa::avx2
+                        : level == CpuLevel::kAvx512     ? cpu_isa::avx512_core_vnni
+                        : level == CpuLevel::kAvx512Bf16 ? cpu_isa::avx512_core_bf16
+                                                         : cpu_isa::avx512_core_amx;
+    // Fails when oneDNN was used before in this process, which then keeps its own choice.
+    static_cast<void>(dnnl_set_max_cpu_isa(static_cast<dnnl_cpu_isa_t>(isa)));
+  });
+}
+
+class Packed : public OneDnn::PackedWeights {
+ public:
+  Packed(memory weights) : weights_(std::move(weights)) {}
+  const memory& weights() const { return weights_; }
+
+ private:
+  memory weights_;
+};
+
+}  // namespace
+
+class OneDnn::Plan {
+ public:
+  // What one worker hands to the primitive: made once, the addresses set before each run.
+  struct Arguments {
+    memory src, dst, scratchpad;
+  };
+  dnnl::inner_product_forward product;
+  std::vector<Arguments> workers;
+};
+
+struct OneDnn::Impl {
+  using Key = std::tuple<DType, int64_t, int64_t, int64_t>;  // type, rows, n, k
+
+  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  std::vector<dnnl::stream> streams;                 // per worker
+  std::vector<std::unique_ptr<Memory>> scratchpads;  // per worker, as large as any plan needs
+  std::map<Key, std::unique_ptr<Plan>> plans;
+  std::mutex layouts_mutex;
+  std::map<Key, memory::desc> layouts;  // of weights, rows = 0; guarded by layouts_mutex
+
+  memory::desc Layout(DType type, int64_t n, int64_t k) {
+    std::lock_guard lock(layouts_mutex);
+    memory::desc& layout = layouts[{type, 0, n, k}];
+    if (layout.get_size() == 0) {
+      // The rows do not matter: brgemm asks for the same layout for all of them, and where another
+      // implementation does not, it is told to take this one.
+      constexpr int64_t kRows = 64;
+      layout =
+          Describe(type, kRows, n, k, memory::desc({n, k}, TypeOf(type), memory::format_tag::any))
+              .weights_desc();
+    }
+    return layout;
+  }
+
+  dnnl::inner_product_forward::primitive_desc Describe(DType type, int64_t rows, int64_t n,
+                                                       int64_t k, const memory::desc& weights) {
+    const memory::desc src({rows, k}, TypeOf(type), memory::format_tag::ab);
+    const memory::desc dst({rows, n}, memory::data_type::f32, memory::format_tag::ab);
+    return DescribeProduct(engine, src, weights, dst);
+  }
+
+  std::unique_ptr<Plan> MakePlan(DType type, int64_t rows, int64_t n, int64_t k) {
+    const auto description = Describe(type, rows, n, k, Layout(type, n, k));
+    auto plan = std::make_unique<Plan>();
+    plan->product = dnnl::inner_product_forward(description);
+    for (size_t w = 0; w < streams.size(); ++w) {
+      plan->workers.push_back({memory(description.src_desc(), engine, DNNL_MEMORY_NONE),
+                               memory(description.dst_desc(), engine, DNNL_MEMORY_NONE),
+                               memory(description.scratchpad_desc(), engine, DNNL_MEMORY_NONE)});
+    }
+    return plan;
+  }
+
+  // Every worker's scratchpad holds at least that much afterwards.
+  Status GrowScratchpads(size_t bytes) {
+    for (auto& scratchpad : scratchpads) {
+      if (scratchpad && scratchpad->bytes() >= bytes) continue;
+      CLIPTAG_ASSIGN_OR_RETURN(scratchpad, AllocateHost(bytes));
+    }
+    return {};
+  }
+};
+
+OneDnn::OneDnn(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+OneDnn::~OneDnn() = default;
+
+Result<std::unique_ptr<OneDnn>> OneDnn::Create(CpuLevel level, int workers) {
+  std::unique_ptr<Impl> impl;
+  CLIPTAG_RETURN_IF_ERROR(Guard("start", [&] {
+    if (level != DetectCpuLevel()) CapCpu(level);
+    impl = std::make_unique<Impl>();
+    for (int w = 0; w < workers; ++w) impl->streams.emplace_back(impl->engine);
+  }));
+  impl->scratchpads.resize(workers);
+  return std::unique_ptr<OneDnn>(new OneDnn(std::move(impl)));
+}
+
+Result<size_t> OneDnn::PackedBytes(DType type, int64_t n, int64_t k) {
+  size_t bytes = 0;
+  CLIPTAG_RETURN_IF_ERROR(Guard("plan the " + ShapeName(type, 64, n, k),
+                                [&] { bytes = impl_->Layout(type, n, k).get_size(); }));
+  return bytes;
+}
+
+Result<std::unique_ptr<OneDnn::PackedWeights>> OneDnn::Pack(DType type, int64_t n, int64_t k,
+                                                            const void* weights, void* to) {
+  std::unique_ptr<PackedWeights> packed;
+  CLIPTAG_RETURN_IF_ERROR(Guard("rearrange weights for a " + ShapeName(type, 64, n, k), [&] {
+    memory source(memory::desc({n, k}, TypeOf(type), memory::format_tag::ab), impl_->engine,
+                  const_cast<void*>(weights));
+    memory target(impl_->Layout(type, n, k), impl_->engine, to);
+    dnnl::stream stream(impl_->engine);
+    dnnl::reorder(source, target).execute(stream, source, target);
+    stream.wait();
+    packed = std::make_unique<Packed>(std::move(target));
+  }));
+  return packed;
+}
+
+Result<OneDnn::Plan*> OneDnn::FindPlan(DType type, int64_t rows, int64_t n, int64_t k) {
+  const auto found = impl_->plans.find({type, rows, n, k});
+  if (found != impl_->plans.end()) return found->second.get();
+  std::unique_ptr<Plan> plan;
+  CLIPTAG_RETURN_IF_ERROR(Guard("plan the " + ShapeName(type, rows, n, k),
+                                [&] { plan = impl_->MakePlan(type, rows, n, k); }));
+  CLIPTAG_RETURN_IF_ERROR(
+      impl_->GrowScratchpads(plan->workers.front().scratchpad.get_desc().get_size()));
+  return (impl_->plans[{type, rows, n, k}] = std::move(plan)).get();
+}
+
+bool OneDnn::Run(Plan& plan, const PackedWeights& weights, const void* x, float* out, int worker) {
+  OneOmpThread one_thread;
+  Plan::Arguments& a = plan.workers[worker];
+  const Memory* scratchpad = impl_->scratchpads[worker].get();
+  dnnl_memory_t scratch = a.scratchpad.get();
+  // The C interface: its C++ wrapper builds a hash map per call and throws.
+  if (dnnl_memory_set_data_handle(a.src.get(), const_cast<void*>(x)) != dnnl_success ||
+      dnnl_memory_set_data_handle(a.dst.get(), out) != dnnl_success ||
+      dnnl_memory_set_data_handle(scratch, scratchpad->data()) != dnnl_success) {
+    return false;
+  }
+  const dnnl_exec_arg_t arguments[] = {
+      {DNNL_ARG_SRC, a.src.get()},
+      {DNNL_ARG_WEIGHTS, static_cast<const Packed&>(weights).weights().get()},
+      {DNNL_ARG_DST, a.dst.get()},
+      {DNNL_ARG_SCRATCHPAD, scratch}};
+  dnnl_stream_t stream = impl_->streams[worker].get();
+  return dnnl_primitive_execute(plan.product.get(), stream, 4, arguments) == dnnl_success &&
+         dnnl_stream_wait(stream) == dnnl_success;
+}
+
+std::string OneDnn::Version() {
+  const dnnl_version_t* version = dnnl_version();
+  return "oneDNN " + std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
+         std::to_string(version->patch);
+}
+
+}  // namespace cliptag

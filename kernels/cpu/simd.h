@@ -1,0 +1,69 @@
+// The CPU backend's vector kernels: everything that is not a matrix product. One source
+// (simd_kernels.inc), compiled once per instruction set with that set's flags, reached through a
+// table of functions that is chosen when the backend starts.
+//
+// Kernels work on one thread's share of an operation; the backend splits and checks. Strides count
+// elements. A `bool bf16` says that a void pointer means bfloat16 words instead of floats.
+//
+// Thread safety: pure functions of their arguments; scratch is the caller's, per thread.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/backend.h"
+#include "kernels/cpu/cpu_features.h"
+
+namespace cliptag {
+
+// Queries [q_first, q_first + q_count) of one head of one batch item; pointers at its (0, 0).
+struct AttentionTask {
+  const void* q = nullptr;
+  const void* k = nullptr;
+  const void* v = nullptr;
+  void* out = nullptr;
+  int64_t q_stride = 0, k_stride = 0, v_stride = 0, out_stride = 0;
+  bool bf16 = false;
+  int q_first = 0, q_count = 0;
+  int keys = 0;  // how many leading keys are seen
+  int head_dim = 0;
+  bool causal = false;
+  float scale = 1.0f;
+  float* scratch = nullptr;  // AttentionScratchFloats(head_dim), 64-byte aligned
+};
+
+// A finished block of products on its way to where it belongs.
+struct EpilogueTask {
+  const float* block = nullptr;  // (rows, cols), contiguous
+  int64_t rows = 0, cols = 0;
+  const float* bias = nullptr;  // (cols), or null
+  Activation activation = Activation::kNone;
+  bool accumulate = false;  // added to what `out` holds
+  void* out = nullptr;
+  int64_t out_stride = 0;
+  bool bf16 = false;
+};
+
+struct SimdKernels {
+  // (rows, cols) of x normalised to mean 0 and variance 1, times gamma plus beta (or null).
+  void (*layer_norm)(const float* x, int64_t x_stride, int64_t rows, int64_t cols,
+                     const float* gamma, const float* beta, float epsilon, void* out,
+                     int64_t out_stride, bool bf16);
+  void (*attention)(const AttentionTask& task);
+  void (*epilogue)(const EpilogueTask& task);
+  // out[i] = a[i] + b[i].
+  void (*add)(const void* a, bool bf16, const float* b, int64_t n, float* out);
+  void (*normalize)(float* x, int64_t n);  // to unit length; zero stays zero
+  // out[i] = a . rows[i] of `count` rows.
+  void (*dot_rows)(const float* a, const float* rows, int64_t stride, int64_t count, int64_t n,
+                   float* out);
+  void (*to_bf16)(const float* x, int64_t n, uint16_t* out);
+  void (*from_bf16)(const uint16_t* x, int64_t n, float* out);  // x may be unaligned
+};
+
+// Floats of scratch that an AttentionTask needs.
+int64_t AttentionScratchFloats(int head_dim);
+
+// The kernels for a machine of that level.
+const SimdKernels& SimdKernelsFor(CpuLevel level);
+
+}  // namespace cliptag

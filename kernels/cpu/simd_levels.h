@@ -1,0 +1,12 @@
+// The tables behind SimdKernelsFor, one per level that is compiled.
+#pragma once
+
+#include "kernels/cpu/simd.h"
+
+namespace cliptag {
+
+extern const SimdKernels kSimdBaseline;
+extern const SimdKernels kSimdAvx2;
+extern const SimdKernels kSimdAvx512;
+
+}  // namespace cliptag
