@@ -1,0 +1,8 @@
+// GStreamer before 1.24 has no analytics metadata.
+#include "plugin/elements/meta.h"
+
+namespace cliptag {
+
+void AttachAnalytics(GstBuffer*, const std::vector<Tag>&) {}
+
+}  // namespace cliptag

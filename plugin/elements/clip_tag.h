@@ -1,0 +1,159 @@
+// What the `cliptag` element does: frames in, the same frames out with tags on them.
+//
+// Threads: the sink pad's streaming thread (Chain, serialized events and queries), the src pad's
+// task (Loop), engine workers (callbacks), the prompts watcher, and any number of application
+// threads (properties, flushes, latency queries, states).
+//   control_mutex_   engine_ and stream_ for everyone but the two streaming threads, which run only
+//                    between Start() and Stop() and read them freely; no callback takes it.
+//                    Also whether the src pad is active, so that a flush does not start its task
+//                    late.
+//   settings_mutex_  settings_; held for copies only.
+//   prompts_mutex_   changes of prompts, one after the other; taken before control_mutex_.
+// No lock is held while anything is pushed, posted or waited for, with one exception: a flush holds
+// control_mutex_ until the batch that is running ends.
+#pragma once
+
+#include <gst/gst.h>
+#include <gst/video/video.h>
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "plugin/elements/meta.h"
+#include "plugin/elements/output_queue.h"
+#include "plugin/elements/prompts_watcher.h"
+#include "plugin/elements/settings.h"
+#include "plugin/engine/engine.h"
+
+namespace cliptag {
+
+class ClipTag {
+ public:
+  ClipTag(GstElement* element, GstPad* sink_pad, GstPad* src_pad)
+      : element_(element), sink_pad_(sink_pad), src_pad_(src_pad) {}
+
+  // --- clip_tag_control.cc: engine, prompts, settings
+  // READY to PAUSED: loads the model, begins to encode the prompts. Has posted an error if false.
+  bool Start();
+  // PAUSED to READY, after the pads have been deactivated. Safe without Start().
+  void Stop();
+  Settings settings() const;
+  // Properties that are plain values: `change` edits them under the lock.
+  void ChangeFrame(const std::function<void(FrameSettings&)>& change);
+  void ChangePolicy(const std::function<void(PolicyOptions&)>& change);
+  // Properties that make a new prompt bank. While running, what is wrong with them is a warning and
+  // leaves everything as it was.
+  void ChangePrompts(const std::function<void(TextSettings&)>& change);
+  // Properties that are fixed while running: a warning, and nothing changes then.
+  void ChangeFixed(const char* property, const std::function<void(TextSettings&)>& change);
+  GstStructure* Stats() const;  // caller owns
+  // Tells the pipeline to ask for latencies again if ours is no longer what it was told.
+  void LatencyMayHaveChanged();
+
+  // --- clip_tag_stream.cc: frames
+  GstFlowReturn Chain(GstBuffer* buffer);
+  void Loop();
+  bool ActivateSink(bool active);
+  bool ActivateSrc(bool active);
+
+  // --- clip_tag_events.cc
+  bool SinkEvent(GstEvent* event);
+  bool SrcEvent(GstEvent* event);
+  bool SinkQuery(GstQuery* query);
+  bool SrcQuery(GstQuery* query);
+
+ private:
+  enum class Prompts { kNone, kEncoding, kReady, kFailed };
+
+  // control
+  bool running() const;  // between Start() and Stop()
+  // What follows from the text settings; reads the prompts file.
+  static Result<PromptSpec> BuildSpec(const TextSettings& text);
+  std::unique_ptr<PromptsWatcher> Watch(const TextSettings& text, PromptsWatcher::Stamp seen);
+  void OnPromptsFile(PromptsWatcher::Change change);
+  void ApplyPrompts(PromptSpec spec);
+  void OnPromptsEncoded(const Status& status, const PromptBank* bank);
+
+  // stream
+  bool IsDue(const FrameSettings& frame, guint64 number, guint64 running_time);
+  // Null, and the buffer back in `item`, if it cannot be looked at.
+  std::shared_ptr<PendingFrame> MakePending(BufferPtr buffer, Item* item);
+  void Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSettings& frame,
+              guint64 number);
+  size_t Bound(const FrameSettings& frame) const;
+  void LookAtPool(GstBuffer* buffer);
+  GstFlowReturn WaitForPrompts();
+  GstFlowReturn PushFrame(Item item);
+  BufferPtr Deliver(PendingFrame& pending);
+  void Post(GstStructure* structure);
+  void TrackActive(const InferenceResult& result);
+  void EndActiveTags();
+  bool PushEvent(EventPtr event);
+  void FailIfEosWaits(GstFlowReturn flow);
+
+  // events
+  void FlushStart(GstEvent* event);
+  void FlushStop(GstEvent* event);
+  bool TakeCaps(GstEvent* event);
+  void TakeSegment(GstEvent* event);
+  void TakeTags(GstEvent* event);
+  bool Allocation(GstQuery* query);
+  bool Latency(GstQuery* query);
+  guint64 OwnLatency() const;
+  void FlushEngine();
+  void ResetCounters();
+  void ExplainMemory(const GstCaps* caps, bool post);
+
+  GstElement* const element_;
+  GstPad* const sink_pad_;
+  GstPad* const src_pad_;
+
+  mutable std::mutex settings_mutex_;
+  Settings settings_;
+
+  mutable std::mutex control_mutex_;
+  std::shared_ptr<Engine> engine_;
+  std::unique_ptr<EngineStream> stream_;
+  bool src_active_ = false;  // guarded by control_mutex_
+  std::string model_name_;   // this and the next: unchanged while the streaming threads run
+  size_t engine_batch_ = 1;
+
+  std::mutex prompts_mutex_;
+  std::unique_ptr<PromptsWatcher> watcher_;  // guarded by prompts_mutex_
+  std::atomic<Prompts> prompts_{Prompts::kNone};
+
+  OutputQueue queue_;
+
+  // The sink pad's streaming thread alone (its stream lock).
+  GstVideoInfo info_;
+  bool have_info_ = false;
+  GstSegment segment_;
+  guint64 next_frame_ = 0;                     // number of the next frame since the segment's start
+  guint64 next_due_ns_ = GST_CLOCK_TIME_NONE;  // running time, for max-rate
+  std::optional<Orientation> stream_orientation_, global_orientation_;
+  guint since_hurry_ = 0;
+  guint64 last_submitted_pts_ = 0;
+  GstBufferPool* seen_pool_ = nullptr;  // compared, never followed
+  guint seen_pool_max_ = 0;
+  bool told_not_mappable_ = false;
+
+  // Whoever pushes: one thread at a time, ordered by the queue's lock.
+  struct ActiveTag {
+    guint64 since = 0;
+    double peak = 0, last = 0;
+  };
+  std::map<std::string, ActiveTag> active_tags_;
+  guint64 last_pts_ = 0;
+  bool told_not_tagged_ = false;
+
+  std::atomic<guint64> reported_latency_{GST_CLOCK_TIME_NONE};  // none: nobody has asked
+  std::atomic<guint64> frames_in_{0}, frames_tagged_{0};
+  std::atomic<bool> told_memory_{false};
+};
+
+}  // namespace cliptag

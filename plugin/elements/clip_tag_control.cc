@@ -1,0 +1,276 @@
+// Start and stop, prompts, settings: what happens beside the stream.
+#include <utility>
+
+#include "plugin/elements/clip_tag.h"
+#include "plugin/elements/gstcliptag.h"
+
+namespace cliptag {
+namespace {
+
+constexpr auto kPollPeriod = std::chrono::milliseconds(100);
+
+// A prompts file that cannot be used, no prompts, an empty label, … stop the element at its start.
+void PostStartError(GstElement* element, const Status& status) {
+  const char* text = status.message().c_str();
+  switch (status.code()) {
+    case StatusCode::kNotFound:
+      GST_ELEMENT_ERROR(element, RESOURCE, NOT_FOUND, ("%s", text), (nullptr));
+      return;
+    case StatusCode::kInvalidArgument:
+      GST_ELEMENT_ERROR(element, RESOURCE, SETTINGS, ("%s", text), (nullptr));
+      return;
+    case StatusCode::kDataLoss:
+      GST_ELEMENT_ERROR(element, RESOURCE, READ, ("%s", text), (nullptr));
+      return;
+    case StatusCode::kResourceExhausted:
+      GST_ELEMENT_ERROR(element, RESOURCE, NO_SPACE_LEFT, ("%s", text), (nullptr));
+      return;
+    default:
+      GST_ELEMENT_ERROR(element, LIBRARY, INIT, ("%s", text), (nullptr));
+  }
+}
+
+}  // namespace
+
+Settings ClipTag::settings() const {
+  const std::lock_guard lock(settings_mutex_);
+  return settings_;
+}
+
+bool ClipTag::running() const {
+  const std::lock_guard lock(control_mutex_);
+  return stream_ != nullptr;
+}
+
+bool ClipTag::Start() {
+  const Settings settings = this->settings();
+  // Before the file is read, so that no change in between is missed.
+  const auto seen = PromptsWatcher::StampOf(settings.text.prompts_file);
+  Result<PromptSpec> spec = BuildSpec(settings.text);  // first: it costs nothing
+  if (!spec.ok()) {
+    PostStartError(element_, spec.status());
+    return false;
+  }
+  EngineOptions options;
+  options.model = settings.text.model;
+  options.backend = settings.text.backend;
+  options.max_batch = static_cast<int>(settings.frame.max_batch);
+  Result<std::shared_ptr<Engine>> engine = Engine::Create(options);
+  if (!engine.ok()) {
+    PostStartError(element_, engine.status());
+    return false;
+  }
+  const BackendInfo& backend = (*engine)->backend();
+  GST_INFO_OBJECT(element_, "model %s on %s in %s: %s", (*engine)->model().name.c_str(),
+                  backend.name.c_str(), ToString(backend.precision), backend.description.c_str());
+  {
+    const std::lock_guard lock(control_mutex_);
+    engine_ = engine.Take();
+    stream_ = engine_->OpenStream();
+    stream_->SetPolicy(settings.policy);
+    model_name_ = engine_->model().name;
+    engine_batch_ = static_cast<size_t>(std::max(1, engine_->max_batch()));
+  }
+  told_not_mappable_ = told_not_tagged_ = false;
+  told_memory_ = false;
+  frames_in_ = frames_tagged_ = 0;
+  reported_latency_ = GST_CLOCK_TIME_NONE;
+  prompts_ = Prompts::kEncoding;
+  const std::lock_guard lock(prompts_mutex_);
+  watcher_ = Watch(settings.text, seen);
+  ApplyPrompts(spec.Take());
+  return true;
+}
+
+void ClipTag::Stop() {
+  std::unique_ptr<PromptsWatcher> watcher;
+  {
+    const std::lock_guard lock(prompts_mutex_);
+    watcher.swap(watcher_);
+  }
+  watcher.reset();
+  std::shared_ptr<Engine> engine;
+  std::unique_ptr<EngineStream> stream;
+  {
+    const std::lock_guard lock(control_mutex_);
+    stream.swap(stream_);
+    engine.swap(engine_);
+  }
+  stream.reset();  // waits for callbacks, so nothing of the engine touches this object afterwards
+  EndActiveTags();
+  queue_.Reset();
+  queue_.Stop(GST_FLOW_FLUSHING);
+  prompts_ = Prompts::kNone;
+  have_info_ = false;
+  stream_orientation_.reset();
+  global_orientation_.reset();
+  ResetCounters();
+}
+
+Result<PromptSpec> ClipTag::BuildSpec(const TextSettings& text) {
+  const bool from_file = !text.prompts_file.empty();
+  CLIPTAG_ASSIGN_OR_RETURN(
+      PromptSpec spec, from_file ? ReadPromptsFile(text.prompts_file) : ParsePrompts(text.prompts));
+  if (spec.tags.empty()) {
+    return InvalidArgument(
+        from_file ? "The prompts file " + text.prompts_file + " names nothing to tag."
+                  : "There are no prompts: set prompts=\"a cat; a dog\" or prompts-file=FILE.");
+  }
+  if (spec.templates.empty() && !text.templates.empty()) {
+    CLIPTAG_ASSIGN_OR_RETURN(spec.templates, SplitList(text.templates, "template"));
+  }
+  if (spec.background.empty() && !text.background.empty()) {
+    CLIPTAG_ASSIGN_OR_RETURN(spec.background, SplitList(text.background, "background prompt"));
+  }
+  return spec;
+}
+
+std::unique_ptr<PromptsWatcher> ClipTag::Watch(const TextSettings& text,
+                                               PromptsWatcher::Stamp seen) {
+  if (text.prompts_file.empty()) return nullptr;
+  return std::make_unique<PromptsWatcher>(text.prompts_file, seen, kPollPeriod,
+                                          [this](auto change) { OnPromptsFile(change); });
+}
+
+void ClipTag::OnPromptsFile(PromptsWatcher::Change change) {
+  Status status;
+  std::string path;
+  {
+    const std::lock_guard lock(prompts_mutex_);
+    const TextSettings text = settings().text;
+    path = text.prompts_file;
+    if (path.empty()) return;  // no longer asked for
+    if (change == PromptsWatcher::Change::kGone) {
+      status = NotFound("The prompts file " + path + " is gone.");
+    } else if (Result<PromptSpec> spec = BuildSpec(text); spec.ok()) {
+      ApplyPrompts(spec.Take());
+    } else {
+      status = spec.status();
+    }
+  }
+  if (!status.ok()) {
+    GST_ELEMENT_WARNING(element_, RESOURCE, READ,
+                        ("%s The prompts stay as they were.", status.message().c_str()), (nullptr));
+  }
+}
+
+void ClipTag::ApplyPrompts(PromptSpec spec) {
+  const std::lock_guard lock(control_mutex_);
+  if (!stream_) return;
+  stream_->SetPrompts(std::move(spec),
+                      [this](const Status& status, const std::shared_ptr<const PromptBank>& bank) {
+                        OnPromptsEncoded(status, bank.get());
+                      });
+}
+
+void ClipTag::OnPromptsEncoded(const Status& status, const PromptBank* bank) {
+  if (status.code() == StatusCode::kCancelled) return;  // newer prompts, or the end
+  if (status.ok()) {
+    prompts_ = Prompts::kReady;
+    queue_.Wake();
+    if (bank != nullptr && !bank->truncated.empty()) {
+      GST_ELEMENT_WARNING(
+          element_, RESOURCE, SETTINGS,
+          ("%zu of the prompts are too long for the model and were cut, the first of them: \"%s\".",
+           bank->truncated.size(), bank->truncated.front().c_str()),
+          (nullptr));
+    }
+    return;
+  }
+  Prompts first = Prompts::kEncoding;
+  if (prompts_.compare_exchange_strong(first, Prompts::kFailed)) {
+    PostStartError(element_, status);
+    queue_.Wake();
+  } else {
+    GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS,
+                        ("%s The prompts stay as they were.", status.message().c_str()), (nullptr));
+  }
+}
+
+void ClipTag::ChangePrompts(const std::function<void(TextSettings&)>& change) {
+  std::unique_ptr<PromptsWatcher> old_watcher;  // destroyed without the lock: its callback takes it
+  Status status;
+  {
+    const std::lock_guard lock(prompts_mutex_);
+    const TextSettings before = settings().text;
+    TextSettings after = before;
+    change(after);
+    const bool live = running();
+    const auto seen = PromptsWatcher::StampOf(after.prompts_file);
+    Result<PromptSpec> spec = live ? BuildSpec(after) : Result<PromptSpec>(PromptSpec());
+    status = spec.status();
+    if (status.ok()) {
+      {
+        const std::lock_guard settings_lock(settings_mutex_);
+        settings_.text = after;
+      }
+      if (live) {
+        if (after.prompts_file != before.prompts_file) {
+          old_watcher = std::move(watcher_);
+          watcher_ = Watch(after, seen);
+        }
+        ApplyPrompts(spec.Take());
+      }
+    }
+  }
+  if (!status.ok()) {
+    GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS,
+                        ("%s The prompts stay as they were.", status.message().c_str()), (nullptr));
+  }
+}
+
+void ClipTag::ChangeFixed(const char* property, const std::function<void(TextSettings&)>& change) {
+  if (running()) {
+    GST_ELEMENT_WARNING(
+        element_, RESOURCE, SETTINGS,
+        ("The property %s cannot change while the element runs; set it in READY or before.",
+         property),
+        (nullptr));
+    return;
+  }
+  const std::lock_guard lock(settings_mutex_);
+  change(settings_.text);
+}
+
+void ClipTag::ChangeFrame(const std::function<void(FrameSettings&)>& change) {
+  const std::lock_guard lock(settings_mutex_);
+  change(settings_.frame);
+}
+
+void ClipTag::ChangePolicy(const std::function<void(PolicyOptions&)>& change) {
+  // The control lock around both, so that two changes reach the engine in the order of the
+  // settings.
+  const std::lock_guard control_lock(control_mutex_);
+  PolicyOptions policy;
+  {
+    const std::lock_guard lock(settings_mutex_);
+    change(settings_.policy);
+    policy = settings_.policy;
+  }
+  if (stream_) stream_->SetPolicy(policy);
+}
+
+GstStructure* ClipTag::Stats() const {
+  GstStructure* structure =
+      gst_structure_new("cliptag-stats", "frames-in", G_TYPE_UINT64, frames_in_.load(),
+                        "frames-tagged", G_TYPE_UINT64, frames_tagged_.load(), "frames-held",
+                        G_TYPE_UINT, static_cast<guint>(queue_.frames()), nullptr);
+  const std::lock_guard lock(control_mutex_);
+  if (!stream_) return structure;
+  const StreamStats stats = stream_->stats();
+  const BackendInfo& backend = engine_->backend();
+  gst_structure_set(structure, "submitted", G_TYPE_UINT64, static_cast<guint64>(stats.submitted),
+                    "inferred", G_TYPE_UINT64, static_cast<guint64>(stats.inferred), "failed",
+                    G_TYPE_UINT64, static_cast<guint64>(stats.failed), "cancelled", G_TYPE_UINT64,
+                    static_cast<guint64>(stats.cancelled), "batches", G_TYPE_UINT64,
+                    static_cast<guint64>(stats.batches), "mean-batch", G_TYPE_DOUBLE,
+                    stats.mean_batch, "latency-p50", G_TYPE_UINT64,
+                    static_cast<guint64>(stats.latency_p50_ns), "latency-p99", G_TYPE_UINT64,
+                    static_cast<guint64>(stats.latency_p99_ns), "model", G_TYPE_STRING,
+                    model_name_.c_str(), "backend", G_TYPE_STRING, backend.name.c_str(),
+                    "precision", G_TYPE_STRING, ToString(backend.precision), "threads", G_TYPE_UINT,
+                    static_cast<guint>(backend.threads), nullptr);
+  return structure;
+}
+
+}  // namespace cliptag

@@ -1,0 +1,289 @@
+// Frames: in at Chain(), out at Loop(), or straight through when there is nothing to wait for.
+#include <algorithm>
+#include <utility>
+
+#include "plugin/elements/clip_tag.h"
+#include "plugin/elements/frame_view.h"
+#include "plugin/elements/gstcliptag.h"
+
+namespace cliptag {
+namespace {
+
+// Frames held beyond a full batch, so that the next batch fills while one is computed.
+constexpr size_t kMostFramesAhead = 8;
+
+}  // namespace
+
+GstFlowReturn ClipTag::Chain(GstBuffer* raw) {
+  BufferPtr buffer(raw);
+  GstFlowReturn flow = queue_.flow();
+  if (flow != GST_FLOW_OK) return flow;
+  if (!have_info_) return GST_FLOW_NOT_NEGOTIATED;
+  FrameSettings frame;
+  {
+    const std::lock_guard lock(settings_mutex_);
+    frame = settings_.frame;
+  }
+  ++frames_in_;
+  const guint64 number = next_frame_++;
+  const guint64 running_time =
+      segment_.format == GST_FORMAT_TIME
+          ? gst_segment_to_running_time(&segment_, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer.get()))
+          : GST_CLOCK_TIME_NONE;
+  LookAtPool(buffer.get());
+  Item item;
+  std::shared_ptr<PendingFrame> pending;
+  if (IsDue(frame, number, running_time)) {
+    flow = WaitForPrompts();
+    if (flow != GST_FLOW_OK) return flow;
+    // When there is no room, no further frame of ours can join the batch: do not wait for its
+    // deadline.
+    flow = queue_.WaitForRoom(Bound(frame), [this] { stream_->Hurry(); });
+    if (flow != GST_FLOW_OK) return flow;
+    pending = MakePending(std::move(buffer), &item);
+  } else if (queue_.IsIdle()) {
+    return gst_pad_push(src_pad_, buffer.release());
+  } else {
+    flow = queue_.WaitForRoom(Bound(frame), [this] { stream_->Hurry(); });
+    if (flow != GST_FLOW_OK) return flow;
+    item.buffer = std::move(buffer);
+  }
+  // Into the queue first: the answer may come before Submit() returns.
+  item.pending = pending;
+  if (!queue_.Add(std::move(item))) return queue_.flow();
+  if (pending) Submit(pending, frame, number);
+  return GST_FLOW_OK;
+}
+
+bool ClipTag::IsDue(const FrameSettings& frame, guint64 number, guint64 running_time) {
+  if (number % frame.interval != 0) return false;
+  if (frame.max_rate_n <= 0 || !GST_CLOCK_TIME_IS_VALID(running_time)) return true;
+  const guint64 period = gst_util_uint64_scale(GST_SECOND, static_cast<guint64>(frame.max_rate_d),
+                                               static_cast<guint64>(frame.max_rate_n));
+  // A schedule rather than a distance, so that 10/1 means ten a second at 25 frames a second, too.
+  // It starts anew after a jump or when the rate has been raised.
+  const bool scheduled =
+      GST_CLOCK_TIME_IS_VALID(next_due_ns_) && next_due_ns_ <= running_time + period;
+  if (scheduled && running_time < next_due_ns_) return false;
+  const bool on_time = scheduled && running_time - next_due_ns_ < period;
+  next_due_ns_ = (on_time ? next_due_ns_ : running_time) + period;
+  return true;
+}
+
+void ClipTag::LookAtPool(GstBuffer* buffer) {
+  if (buffer->pool == seen_pool_) return;
+  seen_pool_ = buffer->pool;
+  seen_pool_max_ = 0;
+  if (seen_pool_ == nullptr) return;
+  GstStructure* config = gst_buffer_pool_get_config(seen_pool_);
+  guint max = 0;
+  if (gst_buffer_pool_config_get_params(config, nullptr, nullptr, nullptr, &max)) {
+    seen_pool_max_ = max;
+  }
+  gst_structure_free(config);
+}
+
+size_t ClipTag::Bound(const FrameSettings& frame) const {
+  size_t batch = engine_batch_;
+  if (frame.max_batch > 0) batch = std::min<size_t>(batch, frame.max_batch);
+  size_t bound = batch + std::min(batch, kMostFramesAhead);
+  // A pool that cannot grow: leave upstream a buffer to fill.
+  if (seen_pool_max_ > 0) bound = std::min<size_t>(bound, std::max(seen_pool_max_, 2u) - 1);
+  return bound;
+}
+
+GstFlowReturn ClipTag::WaitForPrompts() {
+  if (!queue_.WaitUntil([this] { return prompts_ != Prompts::kEncoding; })) return queue_.flow();
+  return prompts_ == Prompts::kReady ? GST_FLOW_OK : GST_FLOW_ERROR;
+}
+
+std::shared_ptr<PendingFrame> ClipTag::MakePending(BufferPtr buffer, Item* item) {
+  auto pending = std::make_shared<PendingFrame>();
+  Status status;
+  if (!pending->Map(std::move(buffer), info_)) {
+    status = InvalidArgument("The frame does not hold what its caps promise, or cannot be mapped.");
+  } else {
+    const Orientation orientation =
+        stream_orientation_.value_or(global_orientation_.value_or(Orientation::kRotate0));
+    Result<FrameView> view = MakeFrameView(
+        pending->frame(), gst_buffer_get_video_crop_meta(pending->buffer()), orientation);
+    if (view.ok()) {
+      pending->view = view.Take();
+      if (segment_.format == GST_FORMAT_TIME) {
+        pending->stream_time = gst_segment_to_stream_time(&segment_, GST_FORMAT_TIME,
+                                                          GST_BUFFER_PTS(pending->buffer()));
+      }
+      return pending;
+    }
+    status = view.status();
+  }
+  if (!std::exchange(told_not_mappable_, true)) {
+    GST_ELEMENT_WARNING(element_, STREAM, FORMAT,
+                        ("%s It passes without tags.", status.message().c_str()), (nullptr));
+  }
+  item->buffer = pending->TakeBuffer();
+  return nullptr;
+}
+
+void ClipTag::Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSettings& frame,
+                     guint64 number) {
+  InferenceRequest request;
+  request.frame = pending->view;
+  request.fit = frame.fit;
+  request.pts_ns = GST_BUFFER_PTS_IS_VALID(pending->buffer()) ? GST_BUFFER_PTS(pending->buffer())
+                                                              : last_submitted_pts_;
+  last_submitted_pts_ = request.pts_ns;
+  request.frame_number = number;
+  request.deadline_ns = frame.batch_timeout_ns;
+  request.done = [this, pending](InferenceResult result) {
+    queue_.Complete(*pending, std::move(result));
+  };
+  if (Status status = stream_->Submit(std::move(request)); !status.ok()) {
+    InferenceResult failed;
+    failed.status = std::move(status);
+    queue_.Complete(*pending, std::move(failed));
+    return;
+  }
+  // A max-batch that has been lowered since the engine was made.
+  if (frame.max_batch > 0 && frame.max_batch < engine_batch_ && ++since_hurry_ >= frame.max_batch) {
+    since_hurry_ = 0;
+    stream_->Hurry();
+  }
+}
+
+void ClipTag::Loop() {
+  Item item;
+  if (!queue_.Take(&item)) {
+    gst_pad_pause_task(src_pad_);  // flushed or stopped; both start it again when there is more
+    return;
+  }
+  GstFlowReturn flow = GST_FLOW_OK;
+  if (item.event) {
+    PushEvent(std::move(item.event));
+  } else {
+    flow = PushFrame(std::move(item));
+  }
+  queue_.Pushed(flow);
+  if (flow != GST_FLOW_OK) FailIfEosWaits(flow);
+}
+
+GstFlowReturn ClipTag::PushFrame(Item item) {
+  BufferPtr buffer = item.pending ? Deliver(*item.pending) : std::move(item.buffer);
+  return gst_pad_push(src_pad_, buffer.release());
+}
+
+BufferPtr ClipTag::Deliver(PendingFrame& pending) {
+  const InferenceResult& result = pending.result;
+  BufferPtr buffer = pending.TakeBuffer();
+  if (!result.status.ok()) {
+    if (result.status.code() != StatusCode::kCancelled && !std::exchange(told_not_tagged_, true)) {
+      GST_ELEMENT_WARNING(element_, LIBRARY, FAILED,
+                          ("%s The frame passes without tags.", result.status.message().c_str()),
+                          (nullptr));
+    }
+    return buffer;
+  }
+  FrameSettings frame;
+  {
+    const std::lock_guard lock(settings_mutex_);
+    frame = settings_.frame;
+  }
+  ResultContext context;
+  context.pts = GST_BUFFER_PTS(buffer.get());
+  context.stream_time = pending.stream_time;
+  context.frame = result.frame;
+  context.model = model_name_;
+  context.attach_embedding = frame.attach_embedding;
+  if (!result.tags.empty()) {
+    // Shares the memory, so the pixels stay where they are.
+    buffer.reset(gst_buffer_make_writable(buffer.release()));
+    AttachResult(buffer.get(), context, result);
+  }
+  ++frames_tagged_;
+  TrackActive(result);
+  if (frame.post_messages) {
+    Post(MakeResultStructure("cliptag", context, result));
+    for (const TagEvent& event : result.events) Post(MakeEventStructure(event));
+  }
+  LatencyMayHaveChanged();
+  return buffer;
+}
+
+void ClipTag::Post(GstStructure* structure) {
+  gst_element_post_message(element_, gst_message_new_element(GST_OBJECT(element_), structure));
+}
+
+void ClipTag::TrackActive(const InferenceResult& result) {
+  last_pts_ = result.pts_ns;
+  for (const TagEvent& event : result.events) {
+    if (event.start) {
+      active_tags_[event.label] = {event.pts_ns, event.score, event.score};
+    } else {
+      active_tags_.erase(event.label);
+    }
+  }
+  for (const Tag& tag : result.tags) {
+    const auto it = active_tags_.find(tag.label);
+    if (it == active_tags_.end()) continue;
+    it->second.last = tag.score;
+    it->second.peak = std::max(it->second.peak, tag.score);
+  }
+}
+
+// At the end of a stream, a flush or a stop: every start that was told gets its end.
+void ClipTag::EndActiveTags() {
+  std::map<std::string, ActiveTag> ended;
+  ended.swap(active_tags_);
+  bool post = false;
+  {
+    const std::lock_guard lock(settings_mutex_);
+    post = settings_.frame.post_messages;
+  }
+  if (!post) return;
+  for (const auto& [label, tag] : ended) {
+    TagEvent event;
+    event.label = label;
+    event.pts_ns = last_pts_;
+    event.score = tag.last;
+    event.duration_ns = last_pts_ - std::min<guint64>(tag.since, last_pts_);
+    event.peak = tag.peak;
+    Post(MakeEventStructure(event));
+  }
+}
+
+bool ClipTag::PushEvent(EventPtr event) {
+  if (GST_EVENT_TYPE(event.get()) == GST_EVENT_EOS) {
+    FlushEngine();  // nothing is queued: it forgets which tags are active
+    EndActiveTags();
+  }
+  return gst_pad_push_event(src_pad_, event.release());
+}
+
+// Upstream has sent its last and will not learn from the next Chain() that downstream has failed.
+void ClipTag::FailIfEosWaits(GstFlowReturn flow) {
+  if ((flow != GST_FLOW_NOT_LINKED && flow >= GST_FLOW_EOS) || !queue_.HoldsEos()) return;
+  GST_ELEMENT_FLOW_ERROR(element_, flow);
+  gst_pad_push_event(src_pad_, gst_event_new_eos());
+}
+
+bool ClipTag::ActivateSink(bool active) {
+  if (!active) queue_.Stop(GST_FLOW_FLUSHING);
+  return true;
+}
+
+bool ClipTag::ActivateSrc(bool active) {
+  {
+    const std::lock_guard lock(control_mutex_);
+    src_active_ = active;
+    if (active) {
+      queue_.Reset();
+    } else {
+      queue_.Stop(GST_FLOW_FLUSHING);
+    }
+  }
+  if (!active) return gst_pad_stop_task(src_pad_);
+  return gst_pad_start_task(
+      src_pad_, [](gpointer self) { static_cast<ClipTag*>(self)->Loop(); }, this, nullptr);
+}
+
+}  // namespace cliptag

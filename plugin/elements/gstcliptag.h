@@ -1,0 +1,31 @@
+// `cliptag`: passes raw video through in place and tags it. Declared here is the GObject alone;
+// what it does is in ClipTag (clip_tag.h).
+#pragma once
+
+#include <gst/gst.h>
+
+#include <memory>
+
+namespace cliptag {
+class ClipTag;
+}
+
+G_BEGIN_DECLS
+
+#define GST_TYPE_CLIP_TAG (gst_clip_tag_get_type())
+G_DECLARE_FINAL_TYPE(GstClipTag, gst_clip_tag, GST, CLIP_TAG, GstElement)
+
+G_END_DECLS
+
+struct _GstClipTag {
+  GstElement parent;
+  cliptag::ClipTag* impl;  // owned
+};
+
+GST_DEBUG_CATEGORY_EXTERN(gst_clip_tag_debug);
+#define GST_CAT_DEFAULT gst_clip_tag_debug
+
+// In gstcliptag_properties.cc.
+void gst_clip_tag_install_properties(GObjectClass* klass);
+void gst_clip_tag_set_property(GObject* object, guint id, const GValue* value, GParamSpec* spec);
+void gst_clip_tag_get_property(GObject* object, guint id, GValue* value, GParamSpec* spec);

@@ -1,0 +1,381 @@
+/**
+ * SECTION:element-cliptagoverlay
+ * @title: cliptagoverlay
+ * @short_description: draws the tags of cliptag
+ *
+ * Draws the tags in the `GstCliptagMeta` of a frame: a panel with a line for each, its label, a bar
+ * in a colour of its own, and its score. Active tags stand out. Frames between those that cliptag
+ * looked at show the last tags for a while (#GstClipTagOverlay:hold), so that nothing flickers.
+ *
+ * Where the next element or the sink says that it draws overlays itself, they are handed on as
+ * GstVideoOverlayComposition; otherwise they are blended into the frame.
+ *
+ * ## Example launch line
+ * |[
+ * gst-launch-1.0 videotestsrc pattern=ball num-buffers=300 ! cliptag prompts="a ball; a car; a dog"
+ * ! cliptagoverlay ! videoconvert ! autovideosink
+ * ]|
+ *
+ * Since: 0.1
+ */
+#include "plugin/elements/gstcliptagoverlay.h"
+
+#include <gst/video/video.h>
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "plugin/elements/gstcliptagmeta.h"
+#include "plugin/elements/overlay_draw.h"
+
+GST_DEBUG_CATEGORY_STATIC(gst_clip_tag_overlay_debug);
+#define GST_CAT_DEFAULT gst_clip_tag_overlay_debug
+
+namespace {
+
+using cliptag::OverlayLine;
+using cliptag::OverlayPosition;
+using cliptag::OverlayStyle;
+
+struct Properties {
+  OverlayStyle style;
+  guint max_tags = 8;
+  guint64 hold_ns = 2 * GST_SECOND;
+  bool show_inactive = true;
+};
+
+struct CompositionUnref {
+  void operator()(GstVideoOverlayComposition* c) const { gst_video_overlay_composition_unref(c); }
+};
+using CompositionPtr = std::unique_ptr<GstVideoOverlayComposition, CompositionUnref>;
+
+// What is known of the picture that is drawn; the streaming thread's alone.
+class Panel {
+ public:
+  void Forget() {
+    have_tags_ = false;
+    tags_.clear();
+    drawn_.reset();
+    drawn_lines_.clear();
+  }
+
+  // Takes the tags of a frame, if it has any, or keeps the last ones as long as they hold.
+  void Look(GstBuffer* buffer, guint64 hold_ns) {
+    gpointer state = nullptr;
+    std::vector<OverlayLine> found;
+    bool any = false;
+    while (const GstStructure* structure = gst_buffer_iterate_cliptag_meta(buffer, &state)) {
+      any = true;
+      for (guint i = 0; i < gst_cliptag_structure_n_tags(structure); ++i) {
+        found.push_back(LineOf(gst_cliptag_structure_get_tag(structure, i)));
+      }
+    }
+    const guint64 pts = GST_BUFFER_PTS(buffer);
+    if (any) {
+      tags_ = std::move(found);
+      have_tags_ = true;
+      tags_pts_ = pts;
+    } else if (have_tags_ && GST_CLOCK_TIME_IS_VALID(pts) && GST_CLOCK_TIME_IS_VALID(tags_pts_)) {
+      const guint64 age = pts > tags_pts_ ? pts - tags_pts_ : tags_pts_ - pts;
+      if (age > hold_ns) have_tags_ = false;
+    }
+  }
+
+  // Null when there is nothing to draw. Owned by the panel until the next call.
+  GstVideoOverlayComposition* Draw(const Properties& properties, int width, int height) {
+    if (!have_tags_) return nullptr;
+    std::vector<OverlayLine> lines;
+    for (const OverlayLine& line : tags_) {
+      if (properties.max_tags > 0 && lines.size() == properties.max_tags) break;
+      if (line.active || properties.show_inactive) lines.push_back(line);
+    }
+    if (lines.empty()) return nullptr;
+    const bool same = lines == drawn_lines_ && properties.style == drawn_style_ &&
+                      width == drawn_width_ && height == drawn_height_;
+    if (!same) {
+      drawn_.reset(cliptag::DrawOverlay(lines, properties.style, width, height));
+      drawn_lines_ = std::move(lines);
+      drawn_style_ = properties.style;
+      drawn_width_ = width;
+      drawn_height_ = height;
+    }
+    return drawn_.get();
+  }
+
+ private:
+  static OverlayLine LineOf(const GstStructure* tag) {
+    OverlayLine line;
+    const gchar* label = gst_structure_get_string(tag, "label");
+    gdouble score = 0;
+    gboolean active = FALSE;
+    gst_structure_get(tag, "score", G_TYPE_DOUBLE, &score, "active", G_TYPE_BOOLEAN, &active,
+                      nullptr);
+    line.label = label != nullptr ? label : "";
+    line.percent =
+        std::isfinite(score) ? static_cast<int>(std::lround(std::clamp(score, 0.0, 1.0) * 100)) : 0;
+    line.active = active;
+    return line;
+  }
+
+  bool have_tags_ = false;
+  std::vector<OverlayLine> tags_;
+  guint64 tags_pts_ = 0;
+  CompositionPtr drawn_;
+  std::vector<OverlayLine> drawn_lines_;
+  OverlayStyle drawn_style_;
+  int drawn_width_ = 0, drawn_height_ = 0;
+};
+
+enum {
+  PROP_0,
+  PROP_POSITION,
+  PROP_SCALE,
+  PROP_FONT,
+  PROP_MAX_TAGS,
+  PROP_HOLD,
+  PROP_SHOW_INACTIVE,
+};
+
+GType PositionType() {
+  static const GEnumValue values[] = {
+      {static_cast<int>(OverlayPosition::kTopLeft), "Top left", "top-left"},
+      {static_cast<int>(OverlayPosition::kTopRight), "Top right", "top-right"},
+      {static_cast<int>(OverlayPosition::kBottomLeft), "Bottom left", "bottom-left"},
+      {static_cast<int>(OverlayPosition::kBottomRight), "Bottom right", "bottom-right"},
+      {0, nullptr, nullptr}};
+  static const GType type = g_enum_register_static("GstClipTagOverlayPosition", values);
+  return type;
+}
+
+}  // namespace
+
+struct OverlayImpl {
+  std::mutex mutex;
+  Properties properties;  // guarded by mutex
+  Panel panel;            // this and the rest: streaming thread
+  GstVideoInfo info;
+  bool attach = false;  // downstream draws
+};
+
+struct _GstClipTagOverlay {
+  GstBaseTransform parent;
+  OverlayImpl* impl;  // owned
+};
+
+G_DEFINE_FINAL_TYPE(GstClipTagOverlay, gst_clip_tag_overlay, GST_TYPE_BASE_TRANSFORM)
+
+static void gst_clip_tag_overlay_set_property(GObject* object, guint id, const GValue* value,
+                                              GParamSpec* spec) {
+  OverlayImpl& impl = *GST_CLIP_TAG_OVERLAY(object)->impl;
+  const std::lock_guard lock(impl.mutex);
+  switch (id) {
+    case PROP_POSITION:
+      impl.properties.style.position = static_cast<OverlayPosition>(g_value_get_enum(value));
+      break;
+    case PROP_SCALE:
+      impl.properties.style.scale = g_value_get_double(value);
+      break;
+    case PROP_FONT: {
+      const gchar* font = g_value_get_string(value);
+      impl.properties.style.font = font != nullptr ? font : "Sans";
+      break;
+    }
+    case PROP_MAX_TAGS:
+      impl.properties.max_tags = g_value_get_uint(value);
+      break;
+    case PROP_HOLD:
+      impl.properties.hold_ns = g_value_get_uint64(value);
+      break;
+    case PROP_SHOW_INACTIVE:
+      impl.properties.show_inactive = g_value_get_boolean(value);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
+  }
+}
+
+static void gst_clip_tag_overlay_get_property(GObject* object, guint id, GValue* value,
+                                              GParamSpec* spec) {
+  OverlayImpl& impl = *GST_CLIP_TAG_OVERLAY(object)->impl;
+  const std::lock_guard lock(impl.mutex);
+  switch (id) {
+    case PROP_POSITION:
+      g_value_set_enum(value, static_cast<gint>(impl.properties.style.position));
+      break;
+    case PROP_SCALE:
+      g_value_set_double(value, impl.properties.style.scale);
+      break;
+    case PROP_FONT:
+      g_value_set_string(value, impl.properties.style.font.c_str());
+      break;
+    case PROP_MAX_TAGS:
+      g_value_set_uint(value, impl.properties.max_tags);
+      break;
+    case PROP_HOLD:
+      g_value_set_uint64(value, impl.properties.hold_ns);
+      break;
+    case PROP_SHOW_INACTIVE:
+      g_value_set_boolean(value, impl.properties.show_inactive);
+      break;
+    default:
+      G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
+  }
+}
+
+static gboolean gst_clip_tag_overlay_set_caps(GstBaseTransform* base, GstCaps* caps, GstCaps*) {
+  return gst_video_info_from_caps(&GST_CLIP_TAG_OVERLAY(base)->impl->info, caps);
+}
+
+// Also asked for an in-place transform, and anew whenever downstream changes.
+static gboolean gst_clip_tag_overlay_decide_allocation(GstBaseTransform* base, GstQuery* query) {
+  GST_CLIP_TAG_OVERLAY(base)->impl->attach =
+      gst_query_find_allocation_meta(query, GST_VIDEO_OVERLAY_COMPOSITION_META_API_TYPE, nullptr);
+  return GST_BASE_TRANSFORM_CLASS(gst_clip_tag_overlay_parent_class)
+      ->decide_allocation(base, query);
+}
+
+static gboolean gst_clip_tag_overlay_sink_event(GstBaseTransform* base, GstEvent* event) {
+  // What was seen before a jump says nothing about what comes after it.
+  if (GST_EVENT_TYPE(event) == GST_EVENT_FLUSH_STOP ||
+      GST_EVENT_TYPE(event) == GST_EVENT_STREAM_START) {
+    GST_CLIP_TAG_OVERLAY(base)->impl->panel.Forget();
+  }
+  return GST_BASE_TRANSFORM_CLASS(gst_clip_tag_overlay_parent_class)->sink_event(base, event);
+}
+
+static gboolean gst_clip_tag_overlay_stop(GstBaseTransform* base) {
+  GST_CLIP_TAG_OVERLAY(base)->impl->panel.Forget();
+  return TRUE;
+}
+
+// Adds ours to what others want drawn on this frame.
+static void AttachComposition(GstBuffer* buffer, GstVideoOverlayComposition* composition) {
+  GstVideoOverlayCompositionMeta* meta = gst_buffer_get_video_overlay_composition_meta(buffer);
+  if (meta == nullptr) {
+    gst_buffer_add_video_overlay_composition_meta(buffer, composition);
+    return;
+  }
+  GstVideoOverlayComposition* both = gst_video_overlay_composition_copy(meta->overlay);
+  for (guint i = 0; i < gst_video_overlay_composition_n_rectangles(composition); ++i) {
+    gst_video_overlay_composition_add_rectangle(
+        both, gst_video_overlay_composition_get_rectangle(composition, i));
+  }
+  gst_video_overlay_composition_unref(meta->overlay);
+  meta->overlay = both;
+}
+
+static GstFlowReturn Draw(GstClipTagOverlay* self, GstBuffer* buffer) {
+  OverlayImpl& impl = *self->impl;
+  Properties properties;
+  {
+    const std::lock_guard lock(impl.mutex);
+    properties = impl.properties;
+  }
+  impl.panel.Look(buffer, properties.hold_ns);
+  GstVideoOverlayComposition* composition = impl.panel.Draw(
+      properties, GST_VIDEO_INFO_WIDTH(&impl.info), GST_VIDEO_INFO_HEIGHT(&impl.info));
+  if (composition == nullptr) return GST_FLOW_OK;
+  if (impl.attach) {
+    AttachComposition(buffer, composition);
+    return GST_FLOW_OK;
+  }
+  GstVideoFrame frame;
+  if (!gst_video_frame_map(&frame, &impl.info, buffer, GST_MAP_READWRITE)) {
+    GST_WARNING_OBJECT(self, "a frame cannot be mapped and passes without its tags drawn");
+    return GST_FLOW_OK;
+  }
+  if (!gst_video_overlay_composition_blend(composition, &frame)) {
+    GST_WARNING_OBJECT(self, "the tags cannot be blended into this frame");
+  }
+  gst_video_frame_unmap(&frame);
+  return GST_FLOW_OK;
+}
+
+static GstFlowReturn gst_clip_tag_overlay_transform_ip(GstBaseTransform* base, GstBuffer* buffer) {
+  try {
+    return Draw(GST_CLIP_TAG_OVERLAY(base), buffer);
+  } catch (const std::exception& e) {
+    GST_ELEMENT_ERROR(base, CORE, FAILED,
+                      ("cliptagoverlay ran into something that it cannot handle: %s", e.what()),
+                      (nullptr));
+    return GST_FLOW_ERROR;
+  }
+}
+
+static void gst_clip_tag_overlay_finalize(GObject* object) {
+  delete GST_CLIP_TAG_OVERLAY(object)->impl;
+  G_OBJECT_CLASS(gst_clip_tag_overlay_parent_class)->finalize(object);
+}
+
+static void gst_clip_tag_overlay_install_properties(GObjectClass* klass) {
+  constexpr auto kFlags =
+      static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_CONTROLLABLE);
+  g_object_class_install_property(
+      klass, PROP_POSITION,
+      g_param_spec_enum("position", "Position", "The corner that the panel lies in", PositionType(),
+                        static_cast<gint>(OverlayPosition::kTopLeft), kFlags));
+  g_object_class_install_property(
+      klass, PROP_SCALE,
+      g_param_spec_double("scale", "Scale",
+                          "Size of the panel, times what suits the size of the frame", 0.25, 8, 1,
+                          kFlags));
+  g_object_class_install_property(
+      klass, PROP_FONT,
+      g_param_spec_string("font", "Font", "Pango name of the font, without a size", "Sans",
+                          kFlags));
+  g_object_class_install_property(
+      klass, PROP_MAX_TAGS,
+      g_param_spec_uint("max-tags", "Maximum tags", "Lines that are drawn at most (0 = all)", 0,
+                        G_MAXUINT, 8, kFlags));
+  g_object_class_install_property(
+      klass, PROP_HOLD,
+      g_param_spec_uint64(
+          "hold", "Hold",
+          "How long the last tags stay on frames that have none of their own, in ns", 0,
+          G_MAXUINT64, 2 * GST_SECOND, kFlags));
+  g_object_class_install_property(
+      klass, PROP_SHOW_INACTIVE,
+      g_param_spec_boolean("show-inactive", "Show inactive", "Draw tags below their threshold, too",
+                           TRUE, kFlags));
+  gst_type_mark_as_plugin_api(PositionType(), static_cast<GstPluginAPIFlags>(0));
+}
+
+static void gst_clip_tag_overlay_class_init(GstClipTagOverlayClass* klass) {
+  GST_DEBUG_CATEGORY_INIT(gst_clip_tag_overlay_debug, "cliptagoverlay", 0, "CLIP tag overlay");
+  auto* object_class = G_OBJECT_CLASS(klass);
+  auto* element_class = GST_ELEMENT_CLASS(klass);
+  auto* transform_class = GST_BASE_TRANSFORM_CLASS(klass);
+  object_class->set_property = gst_clip_tag_overlay_set_property;
+  object_class->get_property = gst_clip_tag_overlay_get_property;
+  object_class->finalize = gst_clip_tag_overlay_finalize;
+  gst_clip_tag_overlay_install_properties(object_class);
+  transform_class->set_caps = gst_clip_tag_overlay_set_caps;
+  transform_class->decide_allocation = gst_clip_tag_overlay_decide_allocation;
+  transform_class->sink_event = gst_clip_tag_overlay_sink_event;
+  transform_class->stop = gst_clip_tag_overlay_stop;
+  transform_class->transform_ip = gst_clip_tag_overlay_transform_ip;
+  gst_element_class_set_static_metadata(element_class, "CLIP tag overlay", "Filter/Editor/Video",
+                                        "Draws the tags of cliptag: label, score bar and number",
+                                        "the cliptag authors");
+  GstCaps* caps =
+      gst_caps_from_string(GST_VIDEO_CAPS_MAKE(
+          GST_VIDEO_FORMATS_ALL) ";" GST_VIDEO_CAPS_MAKE_WITH_FEATURES("meta:"
+                                                                       "GstVideoOverlayComposition",
+                                                                       GST_VIDEO_FORMATS_ALL));
+  gst_element_class_add_pad_template(
+      element_class, gst_pad_template_new("sink", GST_PAD_SINK, GST_PAD_ALWAYS, caps));
+  gst_element_class_add_pad_template(
+      element_class, gst_pad_template_new("src", GST_PAD_SRC, GST_PAD_ALWAYS, caps));
+  gst_caps_unref(caps);
+}
+
+static void gst_clip_tag_overlay_init(GstClipTagOverlay* self) {
+  self->impl = new OverlayImpl;
+  gst_base_transform_set_in_place(GST_BASE_TRANSFORM(self), TRUE);
+}

@@ -1,0 +1,44 @@
+// What an inference leaves behind: the bus message, GstCliptagMeta on the buffer, event messages,
+// and the analytics metadata of newer GStreamer versions.
+//
+// Thread safety: pure functions, except RegisterCliptagMeta (once, when the plugin is loaded).
+#pragma once
+
+#include <gst/gst.h>
+
+#include <string>
+
+#include "plugin/engine/engine.h"
+
+namespace cliptag {
+
+struct ResultContext {
+  guint64 pts = GST_CLOCK_TIME_NONE;
+  guint64 stream_time = GST_CLOCK_TIME_NONE;
+  guint64 frame = 0;
+  guint64 age = 0;
+  std::string model;
+  bool attach_embedding = false;
+};
+
+void RegisterCliptagMeta();
+
+// A structure `name` with the fields that message and meta share (see gstcliptagmeta.h). Caller
+// owns.
+GstStructure* MakeResultStructure(const char* name, const ResultContext& context,
+                                  const InferenceResult& result);
+
+// Message structure "cliptag-event". Caller owns.
+GstStructure* MakeEventStructure(const TagEvent& event);
+
+// Attaches everything to a writable buffer; false if GStreamer would not.
+bool AttachResult(GstBuffer* buffer, const ResultContext& context, const InferenceResult& result);
+
+// In analytics_*.cc, whichever file meson has chosen for this GStreamer.
+// The tags as GstAnalytics classification, best first; nothing before GStreamer 1.24.
+void AttachAnalytics(GstBuffer* buffer, const std::vector<Tag>& tags);
+
+// In tensor_*.cc. The embedding as GstTensorMeta; nothing before GStreamer 1.26.
+void AttachTensor(GstBuffer* buffer, const std::vector<float>& embedding);
+
+}  // namespace cliptag

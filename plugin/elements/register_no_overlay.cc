@@ -1,0 +1,8 @@
+// Built where Pango and Cairo were not found.
+#include "plugin/elements/register.h"
+
+namespace cliptag {
+
+bool RegisterOverlay(GstPlugin*) { return true; }
+
+}  // namespace cliptag
