@@ -91,7 +91,7 @@ Result<Bpe> Bpe::FromStrings(const std::unordered_map<std::string, int32_t>& voc
                       (a == kNone   ? "the first"
                        : b == kNone ? "the second"
                                     : "the result") +
-                      "; do the files belong together?");
+                      "; the files do not belong together.");
     }
     bpe.merges_.emplace(Key(a, b), Merge{static_cast<int32_t>(i), whole});
   }

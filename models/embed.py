@@ -3,28 +3,33 @@ import array
 import sys
 
 
-def rows(values, per_row, form):
+def rows(values, per_row):
     for i in range(0, len(values), per_row):
-        yield ','.join(form % v for v in values[i:i + per_row])
+        yield ','.join('%d' % v for v in values[i:i + per_row])
 
 
-def main(entities_path, merges_path, out_path):
-    with open(entities_path, 'rb') as f:
-        entities = f.read()
+def write_array(out, kind, name, values):
+    out.write(f'constexpr {kind} {name}[] = {{\n' + ',\n'.join(rows(values, 24)) + '};\n')
+
+
+def main(entities_path, letters_path, merges_path, out_path):
+    texts = {}
+    for name, path in (('HtmlEntities', entities_path), ('LettersAndNumbers', letters_path)):
+        with open(path, 'rb') as f:
+            texts[name] = f.read()
     with open(merges_path, 'rb') as f:
-        data = f.read()
-    merges = array.array('H', data)
+        merges = array.array('H', f.read())
     if sys.byteorder == 'big':
         merges.byteswap()
     with open(out_path, 'w', encoding='ascii') as out:
         out.write('#include "models/embedded.h"\n\nnamespace cliptag {\nnamespace {\n')
-        out.write('constexpr char kEntities[] = {\n')
-        out.write(',\n'.join(rows(entities, 32, '%d')))
-        out.write('};\nconstexpr uint16_t kMerges[] = {\n')
-        out.write(',\n'.join(rows(merges, 24, '%d')))
-        out.write('};\n}  // namespace\n\n')
-        out.write('std::string_view EmbeddedHtmlEntities() {'
-                  ' return {kEntities, sizeof(kEntities)}; }\n')
+        for name, data in texts.items():
+            write_array(out, 'char', 'k' + name, data)
+        write_array(out, 'uint16_t', 'kMerges', merges)
+        out.write('}  // namespace\n\n')
+        for name in texts:
+            out.write(f'std::string_view Embedded{name}() '
+                      f'{{ return {{k{name}, sizeof(k{name})}}; }}\n')
         out.write('std::span<const uint16_t> EmbeddedClipMerges() { return kMerges; }\n\n')
         out.write('}  // namespace cliptag\n')
 

@@ -103,7 +103,7 @@ bool ReadName(std::u32string_view text, size_t i, size_t* end, std::u32string* v
 }
 
 // "&EACUTE;" is nobody's entity, but its meaning is plain if no other reading exists.
-bool ReadCapitals(const std::string& name, std::u32string* value) {
+bool ReadCapitals(const std::string& name, std::u32string_view reference, std::u32string* value) {
   std::string lower = name;
   for (char& c : lower) {
     if (c >= 'a' && c <= 'z') return false;
@@ -111,7 +111,6 @@ bool ReadCapitals(const std::string& name, std::u32string* value) {
   }
   const std::u32string* found = Find(lower);
   if (found == nullptr) return false;
-  const std::u32string reference = U"&" + DecodeUtf8(name);
   if (UnescapeHtml(reference) != reference) return false;
   *value = ToUpper(*found);
   return true;
@@ -171,7 +170,7 @@ std::u32string UnescapeHtmlStrict(std::u32string_view text) {
     } else if (const std::u32string* found = Find(name)) {
       value = *found;
     } else {
-      ReadCapitals(name, &value);
+      ReadCapitals(name, whole, &value);
     }
     out += value;
     i = j + 1;

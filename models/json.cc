@@ -74,6 +74,7 @@ class Watcher {
       case Json::parse_event_t::object_end:
       case Json::parse_event_t::array_end:
         levels_.pop_back();
+        if (!levels_.empty()) levels_.back().end = Offset();
         break;
       case Json::parse_event_t::key:
         Key(value.get<std::string>());
@@ -89,6 +90,7 @@ class Watcher {
   struct Level {
     bool array = false;
     size_t index = 0;            // of the next element
+    size_t end = 0;              // where the last element, or the opening bracket, ended
     std::string path;            // of the last member or element begun
     std::string base;            // of the array or object itself
     std::set<std::string> keys;  // seen so far
@@ -101,7 +103,10 @@ class Watcher {
     if (levels_.empty() || !levels_.back().array) return;
     Level& level = levels_.back();
     level.path = level.base + "/" + std::to_string(level.index++);
-    if (positions_ != nullptr) positions_->emplace(level.path, Offset() - 1);
+    // The cursor is behind the element, or one further; look for its start from the last one's end.
+    const size_t start = text_.find_first_not_of(" \t\r\n,", level.end);
+    if (positions_ != nullptr) positions_->emplace(level.path, start);
+    level.end = Offset();
   }
   void Begin(bool array) {
     Element();
@@ -113,6 +118,7 @@ class Watcher {
     Level level;
     level.array = array;
     level.base = levels_.empty() ? "" : levels_.back().path;
+    level.end = Offset();
     levels_.push_back(std::move(level));
   }
   void Key(const std::string& key) {

@@ -152,7 +152,7 @@ Result<std::unique_ptr<Tokenizer>> Build(const Vocabulary& vocab, const Merges& 
     if (id >= config.vocab_size) {
       return DataLoss(vocab_file + ": token '" + token + "' has the id " + std::to_string(id) +
                       ", but the model's vocab_size is " + std::to_string(config.vocab_size) +
-                      "; do the files belong together?");
+                      "; the files do not belong together.");
     }
   }
   CLIPTAG_ASSIGN_OR_RETURN(Bpe bpe, Bpe::FromStrings(vocab, merges, specials[1].id, merges_file));

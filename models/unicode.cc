@@ -4,7 +4,11 @@
 #include <unicode/unorm2.h>
 #include <unicode/ustring.h>
 
+#include <algorithm>
+#include <charconv>
 #include <vector>
+
+#include "models/embedded.h"
 
 namespace cliptag {
 namespace {
@@ -68,6 +72,39 @@ std::u32string Normalize(std::u32string_view text, const UNormalizer2* (*instanc
   });
 }
 
+struct Range {
+  char32_t first, last;
+  char category;  // 'L' or 'N'
+};
+
+std::vector<Range> ReadRanges() {
+  std::vector<Range> out;
+  std::string_view text = EmbeddedLettersAndNumbers();
+  while (!text.empty()) {
+    const std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(line.size() + 1, text.size()));
+    if (line.empty() || line[0] == '#') continue;
+    uint32_t first = 0, last = 0;
+    const char* end = line.data() + line.size();
+    const auto space = std::from_chars(line.data(), end, first, 16);
+    std::from_chars(space.ptr + 1, end, last, 16);
+    out.push_back({first, last, line.back()});
+  }
+  return out;
+}
+
+// 'L', 'N', or neither.
+char Category(char32_t c) {
+  if (c < 0x80) {
+    if (c >= '0' && c <= '9') return 'N';
+    return (c | 0x20) >= 'a' && (c | 0x20) <= 'z' ? 'L' : 0;
+  }
+  static const auto* ranges = new std::vector<Range>(ReadRanges());
+  const auto it = std::partition_point(ranges->begin(), ranges->end(),
+                                       [c](const Range& range) { return range.last < c; });
+  return it != ranges->end() && it->first <= c ? it->category : 0;
+}
+
 }  // namespace
 
 std::u32string DecodeUtf8(std::string_view text) {
@@ -126,13 +163,9 @@ std::string EncodeUtf8(std::u32string_view text) {
   return out;
 }
 
-bool IsLetter(char32_t c) {
-  return (U_MASK(u_charType(static_cast<UChar32>(c))) & U_GC_L_MASK) != 0;
-}
+bool IsLetter(char32_t c) { return Category(c) == 'L'; }
 
-bool IsNumber(char32_t c) {
-  return (U_MASK(u_charType(static_cast<UChar32>(c))) & U_GC_N_MASK) != 0;
-}
+bool IsNumber(char32_t c) { return Category(c) == 'N'; }
 
 bool IsDecimalDigit(char32_t c) {
   return u_charType(static_cast<UChar32>(c)) == U_DECIMAL_DIGIT_NUMBER;

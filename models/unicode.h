@@ -1,5 +1,6 @@
-// The few Unicode questions that CLIP's text cleaning and tokenizer ask, answered by ICU.
-// Text is UTF-8 at the edges and code points (char32_t) within. Thread safe: pure functions.
+// The few Unicode questions that CLIP's text cleaning and tokenizer ask: what is a letter or a
+// number from a table of our own, because words must be cut alike on every machine; case and normal
+// forms from ICU. Text is UTF-8 at the edges and code points (char32_t) within. Thread safe.
 #pragma once
 
 #include <string>

@@ -3,6 +3,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "kernels/base/half.h"
+
 namespace cliptag {
 namespace {
 
@@ -17,37 +19,17 @@ bool Exists(const std::string& path) {
   return std::filesystem::exists(path, error);
 }
 
-float HalfToFloat(uint16_t half) {
-  const uint32_t sign = static_cast<uint32_t>(half & 0x8000) << 16;
-  const uint32_t exponent = half >> 10 & 0x1F, mantissa = half & 0x3FF;
-  float value;
-  if (exponent == 0) {  // zero or subnormal: mantissa / 2^24
-    value = static_cast<float>(mantissa) * 0x1p-24f;
-    uint32_t bits;
-    std::memcpy(&bits, &value, 4);
-    bits |= sign;
-    std::memcpy(&value, &bits, 4);
-    return value;
-  }
-  const uint32_t bits = sign | (exponent == 31 ? 0xFFu : exponent + 112) << 23 | mantissa << 13;
-  std::memcpy(&value, &bits, 4);
-  return value;
-}
-
 }  // namespace
 
 float ToFloat(const void* data, DType type) {
-  float value;
   if (type == DType::kF32) {
+    float value;
     std::memcpy(&value, data, 4);
     return value;
   }
   uint16_t half;
   std::memcpy(&half, data, 2);
-  if (type == DType::kF16) return HalfToFloat(half);
-  const uint32_t bits = static_cast<uint32_t>(half) << 16;
-  std::memcpy(&value, &bits, 4);
-  return value;
+  return type == DType::kF16 ? HalfToFloat(half) : Bf16ToFloat(half);
 }
 
 std::string FindWeights(const std::string& directory, Layout layout) {

@@ -1,0 +1,481 @@
+// Both layouts: the references' defaults, their precedence, and what is refused by name.
+#include "models/config.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <functional>
+
+#include "models/clip_model.h"
+#include "models/json.h"
+#include "tests/models/model_test.h"
+
+namespace cliptag {
+namespace {
+
+ModelConfig ReadHf(const std::string& config, const std::string& preprocessor = "{}") {
+  TempDir dir;
+  dir.Write("config.json", config);
+  dir.Write("preprocessor_config.json", preprocessor);
+  return Must(ReadModelConfig(dir.path()));
+}
+
+Result<ModelConfig> TryHf(const std::string& config, const std::string& preprocessor = "{}") {
+  TempDir dir;
+  dir.Write("config.json", config);
+  dir.Write("preprocessor_config.json", preprocessor);
+  return ReadModelConfig(dir.path());
+}
+
+Result<ModelConfig> TryOpenClip(const std::string& config) {
+  TempDir dir;
+  dir.Write("open_clip_config.json", config);
+  return ReadModelConfig(dir.path());
+}
+
+constexpr char kBareHf[] = R"({"model_type": "clip"})";
+
+TEST(HuggingFaceConfigTest, DefaultsAreTransformers) {
+  const ModelConfig config = ReadHf(kBareHf);
+  EXPECT_EQ(config.layout, Layout::kHuggingFace);
+  EXPECT_EQ(config.embed_dim, 512);
+  EXPECT_EQ(config.vision.image_size, 224);
+  EXPECT_EQ(config.vision.patch_size, 32);
+  EXPECT_EQ(config.vision.tokens(), 50);
+  EXPECT_TRUE(config.vision.pre_norm);
+  const TransformerConfig& vision = config.vision.transformer;
+  EXPECT_EQ(vision.width, 768);
+  EXPECT_EQ(vision.layers, 12);
+  EXPECT_EQ(vision.heads, 12);
+  EXPECT_EQ(vision.mlp_width, 3072);
+  EXPECT_EQ(vision.activation, Activation::kQuickGelu);
+  EXPECT_FLOAT_EQ(vision.layer_norm_eps, 1e-5f);
+  const TransformerConfig& text = config.text.transformer;
+  EXPECT_EQ(text.width, 512);
+  EXPECT_EQ(text.heads, 8);
+  EXPECT_EQ(text.mlp_width, 2048);
+  EXPECT_EQ(text.activation, Activation::kQuickGelu);
+  EXPECT_EQ(config.text.context_length, 77);
+  EXPECT_EQ(config.text.vocab_size, 49408);
+  EXPECT_EQ(config.text.eos_id, 49407);
+  EXPECT_EQ(config.text.pooling, TextPooling::kEosId);
+  EXPECT_TRUE(config.text.causal);
+  EXPECT_EQ(config.preprocess.size, 224);
+  EXPECT_EQ(config.preprocess.patch, 32);
+  EXPECT_EQ(config.preprocess.fit, Fit::kCrop);
+  EXPECT_EQ(config.preprocess.interpolation, Interpolation::kBicubic);
+  EXPECT_FLOAT_EQ(config.preprocess.mean[0], 0.48145466f);
+  EXPECT_FLOAT_EQ(config.preprocess.std[2], 0.27577711f);
+  EXPECT_NEAR(config.logit_scale, 14.2846, 1e-3);
+}
+
+TEST(HuggingFaceConfigTest, TopLevelProjectionWins) {
+  EXPECT_EQ(ReadHf(R"({"model_type": "clip", "projection_dim": 640,
+                       "text_config": {"projection_dim": 1}, "vision_config": {"projection_dim": 2}})")
+                .embed_dim,
+            640);
+  EXPECT_EQ(ReadHf(R"({"model_type": "clip", "vision_config": {"projection_dim": 2}})").embed_dim,
+            512);
+}
+
+TEST(HuggingFaceConfigTest, LegacyEndTokenMeansArgmax) {
+  EXPECT_EQ(ReadHf(R"({"model_type": "clip", "text_config": {"eos_token_id": 2}})").text.pooling,
+            TextPooling::kArgmax);
+}
+
+TEST(HuggingFaceConfigTest, OldDictsAndTheirDefaultsWin) {
+  const ModelConfig config = ReadHf(R"({"model_type": "clip",
+      "text_config": {"hidden_size": 64, "num_hidden_layers": 3},
+      "text_config_dict": {"hidden_size": 128},
+      "vision_config": {"hidden_size": 96}, "vision_config_dict": null})");
+  EXPECT_EQ(config.text.transformer.width, 128);
+  EXPECT_EQ(config.text.transformer.layers, 12);  // the dict's default, not text_config's 3
+  EXPECT_EQ(config.vision.transformer.width, 96);
+}
+
+TEST(HuggingFaceConfigTest, EveryFieldIsHonoured) {
+  const ModelConfig config =
+      ReadHf(R"({"model_type": "clip", "projection_dim": 24,
+      "logit_scale_init_value": 1.0,
+      "text_config": {"hidden_size": 40, "intermediate_size": 50, "num_hidden_layers": 3,
+        "num_attention_heads": 5, "max_position_embeddings": 16, "vocab_size": 1000,
+        "hidden_act": "gelu", "layer_norm_eps": 0.001, "bos_token_id": 7, "eos_token_id": 8,
+        "pad_token_id": 9},
+      "vision_config": {"hidden_size": 60, "intermediate_size": 70, "num_hidden_layers": 4,
+        "num_attention_heads": 6, "image_size": [48, 48], "patch_size": 12, "num_channels": 3}})",
+             R"({"size": 48, "crop_size": {"height": 48, "width": 48}, "resample": 2,
+          "image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]})");
+  EXPECT_EQ(config.embed_dim, 24);
+  EXPECT_NEAR(config.logit_scale, 2.71828, 1e-4);
+  EXPECT_EQ(config.text.transformer.head_dim(), 8);
+  EXPECT_EQ(config.text.transformer.mlp_width, 50);
+  EXPECT_EQ(config.text.transformer.activation, Activation::kGelu);
+  EXPECT_FLOAT_EQ(config.text.transformer.layer_norm_eps, 0.001f);
+  EXPECT_EQ(config.text.context_length, 16);
+  EXPECT_EQ(config.text.bos_id, 7);
+  EXPECT_EQ(config.text.eos_id, 8);
+  EXPECT_EQ(config.text.pad_id, 9);
+  EXPECT_EQ(config.vision.transformer.activation, Activation::kQuickGelu);
+  EXPECT_EQ(config.vision.patches(), 16);
+  EXPECT_EQ(config.preprocess.interpolation, Interpolation::kBilinear);
+  EXPECT_FLOAT_EQ(config.preprocess.mean[1], 0.2f);
+  EXPECT_FLOAT_EQ(config.preprocess.std[1], 0.5f);
+}
+
+TEST(HuggingFaceConfigTest, PreprocessorVariants) {
+  EXPECT_EQ(ReadHf(kBareHf, R"({"size": {"height": 224, "width": 224}, "do_center_crop": false})")
+                .preprocess.fit,
+            Fit::kSquash);
+  EXPECT_EQ(ReadHf(kBareHf, R"({"size": {"shortest_edge": 224}, "crop_size": 224})").preprocess.fit,
+            Fit::kCrop);
+  const PreprocessSpec raw = ReadHf(kBareHf, R"({"do_normalize": false})").preprocess;
+  EXPECT_EQ(raw.mean[0], 0.0f);
+  EXPECT_EQ(raw.std[0], 1.0f);
+  // Pixels of 0..255 are normalised by a mean of 127.5: the same as 0.5 of 0..1.
+  const PreprocessSpec unscaled =
+      ReadHf(kBareHf, R"({"do_rescale": false, "image_mean": 127.5, "image_std": 51})").preprocess;
+  EXPECT_FLOAT_EQ(unscaled.mean[2], 0.5f);
+  EXPECT_FLOAT_EQ(unscaled.std[2], 0.2f);
+  const PreprocessSpec usual =
+      ReadHf(kBareHf, R"({"rescale_factor": 0.00392156862745098})").preprocess;
+  EXPECT_EQ(usual.mean[0], 0.48145466f);
+}
+
+TEST(HuggingFaceConfigTest, NewProcessorFileAndNone) {
+  TempDir dir;
+  dir.Write("config.json", kBareHf);
+  EXPECT_FLOAT_EQ(Must(ReadModelConfig(dir.path())).preprocess.mean[0], 0.48145466f);
+  dir.Write("processor_config.json", R"({"image_processor": {"image_mean": [0.5, 0.5, 0.5]}})");
+  EXPECT_EQ(Must(ReadModelConfig(dir.path())).preprocess.mean[0], 0.5f);
+}
+
+struct Refused {
+  const char* config;
+  StatusCode code;
+  std::vector<std::string> named;
+};
+
+TEST(HuggingFaceConfigTest, RefusesByName) {
+  const Refused cases[] = {
+      {R"({"model_type": "siglip"})", StatusCode::kUnsupported, {"model_type", "siglip"}},
+      {R"({})", StatusCode::kUnsupported, {"model_type"}},
+      {R"([])", StatusCode::kDataLoss, {"config.json", "object"}},
+      {R"({"model_type": "clip", "text_config": {"hidden_act": "gelu_new"}})",
+       StatusCode::kUnsupported,
+       {"text_config.hidden_act", "gelu_new"}},
+      {R"({"model_type": "clip", "vision_config": {"num_channels": 4}})",
+       StatusCode::kUnsupported,
+       {"vision_config.num_channels", "4"}},
+      {R"({"model_type": "clip", "vision_config": {"image_size": [224, 336]}})",
+       StatusCode::kUnsupported,
+       {"image_size", "336"}},
+      {R"({"model_type": "clip", "vision_config": {"hidden_size": "768"}})",
+       StatusCode::kDataLoss,
+       {"vision_config.hidden_size", "768"}},
+      {R"({"model_type": "clip", "vision_config": {"hidden_size": -1}})",
+       StatusCode::kDataLoss,
+       {"vision_config.hidden_size", "-1"}},
+      {R"({"model_type": "clip", "vision_config": {"hidden_size": 1e300}})",
+       StatusCode::kDataLoss,
+       {"vision_config.hidden_size"}},
+      {R"({"model_type": "clip", "vision_config": {"num_attention_heads": 7}})",
+       StatusCode::kDataLoss,
+       {"768", "7 heads"}},
+      {R"({"model_type": "clip", "vision_config": {"patch_size": 300}})",
+       StatusCode::kDataLoss,
+       {"patch size 300"}},
+      {R"({"model_type": "clip", "vision_config": 3})",
+       StatusCode::kDataLoss,
+       {"vision_config is not an object"}},
+      {R"({"model_type": "clip")", StatusCode::kDataLoss, {"config.json:1:", "not valid JSON"}},
+      {R"({"model_type": "clip", "model_type": "clip"})",
+       StatusCode::kDataLoss,
+       {"config.json:1:24", "model_type", "twice"}},
+  };
+  for (const Refused& refused : cases) {
+    SCOPED_TRACE(refused.config);
+    ExpectError(TryHf(refused.config), refused.code, refused.named);
+  }
+  const Refused preprocessors[] = {
+      {R"({"resample": 1})", StatusCode::kUnsupported, {"preprocessor_config.json", "resample"}},
+      {R"({"do_resize": false})", StatusCode::kUnsupported, {"do_resize"}},
+      {R"({"size": {"longest_edge": 224}})", StatusCode::kUnsupported, {"size", "longest_edge"}},
+      {R"({"size": 256, "crop_size": 224})", StatusCode::kUnsupported, {"size", "256", "224"}},
+      {R"({"size": 336, "crop_size": 336})", StatusCode::kDataLoss, {"crop_size", "336", "224"}},
+      {R"({"image_std": [0, 1, 1]})", StatusCode::kDataLoss, {"standard deviation"}},
+      {R"({"image_mean": [0, 1]})", StatusCode::kDataLoss, {"image_mean"}},
+      {R"({"rescale_factor": 0})", StatusCode::kDataLoss, {"rescale_factor"}},
+  };
+  for (const Refused& refused : preprocessors) {
+    SCOPED_TRACE(refused.config);
+    ExpectError(TryHf(kBareHf, refused.config), refused.code, refused.named);
+  }
+}
+
+constexpr char kBareOpenClip[] =
+    R"({"model_cfg": {"embed_dim": 512, "vision_cfg": {}, "text_cfg": {}}})";
+
+TEST(OpenClipConfigTest, DefaultsAreOpenClips) {
+  const ModelConfig config = Must(TryOpenClip(kBareOpenClip));
+  EXPECT_EQ(config.layout, Layout::kOpenClip);
+  EXPECT_EQ(config.vision.transformer.width, 768);
+  EXPECT_EQ(config.vision.transformer.heads, 12);
+  EXPECT_EQ(config.vision.transformer.mlp_width, 3072);
+  EXPECT_EQ(config.vision.transformer.activation, Activation::kGelu);
+  EXPECT_EQ(config.vision.patch_size, 16);
+  EXPECT_EQ(config.vision.image_size, 224);
+  EXPECT_TRUE(config.vision.pre_norm);
+  EXPECT_FALSE(config.vision.average_pool);
+  EXPECT_FALSE(config.vision.final_norm_after_pool);
+  EXPECT_EQ(config.text.transformer.width, 512);
+  EXPECT_EQ(config.text.transformer.heads, 8);
+  EXPECT_EQ(config.text.context_length, 77);
+  EXPECT_EQ(config.text.pooling, TextPooling::kArgmax);
+  EXPECT_EQ(config.text.projection, Projection::kMatrix);
+  EXPECT_EQ(config.text.clean, TextClean::kLower);
+  EXPECT_TRUE(config.text.causal);
+  EXPECT_EQ(config.preprocess.fit, Fit::kCrop);
+  EXPECT_EQ(config.preprocess.interpolation, Interpolation::kBicubic);
+  EXPECT_FLOAT_EQ(config.preprocess.mean[0], 0.48145466f);
+  EXPECT_NEAR(config.logit_scale, 1 / 0.07, 1e-6);
+  // The bare model configuration without model_cfg is the same.
+  EXPECT_EQ(Must(TryOpenClip(R"({"embed_dim": 640, "vision_cfg": {}, "text_cfg": {}})")).embed_dim,
+            640);
+}
+
+TEST(OpenClipConfigTest, EveryFieldIsHonoured) {
+  const ModelConfig config = Must(TryOpenClip(R"({"model_cfg": {"embed_dim": 48, "quick_gelu": true,
+      "init_logit_bias": -10, "init_logit_scale": 2.0,
+      "vision_cfg": {"width": 80, "head_width": 40, "layers": 5, "mlp_ratio": 4.9231,
+        "image_size": [56, 56], "patch_size": [14, 14], "no_ln_pre": true, "pool_type": "avg",
+        "final_ln_after_pool": true, "ls_init_value": 0.1, "norm_kwargs": {"eps": 0.002},
+        "pos_embed_type": "sin_cos_2d", "patch_dropout": 0.5, "timm_model_name": null},
+      "text_cfg": {"width": 60, "heads": 6, "layers": 2, "context_length": 32, "vocab_size": 600,
+        "pool_type": "eos", "eos_id": 5, "no_causal_mask": true, "proj_bias": true, "pad_id": 3,
+        "tokenizer_kwargs": {"clean": "canonicalize"}, "hf_tokenizer_name": "some/one",
+        "act_kwargs": {"approximate": "none"}}},
+      "preprocess_cfg": {"size": 999, "mean": [0.1, 0.2, 0.3], "std": 0.5,
+        "interpolation": "bilinear", "resize_mode": "longest", "fill_color": 51}})"));
+  EXPECT_EQ(config.vision.transformer.heads, 2);
+  EXPECT_EQ(config.vision.transformer.mlp_width, 393);  // 393.848, rounded down
+  EXPECT_EQ(config.vision.transformer.activation, Activation::kQuickGelu);
+  EXPECT_FLOAT_EQ(config.vision.transformer.layer_norm_eps, 0.002f);
+  EXPECT_TRUE(config.vision.transformer.layer_scale);
+  EXPECT_FALSE(config.vision.pre_norm);
+  EXPECT_TRUE(config.vision.average_pool);
+  EXPECT_TRUE(config.vision.final_norm_after_pool);
+  EXPECT_EQ(config.vision.patches(), 16);
+  EXPECT_EQ(config.text.pooling, TextPooling::kEosId);
+  EXPECT_EQ(config.text.eos_id, 5);
+  EXPECT_EQ(config.text.pad_id, 3);
+  EXPECT_FALSE(config.text.causal);
+  EXPECT_EQ(config.text.projection, Projection::kLinear);
+  EXPECT_EQ(config.text.clean, TextClean::kCanonicalize);
+  EXPECT_EQ(config.text.tokenizer_name, "some/one");
+  EXPECT_EQ(config.preprocess.size, 56);  // the image tower's wins
+  EXPECT_EQ(config.preprocess.fit, Fit::kLetterbox);
+  EXPECT_EQ(config.preprocess.interpolation, Interpolation::kBilinear);
+  EXPECT_FLOAT_EQ(config.preprocess.mean[2], 0.3f);
+  EXPECT_FLOAT_EQ(config.preprocess.std[0], 0.5f);
+  EXPECT_FLOAT_EQ(config.preprocess.fill[1], 0.2f);
+  EXPECT_EQ(config.logit_bias, -10);
+  EXPECT_NEAR(config.logit_scale, 7.389, 1e-3);
+}
+
+std::string Vision(const std::string& fields) {
+  return R"({"model_cfg": {"embed_dim": 512, "vision_cfg": {)" + fields + R"(}, "text_cfg": {}}})";
+}
+std::string Text(const std::string& fields) {
+  return R"({"model_cfg": {"embed_dim": 512, "vision_cfg": {}, "text_cfg": {)" + fields + "}}}";
+}
+
+TEST(OpenClipConfigTest, RefusesByName) {
+  const struct {
+    std::string config;
+    StatusCode code;
+    std::vector<std::string> named;
+  } cases[] = {
+      {Vision(R"("layers": [3, 4, 6, 3])"),
+       StatusCode::kUnsupported,
+       {"vision_cfg.layers", "ResNet image towers are not supported yet"}},
+      {Vision(R"("timm_model_name": "vit_base")"),
+       StatusCode::kUnsupported,
+       {"vision_cfg.timm_model_name", "vit_base"}},
+      {Vision(R"("attentional_pool": true)"), StatusCode::kUnsupported, {"attentional_pool"}},
+      {Vision(R"("qk_norm": true)"), StatusCode::kUnsupported, {"vision_cfg.qk_norm"}},
+      {Vision(R"("block_type": "custom")"), StatusCode::kUnsupported, {"block_type", "custom"}},
+      {Vision(R"("pool_type": "none")"), StatusCode::kUnsupported, {"vision_cfg.pool_type"}},
+      {Vision(R"("pos_embed_type": "rope")"), StatusCode::kUnsupported, {"pos_embed_type", "rope"}},
+      {Vision(R"("head_width": 1000)"), StatusCode::kDataLoss, {"vision_cfg.head_width"}},
+      {Vision(R"("head_width": 100)"), StatusCode::kDataLoss, {"768", "7 heads"}},
+      {Vision(R"("mlp_ratio": 0)"), StatusCode::kDataLoss, {"vision_cfg.mlp_ratio"}},
+      {Vision(R"("act_kwargs": {"approximate": "tanh"})"),
+       StatusCode::kUnsupported,
+       {"vision_cfg.act_kwargs", "tanh"}},
+      {Text(R"("act_kwargs": {"approximate": "tanh"})"),
+       StatusCode::kUnsupported,
+       {"text_cfg.act_kwargs", "tanh"}},
+      {Text(R"("hf_model_name": "roberta-base")"), StatusCode::kUnsupported, {"hf_model_name"}},
+      {Text(R"("embed_cls": true)"), StatusCode::kUnsupported, {"embed_cls"}},
+      {Text(R"("pool_type": "none")"), StatusCode::kUnsupported, {"text_cfg.pool_type"}},
+      {Text(R"("proj_type": "mlp")"), StatusCode::kUnsupported, {"proj_type", "mlp"}},
+      {Text(R"("proj_type": "none", "width": 256)"), StatusCode::kDataLoss, {"proj_type", "256"}},
+      {Text(R"("tokenizer_kwargs": {"clean": "x"})"),
+       StatusCode::kUnsupported,
+       {"tokenizer_kwargs.clean"}},
+      {R"({"model_cfg": {"vision_cfg": {}, "text_cfg": {}}})",
+       StatusCode::kDataLoss,
+       {"embed_dim"}},
+      {R"({"model_cfg": {"embed_dim": 512, "text_cfg": {}}})",
+       StatusCode::kDataLoss,
+       {"vision_cfg"}},
+      {R"({"model_cfg": {"embed_dim": 8, "vision_cfg": {}, "text_cfg": {}, "multimodal_cfg": {"a": 1}}})",
+       StatusCode::kUnsupported,
+       {"multimodal_cfg"}},
+      {R"({"model_cfg": {"embed_dim": 512, "vision_cfg": {}, "text_cfg": {}},
+           "preprocess_cfg": {"resize_mode": "fill"}})",
+       StatusCode::kUnsupported,
+       {"preprocess_cfg.resize_mode", "fill"}},
+      {R"({"model_cfg": {"embed_dim": 512, "vision_cfg": {}, "text_cfg": {}},
+           "preprocess_cfg": {"interpolation": "nearest"}})",
+       StatusCode::kUnsupported,
+       {"preprocess_cfg.interpolation", "nearest"}},
+  };
+  for (const auto& refused : cases) {
+    SCOPED_TRACE(refused.config);
+    ExpectError(TryOpenClip(refused.config), refused.code, refused.named);
+  }
+}
+
+TEST(ModelDirectoryTest, NothingThere) {
+  TempDir dir;
+  ExpectError(ReadModelConfig(dir.File("none")), StatusCode::kNotFound, {"none"});
+  ExpectError(ReadModelConfig(dir.path()), StatusCode::kNotFound,
+              {"config.json", "open_clip_config.json"});
+}
+
+TEST(ModelDirectoryTest, BothLayouts) {
+  TempDir dir;
+  dir.Write("config.json", kBareHf);
+  dir.Write("open_clip_config.json", kBareOpenClip);
+  dir.Write("model.safetensors", "");
+  EXPECT_EQ(Must(ReadModelConfig(dir.path())).layout, Layout::kHuggingFace);
+  dir.Write("open_clip_model.safetensors", "");
+  EXPECT_EQ(Must(ReadModelConfig(dir.path())).layout, Layout::kOpenClip);
+}
+
+class FindModelTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    dir_.CopyFrom(StarterDir());  // makes the directory non-empty; models go into folders
+    for (const char* name :
+         {"a/org--name", "b/org--name", "b/other", "cache/cliptag/models/cached"}) {
+      std::filesystem::create_directories(dir_.File(name));
+      std::ofstream(dir_.File(std::string(name) + "/config.json")) << kBareHf;
+    }
+    std::filesystem::create_directories(dir_.File("b/empty"));
+    setenv("CLIPTAG_MODEL_PATH", (dir_.File("a") + "::" + dir_.File("b")).c_str(), 1);
+    setenv("XDG_CACHE_HOME", dir_.File("cache").c_str(), 1);
+  }
+  TempDir dir_;
+};
+
+TEST_F(FindModelTest, NamesAreLookedUpInOrder) {
+  EXPECT_EQ(Must(FindModel("org--name")), dir_.File("a/org--name"));
+  EXPECT_EQ(Must(FindModel("other")), dir_.File("b/other"));
+  EXPECT_EQ(Must(FindModel("cached")), dir_.File("cache/cliptag/models/cached"));
+  EXPECT_EQ(Must(FindModel(dir_.File("b/empty"))), dir_.File("b/empty"));  // a path is a path
+}
+
+TEST_F(FindModelTest, StarterIsAlwaysThere) {
+  unsetenv("CLIPTAG_MODEL_PATH");
+  unsetenv("XDG_CACHE_HOME");
+  unsetenv("HOME");
+  const ModelConfig config = Must(ReadModelConfig(Must(FindModel("starter"))));
+  EXPECT_EQ(config.name, "starter");
+  EXPECT_EQ(config.vision.image_size, 112);
+}
+
+TEST_F(FindModelTest, ErrorsListWhereItLooked) {
+  ExpectError(FindModel("nobody"), StatusCode::kNotFound,
+              {"nobody", dir_.File("a"), dir_.File("b"), "cliptag/models"});
+  ExpectError(FindModel("empty"), StatusCode::kNotFound, {"empty"});
+  ExpectError(FindModel("no/such"), StatusCode::kNotFound, {"no/such"});
+  ExpectError(FindModel(""), StatusCode::kInvalidArgument, {"starter"});
+  ExpectError(FindModel(".."), StatusCode::kNotFound, {"'..'"});
+}
+
+TEST_F(FindModelTest, ListsWhatItWouldFind) {
+  const auto models = ListModels();
+  int named = 0;
+  for (const auto& [name, directory] : models) {
+    EXPECT_EQ(Must(FindModel(name)), directory);
+    named += name == "org--name" || name == "other" || name == "cached" || name == "starter";
+    EXPECT_NE(name, "empty");
+  }
+  EXPECT_EQ(named, 4);
+}
+
+// Every single tensor with a wrong shape, or missing, is named.
+class TensorErrorTest : public ::testing::TestWithParam<const char*> {
+ protected:
+  static std::string Weights() {
+    return std::string(GetParam()) == "hf" ? "model.safetensors" : "open_clip_model.safetensors";
+  }
+  // The file with `edit` done to its header, padded to the old length.
+  static std::string Edit(std::string file, const std::function<void(Json&)>& edit) {
+    uint64_t length = 0;
+    std::memcpy(&length, file.data(), 8);
+    Json header = Json::parse(file.substr(8, length));
+    edit(header);
+    std::string text = header.dump();
+    EXPECT_LE(text.size(), length + 64);
+    std::string out(8, '\0');
+    const uint64_t size = text.size();
+    std::memcpy(out.data(), &size, 8);
+    return out + text + file.substr(8 + length);
+  }
+};
+
+TEST_P(TensorErrorTest, EachIsNamed) {
+  const std::string source = DataDir() + "/models/" + GetParam();
+  const std::string file = ReadAll(source + "/" + Weights());
+  uint64_t length = 0;
+  std::memcpy(&length, file.data(), 8);
+  const Json header = Json::parse(file.substr(8, length));
+  TempDir dir;
+  dir.CopyFrom(source);
+  const auto backend = CreateRefBackend();
+  int checked = 0;
+  for (const auto& [name, tensor] : header.items()) {
+    if (name == "__metadata__" || name == "logit_scale") continue;
+    SCOPED_TRACE(name);
+    const std::string tensor_name = name;
+    dir.Write(Weights(), Edit(file, [&](Json& h) {
+                Json shape = h[tensor_name]["shape"];
+                shape.insert(shape.begin(), 1);  // the same bytes, another shape
+                h[tensor_name]["shape"] = shape;
+              }));
+    ExpectError(ClipModel::Load(dir.path(), *backend), StatusCode::kDataLoss,
+                {Weights(), "'" + name + "'", "[1, "});
+    dir.Write(Weights(), Edit(file, [&](Json& h) {
+                h[tensor_name + "X"] = h[tensor_name];
+                h.erase(tensor_name);
+              }));
+    ExpectError(ClipModel::Load(dir.path(), *backend), StatusCode::kDataLoss,
+                {Weights(), "'" + name + "'", "missing"});
+    ++checked;
+  }
+  EXPECT_GT(checked, 50);
+  // Tensors that nobody asks for are ignored.
+  dir.Write(Weights(), Edit(file, [&](Json& h) {
+              h["extra"] = {{"dtype", "I64"}, {"shape", {0}}, {"data_offsets", {0, 0}}};
+            }));
+  EXPECT_EQ(ClipModel::Load(dir.path(), *backend).status().message(), "");
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, TensorErrorTest, ::testing::Values("hf", "openclip"),
+                         [](const auto& info) { return std::string(info.param); });
+
+}  // namespace
+}  // namespace cliptag

@@ -1,0 +1,176 @@
+// The embedded model: the answers that its card promises, and scores that mean something with the
+// built-in background.
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <map>
+
+#include "models/clip_model.h"
+#include "models/json.h"
+#include "models/prompts.h"
+#include "tests/models/model_test.h"
+
+namespace cliptag {
+namespace {
+
+struct Labelled {
+  std::string name;  // "cat/0.png"
+  size_t label;
+};
+
+class StarterTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    BackendOptions options;
+    options.kind = BackendKind::kCpu;
+    options.precision = Precision::kFp32;
+    options.threads = 2;
+    backend_ = Must(CreateBackend(options));
+    model_ = Must(ClipModel::Load(StarterDir(), *backend_));
+  }
+
+  // Embeddings of every picture of a set, and which label each has.
+  std::vector<float> EncodeSet(const std::string& set, std::vector<std::string>* labels,
+                               std::vector<Labelled>* names) {
+    const std::string base = SharedDir() + "/starter/eval/" + set;
+    std::map<std::string, size_t> sorted;
+    for (const auto& entry : std::filesystem::directory_iterator(base)) {
+      sorted[entry.path().filename().string()] = 0;
+    }
+    std::vector<Picture> pictures;
+    for (auto& [label, index] : sorted) {
+      index = labels->size();
+      labels->push_back(label);
+      for (const auto& entry : std::filesystem::directory_iterator(base + "/" + label)) {
+        names->push_back({label + "/" + entry.path().filename().string(), index});
+        pictures.push_back(ReadPicture(entry.path()));
+      }
+    }
+    std::vector<FrameView> views;
+    for (const Picture& picture : pictures) views.push_back(picture.view());
+    EXPECT_EQ(model_->image().Setup(8).message(), "");
+    std::vector<float> out(views.size() * dim());
+    EXPECT_EQ(model_->image().Encode(views, model_->config().preprocess, out.data()).message(), "");
+    return out;
+  }
+
+  std::shared_ptr<const PromptBank> Bank(const std::vector<std::string>& labels,
+                                         const std::vector<std::string>& templates) {
+    PromptSpec spec;
+    spec.templates = templates;
+    for (const std::string& label : labels) spec.tags.push_back({label, {label}});
+    return Must(BuildPromptBank(
+        spec, dim(), [&](std::span<const std::string> texts, float* out, auto* truncated) {
+          return model_->EncodeTexts(texts, out, truncated);
+        }));
+  }
+
+  int dim() const { return model_->config().embed_dim; }
+  double Cos(const PromptBank& bank, int row, const float* embedding) const {
+    double sum = 0;
+    for (int i = 0; i < dim(); ++i) sum += double{bank.row(row)[i]} * embedding[i];
+    return sum;
+  }
+  // softmax(logit scale x cosine) of one tag against the background.
+  double Contrast(const PromptBank& bank, int tag, const float* embedding) const {
+    const double scale = model_->config().logit_scale, own = Cos(bank, tag, embedding);
+    double others = 0;
+    for (int b = 0; b < bank.background; ++b) {
+      others += std::exp(scale * (Cos(bank, bank.tags + b, embedding) - own));
+    }
+    return 1 / (1 + others);
+  }
+
+  std::unique_ptr<Backend> backend_;
+  std::unique_ptr<ClipModel> model_;
+};
+
+TEST_F(StarterTest, ChecksItself) {
+  EXPECT_EQ(model_->SelfCheck().message(), "");
+  EXPECT_EQ(model_->config().text.context_length, 24);
+  EXPECT_GT(model_->config().logit_scale, 10);
+}
+
+TEST_F(StarterTest, OverlongPromptsAreCutAndNamed) {
+  std::string text = "word";
+  for (int i = 0; i < 40; ++i) text += " word";
+  std::vector<float> rows(2 * dim());
+  std::vector<std::string> truncated;
+  const std::string texts[] = {"a cat", text};
+  EXPECT_EQ(model_->EncodeTexts(texts, rows.data(), &truncated).message(), "");
+  EXPECT_EQ(truncated, (std::vector<std::string>{text}));
+}
+
+class StarterSetTest : public StarterTest, public ::testing::WithParamInterface<const char*> {};
+
+TEST_P(StarterSetTest, AnswersAreTheReferences) {
+  SKIP_WITHOUT_SHARED("starter/eval/expected.json");
+  const Json expected = Json::parse(ReadAll(SharedDir() + "/starter/eval/expected.json"));
+  const Json& set = expected["sets"][GetParam()];
+  std::vector<std::string> labels;
+  std::vector<Labelled> names;
+  const std::vector<float> embeddings = EncodeSet(GetParam(), &labels, &names);
+  const auto bank = Bank(labels, expected["templates"][GetParam()]);
+  ASSERT_EQ(names.size(), set["answers"].size());
+  ASSERT_EQ(names.size(), set["pictures"].get<size_t>());
+  int right = 0;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const float* embedding = &embeddings[i * dim()];
+    int best = 0;
+    for (int tag = 1; tag < bank->tags; ++tag) {
+      if (Cos(*bank, tag, embedding) > Cos(*bank, best, embedding)) best = tag;
+    }
+    right += static_cast<size_t>(best) == names[i].label;
+    const Json& answer = set["answers"][names[i].name];
+    EXPECT_EQ(labels[best], answer["answer"].get<std::string>()) << names[i].name;
+    EXPECT_NEAR(Cos(*bank, best, embedding), answer["cosine"].get<double>(), 2e-3) << names[i].name;
+  }
+  EXPECT_NEAR(right / static_cast<double>(names.size()), set["top1"].get<double>(), 1e-4);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sets, StarterSetTest,
+                         ::testing::Values("emoji", "clipart-heldout", "photos"),
+                         [](const auto& i) {
+                           std::string name = i.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+class BackgroundTest
+    : public StarterTest,
+      public ::testing::WithParamInterface<std::tuple<const char*, double, double>> {};
+
+// The default background separates: what is in a picture scores above one half, what is not below.
+TEST_P(BackgroundTest, Separates) {
+  const auto& [name, right_bound, wrong_bound] = GetParam();
+  SKIP_WITHOUT_SHARED(std::string("starter/eval/") + name);
+  std::vector<std::string> labels;
+  std::vector<Labelled> names;
+  const std::vector<float> embeddings = EncodeSet(name, &labels, &names);
+  const auto bank = Bank(labels, {});
+  int right = 0, wrong = 0;
+  for (size_t i = 0; i < names.size(); ++i) {
+    for (int tag = 0; tag < bank->tags; ++tag) {
+      const double score = Contrast(*bank, tag, &embeddings[i * dim()]);
+      if (static_cast<size_t>(tag) == names[i].label) {
+        right += score > 0.5;
+      } else {
+        wrong += score < 0.5;
+      }
+    }
+  }
+  const double right_share = right / static_cast<double>(names.size());
+  const double wrong_share = wrong / static_cast<double>(names.size() * (bank->tags - 1));
+  RecordProperty("right_above_half", std::to_string(right_share));
+  RecordProperty("wrong_below_half", std::to_string(wrong_share));
+  EXPECT_GE(right_share, right_bound);
+  EXPECT_GE(wrong_share, wrong_bound);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sets, BackgroundTest,
+                         ::testing::Values(std::tuple("emoji", 0.9, 0.9),
+                                           std::tuple("photos", 0.6, 0.6)),
+                         [](const auto& i) { return std::string(std::get<0>(i.param)); });
+
+}  // namespace
+}  // namespace cliptag
