@@ -11,6 +11,8 @@ namespace cliptag {
 namespace {
 
 constexpr std::align_val_t kAlignment{64};
+// A size beyond this is somebody's arithmetic gone wrong, not a wish.
+constexpr size_t kLargest = size_t{1} << 40;
 
 class HostMemory : public Memory {
  public:
@@ -30,7 +32,7 @@ class HostMemory : public Memory {
 }  // namespace
 
 Result<std::unique_ptr<Memory>> AllocateHost(size_t bytes) {
-  void* data = ::operator new(bytes, kAlignment, std::nothrow);
+  void* data = bytes <= kLargest ? ::operator new(bytes, kAlignment, std::nothrow) : nullptr;
   if (!data) {
     return ResourceExhausted("Out of memory: " + std::to_string(bytes) +
                              " bytes are more than this machine or its limits give.");

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/base/log.h"
 #include "kernels/cpu/onednn_api.h"
 #include "kernels/host_memory.h"
 
@@ -126,6 +127,11 @@ struct OneDnn::Impl {
 
   std::unique_ptr<Plan> MakePlan(DType type, int64_t rows, int64_t n, int64_t k) {
     const auto description = Describe(type, rows, n, k, Layout(type, n, k));
+    const std::string implementation = description.impl_info_str();
+    const bool slow = implementation.rfind("ref", 0) == 0;
+    Log(slow ? LogLevel::kWarning : LogLevel::kDebug,
+        "oneDNN takes " + implementation + " for the " + ShapeName(type, rows, n, k) +
+            (slow ? ": it has no fast code for it on this CPU." : "."));
     auto plan = std::make_unique<Plan>();
     plan->product = dnnl::inner_product_forward(description);
     for (size_t w = 0; w < streams.size(); ++w) {
