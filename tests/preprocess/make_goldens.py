@@ -3,6 +3,10 @@
 makes of pictures that the tests can generate again. Committed with Pillow 13.0.0, torchvision 0.29.2,
 open_clip 3.3.0; run it in an environment that has them: make_goldens.py tests/data/preprocess
 
+Every Pillow up to 12 resizes along the rows first, and so do we. Pillow 13 goes down the columns first
+where that shrinks a picture much more than across (tall ones, from about 2:1): bytes then differ by
+one here and there. No case below is of that kind.
+
 index.txt, a line per case: seed width height channels orientation crop-x crop-y crop-w crop-h fit
 filter size. pil.bin: the cases' (size, size, 3) bytes one after the other.
 """
