@@ -241,14 +241,6 @@ Status CpuBackend::Similarity(const Matrix& embeddings, const Matrix& bank, cons
   return {};
 }
 
-// The widest preprocessing loops that `level` allows.
-const PreprocessKernels& PreprocessKernelsFor(CpuLevel level) {
-  int count = 0;
-  const PreprocessKernels* const* supported = SupportedPreprocessKernels(&count);
-  const int widest = level >= CpuLevel::kAvx512 ? 2 : level >= CpuLevel::kAvx2 ? 1 : 0;
-  return *supported[std::min(widest, count - 1)];
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Backend>> CreateCpuBackend(const BackendOptions& options) {

@@ -29,9 +29,9 @@ namespace cliptag {
 
 class CpuPreprocessor {
  public:
-  // Without a pool everything runs on the caller's thread. `kernels` is for tests.
-  explicit CpuPreprocessor(ThreadPool* pool,
-                           const PreprocessKernels& kernels = BestPreprocessKernels());
+  // Without a pool everything runs on the caller's thread.
+  explicit CpuPreprocessor(
+      ThreadPool* pool, const PreprocessKernels& kernels = PreprocessKernelsFor(DetectCpuLevel()));
 
   // out: (frames * patches, 3 * patch * patch) of f32 or bf16, as Backend::Preprocess says.
   Status Run(std::span<const FrameView> frames, const PreprocessSpec& spec, const Matrix& out);

@@ -3,70 +3,13 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/cpu/preprocess_groups.h"
 #include "kernels/cpu/preprocess_writer.h"
 #include "kernels/shared/color.h"
 #include "kernels/shared/preprocess_check.h"
 
 namespace cliptag {
 namespace {
-
-// Components whose samples interleave in memory: read together.
-struct Group {
-  const uint8_t* base = nullptr;  // sample (0, 0) of the component that comes first
-  ptrdiff_t row_stride = 0;
-  int pixel_stride = 0, last_offset = 0;  // bytes
-  int table = 0;
-  int members = 0;
-  int component[3] = {}, offset[3] = {};  // offset from base in bytes
-};
-
-struct Groups {
-  int count = 0;
-  Group group[3];
-};
-
-bool Join(Group& group, const Component& component, int index, int table, int sample_bytes) {
-  const ptrdiff_t from_base = component.data - group.base;
-  if (table != group.table || component.row_stride != group.row_stride ||
-      component.pixel_stride != group.pixel_stride || from_base % sample_bytes != 0 ||
-      from_base + sample_bytes > group.pixel_stride ||
-      group.last_offset - from_base + sample_bytes > group.pixel_stride) {
-    return false;
-  }
-  const int before = from_base < 0 ? static_cast<int>(-from_base) : 0;
-  group.base -= before;
-  for (int m = 0; m < group.members; ++m) group.offset[m] += before;
-  group.component[group.members] = index;
-  group.offset[group.members++] = static_cast<int>(from_base) + before;
-  group.last_offset = *std::max_element(group.offset, group.offset + group.members);
-  return true;
-}
-
-Groups GroupsOf(const FrameView& view, const PreprocessPlan& plan) {
-  Groups groups;
-  for (int c = 0; c < ComponentCount(view); ++c) {
-    const Component& component = view.component[c];
-    const int table = plan.table_of(c);
-    bool joined = false;
-    for (int g = 0; g < groups.count && !joined; ++g) {
-      joined = Join(groups.group[g], component, c, table, view.bytes_per_sample);
-    }
-    if (joined) continue;
-    Group& group = groups.group[groups.count++];
-    group.base = component.data;
-    group.row_stride = component.row_stride;
-    group.pixel_stride = component.pixel_stride;
-    group.table = table;
-    group.members = 1;
-    group.component[0] = c;
-  }
-  return groups;
-}
-
-// Bytes from the first component of the first sample to the end of the last component of the last.
-int64_t SpanBytes(const Group& group, int samples, int sample_bytes) {
-  return static_cast<int64_t>(samples - 1) * group.pixel_stride + group.last_offset + sample_bytes;
-}
 
 // Where things lie in a band's scratch.
 struct Scratch {

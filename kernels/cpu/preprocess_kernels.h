@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/cpu/cpu_features.h"
+
 namespace cliptag {
 
 inline constexpr int kBlock = 16;  // rows that are resampled together
@@ -60,10 +62,7 @@ struct PreprocessKernels {
   void (*f32_to_bf16)(const float* in, int count, uint16_t* out);  // to nearest even; no NaN
 };
 
-// The fastest that this machine runs.
-const PreprocessKernels& BestPreprocessKernels();
-
-// Every one that this machine runs, the portable one first; `count` is set to how many.
-const PreprocessKernels* const* SupportedPreprocessKernels(int* count);
+// The widest that a CPU of this level runs.
+const PreprocessKernels& PreprocessKernelsFor(CpuLevel level);
 
 }  // namespace cliptag

@@ -1,13 +1,8 @@
+// PreprocessKernelsFor where one portable version is compiled.
 #include "kernels/cpu/preprocess_isa.h"
 
 namespace cliptag {
 
-const PreprocessKernels& BestPreprocessKernels() { return kPortablePreprocessKernels; }
-
-const PreprocessKernels* const* SupportedPreprocessKernels(int* count) {
-  static const PreprocessKernels* const only[] = {&kPortablePreprocessKernels};
-  *count = 1;
-  return only;
-}
+const PreprocessKernels& PreprocessKernelsFor(CpuLevel) { return kPortablePreprocessKernels; }
 
 }  // namespace cliptag

@@ -7,6 +7,10 @@
 namespace cliptag {
 namespace {
 
+// So that no product of an edge, a pixel stride and a block of rows leaves 32 bits.
+constexpr int kMaxEdge = 1 << 20;
+constexpr int kMaxPixelStride = 64;
+
 std::string Size(int64_t width, int64_t height) {
   return std::to_string(width) + "x" + std::to_string(height);
 }
@@ -41,6 +45,11 @@ Status CheckComponent(const FrameView& view, int index) {
                            std::to_string(component.pixel_stride) +
                            " bytes; it must be a positive multiple of the sample's " +
                            std::to_string(view.bytes_per_sample));
+  }
+  if (component.pixel_stride > kMaxPixelStride) {
+    return InvalidArgument(name + " has a pixel stride of " +
+                           std::to_string(component.pixel_stride) + " bytes; the most is " +
+                           std::to_string(kMaxPixelStride));
   }
   const int64_t row_bytes =
       static_cast<int64_t>(SamplesX(view, index) - 1) * component.pixel_stride +
@@ -78,6 +87,10 @@ Status CheckFrame(const FrameView& view) {
   if (view.width <= 0 || view.height <= 0) {
     return InvalidArgument("its size is " + Size(view.width, view.height) +
                            "; both must be at least 1");
+  }
+  if (view.width > kMaxEdge || view.height > kMaxEdge) {
+    return InvalidArgument("its size is " + Size(view.width, view.height) + "; the most is " +
+                           std::to_string(kMaxEdge) + " pixels an edge");
   }
   const Rect crop = CropOf(view);
   if (crop.x < 0 || crop.y < 0 || crop.width <= 0 || crop.height <= 0 ||

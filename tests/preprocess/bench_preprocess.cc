@@ -53,15 +53,16 @@ int main(int argc, char** argv) {
       {"NV12", 1920, 1080, 32, kSide, false},    {"RGB", 1920, 1080, 32, kSide, false},
       {"NV12", 640, 360, 32, kUp, false},        {"NV12", 3840, 2160, 32, kUp, false},
   };
-  int count = 0;
-  const cliptag::PreprocessKernels* const* kernels = cliptag::SupportedPreprocessKernels(&count);
-  for (int k = 0; k < count; ++k) {
+  using cliptag::CpuLevel;
+  for (const CpuLevel level : {CpuLevel::kBaseline, CpuLevel::kAvx2, CpuLevel::kAvx512}) {
+    if (level > cliptag::DetectCpuLevel()) break;
+    const cliptag::PreprocessKernels& kernels = cliptag::PreprocessKernelsFor(level);
     for (const Case& c : kCases) {
       const std::string name = std::string(c.layout) + "/" + std::to_string(c.width) + "x" +
                                std::to_string(c.height) + "/patch" + std::to_string(c.patch) +
                                (c.bf16 ? "/bf16" : "/f32") + (c.orientation == kUp ? "" : "/side") +
-                               "/" + kernels[k]->name;
-      benchmark::RegisterBenchmark(name.c_str(), cliptag::Preprocess, c, *kernels[k])
+                               "/" + kernels.name;
+      benchmark::RegisterBenchmark(name.c_str(), cliptag::Preprocess, c, kernels)
           ->Unit(benchmark::kMillisecond);
     }
   }

@@ -15,9 +15,12 @@ namespace cliptag {
 namespace {
 
 std::vector<const PreprocessKernels*> AllKernels() {
-  int count = 0;
-  const PreprocessKernels* const* kernels = SupportedPreprocessKernels(&count);
-  return {kernels, kernels + count};
+  std::vector<const PreprocessKernels*> all;
+  for (const CpuLevel level : {CpuLevel::kBaseline, CpuLevel::kAvx2, CpuLevel::kAvx512}) {
+    const PreprocessKernels* kernels = &PreprocessKernelsFor(level);
+    if (level <= DetectCpuLevel() && (all.empty() || all.back() != kernels)) all.push_back(kernels);
+  }
+  return all;
 }
 
 // Frames' patches with a sentinel around every row of the output.

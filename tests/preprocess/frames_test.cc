@@ -134,6 +134,9 @@ TEST(BadInput, IsRefusedWithASentence) {
        "frame 0: component 2 has no data"},
       {"no width", [](Call& c) { c.view.width = 0; }, "its size is 0x48"},
       {"negative height", [](Call& c) { c.view.height = -3; }, "its size is 64x-3"},
+      {"too wide", [](Call& c) { c.view.width = 2147483647; }, "the most is 1048576 pixels"},
+      {"too far apart", [](Call& c) { c.view.component[2].pixel_stride = 65; },
+       "component 2 has a pixel stride of 65 bytes; the most is 64"},
       {"crop left",
        [](Call& c) {
          c.view.crop = {-1, 0, 4, 4};
