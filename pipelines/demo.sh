@@ -114,8 +114,12 @@ code=0
   "$python" pipelines/print_tags.py --json "$out/tags.jsonl" "${truth[@]}" || code=$?
 
 if ((code)); then
-  grep -E '^(ERROR|WARNING)' "$log" >&2 || cat "$log" >&2
-  die "could not tag $video with the model $model; why is said above, more in $log"
+  if grep -q 'reason not-linked' "$log"; then
+    die "could not tag $video: there is no video stream in it"
+  fi
+  # What the elements say, without their paths and each thing once.
+  sed -nE 's/^(ERROR|WARNING): from element [^ ]+: /demo: /p' "$log" | awk '!said[$0]++' >&2
+  die "could not tag $video with the model $model; more is in $log"
 fi
 grep -E '^WARNING' "$log" >&2 || true
 [[ -s $out/tags.jsonl ]] || die "no frame of $video was tagged: is there a video stream in it?"

@@ -101,11 +101,16 @@ def clock(nanoseconds):
     return f"{int(seconds // 60):3d}:{seconds % 60:05.2f}"
 
 
-def describe(tags, most):
-    """The active tags and the best of the others: a star, a label, a bar, a score."""
-    shown = tags[:most] + [t for t in tags[most:] if t["active"]]
-    return "   ".join(f"{'*' if t['active'] else ' '} {t['label']} {'▮' * round(5 * t['score']):5s} "
-                      f"{t['score']:.2f}" for t in shown) or "(no tags)"
+def describe(tags, most, least=0.05):
+    """The active tags, starred, and the best others that are worth a word, with a bar for the score."""
+    best = [t for t in tags[:most] if t["score"] >= least or t["active"]]
+    shown = best + [t for t in tags[most:] if t["active"]]
+    return "   ".join(f"{'*' if t['active'] else ' '} {t['label']} {bar(t['score'])} {t['score']:.2f}"
+                      for t in shown) or "  -"
+
+
+def bar(score):
+    return "▮" * round(5 * score) + "▯" * (5 - round(5 * score))
 
 
 class Printer:
