@@ -109,18 +109,19 @@ void ClipTag::Stop() {
 
 Result<PromptSpec> ClipTag::BuildSpec(const TextSettings& text) {
   const bool from_file = !text.prompts_file.empty();
+  if (!from_file && text.prompts.find_first_not_of(" \t\r\n") == std::string::npos) {
+    return InvalidArgument("There are no prompts: set prompts=\"a cat; a dog\" or prompts-file.");
+  }
   CLIPTAG_ASSIGN_OR_RETURN(
       PromptSpec spec, from_file ? ReadPromptsFile(text.prompts_file) : ParsePrompts(text.prompts));
   if (spec.tags.empty()) {
-    return InvalidArgument(
-        from_file ? "The prompts file " + text.prompts_file + " names nothing to tag."
-                  : "There are no prompts: set prompts=\"a cat; a dog\" or prompts-file=FILE.");
+    return InvalidArgument("The prompts file " + text.prompts_file + " names nothing to tag.");
   }
   if (spec.templates.empty() && !text.templates.empty()) {
-    CLIPTAG_ASSIGN_OR_RETURN(spec.templates, SplitList(text.templates, "template"));
+    CLIPTAG_ASSIGN_OR_RETURN(spec.templates, SplitList(text.templates, "templates"));
   }
   if (spec.background.empty() && !text.background.empty()) {
-    CLIPTAG_ASSIGN_OR_RETURN(spec.background, SplitList(text.background, "background prompt"));
+    CLIPTAG_ASSIGN_OR_RETURN(spec.background, SplitList(text.background, "background prompts"));
   }
   return spec;
 }

@@ -90,10 +90,16 @@ bool ClipTag::TakeCaps(GstEvent* event) {
   GstCaps* caps = nullptr;
   gst_event_parse_caps(event, &caps);
   have_info_ = gst_video_info_from_caps(&info_, caps);
-  if (!have_info_) GST_ERROR_OBJECT(element_, "not raw video: %" GST_PTR_FORMAT, caps);
+  if (!have_info_) {
+    GST_ERROR_OBJECT(element_, "not raw video: %" GST_PTR_FORMAT, caps);
+    return false;
+  }
+  // GStreamer (1.22, for one) drops the caps' chroma site when they name no colorimetry.
+  const gchar* site = gst_structure_get_string(gst_caps_get_structure(caps, 0), "chroma-site");
+  if (site != nullptr) info_.chroma_site = gst_video_chroma_site_from_string(site);
   seen_pool_ = nullptr;  // a new one may come to lie at the same address
   seen_pool_max_ = 0;
-  return have_info_;
+  return true;
 }
 
 void ClipTag::TakeSegment(GstEvent* event) {
@@ -205,7 +211,7 @@ void ClipTag::LatencyMayHaveChanged() {
   if (!GST_CLOCK_TIME_IS_VALID(reported)) return;
   const guint64 own = OwnLatency();
   const guint64 difference = own > reported ? own - reported : reported - own;
-  if (difference <= std::max<guint64>(5 * GST_MSECOND, reported / 4)) return;
+  if (difference <= std::max<guint64>(5 * GST_MSECOND, reported / 8)) return;
   reported_latency_ = own;
   gst_element_post_message(element_, gst_message_new_latency(GST_OBJECT(element_)));
 }

@@ -21,6 +21,43 @@ int CommonDepth(const GstVideoFormatInfo* format) {
   return GST_VIDEO_FORMAT_INFO_DEPTH(format, 0);
 }
 
+// Bytes from a pixel's start to its sample. GStreamer gives it in samples for the second chroma
+// component of P010, P012 and P016, and in bytes everywhere else.
+int OffsetOf(const GstVideoFormatInfo* format, int component, int bytes) {
+  const int offset = static_cast<int>(GST_VIDEO_FORMAT_INFO_POFFSET(format, component));
+  return bytes == 2 && offset % 2 == 1 ? 2 * offset : offset;
+}
+
+// The same for packed 8-bit formats, learnt from what GStreamer's own converter reads, since its
+// description of VYUY has U and V the wrong way round (1.22).
+void LearnPackedOffsets(const GstVideoFormatInfo* format, int offsets[kComponents]) {
+  const bool packed = GST_VIDEO_FORMAT_INFO_N_PLANES(format) == 1 &&
+                      GST_VIDEO_FORMAT_INFO_DEPTH(format, 0) == 8 &&
+                      !GST_VIDEO_FORMAT_INFO_IS_GRAY(format);
+  if (!packed) return;
+  guint8 pixels[8] = {0, 1, 2, 3,
+                      4, 5, 6, 7};  // two pixels of up to four bytes, each its own offset
+  const gpointer planes[GST_VIDEO_MAX_PLANES] = {pixels};
+  const gint strides[GST_VIDEO_MAX_PLANES] = {sizeof pixels};
+  guint8 unpacked[2][4] = {};  // A and three components
+  format->unpack_func(format, GST_VIDEO_PACK_FLAG_TRUNCATE_RANGE, unpacked, planes, strides, 0, 0,
+                      2);
+  for (int c = 0; c < kComponents; ++c) offsets[c] = unpacked[0][c + 1];
+}
+
+// Two components at one place: a description that cannot be right (Y212_LE, Y412_LE, RGB10A2_LE).
+bool ComponentsOverlap(const GstVideoFormatInfo* format, int count, int bytes) {
+  for (int a = 0; a < count; ++a) {
+    for (int b = a + 1; b < count; ++b) {
+      if (GST_VIDEO_FORMAT_INFO_PLANE(format, a) == GST_VIDEO_FORMAT_INFO_PLANE(format, b) &&
+          OffsetOf(format, a, bytes) == OffsetOf(format, b, bytes)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 YuvMatrix MatrixOf(const GstVideoInfo& info) {
   switch (info.colorimetry.matrix) {
     case GST_VIDEO_COLOR_MATRIX_BT601:
@@ -81,6 +118,7 @@ bool FormatIsSupported(const GstVideoFormatInfo* format) {
     if (GST_VIDEO_FORMAT_INFO_PSTRIDE(format, c) < bytes) return false;
     if (depth + static_cast<int>(GST_VIDEO_FORMAT_INFO_SHIFT(format, c)) > bytes * 8) return false;
   }
+  if (ComponentsOverlap(format, count, bytes)) return false;
   // Luma at full size, both chroma components alike: what a FrameView can say.
   if (GST_VIDEO_FORMAT_INFO_W_SUB(format, 0) != 0 || GST_VIDEO_FORMAT_INFO_H_SUB(format, 0) != 0) {
     return false;
@@ -121,9 +159,13 @@ Result<FrameView> MakeFrameView(const GstVideoFrame& frame, const GstVideoCropMe
   view.shift = static_cast<int>(GST_VIDEO_FORMAT_INFO_SHIFT(format, 0));
   view.bytes_per_sample = view.bits > 8 ? 2 : 1;
   const int count = view.kind == PixelKind::kGray ? 1 : kComponents;
+  int offsets[kComponents];
+  for (int c = 0; c < count; ++c) offsets[c] = OffsetOf(format, c, view.bytes_per_sample);
+  LearnPackedOffsets(format, offsets);
   for (int c = 0; c < count; ++c) {
-    view.component[c] = {static_cast<const uint8_t*>(GST_VIDEO_FRAME_COMP_DATA(&frame, c)),
-                         GST_VIDEO_FRAME_COMP_STRIDE(&frame, c),
+    const auto* plane = static_cast<const uint8_t*>(
+        GST_VIDEO_FRAME_PLANE_DATA(&frame, GST_VIDEO_FORMAT_INFO_PLANE(format, c)));
+    view.component[c] = {plane + offsets[c], GST_VIDEO_FRAME_COMP_STRIDE(&frame, c),
                          GST_VIDEO_FRAME_COMP_PSTRIDE(&frame, c)};
   }
   if (view.kind == PixelKind::kYuv) {

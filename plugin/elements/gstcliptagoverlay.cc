@@ -23,6 +23,7 @@
 #include <gst/video/video.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <exception>
 #include <memory>
@@ -161,6 +162,7 @@ struct OverlayImpl {
   Panel panel;            // this and the rest: streaming thread
   GstVideoInfo info;
   bool attach = false;  // downstream draws
+  std::atomic<bool> ask_downstream{true};
 };
 
 struct _GstClipTagOverlay {
@@ -229,15 +231,34 @@ static void gst_clip_tag_overlay_get_property(GObject* object, guint id, GValue*
 }
 
 static gboolean gst_clip_tag_overlay_set_caps(GstBaseTransform* base, GstCaps* caps, GstCaps*) {
-  return gst_video_info_from_caps(&GST_CLIP_TAG_OVERLAY(base)->impl->info, caps);
+  OverlayImpl& impl = *GST_CLIP_TAG_OVERLAY(base)->impl;
+  impl.ask_downstream = true;
+  return gst_video_info_from_caps(&impl.info, caps);
 }
 
-// Also asked for an in-place transform, and anew whenever downstream changes.
-static gboolean gst_clip_tag_overlay_decide_allocation(GstBaseTransform* base, GstQuery* query) {
-  GST_CLIP_TAG_OVERLAY(base)->impl->attach =
-      gst_query_find_allocation_meta(query, GST_VIDEO_OVERLAY_COMPOSITION_META_API_TYPE, nullptr);
-  return GST_BASE_TRANSFORM_CLASS(gst_clip_tag_overlay_parent_class)
-      ->decide_allocation(base, query);
+// An in-place transform sends no allocation query of its own, so this asks, once the caps are
+// through.
+static void AskDownstream(GstClipTagOverlay* self) {
+  OverlayImpl& impl = *self->impl;
+  if (!impl.ask_downstream.exchange(false)) return;
+  impl.attach = false;
+  GstPad* pad = GST_BASE_TRANSFORM_SRC_PAD(self);
+  GstCaps* caps = gst_pad_get_current_caps(pad);
+  if (caps == nullptr) return;
+  GstQuery* query = gst_query_new_allocation(caps, FALSE);
+  if (gst_pad_peer_query(pad, query)) {
+    impl.attach =
+        gst_query_find_allocation_meta(query, GST_VIDEO_OVERLAY_COMPOSITION_META_API_TYPE, nullptr);
+  }
+  gst_query_unref(query);
+  gst_caps_unref(caps);
+}
+
+static gboolean gst_clip_tag_overlay_src_event(GstBaseTransform* base, GstEvent* event) {
+  if (GST_EVENT_TYPE(event) == GST_EVENT_RECONFIGURE) {
+    GST_CLIP_TAG_OVERLAY(base)->impl->ask_downstream = true;
+  }
+  return GST_BASE_TRANSFORM_CLASS(gst_clip_tag_overlay_parent_class)->src_event(base, event);
 }
 
 static gboolean gst_clip_tag_overlay_sink_event(GstBaseTransform* base, GstEvent* event) {
@@ -281,6 +302,7 @@ static GstFlowReturn Draw(GstClipTagOverlay* self, GstBuffer* buffer) {
   GstVideoOverlayComposition* composition = impl.panel.Draw(
       properties, GST_VIDEO_INFO_WIDTH(&impl.info), GST_VIDEO_INFO_HEIGHT(&impl.info));
   if (composition == nullptr) return GST_FLOW_OK;
+  AskDownstream(self);
   if (impl.attach) {
     AttachComposition(buffer, composition);
     return GST_FLOW_OK;
@@ -356,7 +378,7 @@ static void gst_clip_tag_overlay_class_init(GstClipTagOverlayClass* klass) {
   object_class->finalize = gst_clip_tag_overlay_finalize;
   gst_clip_tag_overlay_install_properties(object_class);
   transform_class->set_caps = gst_clip_tag_overlay_set_caps;
-  transform_class->decide_allocation = gst_clip_tag_overlay_decide_allocation;
+  transform_class->src_event = gst_clip_tag_overlay_src_event;
   transform_class->sink_event = gst_clip_tag_overlay_sink_event;
   transform_class->stop = gst_clip_tag_overlay_stop;
   transform_class->transform_ip = gst_clip_tag_overlay_transform_ip;

@@ -5,13 +5,22 @@
 namespace cliptag {
 namespace {
 
+// Labels are a user's bytes; GStreamer wants UTF-8.
+std::string ValidUtf8(const std::string& text) {
+  gchar* valid = g_utf8_make_valid(text.data(), static_cast<gssize>(text.size()));
+  std::string result(valid);
+  g_free(valid);
+  return result;
+}
+
 void AppendTag(GValue* list, const Tag& tag) {
   GValue value = G_VALUE_INIT;
   g_value_init(&value, GST_TYPE_STRUCTURE);
-  g_value_take_boxed(&value, gst_structure_new("tag", "label", G_TYPE_STRING, tag.label.c_str(),
-                                               "score", G_TYPE_DOUBLE, tag.score, "cosine",
-                                               G_TYPE_DOUBLE, tag.cosine, "active", G_TYPE_BOOLEAN,
-                                               static_cast<gboolean>(tag.active), nullptr));
+  g_value_take_boxed(
+      &value,
+      gst_structure_new("tag", "label", G_TYPE_STRING, ValidUtf8(tag.label).c_str(), "score",
+                        G_TYPE_DOUBLE, tag.score, "cosine", G_TYPE_DOUBLE, tag.cosine, "active",
+                        G_TYPE_BOOLEAN, static_cast<gboolean>(tag.active), nullptr));
   gst_value_list_append_and_take_value(list, &value);
 }
 
@@ -52,9 +61,9 @@ GstStructure* MakeResultStructure(const char* name, const ResultContext& context
 
 GstStructure* MakeEventStructure(const TagEvent& event) {
   GstStructure* structure = gst_structure_new(
-      "cliptag-event", "label", G_TYPE_STRING, event.label.c_str(), "state", G_TYPE_STRING,
-      event.start ? "start" : "end", "pts", G_TYPE_UINT64, static_cast<guint64>(event.pts_ns),
-      "score", G_TYPE_DOUBLE, event.score, nullptr);
+      "cliptag-event", "label", G_TYPE_STRING, ValidUtf8(event.label).c_str(), "state",
+      G_TYPE_STRING, event.start ? "start" : "end", "pts", G_TYPE_UINT64,
+      static_cast<guint64>(event.pts_ns), "score", G_TYPE_DOUBLE, event.score, nullptr);
   if (!event.start) {
     gst_structure_set(structure, "duration", G_TYPE_UINT64, static_cast<guint64>(event.duration_ns),
                       "peak", G_TYPE_DOUBLE, event.peak, nullptr);

@@ -109,7 +109,7 @@ void RoundedRectangle(cairo_t* cairo, double x, double y, double width, double h
 void DrawLine(cairo_t* cairo, PangoLayout* layout, const Measures& m, const OverlayLine& line,
               double y) {
   const Rgb colour = ColourOf(line.label);
-  const double ink = line.active ? 1.0 : 0.72;
+  const double ink = line.active ? 1.0 : 0.8;
   const double bar_x = m.padding + m.label + m.gap;
   const double bar_height = m.text * 0.6;
   const double bar_y = y + (m.line - bar_height) / 2;
@@ -145,7 +145,7 @@ void DrawLine(cairo_t* cairo, PangoLayout* layout, const Measures& m, const Over
 void DrawPanel(cairo_t* cairo, const Measures& m, const std::vector<OverlayLine>& lines,
                const OverlayStyle& style) {
   // Dark enough for white text on any video, light enough to see what is behind.
-  cairo_set_source_rgba(cairo, 0.05, 0.06, 0.08, 0.68);
+  cairo_set_source_rgba(cairo, 0.05, 0.06, 0.08, 0.76);
   RoundedRectangle(cairo, 0, 0, m.width(), m.height(), m.padding);
   cairo_fill(cairo);
   const LayoutPtr layout = MakeLayout(cairo, style, m.text);
@@ -155,7 +155,7 @@ void DrawPanel(cairo_t* cairo, const Measures& m, const std::vector<OverlayLine>
       // A stripe in the tag's colour at the panel's edge.
       const Rgb colour = ColourOf(lines[i].label);
       cairo_set_source_rgba(cairo, colour.r, colour.g, colour.b, 1);
-      cairo_rectangle(cairo, 0, y + m.line * 0.12, std::max(1.0, m.padding * 0.45), m.line * 0.76);
+      cairo_rectangle(cairo, 0, y + m.line * 0.12, std::max(2.0, m.padding * 0.45), m.line * 0.76);
       cairo_fill(cairo);
     }
     DrawLine(cairo, layout.get(), m, lines[i], y);

@@ -1,0 +1,527 @@
+// Properties, prompts, start and stop, queries, results of `cliptag`.
+#include <unistd.h>
+
+#include <atomic>
+#include <fstream>
+#include <thread>
+
+#include "plugin/elements/gstcliptagmeta.h"
+#include "tests/elements/cliptag_fixture.h"
+
+namespace cliptag::test {
+namespace {
+
+using Labels = std::vector<std::string>;
+
+class ControlTest : public ClipTagTest {
+ protected:
+  void PlayAndWait() {
+    Play();
+    ASSERT_TRUE(WaitFor([] { return Fake().prompts_set() == 1; }));
+  }
+  // Pushes one frame and returns it.
+  BufferHolder Through(guint64 n) {
+    EXPECT_EQ(Push(n), GST_FLOW_OK);
+    return Pull();
+  }
+};
+
+// --- starting
+
+TEST_F(ControlTest, StartErrorsAreSentences) {
+  Set("prompts", "");
+  EXPECT_NE(FailedStart().find("There are no prompts"), std::string::npos);
+  Set("prompts", "cat;;dog");
+  EXPECT_NE(FailedStart().find("empty"), std::string::npos);
+  Set("prompts", "cat");
+  Set("prompts-file", "/nonexistent/prompts.json");
+  EXPECT_NE(FailedStart().find("/nonexistent/prompts.json"), std::string::npos);
+  Set("prompts-file", "");
+  Fake().create_status = NotFound("There is no model bogus.");
+  EXPECT_EQ(FailedStart(), "There is no model bogus.");
+  Fake().create_status = {};
+  EXPECT_EQ(gst_element_set_state(element_, GST_STATE_PAUSED), GST_STATE_CHANGE_SUCCESS)
+      << "a failed start leaves nothing behind";
+}
+
+TEST_F(ControlTest, PromptsThatCannotBeEncodedStopTheStream) {
+  Set("prompts", kUnencodable);
+  Play();
+  EXPECT_EQ(Push(0), GST_FLOW_ERROR);
+  const auto errors = Errors();
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_NE(errors[0].find("cannot be encoded"), std::string::npos);
+}
+
+TEST_F(ControlTest, TheFirstFrameWaitsForThePrompts) {
+  Fake().HoldPrompts();
+  Play();
+  std::atomic<bool> pushed{false};
+  std::thread upstream([&] {
+    EXPECT_EQ(Push(0), GST_FLOW_OK);
+    pushed = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  EXPECT_FALSE(pushed);
+  Fake().ReleasePrompts();
+  upstream.join();
+  EXPECT_NE(MetaOf(Pull().get()), nullptr);
+}
+
+TEST_F(ControlTest, StoppingWhilePromptsAreEncoded) {
+  Fake().HoldPrompts();
+  Play();
+  std::thread upstream([&] { EXPECT_EQ(Push(0), GST_FLOW_FLUSHING); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  EXPECT_EQ(gst_element_set_state(element_, GST_STATE_READY), GST_STATE_CHANGE_SUCCESS);
+  upstream.join();
+}
+
+TEST_F(ControlTest, FiftyStateCyclesWithFramesInFlight) {
+  Fake().SetLatency(std::chrono::milliseconds(1));
+  Play();
+  for (int i = 0; i < 50; ++i) {
+    if (i % 3 == 0) {
+      EXPECT_EQ(Push(static_cast<guint64>(i)), GST_FLOW_OK);
+    }
+    if (i % 5 == 0) {
+      while (GstBuffer* buffer = gst_harness_try_pull(harness_)) gst_buffer_unref(buffer);
+    }
+    ASSERT_EQ(gst_element_set_state(element_, i % 2 ? GST_STATE_NULL : GST_STATE_READY),
+              GST_STATE_CHANGE_SUCCESS);
+    EXPECT_EQ(Fake().engines_alive(), 0);
+    ASSERT_EQ(gst_element_set_state(element_, GST_STATE_PLAYING), GST_STATE_CHANGE_SUCCESS);
+    gst_harness_push_event(harness_, gst_event_new_stream_start("again"));
+    gst_harness_set_src_caps_str(harness_, CapsOf("GRAY8", 16, 8).c_str());
+  }
+}
+
+// --- properties
+
+TEST_F(ControlTest, FixedPropertiesReachTheEngineAndStayThen) {
+  Set("model", "somewhere/else");
+  Set("backend", "cpu");
+  Set("device", "3");
+  Set("precision", "bf16");
+  Set("threads", "2");
+  Set("max-batch", "6");
+  PlayAndWait();
+  const EngineOptions options = Fake().options();
+  EXPECT_EQ(options.model, "somewhere/else");
+  EXPECT_EQ(options.backend.kind, BackendKind::kCpu);
+  EXPECT_EQ(options.backend.device, 3);
+  EXPECT_EQ(options.backend.precision, Precision::kBf16);
+  EXPECT_EQ(options.backend.threads, 2);
+  EXPECT_EQ(options.max_batch, 6);
+  Set("model", "other");
+  const auto warnings = Warnings();
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("model"), std::string::npos);
+  gchar* model = nullptr;
+  g_object_get(element_, "model", &model, nullptr);
+  EXPECT_STREQ(model, "somewhere/else");
+  g_free(model);
+}
+
+TEST_F(ControlTest, PolicyChangesWhilePlaying) {
+  Set("threshold", "0.7");
+  PlayAndWait();
+  EXPECT_DOUBLE_EQ(Fake().policy().threshold, 0.7);
+  Set("threshold", "0.25");
+  Set("off-threshold", "0.125");
+  Set("temperature", "0.5");
+  Set("scoring", "softmax");
+  Set("top-k", "1");
+  const PolicyOptions policy = Fake().policy();
+  EXPECT_DOUBLE_EQ(policy.threshold, 0.25);
+  EXPECT_DOUBLE_EQ(policy.off_threshold, 0.125);
+  EXPECT_DOUBLE_EQ(policy.temperature, 0.5);
+  EXPECT_EQ(policy.scoring, Scoring::kSoftmax);
+  EXPECT_EQ(policy.top_k, 1);
+  EXPECT_EQ(gst_cliptag_structure_n_tags(gst_buffer_get_cliptag_meta(Through(0).get())), 1u);
+}
+
+TEST_F(ControlTest, FrameSettingsReachTheRequest) {
+  PlayAndWait();
+  Set("fit", "letterbox");
+  Set("batch-timeout", "1000");
+  Through(0);
+  EXPECT_EQ(Fake().seen()[0].fit, Fit::kLetterbox);
+  EXPECT_EQ(Fake().seen()[0].deadline_ns, 1000u);
+  EXPECT_EQ(Fake().seen()[0].pts_ns, 0u);
+}
+
+TEST_F(ControlTest, ALowerMaxBatchTakesEffectWhilePlaying) {
+  Set("batch-timeout", "10000000000");
+  PlayAndWait();
+  Set("max-batch", "2");
+  ASSERT_EQ(Push(0), GST_FLOW_OK);
+  ASSERT_EQ(Push(1), GST_FLOW_OK);
+  EXPECT_TRUE(Pull());
+  EXPECT_TRUE(Pull());
+  EXPECT_EQ(Fake().batches(), std::vector<size_t>{2});
+}
+
+TEST_F(ControlTest, AnUnknownValueIsAnErrorOfTheLaunchLine) {
+  GError* error = nullptr;
+  GstElement* bin = gst_parse_launch("cliptag scoring=magic", &error);
+  EXPECT_NE(error, nullptr);
+  g_clear_error(&error);
+  if (bin != nullptr) gst_object_unref(bin);
+}
+
+TEST_F(ControlTest, EveryPropertyReadsBackWhatWasSet) {
+  guint count = 0;
+  GParamSpec** specs = g_object_class_list_properties(G_OBJECT_GET_CLASS(element_), &count);
+  int checked = 0;
+  for (guint i = 0; i < count; ++i) {
+    GParamSpec* spec = specs[i];
+    if (spec->owner_type != G_OBJECT_TYPE(element_) || !(spec->flags & G_PARAM_WRITABLE)) continue;
+    SCOPED_TRACE(spec->name);
+    GValue set = G_VALUE_INIT, got = G_VALUE_INIT;
+    g_value_init(&set, spec->value_type);
+    g_value_init(&got, spec->value_type);
+    if (G_IS_PARAM_SPEC_STRING(spec)) g_value_set_string(&set, "some {} text");
+    if (G_IS_PARAM_SPEC_ENUM(spec)) g_value_set_enum(&set, 1);
+    if (G_IS_PARAM_SPEC_UINT(spec)) g_value_set_uint(&set, 3);
+    if (G_IS_PARAM_SPEC_UINT64(spec)) g_value_set_uint64(&set, 5);
+    if (G_IS_PARAM_SPEC_DOUBLE(spec)) g_value_set_double(&set, 0.25);
+    if (G_IS_PARAM_SPEC_BOOLEAN(spec)) {
+      g_value_set_boolean(&set, !g_value_get_boolean(g_param_spec_get_default_value(spec)));
+    }
+    if (GST_IS_PARAM_SPEC_FRACTION(spec)) gst_value_set_fraction(&set, 5, 2);
+    g_object_set_property(G_OBJECT(element_), spec->name, &set);
+    g_object_get_property(G_OBJECT(element_), spec->name, &got);
+    EXPECT_EQ(gst_value_compare(&set, &got), GST_VALUE_EQUAL);
+    EXPECT_NE(g_param_spec_get_blurb(spec), nullptr);
+    g_value_unset(&set);
+    g_value_unset(&got);
+    ++checked;
+  }
+  g_free(specs);
+  EXPECT_EQ(checked, 21);
+}
+
+TEST_F(ControlTest, StatsCount) {
+  PlayAndWait();
+  Through(0);
+  ASSERT_TRUE(WaitFor([] { return Fake().answered() == 1; }));
+  GstStructure* stats = nullptr;
+  g_object_get(element_, "stats", &stats, nullptr);
+  ASSERT_NE(stats, nullptr);
+  for (const char* field : {"frames-in", "frames-tagged", "submitted", "inferred"}) {
+    guint64 value = 0;
+    EXPECT_TRUE(gst_structure_get_uint64(stats, field, &value)) << field;
+    EXPECT_EQ(value, 1u) << field;
+  }
+  EXPECT_STREQ(gst_structure_get_string(stats, "backend"), "fake");
+  gst_structure_free(stats);
+}
+
+// --- prompts
+
+TEST_F(ControlTest, PromptsTemplatesAndBackgroundChangeWhilePlaying) {
+  PlayAndWait();
+  EXPECT_EQ(Fake().labels(), (Labels{"cat", "dog"}));
+  Set("prompts", "bird\nfish");
+  ASSERT_TRUE(WaitFor([] { return Fake().labels() == Labels{"bird", "fish"}; }));
+  Set("templates", "a drawing of a {}.; {}");
+  ASSERT_TRUE(WaitFor([] { return Fake().spec().templates.size() == 2; }));
+  Set("background", "a wall; the sky; nothing");
+  ASSERT_TRUE(WaitFor([] { return Fake().spec().background.size() == 3; }));
+  EXPECT_EQ(Fake().spec().templates[0], "a drawing of a {}.");
+  EXPECT_TRUE(Warnings().empty());
+}
+
+TEST_F(ControlTest, AnEmptyLabelWhilePlayingIsAWarningAndTheOldOnesStay) {
+  PlayAndWait();
+  Set("prompts", "bird;;fish");
+  EXPECT_EQ(Warnings().size(), 1u);
+  gchar* prompts = nullptr;
+  g_object_get(element_, "prompts", &prompts, nullptr);
+  EXPECT_STREQ(prompts, "cat; dog");
+  g_free(prompts);
+  EXPECT_EQ(Fake().labels(), (Labels{"cat", "dog"}));
+  Set("prompts", kUnencodable);
+  ASSERT_TRUE(WaitFor([&] { return Warnings().size() == 1; }));
+  EXPECT_NE(MetaOf(Through(0).get()), nullptr) << "playing goes on";
+}
+
+TEST_F(ControlTest, APromptThatIsTooLongIsOneWarning) {
+  Set("prompts", std::string(kTooLong) + "; dog");
+  PlayAndWait();
+  std::vector<std::string> warnings;
+  ASSERT_TRUE(WaitFor([&] { return !(warnings = Warnings()).empty(); }));
+  EXPECT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find(kTooLong), std::string::npos);
+}
+
+class PromptsFileTest : public ControlTest {
+ protected:
+  void SetUp() override {
+    ControlTest::SetUp();
+    gchar* directory = g_dir_make_tmp("cliptag-XXXXXX", nullptr);
+    ASSERT_NE(directory, nullptr);
+    directory_ = directory;
+    g_free(directory);
+    path_ = directory_ + "/prompts";
+  }
+  void TearDown() override {
+    ControlTest::TearDown();
+    unlink(path_.c_str());
+    rmdir(directory_.c_str());
+  }
+  void Write(const std::string& text) { std::ofstream(path_) << text; }
+  std::string NextWarning() {
+    std::vector<std::string> warnings;
+    EXPECT_TRUE(WaitFor([&] { return !(warnings = Warnings()).empty(); }));
+    EXPECT_EQ(warnings.size(), 1u);
+    return warnings.empty() ? "" : warnings[0];
+  }
+
+  std::string directory_, path_;
+};
+
+TEST_F(PromptsFileTest, IsReadAgainWhenItChanges) {
+  Write("one\ntwo\n");
+  Set("prompts-file", path_);
+  PlayAndWait();
+  EXPECT_EQ(Fake().labels(), (Labels{"one", "two"})) << "it wins over prompts";
+  Write("three\n");
+  ASSERT_TRUE(WaitFor([] { return Fake().labels() == Labels{"three"}; }));
+  Write("{\"tags\": [{\"label\": \"four\"},\n {\"label\": }]}");
+  const std::string warning = NextWarning();
+  EXPECT_NE(warning.find(path_), std::string::npos) << warning;
+  EXPECT_NE(warning.find("2"), std::string::npos) << "names the line: " << warning;
+  EXPECT_EQ(Fake().labels(), Labels{"three"});
+  unlink(path_.c_str());
+  EXPECT_NE(NextWarning().find("gone"), std::string::npos);
+  EXPECT_EQ(Fake().labels(), Labels{"three"});
+  Write("{\"tags\": [{\"label\": \"five\", \"negative\": [\"six\"]}]}");
+  ASSERT_TRUE(WaitFor([] { return Fake().labels() == Labels{"five"}; }));
+  EXPECT_EQ(Fake().spec().tags[0].negatives, Labels{"six"});
+  // As editors do it: beside the file, then renamed.
+  std::ofstream(path_ + "~") << "seven\n";
+  ASSERT_EQ(rename((path_ + "~").c_str(), path_.c_str()), 0);
+  ASSERT_TRUE(WaitFor([] { return Fake().labels() == Labels{"seven"}; }));
+  EXPECT_TRUE(Warnings().empty());
+}
+
+TEST_F(PromptsFileTest, CanBeTakenBackWhilePlaying) {
+  Write("one\n");
+  Set("prompts-file", path_);
+  PlayAndWait();
+  Set("prompts-file", "");
+  ASSERT_TRUE(WaitFor([] { return Fake().labels() == Labels{"cat", "dog"}; }));
+  Write("two\n");
+  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  EXPECT_EQ(Fake().labels(), (Labels{"cat", "dog"})) << "no longer watched";
+  Set("prompts-file", path_);
+  ASSERT_TRUE(WaitFor([] { return Fake().labels() == Labels{"two"}; }));
+}
+
+// --- results
+
+TEST_F(ControlTest, MessageAndMetaCarryEveryFieldOfTheContract) {
+  Fake().SetScore([](const std::string& label, uint64_t) { return label == "dog" ? 0.75 : 0.25; });
+  Set("attach-embedding", "true");
+  Play();
+  GstSegment segment;
+  gst_segment_init(&segment, GST_FORMAT_TIME);
+  segment.time = 5 * GST_SECOND;
+  ASSERT_TRUE(gst_harness_push_event(harness_, gst_event_new_segment(&segment)));
+  const BufferHolder out = Through(3);
+  const auto messages = PopElementMessages(bus_, "cliptag");
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_EQ(GST_MESSAGE_SRC(messages[0].get()), GST_OBJECT(element_));
+  const GstStructure* meta = gst_buffer_get_cliptag_meta(out.get());
+  ASSERT_NE(meta, nullptr);
+  EXPECT_STREQ(gst_structure_get_name(meta), "GstCliptagMeta");
+  for (const GstStructure* s : {gst_message_get_structure(messages[0].get()), meta}) {
+    SCOPED_TRACE(gst_structure_get_name(s));
+    const std::pair<const char*, GType> types[] = {
+        {"pts", G_TYPE_UINT64},     {"stream-time", G_TYPE_UINT64}, {"frame", G_TYPE_UINT64},
+        {"model", G_TYPE_STRING},   {"age", G_TYPE_UINT64},         {"tags", GST_TYPE_LIST},
+        {"embedding", G_TYPE_BYTES}};
+    for (const auto& [name, type] : types) {
+      EXPECT_EQ(gst_structure_get_field_type(s, name), type) << name;
+    }
+    EXPECT_EQ(gst_structure_n_fields(s), 7);
+    guint64 pts = 0, stream_time = 0, frame = 9, age = 9;
+    gst_structure_get(s, "pts", G_TYPE_UINT64, &pts, "stream-time", G_TYPE_UINT64, &stream_time,
+                      "frame", G_TYPE_UINT64, &frame, "age", G_TYPE_UINT64, &age, nullptr);
+    EXPECT_EQ(pts, 3 * kFrame);
+    EXPECT_EQ(stream_time, 3 * kFrame + 5 * GST_SECOND);
+    EXPECT_EQ(frame, 0u);
+    EXPECT_EQ(age, 0u);
+    EXPECT_STREQ(gst_structure_get_string(s, "model"), "starter");
+    ASSERT_EQ(gst_cliptag_structure_n_tags(s), 2u);
+    const GstStructure* best = gst_cliptag_structure_get_tag(s, 0);
+    EXPECT_STREQ(gst_structure_get_name(best), "tag");
+    EXPECT_EQ(gst_structure_n_fields(best), 4);
+    EXPECT_STREQ(gst_structure_get_string(best, "label"), "dog");
+    gdouble score = 0, cosine = 0;
+    gboolean active = FALSE;
+    ASSERT_TRUE(gst_structure_get(best, "score", G_TYPE_DOUBLE, &score, "cosine", G_TYPE_DOUBLE,
+                                  &cosine, "active", G_TYPE_BOOLEAN, &active, nullptr));
+    EXPECT_DOUBLE_EQ(score, 0.75);
+    EXPECT_DOUBLE_EQ(cosine, 0.375);
+    EXPECT_TRUE(active);
+    gsize size = 0;
+    const auto* values = static_cast<const float*>(g_bytes_get_data(
+        static_cast<GBytes*>(g_value_get_boxed(gst_structure_get_value(s, "embedding"))), &size));
+    ASSERT_EQ(size, 2 * sizeof(float));
+    EXPECT_FLOAT_EQ(values[1], 0.8f);
+  }
+}
+
+TEST_F(ControlTest, EventsTellEdgesAndTheEndOfTheStreamEndsThem) {
+  Fake().SetScore([](const std::string& label, uint64_t frame) {
+    return label == "dog" && frame >= 1 ? 0.75 + 0.125 * (frame == 2) : 0.25;
+  });
+  Play();
+  for (guint64 n = 0; n < 4; ++n) Through(n);
+  auto events = PopElementMessages(bus_, "cliptag-event");
+  ASSERT_EQ(events.size(), 1u);
+  const GstStructure* start = gst_message_get_structure(events[0].get());
+  EXPECT_STREQ(gst_structure_get_string(start, "label"), "dog");
+  EXPECT_STREQ(gst_structure_get_string(start, "state"), "start");
+  guint64 pts = 0;
+  gst_structure_get_uint64(start, "pts", &pts);
+  EXPECT_EQ(pts, kFrame);
+  EXPECT_FALSE(gst_structure_has_field(start, "duration"));
+  ASSERT_TRUE(gst_harness_push_event(harness_, gst_event_new_eos()));
+  ASSERT_TRUE(WaitFor([&] {
+    events = PopElementMessages(bus_, "cliptag-event");
+    return !events.empty();
+  }));
+  ASSERT_EQ(events.size(), 1u);
+  const GstStructure* end = gst_message_get_structure(events[0].get());
+  EXPECT_STREQ(gst_structure_get_string(end, "state"), "end");
+  guint64 duration = 0;
+  gdouble peak = 0, score = 0;
+  ASSERT_TRUE(gst_structure_get(end, "duration", G_TYPE_UINT64, &duration, "peak", G_TYPE_DOUBLE,
+                                &peak, "score", G_TYPE_DOUBLE, &score, nullptr));
+  EXPECT_EQ(duration, 2 * kFrame);
+  EXPECT_DOUBLE_EQ(peak, 0.875);
+  EXPECT_DOUBLE_EQ(score, 0.75);
+}
+
+TEST_F(ControlTest, WithoutMessagesOnlyTheMeta) {
+  Set("post-messages", "false");
+  Play();
+  EXPECT_NE(MetaOf(Through(0).get()), nullptr);
+  EXPECT_TRUE(PopMessages(bus_, GST_MESSAGE_ELEMENT).empty());
+}
+
+TEST_F(ControlTest, TwoInARowBothLeaveTheirTags) {
+  GstBuffer* buffer = gst_buffer_new();
+  GstCustomMeta* meta = gst_buffer_add_custom_meta(buffer, GST_CLIPTAG_META_NAME);
+  gst_structure_set(gst_custom_meta_get_structure(meta), "model", G_TYPE_STRING, "first", nullptr);
+  meta = gst_buffer_add_custom_meta(buffer, GST_CLIPTAG_META_NAME);
+  gst_structure_set(gst_custom_meta_get_structure(meta), "model", G_TYPE_STRING, "second", nullptr);
+  gpointer state = nullptr;
+  EXPECT_STREQ(gst_structure_get_string(gst_buffer_iterate_cliptag_meta(buffer, &state), "model"),
+               "first");
+  EXPECT_STREQ(gst_structure_get_string(gst_buffer_iterate_cliptag_meta(buffer, &state), "model"),
+               "second");
+  EXPECT_EQ(gst_buffer_iterate_cliptag_meta(buffer, &state), nullptr);
+  gst_buffer_unref(buffer);
+}
+
+// --- queries
+
+TEST_F(ControlTest, AllocationAddsWhatIsHeldAndPromisesOnlyWhatDownstreamReads) {
+  Fake().max_batch = 4;
+  Play();
+  GstCaps* caps = gst_caps_from_string(CapsOf("GRAY8", 16, 8).c_str());
+  const auto ask = [&] {
+    GstQuery* query = gst_query_new_allocation(caps, TRUE);
+    EXPECT_TRUE(gst_pad_peer_query(harness_->srcpad, query));
+    return query;
+  };
+  GstQuery* query = ask();
+  ASSERT_GE(gst_query_get_n_allocation_pools(query), 1u);
+  guint min = 0;
+  gst_query_parse_nth_allocation_pool(query, 0, nullptr, nullptr, &min, nullptr);
+  EXPECT_EQ(min, 8u);
+  EXPECT_FALSE(gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, nullptr));
+  gst_query_unref(query);
+
+  gst_harness_add_propose_allocation_meta(harness_, GST_VIDEO_META_API_TYPE, nullptr);
+  gst_harness_add_propose_allocation_meta(harness_, GST_VIDEO_CROP_META_API_TYPE, nullptr);
+  query = ask();
+  EXPECT_TRUE(gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, nullptr));
+  EXPECT_TRUE(gst_query_find_allocation_meta(query, GST_VIDEO_CROP_META_API_TYPE, nullptr));
+  gst_query_unref(query);
+  gst_caps_unref(caps);
+}
+
+TEST_F(ControlTest, ASerializedQueryDrainsFirst) {
+  Set("batch-timeout", "10000000000");
+  Play();
+  ASSERT_EQ(Push(0), GST_FLOW_OK);
+  ASSERT_EQ(Push(1), GST_FLOW_OK);
+  GstQuery* query = gst_query_new_drain();
+  gst_pad_peer_query(harness_->srcpad, query);
+  gst_query_unref(query);
+  EXPECT_EQ(gst_harness_buffers_in_queue(harness_), 2u);
+}
+
+TEST_F(ControlTest, LatencyIsAddedWhenLiveAndToldWhenItChanges) {
+  Set("batch-timeout", "20000000");
+  Play();
+  gst_harness_set_upstream_latency(harness_, 100 * GST_MSECOND);
+  GstClockTime min = 0, max = 0;
+  gboolean live = FALSE;
+  const auto ask = [&] {
+    GstQuery* query = gst_query_new_latency();
+    EXPECT_TRUE(gst_pad_peer_query(harness_->sinkpad, query));
+    gst_query_parse_latency(query, &live, &min, &max);
+    gst_query_unref(query);
+  };
+  ask();
+  EXPECT_TRUE(live);
+  EXPECT_EQ(min, 123 * GST_MSECOND);
+  Through(0);
+  EXPECT_TRUE(PopMessages(bus_, GST_MESSAGE_LATENCY).empty());
+  Fake().SetExpectedLatency(80 * GST_MSECOND);
+  Through(1);
+  EXPECT_EQ(PopMessages(bus_, GST_MESSAGE_LATENCY).size(), 1u);
+  ask();
+  EXPECT_EQ(min, 200 * GST_MSECOND);
+  Set("batch-timeout", "0");
+  EXPECT_EQ(PopMessages(bus_, GST_MESSAGE_LATENCY).size(), 1u);
+}
+
+TEST_F(ControlTest, OtherMemoryIsRefusedWithARecipe) {
+  Play();
+  for (const char* caps_string :
+       {"video/x-raw(memory:DMABuf),format=NV12,width=16,height=8,framerate=25/1",
+        "video/x-raw(memory:VAMemory),format=NV12,width=16,height=8,framerate=25/1",
+        "video/x-raw(format:Interlaced),format=NV12,width=16,height=8,framerate=25/1,"
+        "interlace-mode=alternate"}) {
+    GstCaps* caps = gst_caps_from_string(caps_string);
+    GstQuery* query = gst_query_new_accept_caps(caps);
+    gst_pad_peer_query(harness_->srcpad, query);
+    gboolean accepted = TRUE;
+    gst_query_parse_accept_caps_result(query, &accepted);
+    EXPECT_FALSE(accepted) << caps_string;
+    gst_query_unref(query);
+    gst_caps_unref(caps);
+  }
+  const auto warnings = Warnings();
+  ASSERT_EQ(warnings.size(), 1u) << "said once";
+  EXPECT_NE(warnings[0].find("memory:DMABuf"), std::string::npos);
+  EXPECT_NE(warnings[0].find("vapostproc"), std::string::npos);
+}
+
+TEST_F(ControlTest, InterlacedFramesPassWoven) {
+  Play(CapsOf("I420", 16, 8) + ",interlace-mode=interleaved");
+  ASSERT_EQ(gst_harness_push(harness_, MakeFrame(0, 16 * 8 * 3 / 2)), GST_FLOW_OK);
+  EXPECT_NE(MetaOf(Pull().get()), nullptr);
+  EXPECT_EQ(Fake().seen()[0].view.height, 8);
+}
+
+}  // namespace
+}  // namespace cliptag::test

@@ -1,0 +1,261 @@
+// `cliptagoverlay`: what it draws, where, when, and that it touches nothing else.
+#include <cmath>
+#include <limits>
+
+#include "plugin/elements/frame_view.h"
+#include "plugin/elements/meta.h"
+#include "plugin/elements/overlay_draw.h"
+#include "tests/elements/gst_test.h"
+
+namespace cliptag::test {
+namespace {
+
+std::vector<Tag> TwoTags() { return {{"dog", 0.75, 0.3, true}, {"cat", 0.25, 0.1, false}}; }
+
+struct CompositionUnref {
+  void operator()(GstVideoOverlayComposition* c) const { gst_video_overlay_composition_unref(c); }
+};
+using CompositionPtr = std::unique_ptr<GstVideoOverlayComposition, CompositionUnref>;
+
+class OverlayTest : public ::testing::Test {
+ protected:
+  void Play(const std::string& format = "RGB", int width = 320, int height = 240,
+            const std::string& properties = "") {
+    if (harness_ != nullptr) gst_harness_teardown(harness_);
+    harness_ = gst_harness_new_parse(("cliptagoverlay " + properties).c_str());
+    ASSERT_NE(harness_, nullptr);
+    const std::string caps = CapsOf(format, width, height);
+    GstCaps* parsed = gst_caps_from_string(caps.c_str());
+    ASSERT_TRUE(gst_video_info_from_caps(&info_, parsed));
+    gst_caps_unref(parsed);
+    gst_harness_set_src_caps_str(harness_, caps.c_str());
+  }
+  void TearDown() override {
+    if (harness_ != nullptr) gst_harness_teardown(harness_);
+  }
+
+  // A frame of one value.
+  BufferHolder MakeFrame(guint64 pts) {
+    GstBuffer* buffer = gst_buffer_new_allocate(nullptr, info_.size, nullptr);
+    gst_buffer_memset(buffer, 0, kValue, info_.size);
+    GST_BUFFER_PTS(buffer) = pts;
+    return BufferHolder(buffer);
+  }
+
+  BufferHolder Through(BufferHolder frame, const std::vector<Tag>& tags = {}) {
+    if (!tags.empty()) {
+      InferenceResult result;
+      result.tags = tags;
+      EXPECT_TRUE(AttachResult(frame.get(), {}, result));
+    }
+    return BufferHolder(gst_harness_push_and_pull(harness_, frame.release()));
+  }
+
+  bool Changed(GstBuffer* buffer) {
+    GstMapInfo map;
+    EXPECT_TRUE(gst_buffer_map(buffer, &map, GST_MAP_READ));
+    bool changed = false;
+    for (gsize i = 0; i < map.size && !changed; ++i) changed = map.data[i] != kValue;
+    gst_buffer_unmap(buffer, &map);
+    return changed;
+  }
+
+  // The box of pixels that are not what MakeFrame() made, looking at every component.
+  GstVideoRectangle ChangedBox(GstBuffer* buffer) {
+    GstVideoFrame frame;
+    EXPECT_TRUE(gst_video_frame_map(&frame, &info_, buffer, GST_MAP_READ));
+    int x0 = info_.width, y0 = info_.height, x1 = -1, y1 = -1;
+    const Result<FrameView> view = MakeFrameView(frame, nullptr, Orientation::kRotate0);
+    EXPECT_TRUE(view.ok());
+    for (int c = 0; c < (view->kind == PixelKind::kGray ? 1 : 3); ++c) {
+      const Component& samples = view->component[c];
+      const bool chroma = view->kind == PixelKind::kYuv && c > 0;
+      const int shift_x = chroma ? view->chroma_shift_x : 0;
+      const int shift_y = chroma ? view->chroma_shift_y : 0;
+      for (int y = 0; y < info_.height >> shift_y; ++y) {
+        for (int x = 0; x < info_.width >> shift_x; ++x) {
+          // The low byte of a word may be rounded when its line is unpacked and packed again.
+          if (samples.data[y * samples.row_stride + x * samples.pixel_stride +
+                           view->bytes_per_sample - 1] == kValue) {
+            continue;
+          }
+          x0 = std::min(x0, x << shift_x);
+          y0 = std::min(y0, y << shift_y);
+          x1 = std::max(x1, ((x + 1) << shift_x) - 1);
+          y1 = std::max(y1, ((y + 1) << shift_y) - 1);
+        }
+      }
+    }
+    gst_video_frame_unmap(&frame);
+    return {x0, y0, x1 - x0 + 1, y1 - y0 + 1};
+  }
+
+  static GstVideoRectangle PanelBox(const std::vector<OverlayLine>& lines,
+                                    const OverlayStyle& style, int width, int height) {
+    const CompositionPtr composition(DrawOverlay(lines, style, width, height));
+    EXPECT_TRUE(composition);
+    GstVideoRectangle box{};
+    guint w = 0, h = 0;
+    gst_video_overlay_rectangle_get_render_rectangle(
+        gst_video_overlay_composition_get_rectangle(composition.get(), 0), &box.x, &box.y, &w, &h);
+    box.w = static_cast<int>(w);
+    box.h = static_cast<int>(h);
+    return box;
+  }
+
+  static constexpr guint8 kValue = 200;
+  GstHarness* harness_ = nullptr;
+  GstVideoInfo info_;
+};
+
+TEST_F(OverlayTest, PixelsChangeInThePanelAndNowhereElseInEveryFormat) {
+  const std::vector<OverlayLine> lines = {{"dog", 75, true}, {"cat", 25, false}};
+  const GstVideoRectangle panel = PanelBox(lines, {}, 320, 240);
+  for (const char* format : {"I420", "YV12", "NV12", "NV21", "YUY2", "UYVY", "RGB", "BGR", "RGBx",
+                             "ARGB", "GRAY8", "P010_10LE", "Y444", "v210"}) {
+    SCOPED_TRACE(format);
+    Play(format);
+    const BufferHolder out = Through(MakeFrame(0), TwoTags());
+    ASSERT_TRUE(out);
+    if (std::string(format) == "v210") {  // packed in bits: no components to look at
+      EXPECT_TRUE(Changed(out.get()));
+      continue;
+    }
+    const GstVideoRectangle box = ChangedBox(out.get());
+    // One pixel of slack where chroma is shared.
+    EXPECT_GE(box.x, panel.x - 1);
+    EXPECT_GE(box.y, panel.y - 1);
+    EXPECT_LE(box.x + box.w, panel.x + panel.w + 1);
+    EXPECT_LE(box.y + box.h, panel.y + panel.h + 1);
+    EXPECT_GT(box.w, panel.w * 9 / 10);
+    EXPECT_GT(box.h, panel.h * 9 / 10);
+  }
+}
+
+TEST_F(OverlayTest, EveryCornerAndScale) {
+  struct Case {
+    const char* position;
+    bool right, bottom;
+  };
+  for (const Case& c : {Case{"top-left", false, false}, Case{"top-right", true, false},
+                        Case{"bottom-left", false, true}, Case{"bottom-right", true, true}}) {
+    SCOPED_TRACE(c.position);
+    Play("RGB", 640, 480, std::string("position=") + c.position);
+    const GstVideoRectangle box = ChangedBox(Through(MakeFrame(0), TwoTags()).get());
+    EXPECT_EQ(box.x > 640 - box.x - box.w, c.right);
+    EXPECT_EQ(box.y > 480 - box.y - box.h, c.bottom);
+  }
+  Play("RGB", 640, 480);
+  const GstVideoRectangle normal = ChangedBox(Through(MakeFrame(0), TwoTags()).get());
+  Play("RGB", 640, 480, "scale=2");
+  const GstVideoRectangle large = ChangedBox(Through(MakeFrame(0), TwoTags()).get());
+  EXPECT_GT(large.h, normal.h * 3 / 2);
+}
+
+TEST_F(OverlayTest, GrowsWithTheFrame) {
+  const std::vector<OverlayLine> lines = {{"dog", 75, true}, {"cat", 25, false}};
+  const GstVideoRectangle small = PanelBox(lines, {}, 320, 240);
+  const GstVideoRectangle large = PanelBox(lines, {}, 3840, 2160);
+  EXPECT_GE(small.h, 2 * 12) << "lines of fewer than twelve pixels cannot be read";
+  EXPECT_NEAR(static_cast<double>(large.h) / 2160, static_cast<double>(small.h) / 240, 0.05);
+}
+
+TEST_F(OverlayTest, WithoutTagsTheFrameIsNotTouched) {
+  Play();
+  BufferHolder in = MakeFrame(0);
+  GstMemory* memory = gst_buffer_peek_memory(in.get(), 0);
+  const BufferHolder out = Through(std::move(in));
+  EXPECT_EQ(gst_buffer_peek_memory(out.get(), 0), memory);
+  EXPECT_FALSE(Changed(out.get()));
+}
+
+TEST_F(OverlayTest, TagsHoldForAWhileAndNotAcrossAFlush) {
+  Play("RGB", 320, 240, "hold=1000000000");
+  EXPECT_TRUE(Changed(Through(MakeFrame(0), TwoTags()).get()));
+  EXPECT_TRUE(Changed(Through(MakeFrame(900 * GST_MSECOND)).get()));
+  EXPECT_FALSE(Changed(Through(MakeFrame(1100 * GST_MSECOND)).get()));
+  EXPECT_TRUE(Changed(Through(MakeFrame(1200 * GST_MSECOND), TwoTags()).get()));
+  gst_harness_push_event(harness_, gst_event_new_flush_start());
+  gst_harness_push_event(harness_, gst_event_new_flush_stop(TRUE));
+  GstSegment segment;
+  gst_segment_init(&segment, GST_FORMAT_TIME);
+  gst_harness_push_event(harness_, gst_event_new_segment(&segment));
+  EXPECT_FALSE(Changed(Through(MakeFrame(1300 * GST_MSECOND)).get()));
+}
+
+TEST_F(OverlayTest, LinesAreThoseAskedFor) {
+  const auto height = [&](const std::string& properties) {
+    Play("RGB", 640, 480, properties);
+    return ChangedBox(Through(MakeFrame(0), TwoTags()).get()).h;
+  };
+  const int both = height("");
+  const int one = height("max-tags=1");
+  EXPECT_LT(one, both);
+  EXPECT_EQ(height("show-inactive=false"), one);
+  EXPECT_EQ(height("max-tags=0"), both);
+  Play("RGB", 640, 480, "show-inactive=false");
+  EXPECT_FALSE(Changed(Through(MakeFrame(0), {{"cat", 0.1, 0.1, false}}).get()));
+}
+
+TEST_F(OverlayTest, DownstreamThatDrawsGetsTheCompositionAndUntouchedPixels) {
+  Play();
+  gst_harness_add_propose_allocation_meta(harness_, GST_VIDEO_OVERLAY_COMPOSITION_META_API_TYPE,
+                                          nullptr);
+  ASSERT_TRUE(gst_harness_push_upstream_event(harness_, gst_event_new_reconfigure()));
+  // Something upstream wants drawn as well.
+  BufferHolder in = MakeFrame(0);
+  const CompositionPtr theirs(DrawOverlay({{"theirs", 5, true}}, {}, 320, 240));
+  gst_buffer_add_video_overlay_composition_meta(in.get(), theirs.get());
+  const BufferHolder first = Through(std::move(in), TwoTags());
+  EXPECT_FALSE(Changed(first.get()));
+  GstVideoOverlayCompositionMeta* meta = gst_buffer_get_video_overlay_composition_meta(first.get());
+  ASSERT_NE(meta, nullptr);
+  EXPECT_EQ(gst_video_overlay_composition_n_rectangles(meta->overlay), 2u);
+
+  // Tags that look the same are not drawn again: the renderer may keep what it has uploaded.
+  const auto seqnum = [&](const std::vector<Tag>& tags) {
+    const BufferHolder out = Through(MakeFrame(1), tags);
+    return gst_video_overlay_composition_get_seqnum(
+        gst_buffer_get_video_overlay_composition_meta(out.get())->overlay);
+  };
+  const guint before = seqnum(TwoTags());
+  std::vector<Tag> tags = TwoTags();
+  tags[0].score += 0.001;
+  EXPECT_EQ(seqnum(tags), before);
+  tags[0].score += 0.1;
+  EXPECT_NE(seqnum(tags), before);
+}
+
+TEST_F(OverlayTest, SmallFramesAndStrangeLabels) {
+  for (const int size : {1, 2, 7, 16, 31}) {
+    Play("I420", size, size);
+    EXPECT_TRUE(Through(MakeFrame(0), TwoTags())) << size;
+  }
+  Play("RGB", 320, 240);
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_TRUE(Changed(Through(MakeFrame(0), {{"\xff\xfe not UTF-8", 0.5, 0, true},
+                                             {std::string(4000, 'w'), 2.0, 0, false},
+                                             {"", nan, 0, true},
+                                             {"犬 🐕 كلب", -1, 0, true}})
+                          .get()));
+}
+
+TEST_F(OverlayTest, CapsChangeInTheMiddle) {
+  Play("RGB", 320, 240);
+  EXPECT_TRUE(Changed(Through(MakeFrame(0), TwoTags()).get()));
+  gst_harness_set_src_caps_str(harness_, CapsOf("I420", 640, 480).c_str());
+  gst_video_info_set_format(&info_, GST_VIDEO_FORMAT_I420, 640, 480);
+  const BufferHolder out = Through(MakeFrame(1));  // held tags, new size
+  EXPECT_GT(ChangedBox(out.get()).w, 0);
+}
+
+TEST(OverlayColour, IsStableAndDiffers) {
+  const Rgb dog = ColourOf("dog"), again = ColourOf("dog"), cat = ColourOf("cat");
+  EXPECT_EQ(dog.r, again.r);
+  EXPECT_EQ(dog.g, again.g);
+  EXPECT_EQ(dog.b, again.b);
+  EXPECT_GT(std::fabs(dog.r - cat.r) + std::fabs(dog.g - cat.g) + std::fabs(dog.b - cat.b), 0.1);
+}
+
+}  // namespace
+}  // namespace cliptag::test

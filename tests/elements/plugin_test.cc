@@ -1,0 +1,246 @@
+// The built plugin with the starter model, in pipelines as users write them.
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <map>
+
+#include "plugin/elements/frame_view.h"
+#include "tests/elements/gst_test.h"
+
+static const auto* const kEnvironment =
+    ::testing::AddGlobalTestEnvironment(new cliptag::test::GstEnvironment());
+
+namespace cliptag::test {
+namespace {
+
+struct PipelineFree {
+  void operator()(GstElement* p) const {
+    gst_element_set_state(p, GST_STATE_NULL);
+    gst_object_unref(p);
+  }
+};
+using PipelinePtr = std::unique_ptr<GstElement, PipelineFree>;
+
+struct TagResult {
+  std::string best;
+  double score = 0, cosine = 0;
+};
+
+PipelinePtr Parse(const std::string& launch) {
+  GError* error = nullptr;
+  PipelinePtr pipeline(gst_parse_launch(launch.c_str(), &error));
+  EXPECT_EQ(error, nullptr) << launch << ": " << error->message;
+  return pipeline;
+}
+
+struct RunResult {
+  std::vector<TagResult> frames;
+  std::vector<std::string> warnings;
+  std::string error;
+  bool eos = false;
+};
+
+// Runs to the end or an error, and gathers the tags.
+RunResult RunPipeline(const std::string& launch) {
+  RunResult run;
+  const PipelinePtr pipeline = Parse(launch);
+  GstBus* bus = gst_element_get_bus(pipeline.get());
+  gst_element_set_state(pipeline.get(), GST_STATE_PLAYING);
+  const auto types =
+      static_cast<GstMessageType>(int{GST_MESSAGE_EOS} | int{GST_MESSAGE_ERROR} |
+                                  int{GST_MESSAGE_WARNING} | int{GST_MESSAGE_ELEMENT});
+  while (!run.eos && run.error.empty()) {
+    const MessagePtr message(gst_bus_timed_pop_filtered(bus, 100 * GST_SECOND, types));
+    if (!message) break;
+    if (GST_MESSAGE_TYPE(message.get()) == GST_MESSAGE_EOS) run.eos = true;
+    if (GST_MESSAGE_TYPE(message.get()) == GST_MESSAGE_ERROR) run.error = TextOf(message.get());
+    if (GST_MESSAGE_TYPE(message.get()) == GST_MESSAGE_WARNING) {
+      run.warnings.push_back(TextOf(message.get()));
+    }
+    if (!gst_message_has_name(message.get(), "cliptag")) continue;
+    const GValue* tags = gst_structure_get_value(gst_message_get_structure(message.get()), "tags");
+    const GstStructure* tag = gst_value_get_structure(gst_value_list_get_value(tags, 0));
+    TagResult result;
+    result.best = gst_structure_get_string(tag, "label");
+    gst_structure_get(tag, "score", G_TYPE_DOUBLE, &result.score, "cosine", G_TYPE_DOUBLE,
+                      &result.cosine, nullptr);
+    run.frames.push_back(result);
+  }
+  gst_object_unref(bus);
+  return run;
+}
+
+const std::string kPrompts =
+    "cliptag name=tag scoring=softmax prompts=\"a ball; a car; a dog; a house\"";
+
+// The ball of the test pattern, in that format.
+std::string BallIn(const std::string& format, int frames = 4) {
+  return "videotestsrc pattern=ball num-buffers=" + std::to_string(frames) +
+         " ! video/x-raw,format=ARGB,width=160,height=160,framerate=30/1 ! videoconvert ! "
+         "video/x-raw,format=" +
+         format + " ! " + kPrompts + " ! fakesink";
+}
+
+TEST(Plugin, EveryFormatGivesTheSameTopTag) {
+  const RunResult reference = RunPipeline(BallIn("RGB"));
+  ASSERT_TRUE(reference.eos) << reference.error;
+  ASSERT_EQ(reference.frames.size(), 4u);
+  const TagResult& rgb = reference.frames.back();
+  EXPECT_EQ(rgb.best, "a ball");
+  guint count = 0;
+  const GstVideoFormat* formats = gst_video_formats_raw(&count);
+  int checked = 0;
+  for (guint i = 0; i < count; ++i) {
+    if (!FormatIsSupported(gst_video_format_get_info(formats[i]))) continue;
+    SCOPED_TRACE(gst_video_format_to_string(formats[i]));
+    const RunResult run = RunPipeline(BallIn(gst_video_format_to_string(formats[i])));
+    ASSERT_TRUE(run.eos) << run.error;
+    EXPECT_TRUE(run.warnings.empty());
+    ASSERT_EQ(run.frames.size(), 4u);
+    EXPECT_EQ(run.frames.back().best, rgb.best);
+    EXPECT_TRUE(std::fabs(run.frames.back().cosine - rgb.cosine) <= 0.02)
+        << run.frames.back().cosine << " and in RGB " << rgb.cosine;
+    ++checked;
+  }
+  EXPECT_GE(checked, 50);
+}
+
+TEST(Plugin, EverySizeFromOnePixelOn) {
+  for (const char* size : {"width=1,height=1", "width=3,height=5", "width=1,height=4000",
+                           "width=161,height=77", "width=8192,height=8192"}) {
+    for (const char* format : {"I420", "RGB", "GRAY8", "YUY2"}) {
+      const bool large = std::string(size).find("8192") != std::string::npos;
+      if (large && std::string(format) != "I420") continue;  // seconds to draw, each
+      SCOPED_TRACE(std::string(format) + " " + size);
+      const RunResult run =
+          RunPipeline(std::string("videotestsrc pattern=red num-buffers=1 ! video/x-raw,format=") +
+                      format + "," + size + " ! " + kPrompts + " ! cliptagoverlay ! fakesink");
+      EXPECT_TRUE(run.eos) << run.error;
+      EXPECT_EQ(run.frames.size(), 1u);
+      EXPECT_TRUE(run.warnings.empty());
+    }
+  }
+}
+
+TEST(Plugin, OrientationAndCropReachTheModel) {
+  // A picture that is cropped to its ball by videocrop's meta is the same as one that is cut there;
+  // the symmetric ball stays a ball however it is turned.
+  for (const char* orientation : {"rotate-90", "rotate-180", "flip-rotate-270"}) {
+    const RunResult run = RunPipeline(
+        std::string("videotestsrc pattern=ball num-buffers=4 ! video/x-raw,width=160,height=160 "
+                    "! taginject tags=\"image-orientation=") +
+        orientation + "\" ! " + kPrompts + " ! fakesink");
+    ASSERT_TRUE(run.eos) << run.error;
+    EXPECT_EQ(run.frames.back().best, "a ball") << orientation;
+  }
+}
+
+TEST(Plugin, ErrorsAreSentencesThatNameWhatIsWrong) {
+  const std::string source = "videotestsrc num-buffers=1 ! ";
+  EXPECT_NE(RunPipeline(source + "cliptag prompts=a model=no-such-model ! fakesink")
+                .error.find("no-such-model"),
+            std::string::npos);
+  EXPECT_NE(RunPipeline(source + "cliptag prompts=a model=/nonexistent/model ! fakesink")
+                .error.find("/nonexistent/model"),
+            std::string::npos);
+  EXPECT_NE(RunPipeline(source + "cliptag ! fakesink").error.find("prompts"), std::string::npos);
+  EXPECT_NE(RunPipeline(source + "cliptag prompts=a templates=\"no place\" ! fakesink")
+                .error.find("no place"),
+            std::string::npos);
+  EXPECT_FALSE(RunPipeline(source + "cliptag prompts=a backend=cuda ! fakesink").error.empty());
+}
+
+TEST(Plugin, MemoryOfADeviceCannotBeLinked) {
+  for (const char* memory : {"DMABuf", "VAMemory", "GLMemory", "CUDAMemory"}) {
+    GError* error = nullptr;
+    GstElement* pipeline = gst_parse_launch(
+        (std::string("appsrc ! video/x-raw(memory:") + memory + ") ! cliptag ! fakesink").c_str(),
+        &error);
+    EXPECT_NE(error, nullptr) << memory;
+    g_clear_error(&error);
+    if (pipeline != nullptr) gst_object_unref(pipeline);
+  }
+}
+
+TEST(Plugin, SeeksAndStateCycles) {
+  const PipelinePtr pipeline =
+      Parse("videotestsrc num-buffers=3000 ! video/x-raw,width=64,height=64 ! " + kPrompts +
+            " ! cliptagoverlay ! fakesink sync=false name=sink");
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_NE(gst_element_set_state(pipeline.get(), GST_STATE_PLAYING), GST_STATE_CHANGE_FAILURE);
+    ASSERT_EQ(gst_element_get_state(pipeline.get(), nullptr, nullptr, 20 * GST_SECOND),
+              GST_STATE_CHANGE_SUCCESS);
+    for (int seek = 0; seek < 5; ++seek) {
+      EXPECT_TRUE(gst_element_seek_simple(pipeline.get(), GST_FORMAT_TIME, GST_SEEK_FLAG_FLUSH,
+                                          static_cast<gint64>(seek) * GST_SECOND));
+    }
+    ASSERT_NE(gst_element_set_state(pipeline.get(), i % 2 ? GST_STATE_NULL : GST_STATE_READY),
+              GST_STATE_CHANGE_FAILURE);
+  }
+}
+
+TEST(Plugin, AVideoFileThatIsInterlacedOrHasOddSizesPasses) {
+  const RunResult run = RunPipeline(
+      "videotestsrc pattern=ball num-buffers=6 ! video/x-raw,width=161,height=121,framerate=30/1 "
+      "! interlace field-pattern=1:1 ! " +
+      kPrompts + " ! fakesink");
+  EXPECT_TRUE(run.eos) << run.error;
+  EXPECT_GE(run.frames.size(), 2u);
+}
+
+// What costs a frame that is not looked at: a hundredth of a millisecond or two, whatever its size.
+TEST(Plugin, PassingThroughCostsNothing) {
+  GstHarness* harness =
+      gst_harness_new_parse("cliptag prompts=a interval=1000000 post-messages=false");
+  gst_harness_set_src_caps_str(harness, CapsOf("I420", 1920, 1080).c_str());
+  GstBuffer* frame = gst_buffer_new_allocate(nullptr, 1920 * 1080 * 3 / 2, nullptr);
+  std::vector<double> microseconds;
+  for (int i = 0; i < 2000; ++i) {
+    GstBuffer* buffer = gst_buffer_copy(frame);
+    const auto start = std::chrono::steady_clock::now();
+    ASSERT_EQ(gst_harness_push(harness, buffer), GST_FLOW_OK);
+    const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - start;
+    if (i > 0) microseconds.push_back(took.count());
+    gst_buffer_unref(gst_harness_pull(harness));
+  }
+  gst_buffer_unref(frame);
+  gst_harness_teardown(harness);
+  std::nth_element(microseconds.begin(), microseconds.begin() + 1000, microseconds.end());
+  RecordProperty("median_us", std::to_string(microseconds[1000]));
+  EXPECT_LE(microseconds[1000], 50) << "microseconds, median, sink included";
+}
+
+// GStreamer's own tracer, in a process of its own, since it must be there from the start.
+TEST(Plugin, LeaksNothing) {
+  gchar* tool = g_find_program_in_path("gst-launch-1.0");
+  if (tool == nullptr) GTEST_SKIP() << "gst-launch-1.0 is not installed";
+  g_free(tool);
+  gchar** environment = g_get_environ();
+  environment = g_environ_setenv(environment, "GST_TRACERS", "leaks", TRUE);
+  environment = g_environ_setenv(environment, "GST_DEBUG", "GST_TRACER:7", TRUE);
+  environment = g_environ_setenv(environment, "GST_DEBUG_NO_COLOR", "1", TRUE);
+  const std::string command =
+      "gst-launch-1.0 -q videotestsrc num-buffers=20 ! video/x-raw,width=320,height=240 ! "
+      "cliptag interval=2 attach-embedding=true prompts=\"a;b\" ! cliptagoverlay ! fakesink";
+  gchar** arguments = nullptr;
+  ASSERT_TRUE(g_shell_parse_argv(command.c_str(), nullptr, &arguments, nullptr));
+  gchar *out = nullptr, *err = nullptr;
+  gint status = -1;
+  GError* error = nullptr;
+  EXPECT_TRUE(g_spawn_sync(nullptr, arguments, environment, G_SPAWN_SEARCH_PATH, nullptr, nullptr,
+                           &out, &err, &status, &error))
+      << error->message;
+  EXPECT_EQ(status, 0) << err;
+  // A line for each object that is left, in between the tracer's own announcements of its formats.
+  EXPECT_FALSE(g_regex_match_simple("object-alive, type-name=\\(string\\)\\w", err,
+                                    static_cast<GRegexCompileFlags>(0),
+                                    static_cast<GRegexMatchFlags>(0)))
+      << err;
+  g_strfreev(arguments);
+  g_strfreev(environment);
+  g_free(out);
+  g_free(err);
+}
+
+}  // namespace
+}  // namespace cliptag::test
