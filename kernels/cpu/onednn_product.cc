@@ -50,6 +50,8 @@ Status Guard(const std::string& what, F f) {
     return Internal("oneDNN could not " + what + ": " + error.what() + ".");
   } catch (const std::bad_alloc&) {
     return ResourceExhausted("Out of memory: oneDNN could not " + what + ".");
+  } catch (const std::exception& error) {
+    return Internal("Could not " + what + ": " + error.what() + ".");
   }
 }
 
@@ -96,25 +98,33 @@ class OneDnn::Plan {
 
 struct OneDnn::Impl {
   using Key = std::tuple<DType, int64_t, int64_t, int64_t>;  // type, rows, n, k
+  // How weights (n, k) are packed.
+  struct Layout {
+    memory::desc plain, packed, scratchpad;
+    dnnl::reorder rearrange;
+  };
 
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   std::vector<dnnl::stream> streams;                 // per worker
   std::vector<std::unique_ptr<Memory>> scratchpads;  // per worker, as large as any plan needs
   std::map<Key, std::unique_ptr<Plan>> plans;
-  std::mutex layouts_mutex;
-  std::map<Key, memory::desc> layouts;  // of weights, rows = 0; guarded by layouts_mutex
+  std::map<Key, Layout> layouts;  // rows = 0
 
-  memory::desc Layout(DType type, int64_t n, int64_t k) {
-    std::lock_guard lock(layouts_mutex);
-    memory::desc& layout = layouts[{type, 0, n, k}];
-    if (layout.get_size() == 0) {
-      // The rows do not matter: brgemm asks for the same layout for all of them, and where another
-      // implementation does not, it is told to take this one.
-      constexpr int64_t kRows = 64;
-      layout =
-          Describe(type, kRows, n, k, memory::desc({n, k}, TypeOf(type), memory::format_tag::any))
-              .weights_desc();
-    }
+  const Layout& FindLayout(DType type, int64_t n, int64_t k) {
+    Layout& layout = layouts[{type, 0, n, k}];
+    if (layout.rearrange) return layout;
+    // The rows do not matter: brgemm asks for the same layout for all of them, and where another
+    // implementation does not, it is told to take this one.
+    constexpr int64_t kRows = 64;
+    const memory::desc any({n, k}, TypeOf(type), memory::format_tag::any);
+    layout.plain = memory::desc({n, k}, TypeOf(type), memory::format_tag::ab);
+    layout.packed = Describe(type, kRows, n, k, any).weights_desc();
+    dnnl::primitive_attr attributes;
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    const dnnl::reorder::primitive_desc description(engine, layout.plain, engine, layout.packed,
+                                                    attributes);
+    layout.scratchpad = description.scratchpad_desc();
+    layout.rearrange = dnnl::reorder(description);
     return layout;
   }
 
@@ -126,7 +136,7 @@ struct OneDnn::Impl {
   }
 
   std::unique_ptr<Plan> MakePlan(DType type, int64_t rows, int64_t n, int64_t k) {
-    const auto description = Describe(type, rows, n, k, Layout(type, n, k));
+    const auto description = Describe(type, rows, n, k, FindLayout(type, n, k).packed);
     const std::string implementation = description.impl_info_str();
     const bool slow = implementation.rfind("ref", 0) == 0;
     Log(slow ? LogLevel::kWarning : LogLevel::kDebug,
@@ -168,20 +178,23 @@ Result<std::unique_ptr<OneDnn>> OneDnn::Create(CpuLevel level, int workers) {
 
 Result<size_t> OneDnn::PackedBytes(DType type, int64_t n, int64_t k) {
   size_t bytes = 0;
-  CLIPTAG_RETURN_IF_ERROR(Guard("plan the " + ShapeName(type, 64, n, k),
-                                [&] { bytes = impl_->Layout(type, n, k).get_size(); }));
+  CLIPTAG_RETURN_IF_ERROR(Guard("plan the packing of a " + ShapeName(type, 64, n, k),
+                                [&] { bytes = impl_->FindLayout(type, n, k).packed.get_size(); }));
   return bytes;
 }
 
 Result<std::unique_ptr<OneDnn::PackedWeights>> OneDnn::Pack(DType type, int64_t n, int64_t k,
-                                                            const void* weights, void* to) {
+                                                            const void* weights, void* to) const {
   std::unique_ptr<PackedWeights> packed;
-  CLIPTAG_RETURN_IF_ERROR(Guard("rearrange weights for a " + ShapeName(type, 64, n, k), [&] {
-    memory source(memory::desc({n, k}, TypeOf(type), memory::format_tag::ab), impl_->engine,
-                  const_cast<void*>(weights));
-    memory target(impl_->Layout(type, n, k), impl_->engine, to);
+  CLIPTAG_RETURN_IF_ERROR(Guard("pack weights for a " + ShapeName(type, 64, n, k), [&] {
+    const Impl::Layout& layout = impl_->layouts.at({type, 0, n, k});
+    const memory source(layout.plain, impl_->engine, const_cast<void*>(weights));
+    memory target(layout.packed, impl_->engine, to);
+    const memory scratchpad(layout.scratchpad, impl_->engine);
     dnnl::stream stream(impl_->engine);
-    dnnl::reorder(source, target).execute(stream, source, target);
+    layout.rearrange.execute(
+        stream,
+        {{DNNL_ARG_FROM, source}, {DNNL_ARG_TO, target}, {DNNL_ARG_SCRATCHPAD, scratchpad}});
     stream.wait();
     packed = std::make_unique<Packed>(std::move(target));
   }));

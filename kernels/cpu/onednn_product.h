@@ -11,7 +11,7 @@
 //
 // Ownership: PackedWeights must not outlive the memory that it was packed into, nor plans their
 // OneDnn. Thread safety: Pack and Run may be called from several threads at once (Run with
-// different `worker`s), Plan from one at a time.
+// different `worker`s), everything else from one at a time.
 #pragma once
 
 #include <memory>
@@ -33,9 +33,10 @@ class OneDnn {
 
   // Bytes that weights take in the layout that the products of this shape ask for.
   Result<size_t> PackedBytes(DType type, int64_t n, int64_t k);
-  // Rearranges weights (n, k), contiguous, into `to` (64-byte aligned, PackedBytes).
+  // Rearranges weights (n, k), contiguous, into `to` (64-byte aligned, PackedBytes of this shape,
+  // which must have been asked for before).
   Result<std::unique_ptr<PackedWeights>> Pack(DType type, int64_t n, int64_t k, const void* weights,
-                                              void* to);
+                                              void* to) const;
 
   // The plan for products of that shape, made at the first call.
   Result<Plan*> FindPlan(DType type, int64_t rows, int64_t n, int64_t k);
