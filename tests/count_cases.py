@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Counts the test cases of the last `meson test` run in a build directory.
 
 A GoogleTest program counts case by case (from the XML that GTEST_OUTPUT=xml:<build>/meson-logs/cases/

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """The include rule: which room may include which, and which libraries each may use.
 
 Data goes one way: kernels -> models -> plugin/engine -> plugin/elements and plugin/cli. A quoted include
