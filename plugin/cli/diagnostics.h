@@ -1,0 +1,49 @@
+// What the tool says beside its results: errors and warnings on stderr, one sentence each, and a
+// progress line where somebody is watching.
+//
+// Thread safety: PrintError, PrintWarning and MuteStderr from any thread; a Progress belongs to
+// one.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "kernels/base/status.h"
+
+namespace cliptag {
+
+// Maps the core's log to stderr: warnings and errors always, the rest when `verbose`.
+void InitDiagnostics(bool verbose);
+
+void PrintError(const std::string& message);    // "cliptag: error: …"
+void PrintWarning(const std::string& message);  // "cliptag: warning: …"
+// Prints the error and returns the exit code of a command that failed.
+int Fail(const Status& status);
+
+// A line of counts that rewrites itself, shown on a terminal only and gone when it is destroyed.
+class Progress {
+ public:
+  Progress();
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  // Shows the line unless the last one was shown a moment ago.
+  void Show(const std::string& line);
+
+ private:
+  double shown_s_ = -1;
+};
+
+// While one lives, what libraries write to stderr goes nowhere (libpng, libtiff and OpenCV print
+// beside returning an error; the tool has its own sentence for that). PrintError and PrintWarning
+// still come through. Does nothing when the tool is verbose.
+class MuteStderr {
+ public:
+  MuteStderr();
+  ~MuteStderr();
+  MuteStderr(const MuteStderr&) = delete;
+  MuteStderr& operator=(const MuteStderr&) = delete;
+};
+
+}  // namespace cliptag

@@ -1,0 +1,89 @@
+#include "plugin/cli/model_facts.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <string_view>
+
+#include "models/safetensors.h"
+#include "models/weights.h"
+
+namespace cliptag {
+namespace {
+
+// The files that hold the weights: one, or the shards of an index.
+Result<std::vector<std::string>> WeightFiles(const ModelConfig& config) {
+  const std::string path = FindWeights(config.path, config.layout);
+  if (path.empty()) return NotFound("there is no file of weights in '" + config.path + "'");
+  if (!path.ends_with(".index.json")) return std::vector<std::string>{path};
+  CLIPTAG_ASSIGN_OR_RETURN(const auto index, ReadSafetensorsIndex(path));
+  std::set<std::string> names;
+  for (const auto& [tensor, file] : index) names.insert(file);
+  std::vector<std::string> files;
+  for (const std::string& name : names) {
+    files.push_back((std::filesystem::path(path).parent_path() / name).string());
+  }
+  return files;
+}
+
+bool Contains(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+void Count(const std::string& name, const TensorInfo& tensor, ModelFacts* facts) {
+  // Integers (position ids) are no parameters.
+  if (tensor.dtype.empty() || (tensor.dtype[0] != 'F' && tensor.dtype[0] != 'B')) return;
+  if (tensor.dtype == "BOOL") return;
+  int64_t elements = 1;
+  for (int64_t size : tensor.shape) elements *= size;
+  facts->parameters_by_type[tensor.dtype] += elements;
+  if (Contains(name, "logit_")) {
+    facts->other_parameters += elements;
+  } else if (Contains(name, "visual") || Contains(name, "vision_model")) {
+    facts->image_parameters += elements;
+  } else {
+    facts->text_parameters += elements;
+  }
+}
+
+// The products of the blocks on `tokens` rows: Q, K, V and output, the two of the MLP, and
+// attention.
+double BlockFlops(const TransformerConfig& t, double tokens) {
+  const double width = t.width, mlp = t.mlp_width;
+  const double rows = 2 * tokens * (4 * width * width + 2 * width * mlp);
+  const double attention = 2 * 2 * tokens * tokens * width;
+  return t.layers * (rows + attention);
+}
+
+}  // namespace
+
+Result<ModelFacts> ReadModelFacts(const ModelConfig& config) {
+  ModelFacts facts;
+  CLIPTAG_ASSIGN_OR_RETURN(const std::vector<std::string> weights, WeightFiles(config));
+  for (const std::string& path : weights) {
+    CLIPTAG_ASSIGN_OR_RETURN(const auto file, SafetensorsFile::Open(path));
+    for (const auto& [name, tensor] : file->tensors()) Count(name, tensor, &facts);
+  }
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(config.path, error)) {
+    if (!entry.is_regular_file(error)) continue;
+    facts.files.emplace_back(entry.path().filename().string(), entry.file_size(error));
+  }
+  std::sort(facts.files.begin(), facts.files.end());
+  return facts;
+}
+
+double ImageFlops(const ModelConfig& config) {
+  const VisionConfig& v = config.vision;
+  const double patch_values = 3.0 * v.patch_size * v.patch_size;
+  return 2 * v.patches() * patch_values * v.transformer.width +
+         BlockFlops(v.transformer, v.tokens()) + 2.0 * v.transformer.width * config.embed_dim;
+}
+
+double TextFlops(const ModelConfig& config) {
+  const TextConfig& t = config.text;
+  return BlockFlops(t.transformer, t.context_length) + 2.0 * t.transformer.width * config.embed_dim;
+}
+
+}  // namespace cliptag

@@ -1,0 +1,66 @@
+// What the subcommands share: the options that choose a model and a backend, the files that are
+// read, and how a subcommand is hung into the command line.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "kernels/base/status.h"
+#include "models/clip_model.h"
+
+namespace cliptag {
+
+// What is to be run once the command line has been read; gives the exit code.
+using Command = std::function<int()>;
+
+void AddEmbedCommand(CLI::App& app, Command* chosen);
+void AddClassifyCommand(CLI::App& app, Command* chosen);
+void AddBenchCommand(CLI::App& app, Command* chosen);
+void AddModelsCommand(CLI::App& app, Command* chosen);
+
+struct ModelOptions {
+  std::string model = "starter";
+  std::string backend = "auto";
+  std::string precision = "auto";
+  int threads = 0;
+};
+
+// --backend, --precision, --threads, and --model where `with_model`.
+void AddModelOptions(CLI::App& app, ModelOptions* options, bool with_model = true);
+
+struct InputOptions {
+  std::vector<std::string> files;
+  double fps = 1;
+  int batch = 8;
+};
+
+// FILE…, --fps, --batch.
+CLI::Option* AddInputOptions(CLI::App& app, InputOptions* options);
+
+// A number from `least` to `most`. CLI::Range lets NaN through.
+CLI::Validator FiniteRange(double least, double most);
+
+// An option whose values are taken as they are: CLI11 reads meaning into "{}", "[a,b]" and "".
+CLI::Option* AddStrings(CLI::App& app, const std::string& name, std::vector<std::string>* values,
+                        const std::string& help);
+
+// A loaded model and the backend it runs on. The model goes first.
+struct Session {
+  std::unique_ptr<Backend> backend;
+  std::unique_ptr<ClipModel> model;
+};
+
+// Loads and checks (ClipModel::SelfCheck) what the options name.
+Result<Session> LoadSession(const ModelOptions& options);
+
+// Complains once about prompts that the model could not read to their ends.
+void WarnTruncated(const std::vector<std::string>& texts, const ModelConfig& config);
+
+// Everything written to standard output so far has arrived there.
+Status FlushOutput();
+
+}  // namespace cliptag

@@ -1,0 +1,447 @@
+#!/usr/bin/env python3
+"""The `cliptag` command, run with the starter model: what it writes and what it says when it cannot."""
+import json
+import math
+import os
+import resource
+import subprocess
+import tempfile
+import unittest
+
+from tool import TOOL, dot, read_npy, run, run_json, run_ok, write_png, write_video
+
+STARTER_DIM = 192
+
+
+class ToolTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="cliptag-test.")
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def at(self, name):
+        return os.path.join(self.folder, name)
+
+    def pictures(self, count):
+        return [write_png(self.at(f"{i}.png"), seed=i, width=50 + 7 * i) for i in range(count)]
+
+    def video(self, frames):
+        path = write_video(self.at("video.webm"), frames)
+        if not path:
+            self.skipTest("gst-launch-1.0 cannot make a VP8 video here")
+        return path
+
+    def rows(self, *args):
+        output = self.at("rows.npy")
+        run_ok("embed", "--output", output, *args)
+        rows = read_npy(output)
+        for row in rows:
+            self.assertEqual(STARTER_DIM, len(row))
+            self.assertAlmostEqual(1, dot(row, row), delta=1e-5)
+        return rows
+
+    def assert_complains(self, done, *parts, code=1):
+        """Failed with one sentence that holds all parts."""
+        self.assertEqual(code, done.returncode, done.stderr)
+        lines = done.stderr.splitlines()
+        self.assertEqual(1, len(lines), done.stderr)
+        self.assertTrue(lines[0].startswith("cliptag: error: "), lines[0])
+        for part in parts:
+            self.assertIn(part, lines[0])
+
+    def assert_same(self, a, b, tolerance=1e-5):
+        self.assertEqual(len(a), len(b))
+        for x, y in zip(a, b):
+            self.assertLess(max(abs(p - q) for p, q in zip(x, y)), tolerance)
+
+
+class CommandLine(ToolTest):
+    def test_every_command_explains_itself_with_an_example(self):
+        self.assertIn("COMMAND --help", run_ok("--help"))
+        for command in (["embed"], ["classify"], ["bench"], ["models"], ["models", "list"],
+                        ["models", "info"]):
+            text = run_ok(*command, "--help")
+            self.assertRegex(text, r"Examples?:\n  cliptag " + " ".join(command))
+
+    def test_version(self):
+        self.assertRegex(run_ok("--version"), r"^cliptag \d+\.\d+\.\d+\n$")
+
+    def test_mistakes_name_the_option(self):
+        picture = write_png(self.at("a.png"), 1)
+        for args, part in (
+                ([], "subcommand"),
+                (["tag"], "tag"),
+                (["embed", picture], "--output"),
+                (["embed", "--output", self.at("o.npy")], "--text"),
+                (["embed", "--output", self.at("o.npy"), "--text", "a", picture], "--text"),
+                (["embed", "--output", self.at("o.npy"), "--batch", "0", picture], "--batch"),
+                (["embed", "--output", self.at("o.npy"), "--fps", "-1", picture], "--fps"),
+                (["embed", "--output", self.at("o.npy"), "--fps", "nan", picture], "--fps"),
+                (["embed", "--output", self.at("o.npy"), "--threads", "x", picture], "--threads"),
+                (["classify", picture], "--prompts"),
+                (["classify", "--prompts", "a"], "FILE"),
+                (["classify", "--prompts", "a", "--prompts-file", "b", picture], "--prompts-file"),
+                (["classify", "--prompts", "a", "--scoring", "loud", picture], "--scoring"),
+                (["classify", "--prompts", "a", "--top-k", "-1", picture], "--top-k"),
+                (["bench", "--stage", "lunch"], "--stage"),
+                (["bench", "--seconds", "nan"], "--seconds"),
+                (["bench", "--precision", "fp64"], "--precision"),
+                (["bench", "--backend", "abacus"], "--backend"),
+                (["bench", "--streams", "4"], "--streams"),
+                (["models"], "subcommand"),
+                (["models", "info"], "MODEL")):
+            with self.subTest(args=args):
+                self.assert_complains(run(*args), part, "--help)", code=2)
+
+
+class Embed(ToolTest):
+    def test_a_unit_row_per_picture_in_the_order_given(self):
+        files = self.pictures(11)  # more than one batch
+        forward = self.rows(*files)
+        backward = self.rows(*reversed(files))
+        self.assertEqual(len(files), len(forward))
+        self.assert_same(forward, backward[::-1])
+        for i, row in enumerate(forward):
+            others = [dot(row, other) for j, other in enumerate(forward) if j != i]
+            self.assertLess(max(others), 0.9999, "different pictures, the same row")
+
+    def test_batches_and_threads_change_nothing(self):
+        files = self.pictures(5)
+        rows = self.rows("--precision", "fp32", *files)
+        self.assert_same(rows, self.rows("--precision", "fp32", "--batch", 1, *files))
+        self.assert_same(rows, self.rows("--precision", "fp32", "--batch", 2, "--threads", 1, *files))
+
+    def test_alpha_is_dropped(self):
+        opaque = write_png(self.at("rgb.png"), 5, channels=3)
+        grey = write_png(self.at("grey.png"), 5, channels=1)
+        clear = write_png(self.at("rgba.png"), 5, channels=4)
+        self.assertEqual(3, len(self.rows(opaque, grey, clear)))
+
+    def test_texts_are_taken_as_they_are(self):
+        texts = ["", "a dog", "{}", "[a,b]", "-x", "a; b", "\U0001f525 fire", "%%"]
+        args = [arg for text in texts for arg in ("--text", text)]
+        rows = self.rows(*args)
+        self.assertEqual(len(texts), len(rows))
+        for text, row in zip(texts, rows):
+            self.assert_same([row], self.rows("--text", text))
+        self.assertLess(dot(rows[0], rows[1]), 0.9999)
+
+    def test_more_texts_than_a_chunk(self):
+        texts = [f"number {i}" for i in range(300)]
+        rows = self.rows(*[arg for text in texts for arg in ("--text", text)])
+        self.assertEqual(300, len(rows))
+        self.assert_same(rows[299:], self.rows("--text", texts[299]), 2e-3)
+
+    def test_a_long_text_is_cut_with_one_warning(self):
+        done = run("embed", "--output", self.at("a.npy"), "--text", "word " * 100, "--text", "a dog")
+        self.assertEqual(0, done.returncode, done.stderr)
+        lines = done.stderr.splitlines()
+        self.assertEqual(1, len(lines), done.stderr)
+        self.assertRegex(lines[0], "^cliptag: warning: 1 text is longer than .* tokens")
+        self.assertEqual(2, len(read_npy(self.at("a.npy"))))
+
+    def test_a_row_per_sampled_frame(self):
+        video = self.video(40)  # four seconds
+        picture = write_png(self.at("a.png"), 1)
+        self.assertEqual(4, len(self.rows(video)))
+        self.assertEqual(8, len(self.rows("--fps", 2, video)))
+        self.assertEqual(40, len(self.rows("--fps", 0, video)))
+        mixed = self.rows(picture, video, picture)
+        self.assertEqual(6, len(mixed))
+        self.assert_same(mixed[:1], mixed[5:])
+
+    def bad_files(self):
+        """(file, a word of what must be said about it)"""
+        os.mkdir(self.at("folder"))
+        for name, content in (("empty.png", b""), ("text.txt", b"hello there\n" * 50),
+                              ("noise.bin", bytes((i * i * 7919 >> 3) & 255 for i in range(4000)))):
+            with open(self.at(name), "wb") as f:
+                f.write(content)
+        write_png(self.at("cut.png"), 1, cut=150)
+        write_png(self.at("stub.png"), 1, cut=20)
+        return [(self.at("missing.png"), "No such file"), (self.at("folder"), "directory"),
+                (self.at("empty.png"), "empty"), (self.at("text.txt"), "text.txt"),
+                (self.at("noise.bin"), "noise.bin"), (self.at("cut.png"), "truncated"),
+                (self.at("stub.png"), "truncated")]
+
+    def test_a_bad_file_is_named_and_nothing_is_written(self):
+        good = write_png(self.at("good.png"), 1)
+        output = self.at("out.npy")
+        for bad, part in self.bad_files():
+            with self.subTest(bad=bad):
+                before = sorted(os.listdir(self.folder))
+                self.assert_complains(run("embed", "--output", output, good, bad, good), bad, part)
+                self.assertEqual(before, sorted(os.listdir(self.folder)))
+
+    def test_a_failure_keeps_the_old_output(self):
+        output = self.at("out.npy")
+        with open(output, "w") as f:
+            f.write("old")
+        write_png(self.at("cut.png"), 1, cut=150)
+        self.assertEqual(1, run("embed", "--output", output, self.at("cut.png")).returncode)
+        with open(output) as f:
+            self.assertEqual("old", f.read())
+
+    def test_an_output_that_cannot_be_written(self):
+        picture = write_png(self.at("a.png"), 1)
+        output = self.at("no/such/folder.npy")
+        self.assert_complains(run("embed", "--output", output, picture), output, "No such file")
+        self.assert_complains(run("embed", "--output", self.folder, picture), "directory")
+
+    def test_a_full_disk(self):
+        picture = write_png(self.at("a.png"), 1)
+        if os.path.exists("/dev/full"):
+            self.assert_complains(run("embed", "--output", "/dev/full", picture), "/dev/full",
+                                  "No space left")
+        # Without a small file system of its own: a limit on the size of files, in the middle of a row.
+        texts = [arg for i in range(40) for arg in ("--text", f"text {i}")]
+        limit = 10_000
+        done = subprocess.run([TOOL, "embed", "--output", self.at("out.npy"), *texts], text=True,
+                              capture_output=True, timeout=60, restore_signals=False,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE,
+                                                                    (limit, limit)))
+        self.assert_complains(done, self.at("out.npy"), "cannot write")
+        self.assertEqual(["a.png"], os.listdir(self.folder))
+
+    def test_a_pipe_takes_the_rows(self):
+        picture = write_png(self.at("a.png"), 1)
+        done = subprocess.run([TOOL, "embed", "--output", "/dev/stdout", picture], capture_output=True,
+                              timeout=60)
+        self.assertEqual(0, done.returncode, done.stderr)
+        with open(self.at("piped.npy"), "wb") as f:
+            f.write(done.stdout)
+        self.assert_same(read_npy(self.at("piped.npy")), self.rows(picture))
+
+
+class Classify(ToolTest):
+    def test_json_has_the_fields_of_the_contract(self):
+        files = self.pictures(3)
+        entries = run_json("classify", "--prompts", "fire; dog;cat\nbus", "--json", *files)
+        self.assertEqual(files, [entry["file"] for entry in entries])
+        for entry in entries:
+            self.assertEqual(["file", "time", "tags"], list(entry))
+            self.assertIsNone(entry["time"])
+            self.assertEqual({"fire", "dog", "cat", "bus"}, {tag["label"] for tag in entry["tags"]})
+            for tag in entry["tags"]:
+                self.assertEqual(["label", "score", "cosine"], list(tag))
+                self.assertTrue(0 <= tag["score"] <= 1 and -1.001 <= tag["cosine"] <= 1.001, tag)
+            scores = [tag["score"] for tag in entry["tags"]]
+            self.assertEqual(sorted(scores, reverse=True), scores)
+            self.assertAlmostEqual(1, math.fsum(scores), places=6)  # softmax, unless told otherwise
+
+    def test_scores_follow_the_scoring(self):
+        picture = self.pictures(1)[0]
+        info = run_json("models", "info", "starter", "--json")
+        scale = info["logit_scale"]
+
+        def tags(*args):
+            entry = run_json("classify", "--prompts", "fire; dog; cat", "--json", *args, picture)[0]
+            return {tag["label"]: tag for tag in entry["tags"]}
+
+        cosines = {label: tag["cosine"] for label, tag in tags().items()}
+        total = math.fsum(math.exp(scale * c) for c in cosines.values())
+        for label, tag in tags("--scoring", "softmax").items():
+            self.assertAlmostEqual(math.exp(scale * cosines[label]) / total, tag["score"], delta=1e-4)
+        for label, tag in tags("--scoring", "cosine").items():
+            self.assertAlmostEqual((cosines[label] + 1) / 2, tag["score"], delta=1e-5)
+        for label, tag in tags("--scoring", "sigmoid").items():
+            logit = scale * cosines[label] + info["logit_bias"]
+            self.assertAlmostEqual(1 / (1 + math.exp(-logit)), tag["score"], delta=1e-4)
+        # Compared with itself alone a tag scores one half, whatever the picture.
+        plain = ["--scoring", "contrast", "--templates", "{}"]
+        entry = run_json("classify", "--prompts", "fire", "--background", "fire", "--json", *plain,
+                         picture)[0]
+        self.assertAlmostEqual(0.5, entry["tags"][0]["score"], delta=1e-6)
+
+    def test_cosines_are_those_of_embed(self):
+        picture = self.pictures(1)[0]
+        run_ok("embed", "--precision", "fp32", "--output", self.at("p.npy"), picture)
+        run_ok("embed", "--precision", "fp32", "--output", self.at("t.npy"), "--text", "a big dog!")
+        expected = dot(read_npy(self.at("p.npy"))[0], read_npy(self.at("t.npy"))[0])
+        entry = run_json("classify", "--precision", "fp32", "--prompts", "dog", "--templates",
+                         "a big {}!", "--json", picture)[0]
+        self.assertAlmostEqual(expected, entry["tags"][0]["cosine"], delta=1e-4)
+
+    def test_times_of_a_video(self):
+        video = self.video(40)
+        entries = run_json("classify", "--prompts", "fire; dog", "--fps", 2, "--json", video)
+        self.assertEqual(8, len(entries))
+        for i, entry in enumerate(entries):
+            self.assertEqual(video, entry["file"])
+            self.assertAlmostEqual(i / 2, entry["time"], delta=0.002)
+
+    def test_top_k(self):
+        picture = self.pictures(1)[0]
+        prompts = "; ".join(f"thing {i}" for i in range(9))
+        for args, count in ((["--json"], 9), (["--json", "--top-k", 3], 3), (["--json", "--top-k", 0], 9),
+                            (["--json", "--top-k", 50], 9)):
+            entry = run_json("classify", "--prompts", prompts, *args, picture)[0]
+            self.assertEqual(count, len(entry["tags"]), args)
+        self.assertEqual(1 + 5, len(run_ok("classify", "--prompts", prompts, picture).splitlines()))
+
+    def test_the_table(self):
+        picture = self.pictures(1)[0]
+        lines = run_ok("classify", "--prompts", "fire; dog", picture).splitlines()
+        self.assertEqual(picture, lines[0])
+        self.assertEqual(3, len(lines))
+        for line in lines[1:]:
+            self.assertRegex(line, r"^  [01]\.\d{4}  [-+][01]\.\d{4}  (fire|dog)$")
+
+    def test_prompts_files(self):
+        picture = self.pictures(1)[0]
+        with open(self.at("lines.txt"), "w") as f:
+            f.write("fire\ndog\n")
+        with open(self.at("tags.json"), "w") as f:
+            json.dump({"templates": ["a {}"], "background": ["a wall"],
+                       "tags": [{"label": "fire", "prompts": ["fire", "flames"]}, {"label": "dog"}]}, f)
+        for name in ("lines.txt", "tags.json"):
+            entry = run_json("classify", "--prompts-file", self.at(name), "--json", picture)[0]
+            self.assertEqual({"fire", "dog"}, {tag["label"] for tag in entry["tags"]})
+        with open(self.at("broken.json"), "w") as f:
+            f.write('{"tags": [{"label": "fire"},\n ]}')
+        self.assert_complains(run("classify", "--prompts-file", self.at("broken.json"), picture),
+                              "broken.json:2:")
+        self.assert_complains(run("classify", "--prompts-file", self.at("none.json"), picture),
+                              "none.json")
+
+    def test_prompts_that_cannot_be(self):
+        picture = self.pictures(1)[0]
+        for args in (["--prompts", "a;;b"], ["--prompts", ""], ["--prompts", "a", "--templates", "no slot"],
+                     ["--prompts", "a", "--background", "x;;y"]):
+            with self.subTest(args=args):
+                self.assert_complains(run("classify", *args, picture))
+
+    def test_a_bad_file_does_not_stop_the_others(self):
+        files = self.pictures(2)
+        missing = self.at("missing.png")
+        done = run("classify", "--prompts", "fire; dog", "--json", files[0], missing, files[1])
+        self.assert_complains(done, missing)
+        self.assertEqual(files, [entry["file"] for entry in json.loads(done.stdout)])
+        done = run("classify", "--prompts", "fire; dog", "--json", missing)
+        self.assert_complains(done, missing)
+        self.assertEqual([], json.loads(done.stdout))
+
+    def test_a_name_that_is_no_text(self):
+        path = os.fsencode(self.folder) + b"/\xff\xfe.png"
+        os.rename(self.pictures(1)[0], path)
+        done = subprocess.run([TOOL.encode(), b"classify", b"--prompts", b"dog", b"--json", path],
+                              capture_output=True, timeout=60)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertEqual(1, len(json.loads(done.stdout.decode("utf-8"))))
+
+    def test_output_that_nobody_takes(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("there is no /dev/full here")
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([TOOL, "classify", "--prompts", "dog", *self.pictures(1)], stdout=full,
+                                  stderr=subprocess.PIPE, text=True, timeout=60)
+        self.assert_complains(done, "standard output", "No space left")
+
+
+class Bench(ToolTest):
+    def bench(self, *args):
+        result = run_json("bench", "--seconds", 0.2, "--json", *args)
+        self.assertEqual({"images_per_second", "latency_ms", "backend", "precision", "batch", "ready_ms",
+                          "rss_mb"}, set(result))
+        self.assertEqual({"median", "p99"}, set(result["latency_ms"]))
+        latency = result["latency_ms"]
+        self.assertGreater(latency["median"], 0)
+        self.assertGreaterEqual(latency["p99"], latency["median"])
+        self.assertAlmostEqual(1, result["images_per_second"] * latency["median"] /
+                               (1000 * result["batch"]), delta=1e-6)
+        self.assertGreater(result["ready_ms"], 0)
+        self.assertGreater(result["rss_mb"], 10)
+        return result
+
+    def test_fields_of_every_stage(self):
+        for stage in ("encode", "preprocess", "text", "all"):
+            with self.subTest(stage=stage):
+                result = self.bench("--stage", stage, "--batch", 2, "--width", 320, "--height", 240)
+                self.assertEqual(2, result["batch"])
+                self.assertEqual("cpu", result["backend"])
+
+    def test_it_says_what_ran(self):
+        result = self.bench("--precision", "fp32", "--backend", "cpu")
+        self.assertEqual(("cpu", "fp32", 1), (result["backend"], result["precision"], result["batch"]))
+
+    def test_work_takes_time(self):
+        """A batch of eight is not as quick as one, a large frame not as quick as a small one."""
+        one, eight = (self.bench("--batch", n)["latency_ms"]["median"] for n in (1, 8))
+        self.assertGreater(eight, 1.5 * one)
+        small, large = (self.bench("--stage", "preprocess", "--format", "RGB", "--width", w, "--height",
+                                   w)["latency_ms"]["median"] for w in (224, 2240))
+        self.assertGreater(large, 2 * small)
+
+    def test_formats(self):
+        for name in ("NV12", "I420", "RGB", "GRAY8", "P010_10LE"):
+            self.bench("--stage", "preprocess", "--format", name, "--width", 321, "--height", 241)
+        self.assert_complains(run("bench", "--stage", "preprocess", "--format", "nv12"), "'nv12'", "NV12")
+
+    def test_the_table(self):
+        text = run_ok("bench", "--stage", "all", "--seconds", 0.1, "--width", 320, "--height", 240)
+        for part in ("all of model starter", "NV12 320x240", "images/s", "p99", "ready after", "MB"):
+            self.assertIn(part, text)
+
+
+class Models(ToolTest):
+    def test_list(self):
+        models = run_json("models", "list", "--json")
+        starter = next(model for model in models if model["name"] == "starter")
+        self.assertTrue(os.path.isdir(starter["path"]))
+        self.assertEqual((112, 16, STARTER_DIM, 24), (starter["image_size"], starter["patch_size"],
+                                                      starter["embed_dim"], starter["context_length"]))
+        self.assertRegex(run_ok("models", "list"), r"(?m)^starter +112 +16 +192  /")
+
+    def test_list_tells_of_a_model_that_cannot_be_used(self):
+        os.makedirs(self.at("models/broken"))
+        with open(self.at("models/broken/config.json"), "w") as f:
+            f.write("{")
+        environment = dict(os.environ, CLIPTAG_MODEL_PATH=self.at("models"))
+        models = run_json("models", "list", "--json", env=environment)
+        broken = [model for model in models if model["name"] == "broken"]
+        for model in broken:
+            self.assertIn("config.json", model["error"])
+
+    def test_info_of_the_starter(self):
+        info = run_json("models", "info", "starter", "--json")
+        self.assertEqual((112, 16, 50), tuple(info["image"][k] for k in ("size", "patch", "tokens")))
+        self.assertEqual((24, 8514), tuple(info["text"][k] for k in ("context", "vocabulary")))
+        # 8 blocks of 12 w^2 + 13 w, patches, class token, positions, two norms, projection; and the text
+        # tower likewise: what its card says, 7.2 million.
+        w = 192
+        block = 12 * w * w + 13 * w
+        image = 8 * block + 3 * 16 * 16 * w + w + 50 * w + 4 * w + w * w
+        text = 4 * block + 8514 * w + 24 * w + 2 * w + w * w
+        self.assertEqual((image, text), (info["image"]["parameters"], info["text"]["parameters"]))
+        self.assertEqual(image + text + 1, info["parameters"])
+        self.assertEqual({"F16": image + text + 1}, info["weights"])
+        # A multiply-add per block parameter that is a matrix's, per token, and attention.
+        flops = 2 * (8 * (50 * 12 * w * w + 2 * 50 * 50 * w) + 49 * 768 * w + w * w)
+        self.assertAlmostEqual(flops / 1e9, info["image"]["gflops"], places=9)
+        sizes = {file["name"]: file["bytes"] for file in info["files"]}
+        self.assertEqual(os.path.getsize(os.path.join(info["path"], "model.safetensors")),
+                         sizes["model.safetensors"])
+        self.assertGreater(info["run"]["images_per_second"], 1)
+        self.assertIn("street", info["about"])
+
+    def test_info_for_people(self):
+        text = run_ok("models", "info", "starter")
+        for part in ("starter", "emoji", "never seen a street", "112x112 pixels, patch 16", "24 tokens",
+                     "images/s", "model.safetensors"):
+            self.assertIn(part, text)
+
+    def test_models_that_are_not_there_or_broken(self):
+        self.assert_complains(run("models", "info", "no-such-model"), "no-such-model")
+        self.assert_complains(run("embed", "--model", "no-such-model", "--output", self.at("a.npy"),
+                                  "--text", "a"), "no-such-model")
+        self.assert_complains(run("models", "info", self.folder), self.folder)
+        with open(self.at("config.json"), "w") as f:
+            f.write("{")
+        self.assert_complains(run("models", "info", self.folder), "config.json")
+
+    def test_a_backend_that_is_not_there(self):
+        self.assert_complains(run("bench", "--backend", "cuda", "--seconds", 0.1), "CUDA")
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
