@@ -94,7 +94,8 @@ struct AttentionArgs {
   int batch = 0, q_tokens = 0, kv_tokens = 0, heads = 0, head_dim = 0;
   float scale = 1.0f;   // of q k^T
   bool causal = false;  // token i sees 0..i; needs q_tokens == kv_tokens
-  // int32 per batch item in backend memory: how many leading keys are seen; null = all.
+  // int32 per batch item in backend memory: how many leading keys are seen; null = all. A query
+  // that sees none gets zeros.
   const int32_t* kv_lengths = nullptr;
 };
 

@@ -23,40 +23,42 @@ std::string Shape(const Matrix& m) {
   return std::to_string(m.rows) + "x" + std::to_string(m.cols) + " " + Name(m.type);
 }
 
-// `what` names the operation and the argument: "Gemm: x".
-Status CheckMatrix(const std::string& what, const Matrix& m) {
-  if (m.rows < 1 || m.cols < 1) return InvalidArgument(what + " is empty (" + Shape(m) + ").");
+// `what` names the operation and the argument: "Gemm: x". (Not a std::string: passing checks costs
+// nothing, least of all an allocation.)
+Status CheckMatrix(const char* what, const Matrix& m) {
+  if (m.rows < 1 || m.cols < 1)
+    return InvalidArgument(std::string(what) + " is empty (" + Shape(m) + ").");
   if (m.stride < m.cols) {
-    return InvalidArgument(what + " has rows of " + std::to_string(m.cols) +
+    return InvalidArgument(std::string(what) + " has rows of " + std::to_string(m.cols) +
                            " elements but a stride of " + std::to_string(m.stride) + ".");
   }
-  if (!m.data) return InvalidArgument(what + " has no memory.");
+  if (!m.data) return InvalidArgument(std::string(what) + " has no memory.");
   return {};
 }
 
-Status CheckShape(const std::string& what, const Matrix& m, int64_t rows, int64_t cols) {
+Status CheckShape(const char* what, const Matrix& m, int64_t rows, int64_t cols) {
   CLIPTAG_RETURN_IF_ERROR(CheckMatrix(what, m));
   if (m.rows != rows || m.cols != cols) {
-    return InvalidArgument(what + " is " + Shape(m) + " but should be " + std::to_string(rows) +
-                           "x" + std::to_string(cols) + ".");
+    return InvalidArgument(std::string(what) + " is " + Shape(m) + " but should be " +
+                           std::to_string(rows) + "x" + std::to_string(cols) + ".");
   }
   return {};
 }
 
-Status CheckType(const std::string& what, const Matrix& m, DType one, DType other) {
+Status CheckType(const char* what, const Matrix& m, DType one, DType other) {
   if (m.type == one || m.type == other) return {};
-  return InvalidArgument(what + " is " + Name(m.type) + " but should be " + Name(one) +
+  return InvalidArgument(std::string(what) + " is " + Name(m.type) + " but should be " + Name(one) +
                          (one == other ? "" : std::string(" or ") + Name(other)) + ".");
 }
 
-Status CheckFloat(const std::string& what, const Matrix& m) {
+Status CheckFloat(const char* what, const Matrix& m) {
   if (m.type != DType::kI32) return {};
-  return InvalidArgument(what + " is i32 but should hold floating-point numbers.");
+  return InvalidArgument(std::string(what) + " is i32 but should hold floating-point numbers.");
 }
 
-Status CheckPointer(const std::string& what, const void* p) {
+Status CheckPointer(const char* what, const void* p) {
   if (p) return {};
-  return InvalidArgument(what + " is missing.");
+  return InvalidArgument(std::string(what) + " is missing.");
 }
 
 }  // namespace
@@ -71,7 +73,7 @@ Result<LinearShape> CheckLinear(const LinearSpec& spec) {
   for (size_t i = 0; i < spec.weights.size(); ++i) {
     const HostTensor& weight = spec.weights[i];
     const std::string what = "PackLinear: weight " + std::to_string(i);
-    CLIPTAG_RETURN_IF_ERROR(CheckPointer(what, weight.data));
+    CLIPTAG_RETURN_IF_ERROR(CheckPointer(what.c_str(), weight.data));
     if (weight.type == DType::kI32) return InvalidArgument(what + " is i32, not floating point.");
     if (weight.shape.size() < 2 || weight.elements() < 1) {
       return InvalidArgument(what + " is not a matrix.");

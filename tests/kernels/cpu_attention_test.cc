@@ -18,8 +18,6 @@ class CpuAttentionTest : public CpuTest {
     float magnitude = 1.0f;  // of q
   };
 
-  // softmax(scale q k^T) v as a plain bf16 implementation would have it: scores and probabilities
-  // in f32, the result rounded to bf16.
   void Check(const Case& c) {
     const int kv_tokens = c.kv_tokens ? c.kv_tokens : c.tokens;
     const std::string what = "repro: {" + std::to_string(c.batch) + ", " +
