@@ -36,7 +36,8 @@ const std::vector<std::string>& DefaultTemplates();   // "a photo of a {}."
 const std::vector<std::string>& DefaultBackground();  // documented in the README
 
 // "a; b" or one per line to labels, trimmed. An empty label is an error, but a separator or newline
-// at the very end is not. Also for templates and background lists.
+// at the very end is not, and a ';' that ends a line separates once. Also for templates and
+// background lists; `what` ("prompts") is for messages.
 Result<std::vector<std::string>> SplitList(std::string_view text, std::string_view what);
 
 Result<PromptSpec> ParsePrompts(std::string_view text);

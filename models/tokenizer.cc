@@ -216,10 +216,12 @@ Result<std::unique_ptr<Tokenizer>> LoadTokenizerJson(const std::string& path, co
   }
   CLIPTAG_ASSIGN_OR_RETURN(Vocabulary vocab, ReadVocabulary(model.value("vocab", Json()), path));
   for (const Json& token : root.value("added_tokens", Json::array())) {
-    if (token.is_object() && token.contains("content") && token["content"].is_string() &&
-        token.contains("id") && token["id"].is_number_unsigned()) {
-      vocab.emplace(token["content"].get<std::string>(), token["id"].get<int32_t>());
+    const Json name = token.value("content", Json()), id = token.value("id", Json());
+    if (!name.is_string() || !id.is_number_unsigned() || id.get<uint64_t>() > INT32_MAX) {
+      return DataLoss(path + ": added_tokens has an entry without content or id: " + token.dump() +
+                      ".");
     }
+    vocab.emplace(name.get<std::string>(), id.get<int32_t>());
   }
   CLIPTAG_ASSIGN_OR_RETURN(const Merges merges,
                            ReadMergesArray(model.value("merges", Json()), path));

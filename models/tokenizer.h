@@ -1,4 +1,9 @@
-// Text to token ids, exactly as the reference does it. Immutable once loaded; thread safe.
+// Text to token ids, exactly as open_clip does it for every CLIP layout: its cleaning (models/
+// text_clean.h), CLIP's pattern of words, byte pair encoding, padding with 0. Immutable once loaded;
+// thread safe.
+//
+// transformers' fast tokenizer differs where a text has HTML references, curly quotes, ligatures or
+// full-width letters, which open_clip replaces and it does not.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +18,8 @@
 namespace cliptag {
 
 struct Tokens {
-  std::vector<int32_t> ids;  // context_length of them: begin, text, end, padding
-  int eot = 0;               // position of the end-of-text token
+  std::vector<int32_t> ids;  // context_length of them: begin, text, end, zeros
+  int eot = 0;               // position of the first end-of-text token
   bool truncated = false;    // the text was too long and was cut as the reference cuts it
 };
 

@@ -150,6 +150,8 @@ class BackgroundTest
       public ::testing::WithParamInterface<std::tuple<const char*, double, double>> {};
 
 // The default background separates: what is in a picture scores above one half, what is not below.
+// Measured: emoji 97.5 % and 93.3 %, photos (CIFAR-10, of which the model gets 64 % right) 90.8 %
+// and 69.9 %.
 TEST_P(BackgroundTest, Separates) {
   const auto& [name, right_bound, wrong_bound] = GetParam();
   SKIP_WITHOUT_SHARED(std::string("starter/eval/") + name);
@@ -177,8 +179,8 @@ TEST_P(BackgroundTest, Separates) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Sets, BackgroundTest,
-                         ::testing::Values(std::tuple("emoji", 0.9, 0.88),
-                                           std::tuple("photos", 0.9, 0.1)),
+                         ::testing::Values(std::tuple("emoji", 0.96, 0.92),
+                                           std::tuple("photos", 0.89, 0.68)),
                          [](const auto& i) { return std::string(std::get<0>(i.param)); });
 
 }  // namespace
