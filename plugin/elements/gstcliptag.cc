@@ -13,12 +13,13 @@
  *
  * ## Example launch lines
  * |[
- * gst-launch-1.0 -m videotestsrc num-buffers=30 pattern=ball ! cliptag prompts="a ball; a car; a
- * dog" ! fakesink
+ * gst-launch-1.0 -m videotestsrc num-buffers=30 pattern=ball \
+ *   ! cliptag prompts="a ball; a car; a dog" ! fakesink
  * ]| Prints the tags of every frame.
  * |[
- * gst-launch-1.0 filesrc location=video.mp4 ! decodebin ! videoconvert ! cliptag prompts="car;
- * bicycle; dog" max-rate=4/1 ! cliptagoverlay ! videoconvert ! autovideosink
+ * gst-launch-1.0 filesrc location=video.mp4 ! decodebin ! videoconvert \
+ *   ! cliptag prompts="car; bicycle; dog" max-rate=4/1 ! cliptagoverlay \
+ *   ! videoconvert ! autovideosink
  * ]| Looks at four frames a second and draws the tags.
  *
  * Frames are read where they lie, which takes ordinary memory. After a decoder that leaves them on
@@ -36,6 +37,7 @@
 
 #include "plugin/elements/clip_tag.h"
 #include "plugin/elements/frame_view.h"
+#include "plugin/elements/gstcliptag_properties.h"
 
 GST_DEBUG_CATEGORY(gst_clip_tag_debug);
 

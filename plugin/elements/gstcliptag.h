@@ -24,8 +24,3 @@ struct _GstClipTag {
 
 GST_DEBUG_CATEGORY_EXTERN(gst_clip_tag_debug);
 #define GST_CAT_DEFAULT gst_clip_tag_debug
-
-// In gstcliptag_properties.cc.
-void gst_clip_tag_install_properties(GObjectClass* klass);
-void gst_clip_tag_set_property(GObject* object, guint id, const GValue* value, GParamSpec* spec);
-void gst_clip_tag_get_property(GObject* object, guint id, GValue* value, GParamSpec* spec);

@@ -12,8 +12,8 @@
  *
  * ## Example launch line
  * |[
- * gst-launch-1.0 videotestsrc pattern=ball num-buffers=300 ! cliptag prompts="a ball; a car; a dog"
- * ! cliptagoverlay ! videoconvert ! autovideosink
+ * gst-launch-1.0 videotestsrc pattern=ball num-buffers=300 \
+ *   ! cliptag prompts="a ball; a car; a dog" ! cliptagoverlay ! videoconvert ! autovideosink
  * ]|
  *
  * Since: 0.1
@@ -22,116 +22,20 @@
 
 #include <gst/video/video.h>
 
-#include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <exception>
-#include <memory>
 #include <mutex>
-#include <string>
-#include <utility>
-#include <vector>
 
-#include "plugin/elements/gstcliptagmeta.h"
-#include "plugin/elements/overlay_draw.h"
+#include "plugin/elements/overlay_panel.h"
 
 GST_DEBUG_CATEGORY_STATIC(gst_clip_tag_overlay_debug);
 #define GST_CAT_DEFAULT gst_clip_tag_overlay_debug
 
 namespace {
 
-using cliptag::OverlayLine;
+using cliptag::OverlayPanel;
 using cliptag::OverlayPosition;
-using cliptag::OverlayStyle;
-
-struct Properties {
-  OverlayStyle style;
-  guint max_tags = 8;
-  guint64 hold_ns = 2 * GST_SECOND;
-  bool show_inactive = true;
-};
-
-struct CompositionUnref {
-  void operator()(GstVideoOverlayComposition* c) const { gst_video_overlay_composition_unref(c); }
-};
-using CompositionPtr = std::unique_ptr<GstVideoOverlayComposition, CompositionUnref>;
-
-// What is known of the picture that is drawn; the streaming thread's alone.
-class Panel {
- public:
-  void Forget() {
-    have_tags_ = false;
-    tags_.clear();
-    drawn_.reset();
-    drawn_lines_.clear();
-  }
-
-  // Takes the tags of a frame, if it has any, or keeps the last ones as long as they hold.
-  void Look(GstBuffer* buffer, guint64 hold_ns) {
-    gpointer state = nullptr;
-    std::vector<OverlayLine> found;
-    bool any = false;
-    while (const GstStructure* structure = gst_buffer_iterate_cliptag_meta(buffer, &state)) {
-      any = true;
-      for (guint i = 0; i < gst_cliptag_structure_n_tags(structure); ++i) {
-        found.push_back(LineOf(gst_cliptag_structure_get_tag(structure, i)));
-      }
-    }
-    const guint64 pts = GST_BUFFER_PTS(buffer);
-    if (any) {
-      tags_ = std::move(found);
-      have_tags_ = true;
-      tags_pts_ = pts;
-    } else if (have_tags_ && GST_CLOCK_TIME_IS_VALID(pts) && GST_CLOCK_TIME_IS_VALID(tags_pts_)) {
-      const guint64 age = pts > tags_pts_ ? pts - tags_pts_ : tags_pts_ - pts;
-      if (age > hold_ns) have_tags_ = false;
-    }
-  }
-
-  // Null when there is nothing to draw. Owned by the panel until the next call.
-  GstVideoOverlayComposition* Draw(const Properties& properties, int width, int height) {
-    if (!have_tags_) return nullptr;
-    std::vector<OverlayLine> lines;
-    for (const OverlayLine& line : tags_) {
-      if (properties.max_tags > 0 && lines.size() == properties.max_tags) break;
-      if (line.active || properties.show_inactive) lines.push_back(line);
-    }
-    if (lines.empty()) return nullptr;
-    const bool same = lines == drawn_lines_ && properties.style == drawn_style_ &&
-                      width == drawn_width_ && height == drawn_height_;
-    if (!same) {
-      drawn_.reset(cliptag::DrawOverlay(lines, properties.style, width, height));
-      drawn_lines_ = std::move(lines);
-      drawn_style_ = properties.style;
-      drawn_width_ = width;
-      drawn_height_ = height;
-    }
-    return drawn_.get();
-  }
-
- private:
-  static OverlayLine LineOf(const GstStructure* tag) {
-    OverlayLine line;
-    const gchar* label = gst_structure_get_string(tag, "label");
-    gdouble score = 0;
-    gboolean active = FALSE;
-    gst_structure_get(tag, "score", G_TYPE_DOUBLE, &score, "active", G_TYPE_BOOLEAN, &active,
-                      nullptr);
-    line.label = label != nullptr ? label : "";
-    line.percent =
-        std::isfinite(score) ? static_cast<int>(std::lround(std::clamp(score, 0.0, 1.0) * 100)) : 0;
-    line.active = active;
-    return line;
-  }
-
-  bool have_tags_ = false;
-  std::vector<OverlayLine> tags_;
-  guint64 tags_pts_ = 0;
-  CompositionPtr drawn_;
-  std::vector<OverlayLine> drawn_lines_;
-  OverlayStyle drawn_style_;
-  int drawn_width_ = 0, drawn_height_ = 0;
-};
+using cliptag::OverlayProperties;
 
 enum {
   PROP_0,
@@ -158,8 +62,8 @@ GType PositionType() {
 
 struct OverlayImpl {
   std::mutex mutex;
-  Properties properties;  // guarded by mutex
-  Panel panel;            // this and the rest: streaming thread
+  OverlayProperties properties;  // guarded by mutex
+  OverlayPanel panel;            // this and the rest: streaming thread
   GstVideoInfo info;
   bool attach = false;  // downstream draws
   std::atomic<bool> ask_downstream{true};
@@ -293,7 +197,7 @@ static void AttachComposition(GstBuffer* buffer, GstVideoOverlayComposition* com
 
 static GstFlowReturn Draw(GstClipTagOverlay* self, GstBuffer* buffer) {
   OverlayImpl& impl = *self->impl;
-  Properties properties;
+  OverlayProperties properties;
   {
     const std::lock_guard lock(impl.mutex);
     properties = impl.properties;

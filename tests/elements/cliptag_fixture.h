@@ -57,6 +57,18 @@ class ClipTagTest : public ::testing::Test {
 
   GstFlowReturn Push(guint64 n) { return gst_harness_push(harness_, MakeFrame(n)); }
 
+  // Plays, with the prompts in place.
+  void PlayAndWait() {
+    Play();
+    ASSERT_TRUE(WaitFor([] { return Fake().prompts_set() == 1; }));
+  }
+
+  // Pushes one frame and returns it.
+  BufferHolder Through(guint64 n) {
+    EXPECT_EQ(Push(n), GST_FLOW_OK);
+    return Pull();
+  }
+
   BufferHolder Pull() { return BufferHolder(gst_harness_pull(harness_)); }
 
   static const GstStructure* MetaOf(GstBuffer* buffer) {

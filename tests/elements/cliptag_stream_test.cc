@@ -1,5 +1,6 @@
 // How frames and events go through `cliptag`: order, deadlines, bounds, flushes, ends.
 #include <atomic>
+#include <mutex>
 #include <thread>
 
 #include "tests/elements/cliptag_fixture.h"
@@ -244,15 +245,16 @@ TEST_F(StreamTest, FlushesAtAnyMoment) {
   Fake().SetLatency(std::chrono::milliseconds(2));
   Play();
   std::atomic<bool> stop{false};
+  std::mutex
+      streaming;  // as a source's stream lock: nothing between the end of a flush and the segment
   std::thread upstream([&] {
     guint64 n = 0;
     while (!stop) {
-      // What a seeking source does: a flush is followed by a segment.
-      if (Push(n) == GST_FLOW_OK) {
-        ++n;
-        continue;
+      {
+        const std::lock_guard lock(streaming);
+        if (Push(n) == GST_FLOW_OK) ++n;
       }
-      std::this_thread::yield();
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
     }
   });
   GstSegment segment;
@@ -260,8 +262,11 @@ TEST_F(StreamTest, FlushesAtAnyMoment) {
   for (int i = 0; i < 60; ++i) {
     std::this_thread::sleep_for(std::chrono::microseconds(137 * (i % 17)));
     gst_pad_push_event(harness_->srcpad, gst_event_new_flush_start());
-    gst_pad_push_event(harness_->srcpad, gst_event_new_flush_stop(TRUE));
-    gst_pad_push_event(harness_->srcpad, gst_event_new_segment(&segment));
+    {
+      const std::lock_guard lock(streaming);
+      gst_pad_push_event(harness_->srcpad, gst_event_new_flush_stop(TRUE));
+      gst_pad_push_event(harness_->srcpad, gst_event_new_segment(&segment));
+    }
     while (GstBuffer* buffer = gst_harness_try_pull(harness_)) gst_buffer_unref(buffer);
   }
   EXPECT_TRUE(WaitFor([&] {

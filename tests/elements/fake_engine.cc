@@ -108,7 +108,9 @@ class FakeStream : public EngineStream {
                   Clock::now() >= queue_.front().deadline)) {
         RunBatch(lock);
       } else if (!queue_.empty() && !control_.hold_) {
-        control_.changed_.wait_until(lock, queue_.front().deadline);
+        // A copy: the queue may change while this waits, and wait_until() keeps a reference.
+        const Clock::time_point deadline = queue_.front().deadline;
+        control_.changed_.wait_until(lock, deadline);
       } else {
         control_.changed_.wait(lock);
       }
