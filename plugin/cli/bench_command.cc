@@ -31,6 +31,9 @@ Result<BenchResult> Bench(const BenchOptions& options) {
   BenchResult result;
   const double begin_ms = NowMs();
   CLIPTAG_ASSIGN_OR_RETURN(const Session session, LoadSession(options.model));
+  if (options.stage != "text") {
+    CLIPTAG_RETURN_IF_ERROR(session.model->image().Setup(options.shape.batch));
+  }
   const double loaded_ms = NowMs();
   CLIPTAG_ASSIGN_OR_RETURN(const auto stage,
                            MakeBenchStage(options.stage, *session.model, options.shape));

@@ -64,7 +64,7 @@ CLI::Option* AddStrings(CLI::App& app, const std::string& name, std::vector<std:
 }
 
 CLI::Option* AddInputOptions(CLI::App& app, InputOptions* options) {
-  constexpr int kAnyNumber = 1 << 28;
+  constexpr int kAnyNumber = CLI::detail::expected_max_vector_size;
   app.add_option("--fps", options->fps, "Frames taken per second of video; 0 = every frame")
       ->check(FiniteRange(0, 1000))
       ->option_text("RATE [1]");

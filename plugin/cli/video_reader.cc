@@ -6,7 +6,6 @@
 #include <gst/video/video.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <mutex>
@@ -76,19 +75,31 @@ class VideoReader : public MediaReader {
   std::string missing_decoder_;
   double duration_s_ = -1;
 
-  // Touched by streaming threads.
-  Sampler sampler_;                  // by the video's alone
-  std::atomic<int64_t> decoded_{0};  // frames
-  std::atomic<bool> video_found_{false};
-  std::atomic<bool> other_streams_{false};      // sound, subtitles
-  std::atomic<bool> duration_is_exact_{false};  // the container writes it down
-  std::atomic<double> end_s_{0};                // of the last frame decoded
+  // What the streaming threads have met. A lock, not atomics: it also orders the callbacks after
+  // Start() and before the destructor for whoever (ThreadSanitizer) cannot see GLib's locks.
+  struct Seen {
+    int64_t decoded = 0;  // frames
+    bool video = false;
+    bool other_streams = false;      // sound, subtitles
+    bool duration_is_exact = false;  // the container writes it down
+    double end_s = 0;                // of the last frame decoded
+    double last_s = 0;               // its start
+    double longest_gap_s = 0;        // from the start of a frame to that of the next
+  };
+  Seen seen() const {
+    std::lock_guard lock(mutex_);
+    return seen_;
+  }
+  mutable std::mutex mutex_;
+  Seen seen_;        // guarded by mutex_
+  Sampler sampler_;  // guarded by mutex_
 };
 
 VideoReader::~VideoReader() {
   if (pipeline_) gst_element_set_state(pipeline_, GST_STATE_NULL);
   if (bus_) gst_object_unref(bus_);
   if (pipeline_) gst_object_unref(pipeline_);
+  std::lock_guard after_the_last_callback(mutex_);
 }
 
 Status VideoReader::Start() {
@@ -106,7 +117,10 @@ Status VideoReader::Start() {
     gst_bin_add(GST_BIN(pipeline_), parts[i]);
   }
   GstElement* decode = parts[1];
-  convert_ = parts[2];
+  {
+    std::lock_guard lock(mutex_);
+    convert_ = parts[2];
+  }
   sink_ = GST_APP_SINK(parts[3]);
 
   g_object_set(parts[0], "location", path_.c_str(), nullptr);
@@ -140,56 +154,66 @@ gboolean VideoReader::OnContinue(GstElement*, GstPad*, GstCaps* caps, gpointer s
   const std::string_view name = gst_structure_get_name(gst_caps_get_structure(caps, 0));
   auto* reader = static_cast<VideoReader*>(self);
   if (name == "video/quicktime" || name == "video/webm" || name == "video/x-matroska") {
-    reader->duration_is_exact_ = true;
+    std::lock_guard lock(reader->mutex_);
+    reader->seen_.duration_is_exact = true;
   }
   return !(name.starts_with("audio/") || name.starts_with("text/") ||
            name.starts_with("subpicture/"));
 }
 
 void VideoReader::OnPad(GstElement*, GstPad* pad, gpointer self) {
-  auto* reader = static_cast<VideoReader*>(self);
   GstCaps* caps = gst_pad_get_current_caps(pad);
   if (!caps) caps = gst_pad_query_caps(pad, nullptr);
   const bool video =
       gst_caps_get_size(caps) > 0 &&
       std::string_view(gst_structure_get_name(gst_caps_get_structure(caps, 0))) == "video/x-raw";
   gst_caps_unref(caps);
+  auto* reader = static_cast<VideoReader*>(self);
+  std::unique_lock lock(reader->mutex_);
   GstPad* sink = gst_element_get_static_pad(reader->convert_, "sink");
-  if (video && !gst_pad_is_linked(sink) && GST_PAD_LINK_SUCCESSFUL(gst_pad_link(pad, sink))) {
-    reader->video_found_ = true;
-  } else {
-    reader->other_streams_ = true;
+  // The first video there is. Linking sends events through OnBuffer's pad: not under the lock.
+  const bool take = video && !reader->seen_.video;
+  (take ? reader->seen_.video : reader->seen_.other_streams) = true;
+  lock.unlock();
+  if (take && GST_PAD_LINK_FAILED(gst_pad_link(pad, sink))) {
+    lock.lock();
+    reader->seen_.video = false;
   }
   gst_object_unref(sink);
 }
 
 void VideoReader::OnNoMorePads(GstElement* decode, gpointer self) {
-  if (static_cast<VideoReader*>(self)->video_found_) return;
+  if (static_cast<VideoReader*>(self)->seen().video) return;
   gst_element_post_message(
       decode,
       gst_message_new_application(GST_OBJECT(decode), gst_structure_new_empty(kNothingToShow)));
 }
 
 GstPadProbeReturn VideoReader::OnBuffer(GstPad* pad, GstPadProbeInfo* info, gpointer self) {
-  auto* reader = static_cast<VideoReader*>(self);
   GstBuffer* buffer = GST_PAD_PROBE_INFO_BUFFER(info);
-  ++reader->decoded_;
+  GstClockTime time = GST_CLOCK_TIME_NONE;
   GstEvent* event = gst_pad_get_sticky_event(pad, GST_EVENT_SEGMENT, 0);
-  if (!event || !GST_BUFFER_PTS_IS_VALID(buffer)) {
-    if (event) gst_event_unref(event);
-    return GST_PAD_PROBE_OK;
+  const bool timed = event && GST_BUFFER_PTS_IS_VALID(buffer);
+  if (timed) {
+    const GstSegment* segment = nullptr;
+    gst_event_parse_segment(event, &segment);
+    time = gst_segment_to_stream_time(segment, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
   }
-  const GstSegment* segment = nullptr;
-  gst_event_parse_segment(event, &segment);
-  const GstClockTime time =
-      gst_segment_to_stream_time(segment, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
-  gst_event_unref(event);
+  if (event) gst_event_unref(event);
+
+  auto* reader = static_cast<VideoReader*>(self);
+  std::lock_guard lock(reader->mutex_);
+  Seen& seen = reader->seen_;
+  ++seen.decoded;
+  if (!timed) return GST_PAD_PROBE_OK;
   if (!GST_CLOCK_TIME_IS_VALID(time)) return GST_PAD_PROBE_DROP;  // outside the segment
   const double time_s = static_cast<double>(time) / GST_SECOND;
   const double length_s = GST_BUFFER_DURATION_IS_VALID(buffer)
                               ? static_cast<double>(GST_BUFFER_DURATION(buffer)) / GST_SECOND
                               : 0;
-  reader->end_s_ = std::max(reader->end_s_.load(), time_s + length_s);
+  seen.end_s = std::max(seen.end_s, time_s + length_s);
+  seen.longest_gap_s = std::max(seen.longest_gap_s, time_s - seen.last_s);
+  seen.last_s = time_s;
   return reader->sampler_.Take(time_s) ? GST_PAD_PROBE_OK : GST_PAD_PROBE_DROP;
 }
 
@@ -226,29 +250,32 @@ Status VideoReader::ErrorFrom(GstMessage* message) const {
     return Unsupported("cannot decode '" + path_ + "': GStreamer's " + missing_decoder_ +
                        " is not installed");
   }
-  if (!video_found_ && other_streams_) {
+  const Seen seen = this->seen();
+  if (!seen.video && seen.other_streams) {
     return Unsupported("'" + path_ + "' holds no picture and no video");
   }
-  if (!video_found_) {
+  if (!seen.video) {
     return DataLoss("'" + path_ +
                     "' is neither a picture nor a video that can be decoded: " + reason);
   }
-  return DataLoss("decoding '" + path_ + "' stopped at " + Seconds(end_s_) + " s: " + reason);
+  return DataLoss("decoding '" + path_ + "' stopped at " + Seconds(seen.end_s) + " s: " + reason);
 }
 
 // Some demuxers end a file that was cut off like any other.
 Status VideoReader::CheckEnd() const {
-  // Sound may well be longer than the picture, and other containers' durations are estimates.
-  const double missing_s = duration_s_ - end_s_;
-  const double tolerated_s = std::max(1.0, 0.1 * duration_s_);
-  if (!duration_is_exact_ || other_streams_ || missing_s <= tolerated_s) return {};
-  return DataLoss("the video '" + path_ + "' is truncated: it ends at " + Seconds(end_s_) +
+  // Sound may well be longer than the picture, and other containers' durations are estimates. A
+  // frame need not tell its length, and a slide show's last one may be a long one.
+  const Seen seen = this->seen();
+  if (!seen.duration_is_exact || seen.other_streams || seen.decoded < 2) return {};
+  const double tolerated_s = std::max({1.0, 0.1 * duration_s_, 1.5 * seen.longest_gap_s});
+  if (duration_s_ - seen.end_s <= tolerated_s) return {};
+  return DataLoss("the video '" + path_ + "' is truncated: it ends at " + Seconds(seen.end_s) +
                   " s of " + Seconds(duration_s_) + " s");
 }
 
 Result<std::optional<MediaFrame>> VideoReader::Next() {
   constexpr GstClockTime kPoll = 50 * GST_MSECOND;  // how soon an error is noticed
-  int64_t decoded = decoded_;
+  int64_t decoded = seen().decoded;
   for (double waited_s = 0;; waited_s += static_cast<double>(kPoll) / GST_SECOND) {
     if (GstSample* sample = gst_app_sink_try_pull_sample(sink_, kPoll)) {
       auto frame = FrameFrom(sample);
@@ -261,8 +288,10 @@ Result<std::optional<MediaFrame>> VideoReader::Next() {
       CLIPTAG_RETURN_IF_ERROR(CheckEnd());
       return std::optional<MediaFrame>();
     }
-    if (decoded != decoded_) waited_s = 0;
-    decoded = decoded_;
+    if (const int64_t now = seen().decoded; now != decoded) {
+      decoded = now;
+      waited_s = 0;
+    }
     if (waited_s >= stall_s_) {
       return DataLoss("'" + path_ + "' gives no " + (decoded ? "further " : "") +
                       "frame: it is truncated, or no video");

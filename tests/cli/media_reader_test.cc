@@ -283,6 +283,20 @@ TEST_F(VideoReaderTest, NoticesATruncatedVideo) {
   ExpectError(folder_ / "stub.webm", StatusCode::kDataLoss, "stub.webm");
 }
 
+// Three frames of four seconds each.
+TEST_F(VideoReaderTest, ASlideShowIsNotTruncated) {
+  if (!HaveElements({"vp8enc", "webmmux", "vp8dec"})) GTEST_SKIP() << "VP8 is not installed";
+  const std::string path = folder_ / "slides.webm";
+  RunPipeline(
+      "videotestsrc num-buffers=3 ! video/x-raw,width=64,height=48,framerate=1/4 ! vp8enc ! "
+      "webmmux ! "
+      "filesink location=\"" +
+      path + "\"");
+  const Read read = ReadAll(path);
+  EXPECT_TRUE(read.status.ok()) << read.status.message();
+  EXPECT_EQ(read.frames.size(), 3u);
+}
+
 TEST_F(VideoReaderTest, CanBeLeftInTheMiddle) {
   if (!HaveElements({"vp8enc", "webmmux", "vp8dec"})) GTEST_SKIP() << "VP8 is not installed";
   MakeVideo(folder_ / "a.webm", 50);
