@@ -75,7 +75,7 @@ Measures Measure(const std::vector<OverlayLine>& lines, const OverlayStyle& styl
       static_cast<int>(std::lround(std::max(9.0, std::min(height, width) * 0.045) * style.scale));
   m.text = std::clamp(m.text, 6, std::max(6, height / 3));
   m.line = static_cast<int>(std::lround(m.text * 1.45));
-  m.padding = std::max(2, m.text / 3);
+  m.padding = std::max(4, m.text * 2 / 5);  // holds the stripe of an active tag, too
   m.margin = std::max(2, m.text / 2);
   m.gap = std::max(2, m.text / 2);
   const SurfacePtr surface(cairo_image_surface_create(CAIRO_FORMAT_ARGB32, 1, 1));
