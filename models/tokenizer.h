@@ -1,6 +1,6 @@
 // Text to token ids, exactly as open_clip does it for every CLIP layout: its cleaning (models/
-// text_clean.h), CLIP's pattern of words, byte pair encoding, padding with 0. Immutable once loaded;
-// thread safe.
+// text_clean.h), CLIP's pattern of words, byte pair encoding, padding with 0. Immutable once
+// loaded; thread safe.
 //
 // transformers' fast tokenizer differs where a text has HTML references, curly quotes, ligatures or
 // full-width letters, which open_clip replaces and it does not.

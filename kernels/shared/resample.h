@@ -192,8 +192,8 @@ CLIPTAG_HD constexpr int StoredIndex(const ResampleAxis& axis, int sample) {
 }
 
 // 8-bit pictures are resampled in fixed point, rounded and clamped after each of the two passes
-// (along X first), exactly as PIL does; Pillow 13 takes Y first for tall pictures, which is up to one
-// step of 255 away.
+// (along X first), exactly as PIL does; Pillow 13 takes Y first for tall pictures, which is up to
+// one step of 255 away.
 inline constexpr int kFixedBits = 22;
 
 CLIPTAG_HD constexpr int32_t FixedWeight(double weight) {

@@ -113,9 +113,11 @@ class SceneTest(unittest.TestCase):
         environment = dict(os.environ)
         with tempfile.TemporaryDirectory() as directory:
             video = os.path.join(directory, "scene.webm")
-            environment["GST_REGISTRY"] = os.path.join(directory, "registry.bin")
             scene = make_scene.Scene()
             make_scene.encode(scene, video)
+            environment["GST_REGISTRY"] = os.path.join(directory, "registry.bin")
+            if "CLIPTAG_PRELOAD" in environment:
+                environment["LD_PRELOAD"] = environment["CLIPTAG_PRELOAD"]
             run = subprocess.run(
                 ["gst-launch-1.0", "-m", "filesrc", f"location={video}", "!", "decodebin", "!",
                  "videoconvert", "!", "cliptag",

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import unittest
 
@@ -9,6 +10,7 @@ ROOT = os.environ.get("CLIPTAG_SOURCE_ROOT", os.path.join(os.path.dirname(__file
 TOP_LEVEL = re.compile(
     r"(plugin|kernels|models|pipelines|tests|debian|meson\.build|meson_options\.txt|README\.md|LICENSE|"
     r"NOTICE|CHANGELOG\.md|\..+)$")
+FORMATTED_BY = "14"  # clang-format's output differs between major versions
 LONG_FILE = 400      # lines; a longer one has found a second job
 
 
@@ -108,6 +110,22 @@ class LayoutTest(unittest.TestCase):
             lines = read(path).count("\n")
             if lines > LONG_FILE:
                 print(f"note: {path} has {lines} lines: has it found a second job?")
+
+    def test_formatting(self):
+        tool = shutil.which("clang-format")
+        if not tool:
+            self.skipTest("no clang-format here")
+        version = subprocess.run([tool, "--version"], capture_output=True, text=True, check=True).stdout
+        if not re.search(rf"version {FORMATTED_BY}\.", version):
+            self.skipTest(f"the tree is formatted with clang-format {FORMATTED_BY}: {version.strip()}")
+        sources = [p for p in self.having(".cc", ".h")]
+        for start in range(0, len(sources), 50):
+            check = subprocess.run([tool, "--dry-run", "-Werror", *sources[start:start + 50]], cwd=ROOT,
+                                   capture_output=True, text=True, check=False)
+            bad = sorted(set(re.findall(r"^([^\s:]+):\d+:\d+: error: code should be clang-formatted",
+                                        check.stderr, re.M)))
+            self.assertEqual([], bad, "run clang-format -i on these")
+            self.assertEqual(0, check.returncode, check.stderr)
 
 
 if __name__ == "__main__":
