@@ -8,4 +8,4 @@ static gboolean plugin_init(GstPlugin* plugin) { return cliptag::RegisterAll(plu
 #define PACKAGE "cliptag"
 GST_PLUGIN_DEFINE(GST_VERSION_MAJOR, GST_VERSION_MINOR, cliptag,
                   "Tags video with CLIP, zero-shot, in real time", plugin_init, CLIPTAG_VERSION,
-                  "Apache 2.0", "cliptag", "https://cliptag.invalid/")
+                  "Apache 2.0", "cliptag", "Unknown package origin")

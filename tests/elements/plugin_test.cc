@@ -24,6 +24,7 @@ using PipelinePtr = std::unique_ptr<GstElement, PipelineFree>;
 struct TagResult {
   std::string best;
   double score = 0, cosine = 0;
+  std::vector<float> embedding;  // with attach-embedding
 };
 
 PipelinePtr Parse(const std::string& launch) {
@@ -64,6 +65,14 @@ RunResult RunPipeline(const std::string& launch) {
     result.best = gst_structure_get_string(tag, "label");
     gst_structure_get(tag, "score", G_TYPE_DOUBLE, &result.score, "cosine", G_TYPE_DOUBLE,
                       &result.cosine, nullptr);
+    GBytes* bytes = nullptr;
+    if (gst_structure_get(gst_message_get_structure(message.get()), "embedding", G_TYPE_BYTES,
+                          &bytes, nullptr)) {
+      gsize size = 0;
+      const auto* values = static_cast<const float*>(g_bytes_get_data(bytes, &size));
+      result.embedding.assign(values, values + size / sizeof(float));
+      g_bytes_unref(bytes);
+    }
     run.frames.push_back(result);
   }
   gst_object_unref(bus);
@@ -122,16 +131,37 @@ TEST(Plugin, EverySizeFromOnePixelOn) {
   }
 }
 
-TEST(Plugin, OrientationAndCropReachTheModel) {
-  // A picture that is cropped to its ball by videocrop's meta is the same as one that is cut there;
-  // the symmetric ball stays a ball however it is turned.
-  for (const char* orientation : {"rotate-90", "rotate-180", "flip-rotate-270"}) {
-    const RunResult run = RunPipeline(
-        std::string("videotestsrc pattern=ball num-buffers=4 ! video/x-raw,width=160,height=160 "
-                    "! taginject tags=\"image-orientation=") +
-        orientation + "\" ! " + kPrompts + " ! fakesink");
-    ASSERT_TRUE(run.eos) << run.error;
-    EXPECT_EQ(run.frames.back().best, "a ball") << orientation;
+// The embedding of an unsymmetric picture that is not square either, tagged with `orientation` and
+// sent through `middle`.
+std::vector<float> EmbeddingOf(const std::string& orientation, const std::string& middle) {
+  const RunResult run = RunPipeline(
+      "videotestsrc pattern=smpte num-buffers=2 ! video/x-raw,format=RGB,width=200,height=136 ! "
+      "taginject tags=\"image-orientation=" +
+      orientation + "\" ! " + middle + kPrompts + " attach-embedding=true ! fakesink");
+  EXPECT_TRUE(run.eos) << run.error;
+  return run.frames.empty() ? std::vector<float>() : run.frames.back().embedding;
+}
+
+double Dot(const std::vector<float>& a, const std::vector<float>& b) {
+  if (a.empty() || a.size() != b.size()) return std::nan("");
+  double sum = 0;
+  for (size_t i = 0; i < a.size(); ++i) sum += static_cast<double>(a[i]) * b[i];
+  return sum;
+}
+
+TEST(Plugin, OrientationTagIsWorthWhatVideoflipMakes) {
+  const std::map<std::string, std::string> directions = {
+      {"rotate-90", "90r"},        {"rotate-180", "180"},       {"rotate-270", "90l"},
+      {"flip-rotate-0", "horiz"},  {"flip-rotate-90", "ur-ll"}, {"flip-rotate-180", "vert"},
+      {"flip-rotate-270", "ul-lr"}};
+  const std::vector<float> untouched = EmbeddingOf("rotate-0", "");
+  for (const auto& [orientation, direction] : directions) {
+    const std::vector<float> tagged = EmbeddingOf(orientation, "");
+    const std::vector<float> turned =
+        EmbeddingOf("rotate-0", "videoflip video-direction=" + direction + " ! ");
+    const double same = Dot(tagged, turned), other = Dot(tagged, untouched);
+    EXPECT_TRUE(same >= 0.9999) << orientation << ": " << same;
+    EXPECT_TRUE(other < 0.999) << orientation << " changes nothing: " << other;
   }
 }
 
