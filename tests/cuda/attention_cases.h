@@ -1,0 +1,36 @@
+// One case of the attention kernels: data, oracle, plain implementation and comparison. The kernels
+// are compiled once for each type, in attention_kernels_<type>.cc.
+#pragma once
+
+#include <cstdint>
+#include <ostream>
+#include <vector>
+
+#include "kernels/cuda/attention_launch.cuh"
+#include "tests/cuda/test_support.h"
+
+namespace cliptag::cuda {
+
+struct AttentionCase {
+  int head_dim = 64;
+  int q_tokens = 50, kv_tokens = 50;
+  int batch = 1, heads = 1;
+  bool causal = false;
+  std::vector<int32_t> lengths;  // of each batch item; empty = none given
+  uint32_t order = 0;
+  float scale = 0;   // 0 = 1 / sqrt(head_dim)
+  float spread = 1;  // of the queries: large ones make one key win
+};
+
+inline std::ostream& operator<<(std::ostream& out, const AttentionCase& c) {
+  out << "head_dim " << c.head_dim << ", q " << c.q_tokens << ", kv " << c.kv_tokens << ", batch "
+      << c.batch << ", heads " << c.heads << (c.causal ? ", causal" : "") << ", order " << c.order;
+  for (const int32_t length : c.lengths) out << ", length " << length;
+  return out;
+}
+
+// Runs it and checks outputs, sentinels and the launch's report.
+template <typename T>
+void RunAttentionCase(const AttentionCase& c);
+
+}  // namespace cliptag::cuda
