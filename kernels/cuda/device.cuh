@@ -76,6 +76,8 @@ __device__ __forceinline__ uint32_t Load4(const void* p) {
 __device__ __forceinline__ float4 LoadFloat4(const float* p) {
   return *reinterpret_cast<const float4*>(p);
 }
+// From the L2, past the L1: what other blocks of the same launch have written.
+__device__ __forceinline__ float LoadL2(const float* p) { return __ldcg(p); }
 __device__ __forceinline__ void Store16(void* p, uint4 x) { *static_cast<uint4*>(p) = x; }
 __device__ __forceinline__ void Store4(void* p, uint32_t x) { *static_cast<uint32_t*>(p) = x; }
 __device__ __forceinline__ void StoreFloat4(float* p, float4 x) {

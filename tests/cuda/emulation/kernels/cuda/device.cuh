@@ -187,6 +187,7 @@ inline uint32_t Load4(const void* p, const Site& site = Site::current()) {
 inline float4 LoadFloat4(const float* p, const Site& site = Site::current()) {
   return LoadAligned<float4>(p, site);
 }
+inline float LoadL2(const float* p) { return *p; }
 inline void Store16(void* p, uint4 x, const Site& site = Site::current()) {
   StoreAligned(p, x, site);
 }
