@@ -29,8 +29,26 @@ inline std::ostream& operator<<(std::ostream& out, const AttentionCase& c) {
   return out;
 }
 
-// Runs it and checks outputs, sentinels and the launch's report.
+// Which kernels a test compiles: all, or, where that takes too long, those of some head sizes.
 template <typename T>
+struct EveryHeadDim {
+  static bool Launch(const AttentionProblem& problem, EmulatedLauncher& launcher) {
+    return LaunchAttention<T>(problem, launcher);
+  }
+};
+template <typename T, int... kHeadDims>
+struct HeadDims {
+  static bool Launch(const AttentionProblem& problem, EmulatedLauncher& launcher) {
+    return SupportsAttention(problem) &&
+           ((problem.head_dim == kHeadDims
+                 ? (LaunchAttentionOf<T, kHeadDims>(problem, launcher), true)
+                 : false) ||
+            ...);
+  }
+};
+
+// Runs it and checks outputs, sentinels and the launch's report.
+template <typename T, typename Kernels = EveryHeadDim<T>>
 void RunAttentionCase(const AttentionCase& c);
 
 }  // namespace cliptag::cuda
