@@ -6,18 +6,20 @@
 // A warp keeps its 32 (or 16) queries and their sums in registers; K and V come in tiles of 64 (or
 // 32) keys through shared memory, double-buffered with cp.async, each waited for as late as it is
 // needed:
-//   wait K(j) | barrier | start K(j+1) | S = q K(j)^T, softmax | wait V(j) | barrier | start V(j+1)
-//   | O += P V(j)
+//   wait for K(j), barrier, start K(j+1), S = q K(j)^T, softmax,
+//   wait for V(j), barrier, start V(j+1), O += P V(j)
 // The accumulators of q k^T have the very layout that the left operand of P V wants, so P stays in
 // registers. A head size that 16 does not divide ends with one m16n8k8.
 //
-// Cost, ViT-L/14 at batch 64 (257 tokens, 16 heads of 64): reads 101 MB (each of q, k, v once from
-// memory; the three query blocks of a head share K and V in the L2), writes 34 MB: 31 us at 4.3
-// TB/s. 17.3 GFLOP, with the padding of queries to 288 and keys to 272 20.5: 26 us at 790 TFLOP/s,
-// some 42 us at the 60 % of it that mma.sync is known to reach on Hopper; 80 M exponentials at 16 a
-// cycle on each of 132 multiprocessors: 22 us, overlapped. Expected 45 to 55 us, bound by
-// mma.sync's issue; the products of the same layer take some 500 us. These are paper figures: no
-// GPU has run this yet.
+// Cost, ViT-L/14 at batch 64 (257 tokens, 16 heads of 64):
+//   memory    q, k, v read once (the three query blocks of a head share K and V in the L2) 101 MB,
+//             outputs 34 MB: 31 us at 4.3 TB/s
+//   products  17.3 GFLOP, 20.5 with queries padded to 288 and keys to 272: 26 us at 790 TFLOP/s,
+//   some
+//             42 us at the 60 % of it that mma.sync is said to reach on Hopper
+//   exp2      80 M at 16 a cycle on each of 132 multiprocessors: 22 us, overlapped
+// Expected: 45 to 55 us, bound by mma.sync; the products of the same layer take some 500 us. Paper
+// figures: no GPU has run this yet.
 //
 // Rejected: Q through shared memory (read once, straight into fragments: saves the space and a
 // barrier); all of K and V of a head in shared memory (75 KiB at 257 tokens, three blocks of one
@@ -210,9 +212,9 @@ struct AttentionWarp {
         }
         m = fmaxf(m, __shfl_xor_sync(kAllLanes, m, 1));
         m = fmaxf(m, __shfl_xor_sync(kAllLanes, m, 2));
-        // A row that has seen no key yet: zero instead of infinity, or infinities would cancel to
-        // NaN.
-        const float shift = m == NegativeInfinity() ? 0.0f : m * scale_log2;
+        // Finite, since every row sees key 0, of the first tile; the first shrink is exp2(-inf) =
+        // 0.
+        const float shift = m * scale_log2;
         const float shrink = Exp2(largest[r][h] * scale_log2 - shift);
         largest[r][h] = m;
         float added = 0;
@@ -352,7 +354,9 @@ __global__ void __launch_bounds__(kAttentionMaxWarps* kWarpSize,
     CpAsyncCommit();
     if (active) w.Accumulate(v_tiles + here, limit);
   }
-  __syncthreads();  // the tiles are free for the outputs
+  // The outputs take the place of the tiles: of K's, which nobody has read since the last barrier,
+  // and where these are too small, of V's.
+  if constexpr (kAttentionMaxWarps * Warp::kRows > 2 * kKeys) __syncthreads();
   if (has_rows) {
     w.StoreOutput(k_tiles + warp * Warp::kRows * Warp::kStride,
                   static_cast<T*>(p.out) + q_row * p.out_stride + column, p.out_stride, p.q_tokens);

@@ -26,18 +26,30 @@ constexpr bool IsAttentionHeadDim(int head_dim) {
          (head_dim >= 72 && head_dim <= 112 && head_dim % 8 == 0) || head_dim == 128;
 }
 
-// Two row tiles use each fragment that ldmatrix brings twice: a warp with one needs 512 bytes of
-// shared memory for every two m16n8k16, four cycles of a multiprocessor's 128 bytes a cycle, and
-// these two products take the tensor cores about as long, so that one row tile is bound by shared
-// memory. The price is registers, of which a thread has 255 at most: accumulators (row_tiles *
-// head_dim / 2), scores (row_tiles * keys / 2), queries (row_tiles * head_dim / 4).
+// Two row tiles use each fragment that ldmatrix brings twice. With one, every two m16n8k16 want 512
+// bytes of shared memory: four cycles of a multiprocessor's 128 bytes a cycle, about as long as the
+// tensor cores take for the two, so that shared memory would be the bound. The price is registers,
+// of which a thread has 255: sums (row_tiles * head_dim / 2), scores (row_tiles * keys / 2),
+// queries (row_tiles * head_dim / 4). More keys to a tile mean fewer barriers, maxima and
+// rescalings for each.
 //
-// Registers and spills as ptxas of CUDA 13.0 reports them are in tests/cuda/compile_check, which
-// keeps them within the bounds.
+// Registers of a thread by ptxas 13.0 for sm_90a and sm_100, warps resident on an H200:
+//   64  {2, 64}  209, 234   8 warps
+//       {2, 32}  163, 194  12 warps  rejected: twice the barriers and rescalings; but measure it
+//       {1, 64}  117, -    16 warps  rejected: bound by shared memory
+//   80  {2, 32}  191, 216   8 warps
+//       {2, 64}  227, 243   8 warps  rejected: 96 would be at the limit
+//  112  {2, 32}  237, 245   8 warps
+//       {1, 64}  151, 192  12 warps  rejected: bound by shared memory; four warps on sm_86
+//  128  {1, 32}  155, -    12 warps
+//       {2, 32}  255, 255   8 warps  rejected: a stack frame on sm_80, sm_86 and sm_89
+//       {1, 64}  166, 202  12 warps  rejected: 68 KiB: four warps on sm_86
+// None spills; tests/cuda/compile_check fails on one, and its table.md has all sizes and
+// architectures.
 constexpr AttentionTile AttentionTileFor(int head_dim) {
   if (head_dim <= 64) return {2, 64, 2};
-  if (head_dim <= 96) return {2, 32, 2};
-  return {1, 64, 2};
+  if (head_dim <= 112) return {2, 32, 2};
+  return {1, 32, 2};
 }
 
 // Elements from row to row of a tile in shared memory. ldmatrix reads eight rows at once, 16 bytes
@@ -47,8 +59,8 @@ constexpr AttentionTile AttentionTileFor(int head_dim) {
 // odd. (A swizzle would save the unit but needs a power of two, which 72 to 112 are not.)
 constexpr int AttentionRowElements(int head_dim) { return (head_dim / 8 | 1) * 8; }
 
-// Dynamic shared memory of a block: two tiles of K, two of V. 64: 36,864 bytes, so that six blocks
-// fit an H200's 227 KiB; 80: 22,528; 128: 69,632, three blocks, and one on sm_86, sm_89 and sm_120.
+// Dynamic shared memory of a block: two tiles of K, two of V. 64: 36,864 bytes; 80: 22,528; 128:
+// 34,816. Registers allow two blocks, which even the 100 KiB of sm_86, sm_89 and sm_120 hold.
 constexpr size_t AttentionSharedBytes(int head_dim) {
   return size_t{4} * static_cast<size_t>(AttentionTileFor(head_dim).keys) *
          static_cast<size_t>(AttentionRowElements(head_dim)) * 2;

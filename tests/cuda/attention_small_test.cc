@@ -10,8 +10,10 @@ void Check(const AttentionCase& c) { RunAttentionCase<Half, HeadDims<Half, 64, 7
 TEST(SmallAttention, TwoBlocksOverThreeTiles) {
   // 64: two blocks of three warps, K and V tiles reused; 72 has tiles of 32 keys and a tail of
   // eight columns.
-  Check({.head_dim = 64, .q_tokens = 161, .kv_tokens = 161});
-  Check({.head_dim = 72, .q_tokens = 70, .kv_tokens = 70, .order = 1});
+  Check({.head_dim = 64, .q_tokens = 161, .kv_tokens = 161, .order = emulation::kLatestFirst});
+  Check({.head_dim = 72, .q_tokens = 70, .kv_tokens = 70, .order = 2});
+  // Four warps, whose outputs take the place of V, and a last tile that is full.
+  Check({.head_dim = 72, .q_tokens = 128, .kv_tokens = 96, .order = emulation::kLatestFirst});
 }
 
 TEST(SmallAttention, Causal) {
@@ -20,7 +22,7 @@ TEST(SmallAttention, Causal) {
 }
 
 TEST(SmallAttention, LengthsAndBatches) {
-  Check({.q_tokens = 20, .kv_tokens = 70, .batch = 3, .heads = 2, .lengths = {70, 3, 0}});
+  Check({.q_tokens = 20, .kv_tokens = 70, .batch = 4, .heads = 2, .lengths = {70, 3, 0, -7}});
 }
 
 TEST(SmallAttention, OneQuery) {

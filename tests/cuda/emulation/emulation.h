@@ -25,6 +25,11 @@ struct Dim3 {
   unsigned x = 1, y = 1, z = 1;
 };
 
+// In which order blocks and, where they may, threads take their turns. Any other number seeds an
+// order at random.
+inline constexpr uint32_t kAscending = 0;    // each in its turn: warps keep step
+inline constexpr uint32_t kLatestFirst = 1;  // a warp runs ahead as far as barriers let it
+
 struct LaunchConfig {
   Dim3 grid;
   int threads = 32;         // of a block; whole warps

@@ -7,6 +7,7 @@
 #include <random>
 #include <vector>
 
+#include "tests/cuda/emulation/emulation.h"
 #include "tests/cuda/emulation/fiber.h"
 #include "tests/cuda/emulation/scheduler.h"
 
@@ -121,7 +122,12 @@ class Scheduler {
   }
 
   int Take() {
-    if (order_ != 0) {
+    if (order_ == kLatestFirst) {
+      const int thread = ready_.back();
+      ready_.pop_back();
+      return thread;
+    }
+    if (order_ != kAscending) {
       std::swap(ready_[next_], ready_[next_ + random_() % (ready_.size() - next_)]);
     }
     const int thread = ready_[next_++];
