@@ -47,11 +47,11 @@ struct AttentionParams {
   const int32_t* kv_lengths = nullptr;  // keys seen of each batch item; null = all
 };
 
-// The keys of this batch item that are seen.
+// How many keys of this batch item are seen; none when zero or less.
 __device__ __forceinline__ int VisibleKeys(const AttentionParams& p, int item) {
   if (p.kv_lengths == nullptr) return p.kv_tokens;
   const int length = p.kv_lengths[item];
-  return length < 0 ? 0 : (length < p.kv_tokens ? length : p.kv_tokens);
+  return length < p.kv_tokens ? length : p.kv_tokens;
 }
 
 __device__ __forceinline__ float NegativeInfinity() { return -INFINITY; }

@@ -34,6 +34,7 @@ inline bool SupportsAttention(const AttentionProblem& problem) {
 
 template <typename T, int kHeadDim, typename Launch>
 void LaunchAttentionOf(const AttentionProblem& problem, Launch&& launch) {
+  static_assert(AttentionSharedBytes(kHeadDim) <= kMaxSharedBytes);
   const auto heads = static_cast<unsigned>(problem.heads);
   const auto batch = static_cast<unsigned>(problem.batch);
   if (problem.params.q_tokens == 1) {  // causal then has one key as well

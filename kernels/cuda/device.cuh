@@ -119,23 +119,27 @@ __device__ __forceinline__ uint32_t SharedAddress(const void* p) {
 __device__ __forceinline__ void LdMatrixX4(uint32_t (&r)[4], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(SharedAddress(row)));
+               : "r"(SharedAddress(row))
+               : "memory");
 }
 __device__ __forceinline__ void LdMatrixX4Trans(uint32_t (&r)[4], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-               : "r"(SharedAddress(row)));
+               : "r"(SharedAddress(row))
+               : "memory");
 }
 // Two matrices, rows named by lanes 0 to 15; the addresses of the other lanes are not used.
 __device__ __forceinline__ void LdMatrixX2(uint32_t (&r)[2], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0,%1}, [%2];"
                : "=r"(r[0]), "=r"(r[1])
-               : "r"(SharedAddress(row)));
+               : "r"(SharedAddress(row))
+               : "memory");
 }
 __device__ __forceinline__ void LdMatrixX2Trans(uint32_t (&r)[2], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];"
                : "=r"(r[0]), "=r"(r[1])
-               : "r"(SharedAddress(row)));
+               : "r"(SharedAddress(row))
+               : "memory");
 }
 
 // c (16, 8) f32 += a (16, 16) b (16, 8).

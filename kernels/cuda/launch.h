@@ -11,9 +11,11 @@ namespace cliptag::cuda {
 struct LaunchShape {
   unsigned grid_x = 1, grid_y = 1, grid_z = 1;
   int threads = 128;
-  size_t shared_bytes = 0;  // dynamic; above 48 KiB the kernel's limit must be raised first
+  size_t shared_bytes = 0;  // dynamic; at most kMaxSharedBytes
 };
 
 inline constexpr int kMaxGridYZ = 65535;
+// What every card gives a block without being asked; no kernel needs more.
+inline constexpr size_t kMaxSharedBytes = 48 * 1024;
 
 }  // namespace cliptag::cuda

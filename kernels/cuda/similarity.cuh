@@ -334,6 +334,7 @@ __global__ void __launch_bounds__(kSimilarityThreads) SimilarityKernel(Similarit
 
 template <int kTile, int kGroup, typename Launch>
 void LaunchSimilarityOf(const SimilarityParams& p, Launch&& launch) {
+  static_assert(SimilaritySharedBytes<kTile, kGroup>() <= kMaxSharedBytes);
   const LaunchShape shape{static_cast<unsigned>((p.m + kTile - 1) / kTile),
                           static_cast<unsigned>((p.n + kGroup - 1) / kGroup), 1, kSimilarityThreads,
                           SimilaritySharedBytes<kTile, kGroup>()};

@@ -22,7 +22,7 @@ TEST(SmallAttention, Causal) {
 }
 
 TEST(SmallAttention, LengthsAndBatches) {
-  Check({.q_tokens = 20, .kv_tokens = 70, .batch = 4, .heads = 2, .lengths = {70, 3, 0, -7}});
+  Check({.q_tokens = 20, .kv_tokens = 70, .batch = 4, .heads = 2, .lengths = {99, 3, 0, -7}});
 }
 
 TEST(SmallAttention, OneQuery) {

@@ -50,7 +50,7 @@ add("attention.cuh", "cuda_attention_small_test", "*",
     ("no key is divided by zero", "total > 0 ? 1.0f / total : 0.0f", "1.0f / total"),
     ("outputs leave before they are staged", "    __syncwarp();\n", ""),
     ("one row too many is written", "if (first_row + row < tokens) {", "if (first_row + row <= tokens) {"),
-    ("negative lengths", "return length < 0 ? 0 :", "return"))
+    ("lengths beyond the keys", "return length < p.kv_tokens ? length : p.kv_tokens;", "return length;"))
 
 add("attention_tile.h", "cuda_attention_small_test", "*",
     ("rows without padding: bank conflicts", "(head_dim / 8 | 1) * 8", "head_dim"),
@@ -87,7 +87,7 @@ add("activation.cuh", "cuda_rows_test", "Activations*",
 add("gather.cuh", "cuda_rows_test", "*Tokens*:GatherRows*",
     ("patches off by the class token", "+ token - extra) * p.patches_stride", "+ token) * p.patches_stride"),
     ("positions do not start again", "row % p.tokens * p.position_stride", "row * p.position_stride"),
-    ("a byte too few", "i < p.row_bytes", "i < p.row_bytes - 1"))
+    ("the end of a row is left out", "i < p.row_bytes", "i < p.row_bytes - kBytes"))
 
 add("normalize.cuh", "cuda_rows_test", "NormalizeRows*",
     ("zero rows are divided by zero", "  if (largest == 0) return;\n", ""),

@@ -1,6 +1,7 @@
 """tests/mutate_kernels.sh: see there. A mutant is killed when its test fails, crashes or hangs; one that
 does not apply exactly once, or does not compile, is an error of this script and stops it."""
 import argparse
+import filecmp
 import os
 import shutil
 import subprocess
@@ -20,9 +21,10 @@ def copy_tree(target):
                            cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
     for name in filter(None, names):
         source, to = os.path.join(ROOT, name), os.path.join(target, name)
-        if os.path.isfile(source):
-            os.makedirs(os.path.dirname(to), exist_ok=True)
-            shutil.copy2(source, to)
+        if not os.path.isfile(source) or (os.path.isfile(to) and filecmp.cmp(source, to, shallow=False)):
+            continue
+        os.makedirs(os.path.dirname(to), exist_ok=True)
+        shutil.copy(source, to)  # with the time of now, so that a kept build takes note
 
 
 def build(folder, test):

@@ -95,7 +95,7 @@ void StartAsyncCopy(void* shared, const void* global, int bytes, int valid, cons
   AsyncCopy copy;
   copy.to = static_cast<unsigned char*>(shared);
   copy.bytes = bytes;
-  std::memcpy(copy.data, global, static_cast<size_t>(valid));
+  if (valid > 0) std::memcpy(copy.data, global, static_cast<size_t>(valid));
   // What lay there is gone from now on: whoever still reads it is a barrier short.
   std::memset(copy.to, 0xff, static_cast<size_t>(bytes));
   self.open_group.push_back(copy);
