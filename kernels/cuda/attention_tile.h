@@ -34,14 +34,14 @@ constexpr bool IsAttentionHeadDim(int head_dim) {
 // rescalings for each.
 //
 // Registers of a thread by ptxas 13.0 for sm_90a and sm_100, warps resident on an H200:
-//   64  {2, 64}  209, 234   8 warps
+//   64  {2, 64}  213, 234   8 warps
 //       {2, 32}  163, 194  12 warps  rejected: twice the barriers and rescalings; but measure it
 //       {1, 64}  117, -    16 warps  rejected: bound by shared memory
-//   80  {2, 32}  191, 216   8 warps
+//   80  {2, 32}  201, 216   8 warps
 //       {2, 64}  227, 243   8 warps  rejected: 96 would be at the limit
 //  112  {2, 32}  237, 245   8 warps
 //       {1, 64}  151, 192  12 warps  rejected: bound by shared memory; four warps on sm_86
-//  128  {1, 32}  155, -    12 warps
+//  128  {1, 32}  162, 174  12 warps
 //       {2, 32}  255, 255   8 warps  rejected: a stack frame on sm_80, sm_86 and sm_89
 //       {1, 64}  166, 202  12 warps  rejected: 68 KiB: four warps on sm_86
 // None spills; tests/cuda/compile_check fails on one, and its table.md has all sizes and

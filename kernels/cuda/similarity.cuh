@@ -74,7 +74,7 @@ constexpr size_t SimilarityTickets(int n) {
 // Larger for what comes earlier: a larger value, or the same at a lower index. Never zero. NaN
 // comes last.
 __device__ __forceinline__ uint64_t SelectionKey(float value, int index) {
-  uint32_t bits = Bits(value == 0 ? 0.0f : value);  // -0 ties with 0
+  uint32_t bits = Bits(value);  // never -0, which should tie with 0: no sum from +0 on is
   bits = bits >> 31 ? ~bits : bits | 0x80000000u;
   if (!(value == value)) bits = 0;
   return static_cast<uint64_t>(bits) << 32 | (0xffffffffu - static_cast<uint32_t>(index));

@@ -86,6 +86,7 @@ class SimilarityRun {
   }
 
   DeviceMatrix<float>& embeddings() { return embeddings_; }
+  DeviceMatrix<float>& bank() { return bank_; }
   DeviceMatrix<float>& cosines() { return cosines_; }
 
  private:
@@ -168,13 +169,18 @@ TEST(Similarity, AgainWithTheSameTickets) {
 }
 
 TEST(Similarity, NaNComesLast) {
-  SimilarityRun run({.n = 2, .m = 100, .dim = 8, .k = 100});
-  run.embeddings().at(1, 3) = NAN;
-  EmulatedLauncher launcher;
-  LaunchSimilarity(run.Params(), launcher);
-  ASSERT_EQ(launcher.report().error, "");
-  EXPECT_TRUE(std::isnan(run.cosines().at(1, 99)));
-  run.CheckTop();
+  for (const int k : {5, 100}) {
+    SimilarityRun run({.n = 2, .m = 100, .dim = 8, .k = k});
+    run.embeddings().at(1, 3) = NAN;  // all of a row
+    run.bank().at(37, 2) = NAN;       // and one of the other
+    EmulatedLauncher launcher;
+    LaunchSimilarity(run.Params(), launcher);
+    ASSERT_EQ(launcher.report().error, "");
+    EXPECT_TRUE(std::isnan(run.cosines().at(1, 99)));
+    EXPECT_TRUE(std::isnan(run.cosines().at(0, 37)));
+    EXPECT_FALSE(std::isnan(run.cosines().at(0, 38)));
+    run.CheckTop();
+  }
 }
 
 }  // namespace
