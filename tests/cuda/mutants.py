@@ -105,5 +105,6 @@ add("similarity.cuh", "cuda_rows_test", "Similarity*",
     ("a block selects before the last has finished", "== gridDim.x - 1", "== gridDim.x - 2"),
     ("candidates overflow", "if (found > kSelectCandidates || found < k)", "if (found < k)"),
     ("prompts beyond the last", "if (index < m) keys[u]", "keys[u]"),
-    ("the k-th tile is left out", "keys[u] >> 32 >= bound", "keys[u] >> 32 > bound"),
+    ("fewer candidates than k", "if (found > kSelectCandidates || found < k)",
+     "if (found > kSelectCandidates)"),
     ("the tile's maximum is that of eight", "int lanes = 8; lanes > 0", "int lanes = 4; lanes > 0"))
