@@ -1,0 +1,44 @@
+// The kernels whose speed decides, compiled by nvcc for every architecture that is supported; what
+// ptxas says about each is checked by check_ptxas.py. Templates that nothing refers to are not
+// compiled: hence the table of addresses.
+#include "kernels/cuda/activation.cuh"
+#include "kernels/cuda/attention_launch.cuh"
+#include "kernels/cuda/gather.cuh"
+#include "kernels/cuda/layer_norm.cuh"
+#include "kernels/cuda/normalize.cuh"
+#include "kernels/cuda/similarity.cuh"
+
+namespace cliptag::cuda {
+
+template <typename... Kernels>
+void Refer(const void**& table, Kernels... kernels) {
+  ((*table++ = reinterpret_cast<const void*>(kernels)), ...);
+}
+
+template <typename T, int... kHeadDims>
+void Attention(const void**& table) {
+  (Refer(table, AttentionKernel<T, kHeadDims, false>), ...);
+}
+
+template <typename T>
+void Rows(const void**& table) {
+  Refer(table, LayerNormKernel<T, T, 3>, LayerNormKernel<T, T, 4>, LayerNormKernel<T, T, 8>,
+        ActivationKernel<T, T, Activation::kGelu, 8>,
+        ActivationKernel<T, T, Activation::kQuickGelu, 8>, AssembleTokensKernel<T, 8>,
+        EmbedTokensKernel<T, 8>);
+}
+
+void HotKernels(const void** table) {
+  Attention<BFloat16, 32, 64, 72, 80, 88, 96, 104, 112, 128>(table);
+  Attention<Half, 64, 80>(table);
+  Refer(table, AttentionKernel<BFloat16, 64, true>, AttentionKernel<BFloat16, 80, true>,
+        AttentionKernel<Half, 64, true>, SingleQueryAttentionKernel<BFloat16, 64>,
+        SingleQueryAttentionKernel<BFloat16, 80>, SingleQueryAttentionKernel<Half, 64>);
+  Rows<BFloat16>(table);
+  Rows<Half>(table);
+  Refer(table, GatherRowsKernel<true>, NormalizeRowsKernel<8>,
+        SimilarityKernel<kSimilaritySmallTile, kSimilaritySmallGroup, 16>,
+        SimilarityKernel<kSimilarityLargeTile, kSimilarityLargeGroup, 16>);
+}
+
+}  // namespace cliptag::cuda

@@ -1,0 +1,31 @@
+// Prints what ptxas does not know of the kernels in hot_instantiations.cu: threads of the largest
+// block and bytes of dynamic shared memory, a line each: kernel, template arguments that matter,
+// threads, bytes. Compiled for the host under the emulation's headers; runs no kernel.
+#include <cstdio>
+
+#include "kernels/cuda/activation.cuh"
+#include "kernels/cuda/attention_launch.cuh"
+#include "kernels/cuda/gather.cuh"
+#include "kernels/cuda/layer_norm.cuh"
+#include "kernels/cuda/normalize.cuh"
+#include "kernels/cuda/similarity.cuh"
+
+int main() {
+  using namespace cliptag::cuda;  // NOLINT: a table of it
+  for (int head_dim = 1; head_dim <= 256; ++head_dim) {
+    if (!IsAttentionHeadDim(head_dim)) continue;
+    std::printf("AttentionKernel %d %d %zu\n", head_dim, kAttentionMaxWarps * kWarpSize,
+                AttentionSharedBytes(head_dim));
+  }
+  std::printf("SingleQueryAttentionKernel * %d 0\n", kSingleQueryThreads);
+  std::printf("LayerNormKernel * %d 0\n", kLayerNormThreads);
+  std::printf("ActivationKernel * %d 0\n", kActivationThreads);
+  std::printf("AssembleTokensKernel * %d 0\n", kGatherThreads);
+  std::printf("EmbedTokensKernel * %d 0\n", kGatherThreads);
+  std::printf("GatherRowsKernel * %d 0\n", kGatherThreads);
+  std::printf("NormalizeRowsKernel * %d 0\n", kNormalizeThreads);
+  std::printf("SimilarityKernel %d %d %zu\n", kSimilaritySmallTile, kSimilarityThreads,
+              SimilaritySharedBytes<kSimilaritySmallTile, kSimilaritySmallGroup>());
+  std::printf("SimilarityKernel %d %d %zu\n", kSimilarityLargeTile, kSimilarityThreads,
+              SimilaritySharedBytes<kSimilarityLargeTile, kSimilarityLargeGroup>());
+}

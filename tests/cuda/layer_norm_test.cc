@@ -1,0 +1,188 @@
+// Layer norm, alone, after a residual addition and of gathered rows, against the oracle.
+#include "kernels/cuda/layer_norm.cuh"
+
+#include <numeric>
+
+#include "tests/cuda/test_support.h"
+
+namespace cliptag::cuda {
+namespace {
+
+struct LayerNormCase {
+  int rows = 3, cols = 64;
+  int padding = 8;  // between rows, elements
+  bool delta = false, delta_bias = false, beta = true, in_place = false;
+  std::vector<int32_t> indices;
+  uint32_t order = 0;
+  float offset = 0;  // of every value: a mean far from zero
+};
+
+template <typename Out, typename Delta>
+class LayerNormRun {
+ public:
+  explicit LayerNormRun(const LayerNormCase& c)
+      : case_(c),
+        source_rows_(c.indices.empty() ? c.rows : 7),
+        x_(source_rows_, c.cols, c.cols + c.padding),
+        delta_(source_rows_, c.cols, c.cols + 2 * c.padding),
+        out_(c.rows, c.cols, c.cols + c.padding),
+        vectors_(3, c.cols, c.cols),
+        indices_(std::max<size_t>(c.indices.size(), 1)) {
+    Random random(static_cast<uint32_t>(c.cols));
+    x_.Fill(random, 2);
+    for (int64_t r = 0; r < x_.rows(); ++r) {
+      for (int64_t i = 0; i < c.cols; ++i) x_.at(r, i) += c.offset;
+    }
+    delta_.Fill(random);
+    vectors_.Fill(random);
+    std::copy(c.indices.begin(), c.indices.end(), indices_.span().begin());
+  }
+
+  void Check() {
+    const std::vector<float> summed = Summed();
+    LayerNormParams<Out, Delta> p;
+    p.x = x_.data();
+    p.delta = case_.delta ? delta_.data() : nullptr;
+    p.delta_bias = case_.delta_bias ? vector(2) : nullptr;
+    p.indices = case_.indices.empty() ? nullptr : indices_.data();
+    p.gamma = vector(0);
+    p.beta = case_.beta ? vector(1) : nullptr;
+    p.x_stride = x_.stride();
+    p.delta_stride = delta_.stride();
+    p.out_stride = out_.stride();
+    p.rows = case_.rows;
+    p.cols = case_.cols;
+    p.epsilon = 1e-5f;
+    p.out = out_.data();
+    if constexpr (std::is_same_v<Out, float>) {
+      if (case_.in_place) p.out = x_.data();
+    }
+    EmulatedLauncher launcher(case_.order);
+    LaunchLayerNorm(p, launcher);
+    ASSERT_EQ(launcher.report().error, "");
+    EXPECT_TRUE(x_.SentinelsIntact());
+    EXPECT_TRUE(out_.SentinelsIntact());
+    if (!case_.in_place) {
+      EXPECT_EQ(x_.ToHost(), summed);
+    }
+    CheckOutput(summed);
+  }
+
+ private:
+  float* vector(int i) { return vectors_.data() + i * vectors_.stride(); }
+
+  // What x must hold afterwards, exactly: two f32 additions.
+  std::vector<float> Summed() {
+    std::vector<float> x = x_.ToHost();
+    if (!case_.delta) return x;
+    const std::vector<float> delta = delta_.ToHost();
+    for (size_t i = 0; i < x.size(); ++i) {
+      x[i] += delta[i];
+      if (case_.delta_bias) x[i] += vector(2)[i % static_cast<size_t>(case_.cols)];
+    }
+    return x;
+  }
+
+  // Sums in f32 in the order of the columns.
+  std::vector<float> Plain(const std::vector<float>& x) {
+    std::vector<float> out(x.size());
+    const size_t cols = static_cast<size_t>(case_.cols);
+    for (size_t r = 0; r < x.size() / cols; ++r) {
+      const float* row = &x[r * cols];
+      const float mean = std::accumulate(row, row + cols, 0.0f) / static_cast<float>(cols);
+      float variance = 0;
+      for (size_t i = 0; i < cols; ++i) variance += (row[i] - mean) * (row[i] - mean);
+      const float scale = 1 / std::sqrt(variance / static_cast<float>(cols) + 1e-5f);
+      for (size_t i = 0; i < cols; ++i) {
+        out[r * cols + i] =
+            Round<Out>((row[i] - mean) * scale * vector(0)[i] + (case_.beta ? vector(1)[i] : 0.0f));
+      }
+    }
+    return out;
+  }
+
+  void CheckOutput(const std::vector<float>& summed) {
+    const auto cols = static_cast<size_t>(case_.cols);
+    std::vector<float> picked;
+    for (size_t r = 0; r < static_cast<size_t>(case_.rows); ++r) {
+      const size_t from = case_.indices.empty() ? r : static_cast<size_t>(case_.indices[r]);
+      picked.insert(picked.end(), summed.begin() + static_cast<ptrdiff_t>(from * cols),
+                    summed.begin() + static_cast<ptrdiff_t>((from + 1) * cols));
+    }
+    std::vector<float> expected(picked.size());
+    const Status status = CreateRefBackend()->LayerNorm(
+        HostMatrix(picked, case_.rows, case_.cols), vector(0), case_.beta ? vector(1) : nullptr,
+        1e-5f, HostMatrix(expected, case_.rows, case_.cols));
+    ASSERT_TRUE(status.ok()) << status.message();
+    const std::vector<float> result = case_.in_place ? x_.ToHost() : out_.ToHost();
+    ExpectAsGoodAsPlain(result, Plain(picked), expected, 1e-6);
+  }
+
+  LayerNormCase case_;
+  int64_t source_rows_;
+  DeviceMatrix<float> x_;
+  DeviceMatrix<Delta> delta_;
+  DeviceMatrix<Out> out_;
+  DeviceMatrix<float> vectors_;  // gamma, beta, delta_bias
+  DeviceBuffer<int32_t> indices_;
+};
+
+template <typename Out, typename Delta>
+void Check(const LayerNormCase& c) {
+  SCOPED_TRACE(testing::Message() << TypeName<Out>() << " from " << TypeName<Delta>() << ", "
+                                  << c.rows << " x " << c.cols << ", padding " << c.padding
+                                  << ", delta " << c.delta << c.delta_bias);
+  LayerNormRun<Out, Delta>(c).Check();
+}
+
+TEST(LayerNorm, EveryWidthAndType) {
+  // Widths of the registers' kernels at and around their limits, then odd ones.
+  for (const int cols :
+       {8, 64, 248, 256, 264, 512, 768, 776, 1024, 1280, 2048, 2056, 1, 7, 33, 257}) {
+    Check<Half, Half>({.cols = cols, .order = 1});
+    Check<BFloat16, Half>({.cols = cols});
+    Check<float, Half>({.cols = cols});
+  }
+}
+
+TEST(LayerNorm, RowsThatDoNotFillABlock) {
+  for (const int rows : {1, 2, 3, 4, 5, 9}) Check<Half, Half>({.rows = rows, .cols = 72});
+}
+
+TEST(LayerNorm, AfterAResidualAddition) {
+  for (const int cols : {64, 768, 1024, 1664, 100, 2304}) {
+    for (const bool bias : {false, true}) {
+      Check<Half, Half>({.rows = 5, .cols = cols, .delta = true, .delta_bias = bias});
+      Check<BFloat16, BFloat16>({.rows = 2, .cols = cols, .delta = true, .delta_bias = bias});
+      Check<BFloat16, float>({.rows = 2, .cols = cols, .delta = true, .delta_bias = bias});
+    }
+  }
+}
+
+TEST(LayerNorm, InPlace) {
+  for (const int cols : {512, 515}) {
+    Check<float, Half>({.cols = cols, .in_place = true});
+    Check<float, Half>({.cols = cols, .delta = true, .in_place = true, .order = 4});
+  }
+}
+
+TEST(LayerNorm, OfGatheredRows) {
+  for (const int cols : {512, 45}) {
+    Check<Half, Half>({.rows = 4, .cols = cols, .indices = {6, 0, 3, 3}});
+    Check<float, Half>({.rows = 1, .cols = cols, .indices = {5}});
+  }
+}
+
+TEST(LayerNorm, WithoutBetaAndOddStrides) {
+  Check<Half, Half>({.cols = 256, .beta = false});
+  Check<Half, Half>({.cols = 256, .padding = 3});  // rows are not aligned
+  Check<Half, Half>({.cols = 99, .beta = false});
+}
+
+TEST(LayerNorm, MeanFarFromZero) {
+  Check<float, Half>({.cols = 1024, .offset = 3000});
+  Check<float, Half>({.cols = 1025, .offset = 3000});
+}
+
+}  // namespace
+}  // namespace cliptag::cuda
