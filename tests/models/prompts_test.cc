@@ -1,6 +1,7 @@
 // Prompts as users write them: lists, files, JSON; and the bank that is made of them.
 #include "models/prompts.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/models/model_test.h"
