@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <iostream>
+#include <memory>
 #include <sstream>
 
 #include "plugin/cli/diagnostics.h"
@@ -53,13 +54,17 @@ void AddModelOptions(CLI::App& app, ModelOptions* options, bool with_model) {
 
 CLI::Option* AddStrings(CLI::App& app, const std::string& name, std::vector<std::string>* values,
                         const std::string& help) {
+  // As they were typed: what CLI11 hands to the callback has been through its rules for containers,
+  // in which "{}" is an empty one.
+  auto self = std::make_shared<CLI::Option*>();
   CLI::Option* option = app.add_option(
       name,
-      [values](const CLI::results_t& results) {
-        *values = results;
+      [values, self](const CLI::results_t&) {
+        *values = (*self)->results();
         return true;
       },
       help);
+  *self = option;
   return option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
 }
 
