@@ -70,6 +70,7 @@ __device__ __forceinline__ float2 Unpack2<BFloat16>(uint32_t pair) {
 // ---------------------------------------------------------------------------------------- The
 // address is a multiple of the size.
 __device__ __forceinline__ uint4 Load16(const void* p) { return *static_cast<const uint4*>(p); }
+__device__ __forceinline__ uint2 Load8(const void* p) { return *static_cast<const uint2*>(p); }
 __device__ __forceinline__ uint32_t Load4(const void* p) {
   return *static_cast<const uint32_t*>(p);
 }
@@ -108,6 +109,10 @@ __device__ __forceinline__ float Divide(float a, float b) { return __fdividef(a,
 __device__ __forceinline__ float ReciprocalRoot(float x) { return rsqrtf(x); }
 __device__ __forceinline__ float ErrorFunction(float x) { return erff(x); }
 __device__ __forceinline__ uint32_t Bits(float x) { return __float_as_uint(x); }
+// Byte i of the result is byte `selector >> 4 i & 7` of the eight: `low`'s four, then `high`'s.
+__device__ __forceinline__ uint32_t BytePermute(uint32_t low, uint32_t high, uint32_t selector) {
+  return __byte_perm(low, high, selector);
+}
 
 // --- tensor cores
 // ----------------------------------------------------------------------------------

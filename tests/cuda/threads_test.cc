@@ -3,6 +3,7 @@
 // is tested as well, on kernels that lack a barrier.
 #include "kernels/cuda/layer_norm.cuh"
 #include "kernels/cuda/similarity.cuh"
+#include "tests/cuda/preprocess_support.h"
 #include "tests/cuda/test_support.h"
 
 namespace cliptag::cuda {
@@ -109,6 +110,20 @@ TEST(ThreadsRows, SimilarityAndSelection) {
                   .ok());
   EXPECT_LE(LargestError(cosines.ToHost(), expected), 1e-6);
   EXPECT_EQ(std::vector<int32_t>(top.span().begin(), top.span().end()), expected_top);
+}
+
+// The rings of two warps with rows copied by 16, 4 and 1 bytes, and slabs of taps.
+TEST(ThreadsPreprocess, AllPaths) {
+  std::vector<TestFrame> frames;
+  std::vector<FrameView> views;
+  for (const char* name : {"NV12", "I420", "P010_10LE", "RGB"}) {
+    const Layout& layout = LayoutNamed(name);
+    frames.push_back(MakeFrame(layout, 144, 100, Noise(1, layout, 144)));
+    views.push_back(frames.back().view);
+  }
+  frames.push_back(MakeFrame(LayoutNamed("NV12"), 145, 100, Noise(1, LayoutNamed("NV12"), 145)));
+  views.push_back(frames.back().view);
+  ExpectCudaIsRef<Half>(views, ClipSpec(40, 8, Fit::kCrop, Interpolation::kBicubic));
 }
 
 }  // namespace

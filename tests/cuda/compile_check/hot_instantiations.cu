@@ -6,6 +6,7 @@
 #include "kernels/cuda/gather.cuh"
 #include "kernels/cuda/layer_norm.cuh"
 #include "kernels/cuda/normalize.cuh"
+#include "kernels/cuda/preprocess.cuh"
 #include "kernels/cuda/similarity.cuh"
 
 namespace cliptag::cuda {
@@ -36,6 +37,7 @@ void HotKernels(const void** table) {
         SingleQueryAttentionKernel<BFloat16, 80>, SingleQueryAttentionKernel<Half, 64>);
   Rows<BFloat16>(table);
   Rows<Half>(table);
+  Refer(table, PreprocessKernel<BFloat16>, PreprocessKernel<Half>);
   Refer(table, GatherRowsKernel<true>, NormalizeRowsKernel<8>,
         SimilarityKernel<kSimilaritySmallTile, kSimilaritySmallGroup, 16>,
         SimilarityKernel<kSimilarityLargeTile, kSimilarityLargeGroup, 16>);

@@ -8,6 +8,7 @@
 #include "kernels/cuda/gather.cuh"
 #include "kernels/cuda/layer_norm.cuh"
 #include "kernels/cuda/normalize.cuh"
+#include "kernels/cuda/preprocess_launch.cuh"
 #include "kernels/cuda/similarity.cuh"
 
 int main() {
@@ -24,6 +25,9 @@ int main() {
   std::printf("EmbedTokensKernel * %d 0\n", kGatherThreads);
   std::printf("GatherRowsKernel * %d 0\n", kGatherThreads);
   std::printf("NormalizeRowsKernel * %d 0\n", kNormalizeThreads);
+  // The most; 1080p has 5 KiB of fragments.
+  std::printf("PreprocessKernel * %d %zu\n", kPreprocessThreads,
+              kPreprocessRings + kMaxFragmentBytes);
   std::printf("SimilarityKernel %d %d %zu\n", kSimilaritySmallTile, kSimilarityThreads,
               SimilaritySharedBytes<kSimilaritySmallTile, kSimilaritySmallGroup>());
   std::printf("SimilarityKernel %d %d %zu\n", kSimilarityLargeTile, kSimilarityThreads,

@@ -25,6 +25,9 @@
 struct float2 {
   float x, y;
 };
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
 struct alignas(16) float4 {
   float x, y, z, w;
 };
@@ -181,6 +184,9 @@ void StoreAligned(void* p, const T& x, const Site& site) {
 inline uint4 Load16(const void* p, const Site& site = Site::current()) {
   return LoadAligned<uint4>(p, site);
 }
+inline uint2 Load8(const void* p, const Site& site = Site::current()) {
+  return LoadAligned<uint2>(p, site);
+}
 inline uint32_t Load4(const void* p, const Site& site = Site::current()) {
   return LoadAligned<uint32_t>(p, site);
 }
@@ -210,6 +216,18 @@ inline float Divide(float a, float b) { return a / b; }
 inline float ReciprocalRoot(float x) { return 1.0f / std::sqrt(x); }
 inline float ErrorFunction(float x) { return std::erf(x); }
 inline uint32_t Bits(float x) { return std::bit_cast<uint32_t>(x); }
+inline uint32_t BytePermute(uint32_t low, uint32_t high, uint32_t selector,
+                            const Site& site = Site::current()) {
+  if ((selector & 0xffff8888u) != 0) {
+    emulation::Fail("BytePermute (" + emulation::ToString(site) + ") with a selector beyond 7");
+  }
+  const uint64_t bytes = uint64_t{high} << 32 | low;
+  uint32_t result = 0;
+  for (int i = 0; i < 4; ++i) {
+    result |= static_cast<uint32_t>(bytes >> (8 * (selector >> (4 * i) & 7)) & 0xff) << (8 * i);
+  }
+  return result;
+}
 
 namespace internal {
 

@@ -1,0 +1,268 @@
+#include "kernels/cuda/preprocess_plan.h"
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <string>
+
+#include "kernels/shared/color.h"
+#include "kernels/shared/preprocess_check.h"
+#include "kernels/shared/resample.h"
+
+namespace cliptag::cuda {
+namespace {
+
+// The most samples per target along a row that tensor cores take; beyond, the filters would not be
+// worth their memory.
+constexpr double kMaxTensorScale = 32;
+
+struct Geometry {
+  Rect crop;
+  AxisMap map;
+  FitGeometry fit;
+};
+
+Geometry GeometryOf(const FrameView& view, const PreprocessSpec& spec, int used) {
+  Geometry geometry;
+  geometry.crop = CropOf(view);
+  geometry.map = MapAxes(view.orientation);
+  const Rect& crop = geometry.crop;
+  const bool swap = geometry.map.swap;
+  geometry.fit = FitPicture(swap ? crop.height : crop.width, swap ? crop.width : crop.height,
+                            spec.size, used, spec.fit);
+  return geometry;
+}
+
+// The filter of a component along (or down) the stored rows.
+FilterKey KeyOf(const FrameView& view, const PreprocessSpec& spec, int used, int index,
+                bool along) {
+  const Geometry geometry = GeometryOf(view, spec, used);
+  const bool chroma = view.kind == PixelKind::kYuv && index > 0;
+  FilterKey key;
+  key.interpolation = spec.interpolation;
+  key.start = along ? geometry.crop.x : geometry.crop.y;
+  key.extent = along ? geometry.crop.width : geometry.crop.height;
+  key.shift = !chroma ? 0 : along ? view.chroma_shift_x : view.chroma_shift_y;
+  // Without subsampling a sample has one place only; one key for it.
+  key.cosited = key.shift > 0 && (along ? view.chroma_cosited_x : view.chroma_cosited_y);
+  key.flip = along ? geometry.map.flip_x : geometry.map.flip_y;
+  const FitAxis& fit = along != geometry.map.swap ? geometry.fit.x : geometry.fit.y;
+  key.resized = fit.resized;
+  key.offset = fit.offset;
+  key.begin = fit.begin;
+  key.end = fit.end;
+  key.used = used;
+  return key;
+}
+
+intptr_t AddressOf(const Component& component) {
+  return reinterpret_cast<intptr_t>(component.data);
+}
+
+// Components that lie in the same rows, by their stored addresses.
+struct RowSet {
+  int members = 0;
+  int component[3] = {};
+  intptr_t begin = 0, end = 0;  // of the first sample of the member that comes first, or last
+};
+
+bool Join(const FrameView& view, int index, RowSet& set) {
+  const Component& component = view.component[index];
+  const Component& other = view.component[set.component[0]];
+  const intptr_t begin = std::min(set.begin, AddressOf(component));
+  const intptr_t end = std::max(set.end, AddressOf(component) + view.bytes_per_sample);
+  const int widest = std::max(component.pixel_stride, other.pixel_stride);
+  if (component.row_stride != other.row_stride || end - begin > widest ||
+      (AddressOf(component) - set.begin) % view.bytes_per_sample != 0) {
+    return false;
+  }
+  set.component[set.members++] = index;
+  set.begin = begin;
+  set.end = end;
+  return true;
+}
+
+// Components of different subsampling down the rows are never in the same rows.
+int RowSetsOf(const FrameView& view, RowSet (&sets)[3]) {
+  int count = 0;
+  for (int c = 0; c < ComponentCount(view); ++c) {
+    bool joined = false;
+    for (int s = 0; s < count && !joined; ++s) {
+      const bool chroma = view.kind == PixelKind::kYuv && view.chroma_shift_y > 0;
+      joined = (!chroma || (c > 0) == (sets[s].component[0] > 0)) && Join(view, c, sets[s]);
+    }
+    if (joined) continue;
+    const intptr_t begin = AddressOf(view.component[c]);
+    sets[count++] = {1, {c}, begin, begin + view.bytes_per_sample};
+  }
+  return count;
+}
+
+bool FitsTensorCores(const FrameView& view) {
+  return view.bytes_per_sample == 2 || view.shift == 0;
+}
+
+// `middle`: of the sample values that the kernel sees, `unit` of them to one of the component's.
+void DescribeColor(const FrameView& view, double middle, double unit, PreprocessFrame& frame) {
+  const ColorMap map = MakeColorMap(view.kind, view.matrix, view.full_range, view.bits);
+  frame.yuv = view.kind == PixelKind::kYuv ? 1 : 0;
+  frame.y = static_cast<float>(map.y / unit);
+  frame.rv = static_cast<float>(map.rv / unit);
+  frame.gu = static_cast<float>(map.gu / unit);
+  frame.gv = static_cast<float>(map.gv / unit);
+  frame.bu = static_cast<float>(map.bu / unit);
+  frame.zero[0] = static_cast<float>(map.r0 + middle * (map.y + map.rv));
+  frame.zero[1] = static_cast<float>(map.g0 + middle * (map.y + map.gu + map.gv));
+  frame.zero[2] = static_cast<float>(map.b0 + middle * (map.y + map.bu));
+}
+
+// How tensor cores get their f16 values, and what colours follow from these: 1024 + sample for up
+// to 10 bits (bits of an f16 put together), else the sample's offset from the middle at 10 bits'
+// scale.
+void DescribeSamples(const FrameView& view, PreprocessFrame& frame) {
+  const int bits = view.bytes_per_sample == 1 ? 8 : view.bits;
+  const double middle = 1 << (bits - 1);
+  double unit = 1;
+  if (bits <= 10) {
+    frame.bias = static_cast<float>(1024 + middle);
+    const uint32_t mask = (1u << std::min(10, 16 - view.shift)) - 1;
+    frame.word_mask = mask << 16 | mask;
+  } else {
+    unit = 1.0 / (1 << (bits - 10));
+    frame.word_scale = static_cast<float>(unit);
+    frame.word_middle = static_cast<float>(middle * unit);
+  }
+  DescribeColor(view, middle, unit, frame);
+}
+
+}  // namespace
+
+uint32_t PreprocessPlan::Place(const FilterKey& key) {
+  Filter& filter = cache_.Find(key, batch_);
+  if (filter.batch != batch_) {
+    filter.batch = batch_;
+    filter.placed_at = static_cast<uint32_t>(table_.size());
+    table_.insert(table_.end(), filter.bytes.begin(), filter.bytes.end());
+  }
+  return filter.placed_at;
+}
+
+void PreprocessPlan::DescribeTaps(const FrameView& view, PreprocessFrame& frame) {
+  const bool fixed = IsPlain8Bit(view);
+  frame.path = fixed ? PreprocessPath::kFixedTaps : PreprocessPath::kRealTaps;
+  DescribeColor(view, 0, 1, frame);
+  for (int c = 0; c < frame.components; ++c) {
+    const Component& stored = view.component[c];
+    PreprocessComponent& component = frame.component[c];
+    component.data = stored.data;
+    component.step_x = frame.swap != 0 ? stored.row_stride : stored.pixel_stride;
+    component.step_y = frame.swap != 0 ? stored.pixel_stride : stored.row_stride;
+    FilterKey along = KeyOf(view, spec_, used_, c, true);
+    FilterKey down = KeyOf(view, spec_, used_, c, false);
+    along.form = down.form = fixed ? FilterForm::kFixedTaps : FilterForm::kRealTaps;
+    component.taps_x = Place(frame.swap != 0 ? down : along);
+    component.taps_y = Place(frame.swap != 0 ? along : down);
+  }
+  frame.blocks_across = (used_ + kTapsTile - 1) / kTapsTile;
+}
+
+// False where the frame is not one for tensor cores after all.
+bool PreprocessPlan::DescribeRows(const FrameView& view, PreprocessFrame& frame) {
+  for (int c = 0; c < frame.components; ++c) {
+    for (const bool along : {true, false}) {
+      const ResampleAxis axis = AxisOf(KeyOf(view, spec_, used_, c, along));
+      if (axis.scale * axis.step > kMaxTensorScale) return false;
+    }
+  }
+  RowSet sets[3];
+  frame.row_sets = RowSetsOf(view, sets);
+  int steps = 0;
+  for (int s = 0; s < frame.row_sets; ++s) {
+    FilterKey down = KeyOf(view, spec_, used_, sets[s].component[0], false);
+    down.form = FilterForm::kDown;
+    steps += (cache_.Find(down, batch_).most_rows + kRowStep - 1) / kRowStep;
+    PreprocessRows& rows = frame.rows[s];
+    rows.data = reinterpret_cast<const uint8_t*>(sets[s].begin);
+    rows.row_stride = view.component[sets[s].component[0]].row_stride;
+    rows.down = Place(down);
+    for (int m = 0; m < sets[s].members; ++m) {
+      const int c = sets[s].component[m];
+      const Component& component = view.component[c];
+      const auto from_begin = static_cast<int>(AddressOf(component) - sets[s].begin);
+      rows.row_bytes =
+          std::max(rows.row_bytes, from_begin + (SamplesX(view, c) - 1) * component.pixel_stride +
+                                       view.bytes_per_sample);
+      FilterKey across = KeyOf(view, spec_, used_, c, true);
+      across.form = FilterForm::kAcross;
+      across.column_stride = component.pixel_stride / view.bytes_per_sample;
+      across.column_offset = from_begin / view.bytes_per_sample;
+      across.sample_bytes = view.bytes_per_sample;
+      rows.across[c] = Place(across);
+    }
+    const auto aligned = [&](int bytes) {
+      return sets[s].begin % bytes == 0 && rows.row_stride % bytes == 0;
+    };
+    rows.copy_bytes = aligned(16) ? 16 : aligned(4) ? 4 : 1;
+  }
+  const size_t fragment_bytes = static_cast<size_t>(steps) * kStepFragmentBytes;
+  if (fragment_bytes > kMaxFragmentBytes) return false;
+  fragment_bytes_ = std::max(fragment_bytes_, fragment_bytes);
+  frame.path = PreprocessPath::kTensor;
+  frame.blocks_across = (used_ + kBlockAcross - 1) / kBlockAcross;
+  DescribeSamples(view, frame);
+  return true;
+}
+
+void PreprocessPlan::DescribeFrame(const FrameView& view, PreprocessFrame& frame) {
+  const Geometry geometry = GeometryOf(view, spec_, used_);
+  frame.begin_x = geometry.fit.x.begin;
+  frame.end_x = geometry.fit.x.end;
+  frame.begin_y = geometry.fit.y.begin;
+  frame.end_y = geometry.fit.y.end;
+  frame.components = ComponentCount(view);
+  frame.swap = geometry.map.swap ? 1 : 0;
+  frame.bytes_per_sample = view.bytes_per_sample;
+  frame.shift = view.shift;
+  if (IsPlain8Bit(view) || !FitsTensorCores(view) || !DescribeRows(view, frame)) {
+    DescribeTaps(view, frame);
+  }
+}
+
+Status PreprocessPlan::Build(std::span<const FrameView> frames, const PreprocessSpec& spec) {
+  if (spec.size >= kMaxPreprocessSize) {
+    return Unsupported("an input of " + std::to_string(spec.size) +
+                       " pixels is too large for Preprocess on CUDA; the most is " +
+                       std::to_string(kMaxPreprocessSize - 1));
+  }
+  ++batch_;
+  spec_ = spec;
+  used_ = spec.size / spec.patch * spec.patch;
+  frames_ = static_cast<int>(frames.size());
+  fragment_bytes_ = 0;
+  static_assert(sizeof(PreprocessFrame) % 16 == 0);
+  uint64_t blocks = 0;
+  try {
+    table_.assign(frames.size() * sizeof(PreprocessFrame), std::byte{0});
+    for (size_t i = 0; i < frames.size(); ++i) {
+      PreprocessFrame frame;
+      frame.first_block = static_cast<int32_t>(blocks);
+      DescribeFrame(frames[i], frame);
+      std::memcpy(table_.data() + i * sizeof(frame), &frame, sizeof(frame));
+      const int down = frame.path == PreprocessPath::kTensor ? kDownTile : kTapsTile;
+      blocks += static_cast<uint64_t>(frame.blocks_across) * ((used_ + down - 1) / down);
+      if (blocks > std::numeric_limits<int32_t>::max() ||
+          table_.size() > std::numeric_limits<uint32_t>::max()) {
+        return ResourceExhausted("a batch of " + std::to_string(frames.size()) +
+                                 " frames is too much for one launch of Preprocess");
+      }
+    }
+  } catch (const std::bad_alloc&) {
+    return ResourceExhausted("not enough memory for the filter tables of " +
+                             std::to_string(frames.size()) + " frames");
+  }
+  blocks_ = static_cast<unsigned>(blocks);
+  return {};
+}
+
+}  // namespace cliptag::cuda
