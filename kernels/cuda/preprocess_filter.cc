@@ -8,31 +8,38 @@
 namespace cliptag::cuda {
 namespace {
 
-constexpr int kLanes = 32;
-
-// A target's samples and weights by ascending stored index; none outside of the picture.
+// Every target's samples and weights by ascending stored index; none outside of the picture.
 struct Window {
-  int first = 0;
-  std::vector<double> weights;
+  int first = 0, count = 0;
+  size_t at = 0;  // of `weights`
 
-  int end() const { return first + static_cast<int>(weights.size()); }
-  double At(int sample) const {
-    return sample < first || sample >= end() ? 0.0 : weights[static_cast<size_t>(sample - first)];
-  }
+  int end() const { return first + count; }
 };
 
-std::vector<Window> WindowsOf(const FilterKey& key) {
+struct Windows {
+  std::vector<Window> targets;
+  std::vector<double> weights;
+
+  int size() const { return static_cast<int>(targets.size()); }
+};
+
+Windows WindowsOf(const FilterKey& key) {
   const ResampleAxis axis = AxisOf(key);
-  std::vector<Window> windows(static_cast<size_t>(key.used));
+  Windows windows;
+  windows.targets.resize(static_cast<size_t>(key.used));
   for (int target = key.begin; target < key.end; ++target) {
     const ResampleWindow upright = WindowAt(axis, target);
-    Window& window = windows[static_cast<size_t>(target)];
-    window.first = StoredIndex(axis, axis.flip ? upright.first + upright.count - 1 : upright.first);
-    const double sum = SumOfWeights(axis, upright);
+    const size_t at = windows.weights.size();
+    const int first = axis.flip ? upright.first + upright.count - 1 : upright.first;
+    windows.targets[static_cast<size_t>(target)] = {StoredIndex(axis, first), upright.count, at};
+    double sum = 0;  // as SumOfWeights has it
     for (int i = 0; i < upright.count; ++i) {
-      window.weights.push_back(RawWeight(axis, upright, i) / sum);
+      windows.weights.push_back(RawWeight(axis, upright, i));
+      sum += windows.weights.back();
     }
-    if (axis.flip) std::reverse(window.weights.begin(), window.weights.end());
+    const auto begin = windows.weights.begin() + static_cast<ptrdiff_t>(at);
+    for (auto weight = begin; weight != windows.weights.end(); ++weight) *weight /= sum;
+    if (axis.flip) std::reverse(begin, windows.weights.end());
   }
   return windows;
 }
@@ -42,147 +49,146 @@ struct Range {
   int first = 0, end = 0;
 };
 
-Range SamplesUnder(const std::vector<Window>& windows, int begin, int end) {
+Range SamplesUnder(const Windows& windows, int begin, int end) {
   Range range;
-  for (int i = begin; i < std::min(end, static_cast<int>(windows.size())); ++i) {
-    const Window& window = windows[static_cast<size_t>(i)];
-    if (window.weights.empty()) continue;
+  for (int i = begin; i < std::min(end, windows.size()); ++i) {
+    const Window& window = windows.targets[static_cast<size_t>(i)];
+    if (window.count == 0) continue;
     range.first = range.end == 0 ? window.first : std::min(range.first, window.first);
     range.end = std::max(range.end, window.end());
   }
   return range;
 }
 
-// Appends to a filter's bytes.
-class Writer {
- public:
-  explicit Writer(std::vector<std::byte>& bytes) : bytes_(bytes) {}
+template <typename T>
+void PutAt(std::vector<std::byte>& bytes, size_t at, const T& value) {
+  std::memcpy(bytes.data() + at, &value, sizeof(T));
+}
 
-  uint32_t size() const { return static_cast<uint32_t>(bytes_.size()); }
-  template <typename T>
-  void Put(const T& value) {
-    const size_t at = bytes_.size();
-    bytes_.resize(at + sizeof(T));
-    std::memcpy(bytes_.data() + at, &value, sizeof(T));
+void WriteTaps(const Windows& windows, bool fixed, std::vector<std::byte>& bytes) {
+  const size_t records = windows.targets.size() * sizeof(PreprocessTaps);
+  bytes.resize(records + windows.weights.size() * 4);
+  for (size_t i = 0; i < windows.targets.size(); ++i) {
+    const Window& window = windows.targets[i];
+    PutAt(
+        bytes, i * sizeof(PreprocessTaps),
+        PreprocessTaps{window.first, window.count, static_cast<int32_t>(records / 4 + window.at)});
   }
-  template <typename T>
-  void Replace(size_t index, const T& record) {
-    std::memcpy(bytes_.data() + index * sizeof(T), &record, sizeof(T));
-  }
-  void Fill(size_t bytes) { bytes_.resize(bytes_.size() + bytes); }
-  void Align() { bytes_.resize((bytes_.size() + 15) / 16 * 16); }
-
- private:
-  std::vector<std::byte>& bytes_;
-};
-
-void WriteTaps(const std::vector<Window>& windows, bool fixed, Writer& writer) {
-  auto at = static_cast<int32_t>(windows.size() * sizeof(PreprocessTaps) / 4);
-  for (const Window& window : windows) {
-    const auto count = static_cast<int32_t>(window.weights.size());
-    writer.Put(PreprocessTaps{window.first, count, at});
-    at += count;
-  }
-  for (const Window& window : windows) {
-    for (const double weight : window.weights) {
-      if (fixed) {
-        writer.Put(FixedWeight(weight));
-      } else {
-        writer.Put(static_cast<float>(weight));
-      }
+  for (size_t i = 0; i < windows.weights.size(); ++i) {
+    if (fixed) {
+      PutAt(bytes, records + i * 4, FixedWeight(windows.weights[i]));
+    } else {
+      PutAt(bytes, records + i * 4, static_cast<float>(windows.weights[i]));
     }
   }
 }
 
-uint16_t HalfWeight(const Window& window, int sample) {
-  return FloatToHalf(static_cast<float>(window.At(sample)));
+// Calls put(target of the tile, sample, weight) for what is not zero.
+template <typename Put>
+void ForWeights(const Windows& windows, int tile, int targets, Put put) {
+  for (int t = 0; t < targets && tile * targets + t < windows.size(); ++t) {
+    const Window& window = windows.targets[static_cast<size_t>(tile * targets + t)];
+    for (int i = 0; i < window.count; ++i) {
+      const double weight = windows.weights[window.at + static_cast<size_t>(i)];
+      put(t, window.first + i, FloatToHalf(static_cast<float>(weight)));
+    }
+  }
 }
 
 // "Matrix Fragments for mma.m16n8k16": lane 4 g + t holds of A rows g and g + 8, columns 2 t,
-// 2 t + 1 and those plus 8.
-int WriteDown(const std::vector<Window>& windows, Writer& writer) {
-  const int used = static_cast<int>(windows.size());
-  const int tiles = (used + kDownTile - 1) / kDownTile;
-  const Window none;
+// 2 t + 1 and those plus 8. Here in bytes from a step's start.
+size_t PlaceInA(int row, int column) {
+  const int lane = row % 8 * 4 + column % 8 / 2, word = row / 8 + column / 8 * 2;
+  return static_cast<size_t>(lane * 16 + word * 4 + column % 2 * 2);
+}
+
+// Of B it holds column g, rows 2 t, 2 t + 1 and those plus 8. Which of a group's columns (rows of
+// B) these are follows from how the down pass leaves them in registers: bytes come in two products,
+// one for the even columns and one for the odd.
+size_t PlaceInB(int sample_bytes, int row, int column) {
+  const int t = sample_bytes == 1 ? row / 4 : row % 8 / 2;
+  const int i = sample_bytes == 1 ? row % 2 * 2 + row % 4 / 2 : row / 8 * 2 + row % 2;
+  return static_cast<size_t>((column * 4 + t) * 8 + i * 2);
+}
+
+// Returns the most rows under a tile.
+int WriteDown(const Windows& windows, std::vector<std::byte>& bytes) {
+  const int tiles = (windows.size() + kDownTile - 1) / kDownTile;
   int most_rows = 0;
-  writer.Fill(static_cast<size_t>(tiles) * sizeof(PreprocessDownTile));
+  bytes.resize(static_cast<size_t>(tiles) * sizeof(PreprocessDownTile));
   for (int i = 0; i < tiles; ++i) {
-    const auto window = [&](int row) -> const Window& {
-      const int target = i * kDownTile + row;
-      return target < used ? windows[static_cast<size_t>(target)] : none;
-    };
     const Range range = SamplesUnder(windows, i * kDownTile, (i + 1) * kDownTile);
     PreprocessDownTile tile;
     tile.first = range.first;
     tile.rows = range.end - range.first;
-    tile.fragments = writer.size();
-    for (int step = 0; step < tile.rows; step += kRowStep) {
-      for (int lane = 0; lane < kLanes; ++lane) {
-        for (int i16 = 0; i16 < 8; ++i16) {
-          const int row = lane / 4 + i16 / 2 % 2 * 8;
-          const int column = lane % 4 * 2 + i16 % 2 + i16 / 4 * 8;
-          const uint16_t weight = HalfWeight(window(row), tile.first + step + column);
-          tile.sums[row] += HalfToFloat(weight);
-          writer.Put(weight);
-        }
-      }
-    }
-    writer.Replace(static_cast<size_t>(i), tile);
+    tile.fragments = static_cast<uint32_t>(bytes.size());
+    const int steps = (tile.rows + kRowStep - 1) / kRowStep;
+    bytes.resize(bytes.size() + static_cast<size_t>(steps) * kStepFragmentBytes);
+    ForWeights(windows, i, kDownTile, [&](int target, int sample, uint16_t weight) {
+      const int row = sample - tile.first;
+      tile.sums[target] += HalfToFloat(weight);
+      PutAt(bytes,
+            tile.fragments + static_cast<size_t>(row / kRowStep) * kStepFragmentBytes +
+                PlaceInA(target, row % kRowStep),
+            weight);
+    });
+    PutAt(bytes, static_cast<size_t>(i) * sizeof(tile), tile);
     most_rows = std::max(most_rows, tile.rows);
   }
   return most_rows;
 }
 
-// Lane 4 g + t holds of B column g, rows 2 t, 2 t + 1 and those plus 8. Which of the group's
-// columns these are follows from how the down pass leaves them in registers: bytes come in two
-// products, one for the even columns and one for the odd.
-int ColumnOf(int sample_bytes, int t, int i) {
-  return sample_bytes == 1 ? 4 * t + i % 2 * 2 + i / 2 : 2 * t + i % 2 + i / 2 * 8;
-}
-
-void WriteAcross(const FilterKey& key, const std::vector<Window>& windows, Writer& writer) {
+void WriteAcross(const FilterKey& key, const Windows& windows, std::vector<std::byte>& bytes) {
+  constexpr size_t kGroupFragmentBytes = 256;
   const int tiles = (key.used + kAcrossTile - 1) / kAcrossTile;
-  const Window none;
-  writer.Fill(static_cast<size_t>(tiles) * sizeof(PreprocessAcrossTile));
+  const auto column = [&](int s) { return s * key.column_stride + key.column_offset; };
+  bytes.resize(static_cast<size_t>(tiles) * sizeof(PreprocessAcrossTile));
   for (int i = 0; i < tiles; ++i) {
     const Range range = SamplesUnder(windows, i * kAcrossTile, (i + 1) * kAcrossTile);
     PreprocessAcrossTile tile;
     if (range.end > range.first) {
-      const auto column = [&](int s) { return s * key.column_stride + key.column_offset; };
       tile.first = column(range.first) / kColumnGroup;
       tile.count = column(range.end - 1) / kColumnGroup + 1 - tile.first;
     }
-    tile.fragments = writer.size();
-    for (int group = tile.first; group < tile.first + tile.count; ++group) {
-      for (int lane = 0; lane < kLanes; ++lane) {
-        const int target = i * kAcrossTile + lane / 4;
-        const Window& window = target < key.used ? windows[static_cast<size_t>(target)] : none;
-        for (int i16 = 0; i16 < 4; ++i16) {
-          const int column = group * kColumnGroup + ColumnOf(key.sample_bytes, lane % 4, i16);
-          const int from_first = column - key.column_offset;
-          const bool own = from_first >= 0 && from_first % key.column_stride == 0;
-          writer.Put(own ? HalfWeight(window, from_first / key.column_stride) : uint16_t{0});
-        }
-      }
-    }
-    writer.Replace(static_cast<size_t>(i), tile);
+    tile.fragments = static_cast<uint32_t>(bytes.size());
+    bytes.resize(bytes.size() + static_cast<size_t>(tile.count) * kGroupFragmentBytes);
+    ForWeights(windows, i, kAcrossTile, [&](int target, int sample, uint16_t weight) {
+      const int at = column(sample) - tile.first * kColumnGroup;
+      PutAt(bytes,
+            tile.fragments + static_cast<size_t>(at / kColumnGroup) * kGroupFragmentBytes +
+                PlaceInB(key.sample_bytes, at % kColumnGroup, target),
+            weight);
+    });
+    PutAt(bytes, static_cast<size_t>(i) * sizeof(tile), tile);
   }
 }
 
 std::unique_ptr<Filter> MakeFilter(const FilterKey& key) {
   auto filter = std::make_unique<Filter>();
   filter->key = key;
-  const std::vector<Window> windows = WindowsOf(key);
-  Writer writer(filter->bytes);
+  const Windows windows = WindowsOf(key);
+  std::vector<std::byte>& bytes = filter->bytes;
   if (key.form == FilterForm::kDown) {
-    filter->most_rows = WriteDown(windows, writer);
+    filter->most_rows = WriteDown(windows, bytes);
   } else if (key.form == FilterForm::kAcross) {
-    WriteAcross(key, windows, writer);
+    WriteAcross(key, windows, bytes);
   } else {
-    WriteTaps(windows, key.form == FilterForm::kFixedTaps, writer);
+    WriteTaps(windows, key.form == FilterForm::kFixedTaps, bytes);
   }
-  writer.Align();
+  bytes.resize((bytes.size() + 15) / 16 * 16);
   return filter;
+}
+
+// Not all of the key: enough that what is compared in full is mostly the one.
+uint64_t HashOf(const FilterKey& key) {
+  uint64_t hash = 0;
+  for (const int64_t part :
+       {static_cast<int64_t>(key.form), int64_t{key.start}, int64_t{key.extent}, int64_t{key.shift},
+        key.resized, key.offset, int64_t{key.column_offset}, int64_t{key.flip}}) {
+    hash = (hash ^ static_cast<uint64_t>(part)) * 0x9E3779B97F4A7C15u;
+    hash ^= hash >> 29;
+  }
+  return hash;
 }
 
 }  // namespace
@@ -193,8 +199,10 @@ ResampleAxis AxisOf(const FilterKey& key) {
 }
 
 Filter& FilterCache::Find(const FilterKey& key, uint64_t batch) {
-  auto slot = std::find_if(slots_.begin(), slots_.end(),
-                           [&](const Slot& each) { return each.filter->key == key; });
+  const uint64_t hash = HashOf(key);
+  auto slot = std::find_if(slots_.begin(), slots_.end(), [&](const Slot& each) {
+    return each.hash == hash && each.filter->key == key;
+  });
   if (slot == slots_.end()) {
     auto filter = MakeFilter(key);
     if (slots_.size() < kMaxFilters) {
@@ -204,6 +212,7 @@ Filter& FilterCache::Find(const FilterKey& key, uint64_t batch) {
                               [](const Slot& a, const Slot& b) { return a.used_by < b.used_by; });
     }
     slot->filter = std::move(filter);
+    slot->hash = hash;
   }
   slot->used_by = batch;
   return *slot->filter;

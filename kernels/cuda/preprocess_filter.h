@@ -46,7 +46,7 @@ ResampleAxis AxisOf(const FilterKey& key);
 
 class FilterCache {
  public:
-  static constexpr size_t kMaxFilters = 128;
+  static constexpr size_t kMaxFilters = 512;
 
   // May throw std::bad_alloc. `batch` marks what is in use.
   Filter& Find(const FilterKey& key, uint64_t batch);
@@ -54,7 +54,8 @@ class FilterCache {
  private:
   struct Slot {
     std::unique_ptr<Filter> filter;
-    uint64_t used_by = 0;
+    uint64_t hash = 0;
+    uint64_t used_by = 0;  // the latest batch
   };
   std::vector<Slot> slots_;
 };

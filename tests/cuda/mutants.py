@@ -108,3 +108,53 @@ add("similarity.cuh", "cuda_rows_test", "Similarity*",
     ("fewer candidates than k", "if (found > kSelectCandidates || found < k)",
      "if (found > kSelectCandidates)"),
     ("the tile's maximum is that of eight", "int lanes = 8; lanes > 0", "int lanes = 4; lanes > 0"))
+
+add("preprocess_tensor.cuh", "cuda_preprocess_test", "Preprocess*",
+    ("a stage is not waited for", "CpAsyncWait<kRingStages - 2>", "CpAsyncWait<kRingStages - 1>"),
+    ("values leave before they are there", "      __syncwarp();  // the values are there\n", ""),
+    ("values are overwritten", "      __syncwarp();  // nobody reads the values any more\n", ""),
+    ("no barrier before the fragments are read", "  __syncthreads();  // all fragments are there\n", ""),
+    ("a row beyond the tile is read", "int bytes = row < rows ? valid - at : 0;",
+     "int bytes = row <= rows ? valid - at : 0;"),
+    ("columns beyond the row are read",
+     "        end_group * kGroupBytes < rows.row_bytes ? end_group * kGroupBytes : rows.row_bytes;",
+     "        end_group * kGroupBytes;"),
+    ("the last group of columns is left out", "group < 0 || group >= tile->count",
+     "group < 0 || group >= tile->count - 1"),
+    ("odd columns before even ones", "Mma16816<Half>(sum[2 * half + i][1]", "Mma16816<Half>(sum[2 * half + i][0]"),
+    ("the sums of the other rows", "zero[r % 4 / 2]", "zero[r % 4 % 2]"),
+    ("a strip too few", "(end_group - first_group + kGroups - 1) / kGroups", "(end_group - first_group) / kGroups"),
+    ("the first filter for all rows", "    fragments += (down_rows + kRowStep - 1) / kRowStep * kWarpSize;\n", ""),
+    ("lying pictures written upright", "frame.swap == 0 && writer.p.pairs != 0", "writer.p.pairs != 0"),
+    ("words are not shifted", "words >> frame.shift & frame.word_mask", "words & frame.word_mask"))
+
+add("preprocess_taps.cuh", "cuda_preprocess_test", "Preprocess*",
+    ("no barrier before a slab is read", "      __syncthreads();  // the slab's sums are there\n", ""),
+    ("no barrier before the next slab", "      __syncthreads();  // nobody reads the slab any more\n", ""),
+    ("a sample too few", "i < taps.count; ++i", "i < taps.count - 1; ++i"),
+    ("sums are cut, not rounded", "return 1 << (kFixedBits - 1);", "return 0;"),
+    ("no clamp between the passes", "return sum < 0 ? 0 : sum > 255 ? 255 : sum;", "return sum;"),
+    ("windows that run backwards", "first_sample = one.first < other.first ? one.first : other.first;",
+     "first_sample = one.first;"),
+    ("the upper byte is lost", "word |= from[1] << 8;", "word |= from[1];"))
+
+add("preprocess_pixels.cuh", "cuda_preprocess_test", "Preprocess*",
+    ("U and V swapped", "(frame.bu * value[1] + frame.zero[2])", "(frame.bu * value[2] + frame.zero[2])"),
+    ("bars show the picture's edge", "x < frame.end_x", "x <= frame.end_x"),
+    ("no clamp", "fminf(fmaxf(rgb[c], 0.0f), 1.0f)", "rgb[c]"),
+    ("a frame's patches follow those of half a frame", "index) * p.grid * p.grid", "index) * p.grid * (p.grid / 2)"))
+
+add("preprocess.cuh", "cuda_preprocess_test", "Preprocess*",
+    ("the first block of a frame goes to the one before", "first_block <= block", "first_block < block"))
+
+add("preprocess_plan.cc", "cuda_preprocess_test", "Preprocess*",
+    ("crops begin at the frame's corner", "key.start = along ? geometry.crop.x", "key.start = along ? 0"),
+    ("chroma sited as luma", "key.cosited = key.shift > 0 && ", "key.cosited = false && "),
+    ("odd strides pass for wide", "&& rows.row_stride % bytes == 0", ""),
+    ("12 bits pass for 10", "if (bits <= 10) {", "if (bits <= 12) {"))
+
+add("preprocess_filter.cc", "cuda_preprocess_test", "Preprocess*",
+    ("windows are not turned round", "    if (axis.flip) std::reverse(begin, windows.weights.end());\n", ""),
+    ("a window's last sample is left out of its tile", "range.end = std::max(range.end, window.end());",
+     "range.end = std::max(range.end, window.end() - 1);"),
+    ("columns of bytes in their order", "row % 2 * 2 + row % 4 / 2", "row % 4"))
