@@ -1,10 +1,11 @@
 // Frames as they lie in device memory to the encoder's input: cropped, turned upright, resampled
 // with the CPU's very filters, converted to RGB, normalised, in patch order. One launch for a whole
-// batch of frames of any formats and sizes; the host has laid out per frame which of three paths it
+// batch of frames of any formats and sizes; the host has laid out per frame which of four paths it
 // takes:
 //
 //   tensor cores (preprocess_tensor.cuh)  YUV of 8 to 16 bits, and RGB or gray beyond 8 bits
-//   fixed taps   (preprocess_taps.cuh)    8-bit RGB and gray, bit for bit as PIL
+//   exact        (preprocess_exact.cuh)   8-bit gray and packed RGB, upright, bit for bit as PIL
+//   fixed taps   (preprocess_taps.cuh)    the same for planar RGB, sideways, large downscales
 //   real taps    (the same)               the rest: downscales beyond some 20, shifted bytes
 //
 // Tensor cores: a warp makes 16 targets down the stored rows by 32 along them; four warps side by
@@ -34,8 +35,8 @@
 // 16 permutations, 8 products and some 20 for addresses and waits: 50 of a warp, 1.6 of a thread a
 // byte; across and output add about 0.6 and 0.5: 2.7 for 160 MB are 430 million of a thread, 15 us
 // at one a cycle and lane. Products: 32 multiply-adds a byte down, about as many across: 20 TFLOP
-// of 990 a second. So memory decides: 40 to 45 us expected, 70 % of copy bandwidth or more. 8-bit
-// RGB, by fixed taps, is far from that: some 20 instructions a byte.
+// of 990 a second. So memory decides: 40 to 45 us expected, 70 % of copy bandwidth or more. Taps
+// are far from that: some 20 instructions a byte.
 //
 // Rejected: f32 down the rows in registers and across in shared memory (10 instructions a byte and
 // 8 MB of shared-memory reads a frame: 40 us of issue slots at best); dp4a (half the rate, and
@@ -44,6 +45,7 @@
 // the rest).
 #pragma once
 
+#include "kernels/cuda/preprocess_exact.cuh"
 #include "kernels/cuda/preprocess_taps.cuh"
 #include "kernels/cuda/preprocess_tensor.cuh"
 
@@ -77,6 +79,14 @@ __global__ void __launch_bounds__(kPreprocessThreads, 3) PreprocessKernel(Prepro
       PreprocessTensorTile<1>(writer, block);
     } else {
       PreprocessTensorTile<2>(writer, block);
+    }
+  } else if (frame.path == PreprocessPath::kExact) {
+    if (frame.rows[0].pixel_stride == 3) {
+      PreprocessExactTile<3>(writer, block);
+    } else if (frame.rows[0].pixel_stride == 4) {
+      PreprocessExactTile<4>(writer, block);
+    } else {
+      PreprocessExactTile<1>(writer, block);
     }
   } else if (frame.path == PreprocessPath::kFixedTaps) {
     PreprocessTapsTile<true>(writer, block);

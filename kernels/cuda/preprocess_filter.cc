@@ -1,6 +1,7 @@
 #include "kernels/cuda/preprocess_filter.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "kernels/base/half.h"
@@ -83,14 +84,13 @@ void WriteTaps(const Windows& windows, bool fixed, std::vector<std::byte>& bytes
   }
 }
 
-// Calls put(target of the tile, sample, weight) for what is not zero.
+// Calls put(target of the tile, sample, weight) for every weight under a tile.
 template <typename Put>
 void ForWeights(const Windows& windows, int tile, int targets, Put put) {
   for (int t = 0; t < targets && tile * targets + t < windows.size(); ++t) {
     const Window& window = windows.targets[static_cast<size_t>(tile * targets + t)];
     for (int i = 0; i < window.count; ++i) {
-      const double weight = windows.weights[window.at + static_cast<size_t>(i)];
-      put(t, window.first + i, FloatToHalf(static_cast<float>(weight)));
+      put(t, window.first + i, windows.weights[window.at + static_cast<size_t>(i)]);
     }
   }
 }
@@ -124,8 +124,9 @@ int WriteDown(const Windows& windows, std::vector<std::byte>& bytes) {
     tile.fragments = static_cast<uint32_t>(bytes.size());
     const int steps = (tile.rows + kRowStep - 1) / kRowStep;
     bytes.resize(bytes.size() + static_cast<size_t>(steps) * kStepFragmentBytes);
-    ForWeights(windows, i, kDownTile, [&](int target, int sample, uint16_t weight) {
+    ForWeights(windows, i, kDownTile, [&](int target, int sample, double exact) {
       const int row = sample - tile.first;
+      const uint16_t weight = FloatToHalf(static_cast<float>(exact));
       tile.sums[target] += HalfToFloat(weight);
       PutAt(bytes,
             tile.fragments + static_cast<size_t>(row / kRowStep) * kStepFragmentBytes +
@@ -152,12 +153,93 @@ void WriteAcross(const FilterKey& key, const Windows& windows, std::vector<std::
     }
     tile.fragments = static_cast<uint32_t>(bytes.size());
     bytes.resize(bytes.size() + static_cast<size_t>(tile.count) * kGroupFragmentBytes);
-    ForWeights(windows, i, kAcrossTile, [&](int target, int sample, uint16_t weight) {
+    ForWeights(windows, i, kAcrossTile, [&](int target, int sample, double weight) {
       const int at = column(sample) - tile.first * kColumnGroup;
       PutAt(bytes,
             tile.fragments + static_cast<size_t>(at / kColumnGroup) * kGroupFragmentBytes +
                 PlaceInB(key.sample_bytes, at % kColumnGroup, target),
-            weight);
+            FloatToHalf(static_cast<float>(weight)));
+    });
+    PutAt(bytes, static_cast<size_t>(i) * sizeof(tile), tile);
+  }
+}
+
+struct Digits {
+  int high, low;
+};
+
+Digits DigitsOf(double weight) {
+  constexpr int kHalf = 1 << (kFixedDigitBits - 1);
+  const int32_t fixed = FixedWeight(weight);
+  const int high = (fixed + kHalf) >> kFixedDigitBits;
+  return {high, fixed - high * (1 << kFixedDigitBits)};
+}
+
+// Whether f16 has every digit, and f32 whatever sum of bytes times them can come up.
+bool DigitsAreExact(const Windows& windows) {
+  constexpr int64_t kHalfIntegers = 1 << 11, kFloatIntegers = 1 << 24;
+  for (const Window& window : windows.targets) {
+    int64_t high = 0, low = 0;
+    for (int i = 0; i < window.count; ++i) {
+      const Digits digits = DigitsOf(windows.weights[window.at + static_cast<size_t>(i)]);
+      if (std::abs(digits.high) > kHalfIntegers) return false;
+      high += std::abs(digits.high);
+      low += std::abs(digits.low);
+    }
+    if (std::max(high, low) * 255 > kFloatIntegers) return false;
+  }
+  return true;
+}
+
+void PutDigits(std::vector<std::byte>& bytes, size_t high, size_t low, double weight) {
+  const Digits digits = DigitsOf(weight);
+  PutAt(bytes, high, FloatToHalf(static_cast<float>(digits.high)));
+  PutAt(bytes, low, FloatToHalf(static_cast<float>(digits.low)));
+}
+
+void WriteExactDown(const Windows& windows, std::vector<std::byte>& bytes) {
+  constexpr size_t kOperand = kStepFragmentBytes / 2, kStep = 4 * kOperand;
+  const int tiles = (windows.size() + kDownTile - 1) / kDownTile;
+  bytes.resize(static_cast<size_t>(tiles) * sizeof(PreprocessDownTile));
+  for (int i = 0; i < tiles; ++i) {
+    const Range range = SamplesUnder(windows, i * kDownTile, (i + 1) * kDownTile);
+    PreprocessDownTile tile;
+    tile.first = range.first;
+    tile.rows = range.end - range.first;
+    tile.fragments = static_cast<uint32_t>(bytes.size());
+    bytes.resize(bytes.size() + static_cast<size_t>((tile.rows + kRowStep - 1) / kRowStep) * kStep);
+    ForWeights(windows, i, kDownTile, [&](int target, int sample, double weight) {
+      const int row = sample - tile.first;
+      const size_t at = tile.fragments + static_cast<size_t>(row / kRowStep) * kStep +
+                        static_cast<size_t>(target / 8) * 2 * kOperand +
+                        PlaceInB(2, row % kRowStep, target % 8);
+      PutDigits(bytes, at, at + kOperand, weight);
+    });
+    PutAt(bytes, static_cast<size_t>(i) * sizeof(tile), tile);
+  }
+}
+
+// A lane takes four neighbouring pixels of a group, in two registers.
+int ColumnOfPixel(int pixel) { return pixel / 4 * 2 + pixel % 2 + pixel % 4 / 2 * 8; }
+
+void WriteExactAcross(const Windows& windows, std::vector<std::byte>& bytes) {
+  constexpr size_t kOperand = kStepFragmentBytes;
+  const int tiles = (windows.size() + kDownTile - 1) / kDownTile;
+  bytes.resize(static_cast<size_t>(tiles) * sizeof(PreprocessAcrossTile));
+  for (int i = 0; i < tiles; ++i) {
+    const Range range = SamplesUnder(windows, i * kDownTile, (i + 1) * kDownTile);
+    PreprocessAcrossTile tile;
+    if (range.end > range.first) {
+      tile.first = range.first / kColumnGroup;
+      tile.count = (range.end - 1) / kColumnGroup + 1 - tile.first;
+    }
+    tile.fragments = static_cast<uint32_t>(bytes.size());
+    bytes.resize(bytes.size() + static_cast<size_t>(tile.count) * 2 * kOperand);
+    ForWeights(windows, i, kDownTile, [&](int target, int sample, double weight) {
+      const int pixel = sample - tile.first * kColumnGroup;
+      const size_t at = tile.fragments + static_cast<size_t>(pixel / kColumnGroup) * 2 * kOperand +
+                        PlaceInA(target, ColumnOfPixel(pixel % kColumnGroup));
+      PutDigits(bytes, at, at + kOperand, weight);
     });
     PutAt(bytes, static_cast<size_t>(i) * sizeof(tile), tile);
   }
@@ -172,6 +254,10 @@ std::unique_ptr<Filter> MakeFilter(const FilterKey& key) {
     filter->most_rows = WriteDown(windows, bytes);
   } else if (key.form == FilterForm::kAcross) {
     WriteAcross(key, windows, bytes);
+  } else if (key.form == FilterForm::kExactDown || key.form == FilterForm::kExactAcross) {
+    filter->exact = DigitsAreExact(windows);
+    if (filter->exact && key.form == FilterForm::kExactDown) WriteExactDown(windows, bytes);
+    if (filter->exact && key.form == FilterForm::kExactAcross) WriteExactAcross(windows, bytes);
   } else {
     WriteTaps(windows, key.form == FilterForm::kFixedTaps, bytes);
   }

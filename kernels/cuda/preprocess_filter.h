@@ -15,7 +15,14 @@
 
 namespace cliptag::cuda {
 
-enum class FilterForm : uint8_t { kFixedTaps, kRealTaps, kDown, kAcross };
+enum class FilterForm : uint8_t {
+  kFixedTaps,
+  kRealTaps,
+  kDown,
+  kAcross,
+  kExactDown,
+  kExactAcross,
+};
 
 // Everything that a filter depends on, and nothing else.
 struct FilterKey {
@@ -37,6 +44,7 @@ struct Filter {
   FilterKey key;
   std::vector<std::byte> bytes;  // a multiple of 16
   int most_rows = 0;             // kDown: under any tile
+  bool exact = false;            // kExact…: whether no sum can leave f32's integers
   // Where the batch in the making has it.
   uint64_t batch = 0;
   uint32_t placed_at = 0;

@@ -100,7 +100,41 @@ int RowSetsOf(const FrameView& view, RowSet (&sets)[3]) {
 }
 
 bool FitsTensorCores(const FrameView& view) {
-  return view.bytes_per_sample == 2 || view.shift == 0;
+  return !IsPlain8Bit(view) && (view.bytes_per_sample == 2 || view.shift == 0);
+}
+
+// What preprocess_exact.cuh takes: rows of gray, or of pixels whose first three bytes are RGB in
+// any order.
+bool HasExactPixels(const FrameView& view) {
+  if (!IsPlain8Bit(view)) return false;
+  const int stride = view.component[0].pixel_stride;
+  if (view.kind == PixelKind::kGray) return stride == 1;
+  RowSet sets[3];
+  if ((stride != 3 && stride != 4) || RowSetsOf(view, sets) != 1) return false;
+  int places = 0;
+  for (const Component& component : view.component) {
+    if (component.pixel_stride != stride) return false;
+    places |= 1 << (AddressOf(component) - sets[0].begin);
+  }
+  return places == 7;
+}
+
+// Address, stride and length of the rows that hold a set of components.
+void DescribeMemory(const FrameView& view, const RowSet& set, PreprocessRows& rows) {
+  rows.data = reinterpret_cast<const uint8_t*>(set.begin);
+  rows.row_stride = view.component[set.component[0]].row_stride;
+  rows.pixel_stride = view.component[set.component[0]].pixel_stride;
+  for (int m = 0; m < set.members; ++m) {
+    const int c = set.component[m];
+    const Component& component = view.component[c];
+    rows.offset[c] = static_cast<int>(AddressOf(component) - set.begin);
+    const int end = rows.offset[c] + (SamplesX(view, c) - 1) * component.pixel_stride;
+    rows.row_bytes = std::max(rows.row_bytes, end + view.bytes_per_sample);
+  }
+  const auto aligned = [&](int bytes) {
+    return set.begin % bytes == 0 && rows.row_stride % bytes == 0;
+  };
+  rows.copy_bytes = aligned(16) ? 16 : aligned(4) ? 4 : 1;
 }
 
 // `middle`: of the sample values that the kernel sees, `unit` of them to one of the component's.
@@ -183,27 +217,17 @@ bool PreprocessPlan::DescribeRows(const FrameView& view, PreprocessFrame& frame)
     down.form = FilterForm::kDown;
     steps += (cache_.Find(down, batch_).most_rows + kRowStep - 1) / kRowStep;
     PreprocessRows& rows = frame.rows[s];
-    rows.data = reinterpret_cast<const uint8_t*>(sets[s].begin);
-    rows.row_stride = view.component[sets[s].component[0]].row_stride;
+    DescribeMemory(view, sets[s], rows);
     rows.down = Place(down);
     for (int m = 0; m < sets[s].members; ++m) {
       const int c = sets[s].component[m];
-      const Component& component = view.component[c];
-      const auto from_begin = static_cast<int>(AddressOf(component) - sets[s].begin);
-      rows.row_bytes =
-          std::max(rows.row_bytes, from_begin + (SamplesX(view, c) - 1) * component.pixel_stride +
-                                       view.bytes_per_sample);
       FilterKey across = KeyOf(view, spec_, used_, c, true);
       across.form = FilterForm::kAcross;
-      across.column_stride = component.pixel_stride / view.bytes_per_sample;
-      across.column_offset = from_begin / view.bytes_per_sample;
+      across.column_stride = view.component[c].pixel_stride / view.bytes_per_sample;
+      across.column_offset = rows.offset[c] / view.bytes_per_sample;
       across.sample_bytes = view.bytes_per_sample;
       rows.across[c] = Place(across);
     }
-    const auto aligned = [&](int bytes) {
-      return sets[s].begin % bytes == 0 && rows.row_stride % bytes == 0;
-    };
-    rows.copy_bytes = aligned(16) ? 16 : aligned(4) ? 4 : 1;
   }
   const size_t fragment_bytes = static_cast<size_t>(steps) * kStepFragmentBytes;
   if (fragment_bytes > kMaxFragmentBytes) return false;
@@ -211,6 +235,24 @@ bool PreprocessPlan::DescribeRows(const FrameView& view, PreprocessFrame& frame)
   frame.path = PreprocessPath::kTensor;
   frame.blocks_across = (used_ + kBlockAcross - 1) / kBlockAcross;
   DescribeSamples(view, frame);
+  return true;
+}
+
+// False where the frame is not one for the exact path.
+bool PreprocessPlan::DescribeExact(const FrameView& view, PreprocessFrame& frame) {
+  FilterKey across = KeyOf(view, spec_, used_, 0, true);
+  FilterKey down = KeyOf(view, spec_, used_, 0, false);
+  across.form = FilterForm::kExactAcross;
+  down.form = FilterForm::kExactDown;
+  if (!cache_.Find(across, batch_).exact || !cache_.Find(down, batch_).exact) return false;
+  RowSet sets[3];
+  frame.row_sets = RowSetsOf(view, sets);
+  DescribeMemory(view, sets[0], frame.rows[0]);
+  frame.rows[0].down = Place(down);
+  frame.rows[0].across[0] = Place(across);
+  frame.path = PreprocessPath::kExact;
+  frame.blocks_across = (used_ + kDownTile * kPreprocessWarps - 1) / (kDownTile * kPreprocessWarps);
+  DescribeColor(view, 0, 1, frame);
   return true;
 }
 
@@ -224,9 +266,9 @@ void PreprocessPlan::DescribeFrame(const FrameView& view, PreprocessFrame& frame
   frame.swap = geometry.map.swap ? 1 : 0;
   frame.bytes_per_sample = view.bytes_per_sample;
   frame.shift = view.shift;
-  if (IsPlain8Bit(view) || !FitsTensorCores(view) || !DescribeRows(view, frame)) {
-    DescribeTaps(view, frame);
-  }
+  if (HasExactPixels(view) && !geometry.map.swap && DescribeExact(view, frame)) return;
+  if (FitsTensorCores(view) && DescribeRows(view, frame)) return;
+  DescribeTaps(view, frame);
 }
 
 Status PreprocessPlan::Build(std::span<const FrameView> frames, const PreprocessSpec& spec) {
@@ -249,8 +291,8 @@ Status PreprocessPlan::Build(std::span<const FrameView> frames, const Preprocess
       frame.first_block = static_cast<int32_t>(blocks);
       DescribeFrame(frames[i], frame);
       std::memcpy(table_.data() + i * sizeof(frame), &frame, sizeof(frame));
-      const int down = frame.path == PreprocessPath::kTensor ? kDownTile : kTapsTile;
-      blocks += static_cast<uint64_t>(frame.blocks_across) * ((used_ + down - 1) / down);
+      static_assert(kDownTile == kTapsTile);
+      blocks += static_cast<uint64_t>(frame.blocks_across) * ((used_ + kDownTile - 1) / kDownTile);
       if (blocks > std::numeric_limits<int32_t>::max() ||
           table_.size() > std::numeric_limits<uint32_t>::max()) {
         return ResourceExhausted("a batch of " + std::to_string(frames.size()) +

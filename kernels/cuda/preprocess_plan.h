@@ -37,6 +37,7 @@ class PreprocessPlan {
   void DescribeFrame(const FrameView& view, PreprocessFrame& frame);
   void DescribeTaps(const FrameView& view, PreprocessFrame& frame);
   bool DescribeRows(const FrameView& view, PreprocessFrame& frame);
+  bool DescribeExact(const FrameView& view, PreprocessFrame& frame);
 
   FilterCache cache_;
   std::vector<std::byte> table_;

@@ -30,8 +30,9 @@ inline constexpr int kTapsTile = 16;
 
 enum class PreprocessPath : int32_t {
   kFixedTaps,  // 8-bit RGB and gray: PIL's fixed point, X first
-  kRealTaps,   // f32, whatever the other two do not take
+  kRealTaps,   // f32, whatever the others do not take
   kTensor,     // tensor cores
+  kExact,      // tensor cores, PIL's fixed point
 };
 
 // --- filters -------------------------------------------------------------------------------------
@@ -62,6 +63,12 @@ struct PreprocessAcrossTile {
   int32_t unused = 0;
 };
 
+// Of the exact path the records are the same, for kDownTile targets both ways; h and l are the
+// digits of a fixed-point weight, (h << kFixedDigitBits) + l. Down: for a step of rows four B
+// operands (row, target), targets 0-7 in h and l, then 8-15. Across: groups are of kColumnGroup
+// pixels; for each two A operands (target, pixel), h and l.
+inline constexpr int kFixedDigitBits = 11;
+
 // --- frames --------------------------------------------------------------------------------------
 
 // A component, for the paths that go sample by sample.
@@ -79,7 +86,9 @@ struct PreprocessRows {
   int32_t row_bytes = 0;   // to the end of the last sample
   int32_t copy_bytes = 0;  // 16 or 4, of which address and stride are multiples; else 1
   uint32_t down = 0;
-  uint32_t across[3] = {};  // by component of the frame; 0 = not in these rows
+  uint32_t across[3] = {};   // by component of the frame; 0 = not in these rows
+  int32_t offset[3] = {};    // bytes from `data`
+  int32_t pixel_stride = 0;  // kExact: bytes
 };
 
 struct PreprocessFrame {

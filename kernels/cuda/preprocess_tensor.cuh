@@ -36,6 +36,17 @@ __device__ __forceinline__ void CopyStage(unsigned char* stage, const uint8_t* f
   }
 }
 
+__device__ __forceinline__ void CopyStage(int copy_bytes, unsigned char* stage, const uint8_t* from,
+                                          int64_t row_stride, int rows, int valid) {
+  if (copy_bytes == 16) {
+    CopyStage<16>(stage, from, row_stride, rows, valid);
+  } else if (copy_bytes == 4) {
+    CopyStage<4>(stage, from, row_stride, rows, valid);
+  } else {
+    CopyStage<1>(stage, from, row_stride, rows, valid);
+  }
+}
+
 // Two words as f16: 1024 + sample, or the sample's offset from the middle.
 __device__ __forceinline__ uint32_t HalvesOfWords(const PreprocessFrame& frame, uint32_t words) {
   if (frame.word_mask != 0) return (words >> frame.shift & frame.word_mask) | 0x64006400u;
@@ -154,13 +165,7 @@ struct WarpTile {
         unsigned char* stage = ring + copy % kRingStages * kStageBytes;
         const uint8_t* from = corner + copy_row * row_stride + copy_byte;
         const int left = down_rows - copy_row, valid = end_byte - copy_byte;
-        if (copy_bytes == 16) {
-          CopyStage<16>(stage, from, row_stride, left, valid);
-        } else if (copy_bytes == 4) {
-          CopyStage<4>(stage, from, row_stride, left, valid);
-        } else {
-          CopyStage<1>(stage, from, row_stride, left, valid);
-        }
+        CopyStage(copy_bytes, stage, from, row_stride, left, valid);
         ++copy;
         copy_row += kRowStep;
         if (copy_row >= down_rows) {

@@ -280,6 +280,26 @@ TEST(Warp, ShufflesAndVotes) {
   EXPECT_EQ(report.error, "");
 }
 
+TEST(BytePermute, TakesTheBytesThatItsSelectorNames) {
+  uint32_t chosen = 0;
+  LaunchReport report = Launch({}, [&] { chosen = BytePermute(0x33221100, 0x77665544, 0x4271); });
+  EXPECT_EQ(report.error, "");
+  EXPECT_EQ(chosen, 0x44227711u);
+  report = Launch({}, [&] { chosen = BytePermute(0, 0, 0x0008); });  // would repeat a sign
+  EXPECT_THAT(report.error, testing::HasSubstr("selector beyond 7"));
+}
+
+TEST(Memory, RefusesMisalignedVectors) {
+  alignas(16) const uint32_t words[4] = {1, 2, 3, 4};
+  uint2 pair{};
+  LaunchReport report = Launch({}, [&] { pair = Load8(words + 2); });
+  EXPECT_EQ(report.error, "");
+  EXPECT_EQ(pair.x, 3u);
+  EXPECT_EQ(pair.y, 4u);
+  report = Launch({}, [&] { pair = Load8(words + 1); });
+  EXPECT_THAT(report.error, testing::HasSubstr("not a multiple of 8"));
+}
+
 TEST(Memory, StartsAsNaNInEveryBlock) {
   const LaunchReport report = Launch({.grid = {2, 1, 1}, .shared_bytes = 256}, [&] {
     auto* dynamic = reinterpret_cast<float*>(DynamicShared());

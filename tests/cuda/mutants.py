@@ -128,6 +128,17 @@ add("preprocess_tensor.cuh", "cuda_preprocess_test", "Preprocess*",
     ("lying pictures written upright", "frame.swap == 0 && writer.p.pairs != 0", "writer.p.pairs != 0"),
     ("words are not shifted", "words >> frame.shift & frame.word_mask", "words & frame.word_mask"))
 
+add("preprocess_exact.cuh", "cuda_preprocess_test", "Preprocess*",
+    ("a stage is not waited for", "CpAsyncWait<kRingStages - 2>", "CpAsyncWait<kRingStages - 1>"),
+    ("sums are cut, not rounded", "+ (1 << (kFixedBits - 1))", "+ 0"),
+    ("the lower digits are left out", "Mma16816<Half>(sum[c][i][1], l, b0, b1);", ""),
+    ("no clamp between the passes", "byte < 0 ? 0 : byte > 255 ? 255 : byte", "byte & 255"),
+    ("a wrong byte of the third word", "offset == 0 ? 0x5210u", "offset == 0 ? 0x6210u"),
+    ("pixels of four bytes swapped", "words[3], selector), 0x5410)", "words[3], selector), 0x1054)"),
+    ("sums of the rows before stay", "[r % 4] = 0;", "[r % 4] *= 1;"),
+    ("values leave before they are there", "    __syncwarp();  // the values are there\n", ""),
+    ("components by their number, not their place", "frame.rows[0].offset[c];", "c;"))
+
 add("preprocess_taps.cuh", "cuda_preprocess_test", "Preprocess*",
     ("no barrier before a slab is read", "      __syncthreads();  // the slab's sums are there\n", ""),
     ("no barrier before the next slab", "      __syncthreads();  // nobody reads the slab any more\n", ""),
@@ -157,4 +168,5 @@ add("preprocess_filter.cc", "cuda_preprocess_test", "Preprocess*",
     ("windows are not turned round", "    if (axis.flip) std::reverse(begin, windows.weights.end());\n", ""),
     ("a window's last sample is left out of its tile", "range.end = std::max(range.end, window.end());",
      "range.end = std::max(range.end, window.end() - 1);"),
+    ("digits that f16 or f32 would round", "filter->exact = DigitsAreExact(windows);", "filter->exact = true;"),
     ("columns of bytes in their order", "row % 2 * 2 + row % 4 / 2", "row % 4"))

@@ -97,11 +97,12 @@ void ExpectCudaIsRef(std::span<const FrameView> frames, const PreprocessSpec& sp
   PreprocessRun<T> run(frames, spec, plan, padding);
   for (int i = 0; i < static_cast<int>(frames.size()); ++i) {
     const PreprocessPath path = PathOf(plan, i);
-    const double allowed = path == PreprocessPath::kFixedTaps  ? 1e-4
+    const bool exact = path == PreprocessPath::kFixedTaps || path == PreprocessPath::kExact;
+    const double allowed = exact                               ? 1e-4
                            : path == PreprocessPath::kRealTaps ? kTapsSteps
                                                                : kTensorSteps;
     const FrameView& view = frames[static_cast<size_t>(i)];
-    EXPECT_EQ(path == PreprocessPath::kFixedTaps, IsPlain8Bit(view));
+    EXPECT_EQ(exact, IsPlain8Bit(view));
     const double steps = ErrorInSteps<T>(run.Frame(i), RunRef(view, spec), spec);
     EXPECT_TRUE(steps <= allowed) << steps << " steps of 8 bits, frame " << i << ", path "
                                   << static_cast<int>(path) << ", " << TypeName<T>();

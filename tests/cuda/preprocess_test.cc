@@ -50,7 +50,8 @@ TEST_P(PreprocessLayout, OrientationsWithOddCrops) {
 // The copies of 16 bytes and of 4, whose addresses and strides are multiples of these; rows long
 // enough for several strips of columns and windows of several steps of rows, a warp's ring around.
 TEST(Preprocess, WideCopies) {
-  for (const char* name : {"NV12", "I420", "P010_10LE", "YUY2", "Y212_LE", "GRAY16_LE"}) {
+  for (const char* name :
+       {"NV12", "I420", "P010_10LE", "YUY2", "Y212_LE", "GRAY16_LE", "RGB", "BGR", "RGBA"}) {
     const Layout& layout = LayoutNamed(name);
     for (const int width : {464, 408, 302}) {
       SCOPED_TRACE(testing::Message() << name << " " << width);
@@ -86,6 +87,29 @@ TEST(Preprocess, CopiesOfEveryWidthAreTaken) {
     EXPECT_EQ(description.row_sets, 2);
     for (int s = 0; s < 2; ++s) EXPECT_EQ(description.rows[s].copy_bytes, expected[i]);
   }
+}
+
+TEST(Preprocess, PlainPixelsTakeTensorCoresWhereTheyCan) {
+  const PreprocessSpec spec = PlainSpec(32, 32, Fit::kCrop, Interpolation::kBicubic);
+  PreprocessPlan plan;
+  for (const char* name : {"RGB", "BGR", "RGBA", "xBGR", "GRAY8", "GBR"}) {
+    const Layout& layout = LayoutNamed(name);
+    TestFrame frame = MakeFrame(layout, 100, 90, Noise(1, layout, 100));
+    for (int orientation = 0; orientation < 8; ++orientation) {
+      frame.view.orientation = static_cast<Orientation>(orientation);
+      ASSERT_TRUE(plan.Build({&frame.view, 1}, spec).ok());
+      const bool sideways = orientation % 2 != 0;
+      const bool taps = sideways || name == std::string("GBR");
+      EXPECT_EQ(PathOf(plan, 0), taps ? PreprocessPath::kFixedTaps : PreprocessPath::kExact)
+          << name << " " << orientation;
+    }
+  }
+  // Sums of products with the lower digits that f32 might round.
+  const Layout& gray = LayoutNamed("GRAY8");
+  const TestFrame wide = MakeFrame(gray, 4000, 40, Noise(1, gray, 4000));
+  ASSERT_TRUE(
+      plan.Build({&wide.view, 1}, PlainSpec(32, 32, Fit::kSquash, Interpolation::kBicubic)).ok());
+  EXPECT_EQ(PathOf(plan, 0), PreprocessPath::kFixedTaps);
 }
 
 // Windows of hundreds and thousands of samples, which tensor cores do not take.

@@ -112,7 +112,7 @@ TEST(ThreadsRows, SimilarityAndSelection) {
   EXPECT_EQ(std::vector<int32_t>(top.span().begin(), top.span().end()), expected_top);
 }
 
-// The rings of two warps with rows copied by 16, 4 and 1 bytes, and slabs of taps.
+// The rings of warps with rows copied by 16, 4 and 1 bytes, and slabs of taps.
 TEST(ThreadsPreprocess, AllPaths) {
   std::vector<TestFrame> frames;
   std::vector<FrameView> views;
@@ -123,6 +123,8 @@ TEST(ThreadsPreprocess, AllPaths) {
   }
   frames.push_back(MakeFrame(LayoutNamed("NV12"), 145, 100, Noise(1, LayoutNamed("NV12"), 145)));
   views.push_back(frames.back().view);
+  views.push_back(views[3]);  // sideways: by taps
+  views.back().orientation = Orientation::kRotate90;
   ExpectCudaIsRef<Half>(views, ClipSpec(40, 8, Fit::kCrop, Interpolation::kBicubic));
 }
 
