@@ -40,9 +40,9 @@ struct MatmulPreference {
 
 struct LtObjects {
   LibraryObjects<cublasLtContext, LtHandle> handles{5};
-  LibraryObjects<cublasLtMatmulDescStandin, MatmulDesc> descs{6};
-  LibraryObjects<cublasLtMatrixLayoutStandin, MatrixLayout> layouts{7};
-  LibraryObjects<cublasLtMatmulPreferenceStandin, MatmulPreference> preferences{8};
+  LibraryObjects<cublasLtMatmulDescOpaque_t, MatmulDesc> descs{6};
+  LibraryObjects<cublasLtMatrixLayoutOpaque_t, MatrixLayout> layouts{7};
+  LibraryObjects<cublasLtMatmulPreferenceOpaque_t, MatmulPreference> preferences{8};
 
   static LtObjects& Get();
 };

@@ -105,9 +105,9 @@ typedef enum {
 } cublasLtMatmulPreferenceAttributes_t;
 
 typedef struct cublasLtContext* cublasLtHandle_t;
-typedef struct cublasLtMatmulDescStandin* cublasLtMatmulDesc_t;
-typedef struct cublasLtMatrixLayoutStandin* cublasLtMatrixLayout_t;
-typedef struct cublasLtMatmulPreferenceStandin* cublasLtMatmulPreference_t;
+typedef struct cublasLtMatmulDescOpaque_t* cublasLtMatmulDesc_t;
+typedef struct cublasLtMatrixLayoutOpaque_t* cublasLtMatrixLayout_t;
+typedef struct cublasLtMatmulPreferenceOpaque_t* cublasLtMatmulPreference_t;
 
 typedef struct {
   uint64_t data[8];
