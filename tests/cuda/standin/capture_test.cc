@@ -231,7 +231,6 @@ TEST_F(CaptureTest, AReplayOfFreedMemoryIsFatal) {
 }
 
 TEST_F(CaptureTest, LaunchesOfOneGraphDoNotOverlap) {
-  SetOrder(kOthersFirst);
   cudaStream_t other = NewStream();
   float *device = Device(1), *host = Pinned(1, 1);
   Begin();

@@ -158,7 +158,33 @@ TEST_F(MatmulRefusalsTest, Workspaces) {
   EXPECT_EQ(Multiply(call, &result.algo, 1, 0, workspace + 4, 512), CUBLAS_STATUS_INVALID_VALUE);
   EXPECT_EQ(Multiply(call, &result.algo, 1, 0, call.b.device, 512), CUBLAS_STATUS_INVALID_VALUE);
   EXPECT_EQ(TakeProblems().size(), 4u);
+  cudaMemsetAsync(workspace, 0, 516, stream_);
   EXPECT_EQ(Multiply(call, &result.algo, 1, 0, workspace, 512), CUBLAS_STATUS_SUCCESS);
+  ASSERT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);
+  const std::vector<float> left = Read(workspace, 129);  // whoever keeps something there loses it
+  EXPECT_THAT(left[0], IsNan());
+  EXPECT_THAT(left[127], IsNan());
+  EXPECT_EQ(left[128], 0);
+  Release(call);
+}
+
+TEST_F(MatmulRefusalsTest, AReplayOfFreedMemoryIsFatal) {
+  Call call = Prepare(kCase);
+  ASSERT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t exec = nullptr;
+  ASSERT_EQ(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeGlobal), cudaSuccess);
+  ASSERT_EQ(Multiply(call, nullptr), CUBLAS_STATUS_SUCCESS);
+  ASSERT_EQ(cudaStreamEndCapture(stream_, &graph), cudaSuccess);
+  ASSERT_EQ(cudaGraphInstantiate(&exec, graph, 0), cudaSuccess);
+  ASSERT_EQ(cudaFree(call.a.device), cudaSuccess);
+  std::erase(device_, call.a.device);
+  ASSERT_EQ(cudaGraphLaunch(exec, stream_), cudaSuccess);
+  EXPECT_EQ(cudaStreamSynchronize(stream_), cudaErrorIllegalAddress);
+  EXPECT_THAT(LastKernelError(), testing::HasSubstr("A: "));
+  EXPECT_EQ(Multiply(call, nullptr), CUBLAS_STATUS_EXECUTION_FAILED);
+  cudaGraphExecDestroy(exec);
+  cudaGraphDestroy(graph);
   Release(call);
 }
 
