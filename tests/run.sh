@@ -11,18 +11,24 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 build=build
 options=(-Dtests=enabled)
+test_options=()
+sanitize() {
+  build=build-$1
+  options+=(-Db_sanitize="$2" -Db_lundef=false -Dbuildtype=debugoptimized)
+  test_options+=(--timeout-multiplier 20)
+  # GStreamer's own scanner is built without the sanitizer and could not load the plugin.
+  export GST_REGISTRY_FORK=no
+}
 while (($#)); do
   case $1 in
     --sanitize=address)
-      build=build-address
-      options+=(-Db_sanitize=address,undefined -Db_lundef=false -Dbuildtype=debugoptimized)
+      sanitize address address,undefined
       # What GLib and GStreamer keep until the process ends is theirs.
       export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=0:abort_on_error=0}
       export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1:halt_on_error=1}
       ;;
     --sanitize=thread)
-      build=build-thread
-      options+=(-Db_sanitize=thread -Db_lundef=false -Dbuildtype=debugoptimized)
+      sanitize thread thread
       # Libraries that are built without it; each part of the tests says which, and why.
       suppressions=$PWD/$build/tsan.supp
       export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:suppressions=$suppressions}
@@ -59,7 +65,8 @@ rm -rf "$results" "$build"/meson-logs/testlog*
 mkdir -p "$results"
 
 code=0
-GTEST_OUTPUT="xml:$results/" meson test -C "$build" --no-rebuild --print-errorlogs "$@" || code=$?
+GTEST_OUTPUT="xml:$results/" meson test -C "$build" --no-rebuild --print-errorlogs \
+  "${test_options[@]}" "$@" || code=$?
 
 # Says which case failed or was skipped and why, then the counts.
 count=0
