@@ -29,9 +29,7 @@ while (($#)); do
       ;;
     --sanitize=thread)
       sanitize thread thread
-      # Libraries that are built without it; each part of the tests says which, and why.
-      suppressions=$PWD/$build/tsan.supp
-      export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:suppressions=$suppressions}
+      export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1:suppressions=$PWD/tests/tsan.supp}
       ;;
     -h | --help)
       sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"
@@ -55,9 +53,6 @@ else
   meson setup "$build" "${options[@]}"
 fi
 meson compile -C "$build"
-if [[ -n ${suppressions:-} ]]; then
-  find tests -name tsan.supp -exec cat {} + >"$suppressions"
-fi
 
 # A result of an earlier run must never be counted.
 results=$PWD/$build/meson-logs/cases

@@ -249,6 +249,9 @@ TEST(Plugin, LeaksNothing) {
   environment = g_environ_setenv(environment, "GST_TRACERS", "leaks", TRUE);
   environment = g_environ_setenv(environment, "GST_DEBUG", "GST_TRACER:7", TRUE);
   environment = g_environ_setenv(environment, "GST_DEBUG_NO_COLOR", "1", TRUE);
+  if (const char* preload = std::getenv("CLIPTAG_PRELOAD"); preload != nullptr) {
+    environment = g_environ_setenv(environment, "LD_PRELOAD", preload, TRUE);
+  }
   const std::string command =
       "gst-launch-1.0 -q videotestsrc num-buffers=20 ! video/x-raw,width=320,height=240 ! "
       "cliptag interval=2 attach-embedding=true prompts=\"a;b\" ! cliptagoverlay ! fakesink";
