@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/base/function_ref.h"
 #include "kernels/base/status.h"
 #include "kernels/frame.h"
 
@@ -99,6 +100,17 @@ struct AttentionArgs {
   const int32_t* kv_lengths = nullptr;
 };
 
+// A sequence of operations that is the same at every run: same operations, same matrices. A backend
+// may record it and replay it at less cost; the CPU just runs it. Whoever owns it drops it when a
+// matrix moves. Must not outlive its Backend.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  // `operations` calls nothing of the backend but the operations from Gemm to Similarity (not
+  // Preprocess, whose frames differ), and may not be called at all.
+  virtual Status Run(FunctionRef<Status()> operations) = 0;
+};
+
 struct BackendInfo {
   std::string name;  // "cpu", "cuda", "ref"
   Precision precision = Precision::kFp32;
@@ -129,7 +141,8 @@ class Backend {
   // in reading order, columns ordered (channel, y, x) as in a convolution's weight.
   virtual Status Preprocess(std::span<const FrameView> frames, const PreprocessSpec& spec,
                             const Matrix& out) = 0;
-  // out = activation(x W^T + b), added to what `out` holds when `accumulate` (residual; f32 only).
+  // out = activation(x W^T + b), added to what `out` holds when `accumulate` (residual; f32 only,
+  // and on CUDA without an activation).
   // x: compute_type; out: compute_type or f32.
   virtual Status Gemm(const Matrix& x, const Linear& linear, Activation activation, bool accumulate,
                       const Matrix& out) = 0;
@@ -156,6 +169,8 @@ class Backend {
   virtual Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines,
                             int k, int32_t* top) = 0;
 
+  virtual std::unique_ptr<Recording> CreateRecording();
+
   virtual Status CopyToHost(const Matrix& x, float* host) = 0;  // any type; contiguous f32; syncs
   virtual Status CopyFromHost(const void* host, size_t bytes, void* device) = 0;
   virtual Status Sync() = 0;
@@ -163,7 +178,9 @@ class Backend {
 
 struct BackendOptions {
   BackendKind kind = BackendKind::kAuto;
-  int device = 0;
+  int device = 0;  // of the CUDA devices
+  // A CUcontext of that device whose memory frames lie in; null = its primary one.
+  void* cuda_context = nullptr;
   Precision precision = Precision::kAuto;
   int threads = 0;  // 0 = every core this process may use
 };

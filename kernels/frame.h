@@ -37,6 +37,9 @@ struct Rect {
   int x = 0, y = 0, width = 0, height = 0;
 };
 
+// Where samples lie: memory that the CPU reads, or a CUDA device's.
+enum class FrameMemory : uint8_t { kHost, kCuda };
+
 struct FrameView {
   PixelKind kind = PixelKind::kRgb;
   int width = 0, height = 0;                   // pixels of the whole frame
@@ -51,6 +54,10 @@ struct FrameView {
   bool full_range = true;  // also for kGray and (rarely) RGB: false = 16..235 at 8 bits
   Rect crop;               // the part that is looked at; the whole frame when width is 0
   Orientation orientation = Orientation::kRotate0;
+  FrameMemory memory = FrameMemory::kHost;  // kCuda: only the CUDA backend of that device reads it
+  // kCuda: the CUDA stream whose work so far fills the samples, and which waits until they have
+  // been read before its later work; null = they are there, and stay until the embeddings are.
+  void* cuda_stream = nullptr;
 };
 
 // Component order of 8-bit packed RGB pictures in memory.

@@ -35,6 +35,11 @@ class VitEncoder : public ImageEncoder {
     Transformer::Scratch blocks;  // overlays patches
   };
   Buffers Plan(Arena* arena, int64_t batch) const;
+  bool AveragesOnHost() const { return config_.average_pool && config_.final_norm_after_pool; }
+  // Everything from the prepared tensor to the unit embeddings in `out`.
+  Status Forward(int batch, const Matrix& out);
+  // The recording of Forward for that batch; a new one when the workspace has moved.
+  Recording& RecordingOf(int batch);
   Status UploadRows(int max_batch);
   // The pooled and normalised tokens: (batch, width) compute_type.
   Result<Matrix> Pool(const Matrix& x, const Buffers& buffers, int batch);
@@ -58,6 +63,8 @@ class VitEncoder : public ImageEncoder {
   // int32 rows in x: the class token of every picture, or every patch token when they are averaged.
   std::unique_ptr<Memory> pooled_rows_;
   std::vector<float> host_tokens_, host_means_;  // of an average before the last norm
+  const void* recorded_workspace_ = nullptr;
+  std::vector<std::unique_ptr<Recording>> recordings_;  // by batch - 1
 };
 
 Status VitEncoder::Load(const VisionTensors& tensors) {
@@ -121,7 +128,8 @@ Status VitEncoder::Setup(int max_batch) {
   CLIPTAG_RETURN_IF_ERROR(backend_.Sync());
   CLIPTAG_ASSIGN_OR_RETURN(embeddings_, backend_.Allocate(max_batch * embed_dim_ * sizeof(float)));
   CLIPTAG_RETURN_IF_ERROR(UploadRows(max_batch));
-  if (config_.average_pool && config_.final_norm_after_pool) {
+  recordings_.clear();  // what they run on is gone
+  if (AveragesOnHost()) {
     host_tokens_.resize(static_cast<size_t>(max_batch) * config_.tokens() *
                         config_.transformer.width);
     host_means_.resize(static_cast<size_t>(max_batch) * config_.transformer.width);
@@ -161,6 +169,25 @@ Result<Matrix> VitEncoder::EncodePrepared(int batch) {
     return InvalidArgument(std::to_string(batch) + " pictures cannot be encoded: " +
                            std::to_string(prepared_) + " are prepared.");
   }
+  const Matrix out{embeddings_->data(), DType::kF32, batch, embed_dim_, embed_dim_};
+  if (AveragesOnHost()) {
+    CLIPTAG_RETURN_IF_ERROR(Forward(batch, out));
+  } else {
+    CLIPTAG_RETURN_IF_ERROR(RecordingOf(batch).Run([&] { return Forward(batch, out); }));
+  }
+  return out;
+}
+
+Recording& VitEncoder::RecordingOf(int batch) {
+  if (recorded_workspace_ != workspace_.data()) recordings_.clear();
+  recorded_workspace_ = workspace_.data();
+  recordings_.resize(static_cast<size_t>(max_batch_));
+  std::unique_ptr<Recording>& recording = recordings_[static_cast<size_t>(batch) - 1];
+  if (!recording) recording = backend_.CreateRecording();
+  return *recording;
+}
+
+Status VitEncoder::Forward(int batch, const Matrix& out) {
   Arena arena = workspace_.Carve();
   const Buffers buffers = Plan(&arena, batch);
   const int64_t width = config_.transformer.width;
@@ -179,10 +206,8 @@ Result<Matrix> VitEncoder::EncodePrepared(int batch) {
   sequences.pooled_rows = static_cast<const int32_t*>(pooled_rows_->data());
   CLIPTAG_ASSIGN_OR_RETURN(const Matrix x, transformer_->Run(buffers.x, sequences, buffers.blocks));
   CLIPTAG_ASSIGN_OR_RETURN(const Matrix pooled, Pool(x, buffers, batch));
-  const Matrix out{embeddings_->data(), DType::kF32, batch, embed_dim_, embed_dim_};
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(pooled, *projection_, Activation::kNone, false, out));
-  CLIPTAG_RETURN_IF_ERROR(backend_.NormalizeRows(out));
-  return out;
+  return backend_.NormalizeRows(out);
 }
 
 Result<Matrix> VitEncoder::Pool(const Matrix& x, const Buffers& buffers, int batch) {
@@ -239,12 +264,18 @@ Result<Matrix> VitEncoder::PoolAverage(const Matrix& x, const Buffers& buffers, 
 Status VitEncoder::Encode(std::span<const FrameView> frames, const PreprocessSpec& spec,
                           float* embeddings) {
   if (max_batch_ == 0) return InvalidArgument("The image encoder has not been set up.");
+  const auto batch_from = [&](size_t first) {
+    return frames.subspan(first, std::min(frames.size() - first, static_cast<size_t>(max_batch_)));
+  };
+  if (frames.empty()) return {};
+  CLIPTAG_RETURN_IF_ERROR(Preprocess(batch_from(0), spec));
   for (size_t first = 0; first < frames.size();) {
-    const size_t count = std::min(frames.size() - first, static_cast<size_t>(max_batch_));
-    CLIPTAG_RETURN_IF_ERROR(Preprocess(frames.subspan(first, count), spec));
-    CLIPTAG_ASSIGN_OR_RETURN(const Matrix rows, EncodePrepared(static_cast<int>(count)));
+    const size_t next = first + batch_from(first).size();
+    CLIPTAG_ASSIGN_OR_RETURN(const Matrix rows, EncodePrepared(static_cast<int>(next - first)));
+    // Before the results are waited for: a device computes while its next frames are brought.
+    if (next < frames.size()) CLIPTAG_RETURN_IF_ERROR(Preprocess(batch_from(next), spec));
     CLIPTAG_RETURN_IF_ERROR(backend_.CopyToHost(rows, embeddings + first * embed_dim_));
-    first += count;
+    first = next;
   }
   return {};
 }

@@ -48,6 +48,8 @@ class Workspace {
     return {};
   }
   Arena Carve() { return Arena(memory_->data()); }
+  // Another address means that matrices carved before have moved.
+  const void* data() const { return memory_ == nullptr ? nullptr : memory_->data(); }
 
  private:
   Backend& backend_;

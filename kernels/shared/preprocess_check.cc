@@ -127,8 +127,8 @@ Status CheckSpec(const PreprocessSpec& spec) {
   return {};
 }
 
-Status CheckFrames(std::span<const FrameView> frames, const PreprocessSpec& spec,
-                   const Matrix& out) {
+Status CheckFrames(std::span<const FrameView> frames, const PreprocessSpec& spec, const Matrix& out,
+                   bool cuda_memory) {
   CLIPTAG_RETURN_IF_ERROR(CheckSpec(spec));
   const int64_t grid = spec.size / spec.patch;
   const int64_t rows = static_cast<int64_t>(frames.size()) * grid * grid;
@@ -144,6 +144,10 @@ Status CheckFrames(std::span<const FrameView> frames, const PreprocessSpec& spec
   for (size_t i = 0; i < frames.size(); ++i) {
     if (Status status = CheckFrame(frames[i]); !status.ok()) {
       return {status.code(), "frame " + std::to_string(i) + ": " + status.message()};
+    }
+    if (frames[i].memory != FrameMemory::kHost && !cuda_memory) {
+      return Unsupported("frame " + std::to_string(i) +
+                         " lies in CUDA memory, which only the CUDA backend reads");
     }
   }
   return {};

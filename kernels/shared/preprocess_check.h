@@ -25,8 +25,9 @@ inline int ComponentCount(const FrameView& view) { return view.kind == PixelKind
 Status CheckFrame(const FrameView& view);
 Status CheckSpec(const PreprocessSpec& spec);
 
-// All of it; the message names the frame. `out.type` is the backend's own matter.
-Status CheckFrames(std::span<const FrameView> frames, const PreprocessSpec& spec,
-                   const Matrix& out);
+// All of it; the message names the frame. `out.type` is the backend's own matter. `cuda_memory`:
+// whether the backend can read frames that lie there.
+Status CheckFrames(std::span<const FrameView> frames, const PreprocessSpec& spec, const Matrix& out,
+                   bool cuda_memory = false);
 
 }  // namespace cliptag

@@ -30,7 +30,7 @@ struct BenchResult {
 Result<BenchResult> Bench(const BenchOptions& options) {
   BenchResult result;
   const double begin_ms = NowMs();
-  CLIPTAG_ASSIGN_OR_RETURN(const Session session, LoadSession(options.model));
+  CLIPTAG_ASSIGN_OR_RETURN(const LoadedModel session, LoadSession(options.model));
   if (options.stage != "text") {
     CLIPTAG_RETURN_IF_ERROR(session.model->image().Setup(options.shape.batch));
   }

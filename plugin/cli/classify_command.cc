@@ -123,7 +123,7 @@ class Printer {
 Status Classify(const ClassifyOptions& options, bool* bad_files) {
   // Prompts are read before and after the model: most mistakes in them do not need it.
   CLIPTAG_RETURN_IF_ERROR(PromptsFrom(options, ModelConfig()).status());
-  CLIPTAG_ASSIGN_OR_RETURN(const Session session, LoadSession(options.model));
+  CLIPTAG_ASSIGN_OR_RETURN(const LoadedModel session, LoadSession(options.model));
   ClipModel& model = *session.model;
   const ModelConfig& config = model.config();
   CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, PromptsFrom(options, config));

@@ -51,7 +51,7 @@ Status Embed(const EmbedOptions& options) {
     CLIPTAG_RETURN_IF_ERROR(CheckMediaFile(file));
   }
   CLIPTAG_ASSIGN_OR_RETURN(const auto writer, NpyWriter::Create(options.output));
-  CLIPTAG_ASSIGN_OR_RETURN(const Session session, LoadSession(options.model));
+  CLIPTAG_ASSIGN_OR_RETURN(const LoadedModel session, LoadSession(options.model));
   ClipModel& model = *session.model;
   CLIPTAG_RETURN_IF_ERROR(options.texts.empty() ? EmbedFiles(model, options.input, *writer)
                                                 : EmbedTexts(model, options.texts, *writer));

@@ -84,7 +84,7 @@ Json TowerJson(const TransformerConfig& t, int64_t parameters, double flops) {
 // Everything about a model: its files, and one second of running it.
 Result<Json> Describe(const ModelOptions& options) {
   const double begin_ms = NowMs();
-  CLIPTAG_ASSIGN_OR_RETURN(const Session session, LoadSession(options));
+  CLIPTAG_ASSIGN_OR_RETURN(const LoadedModel session, LoadSession(options));
   const double ready_ms = NowMs() - begin_ms;
   const ModelConfig& config = session.model->config();
   CLIPTAG_ASSIGN_OR_RETURN(const ModelFacts facts, ReadModelFacts(config));

@@ -82,17 +82,13 @@ CLI::Option* AddInputOptions(CLI::App& app, InputOptions* options) {
       ->option_text("...");
 }
 
-Result<Session> LoadSession(const ModelOptions& options) {
+Result<LoadedModel> LoadSession(const ModelOptions& options) {
   BackendOptions backend_options;
   backend_options.threads = options.threads;
   CLIPTAG_ASSIGN_OR_RETURN(backend_options.kind, ParseBackendKind(options.backend));
   CLIPTAG_ASSIGN_OR_RETURN(backend_options.precision, ParsePrecision(options.precision));
   CLIPTAG_ASSIGN_OR_RETURN(const std::string directory, FindModel(options.model));
-  Session session;
-  CLIPTAG_ASSIGN_OR_RETURN(session.backend, CreateBackend(backend_options));
-  CLIPTAG_ASSIGN_OR_RETURN(session.model, ClipModel::Load(directory, *session.backend));
-  CLIPTAG_RETURN_IF_ERROR(session.model->SelfCheck());
-  return session;
+  return LoadModel(directory, backend_options, [](ClipModel& model) { return model.SelfCheck(); });
 }
 
 void WarnTruncated(const std::vector<std::string>& texts, const ModelConfig& config) {

@@ -10,7 +10,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/base/status.h"
-#include "models/clip_model.h"
+#include "models/load_model.h"
 
 namespace cliptag {
 
@@ -49,13 +49,8 @@ CLI::Option* AddStrings(CLI::App& app, const std::string& name, std::vector<std:
                         const std::string& help);
 
 // A loaded model and the backend it runs on. The model goes first.
-struct Session {
-  std::unique_ptr<Backend> backend;
-  std::unique_ptr<ClipModel> model;
-};
-
 // Loads and checks (ClipModel::SelfCheck) what the options name.
-Result<Session> LoadSession(const ModelOptions& options);
+Result<LoadedModel> LoadSession(const ModelOptions& options);
 
 // Complains once about prompts that the model could not read to their ends.
 void WarnTruncated(const std::vector<std::string>& texts, const ModelConfig& config);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kernels/base/log.h"
+#include "models/load_model.h"
 #include "plugin/engine/engine_impl.h"
 
 namespace cliptag {
@@ -17,12 +18,15 @@ constexpr int kDeviceBatch = 32;
 
 Result<std::shared_ptr<Engine>> Engine::Create(const EngineOptions& options) {
   CLIPTAG_ASSIGN_OR_RETURN(const std::string directory, FindModel(options.model));
-  CLIPTAG_ASSIGN_OR_RETURN(auto backend, CreateBackend(options.backend));
-  CLIPTAG_ASSIGN_OR_RETURN(auto model, ClipModel::Load(directory, *backend));
-  const int max_batch = options.max_batch > 0           ? options.max_batch
-                        : backend->info().name == "cpu" ? kCpuBatch
-                                                        : kDeviceBatch;
-  auto engine = std::make_shared<EngineImpl>(std::move(backend), std::move(model));
+  int max_batch = 0;
+  CLIPTAG_ASSIGN_OR_RETURN(
+      LoadedModel loaded, LoadModel(directory, options.backend, [&](ClipModel& model) -> Status {
+        const bool cpu = model.backend().info().name == "cpu";
+        max_batch = options.max_batch > 0 ? options.max_batch : cpu ? kCpuBatch : kDeviceBatch;
+        CLIPTAG_RETURN_IF_ERROR(model.image().Setup(max_batch));
+        return model.SelfCheck();
+      }));
+  auto engine = std::make_shared<EngineImpl>(std::move(loaded.backend), std::move(loaded.model));
   CLIPTAG_RETURN_IF_ERROR(engine->Start(max_batch));
   return std::shared_ptr<Engine>(std::move(engine));
 }
@@ -41,8 +45,6 @@ EngineImpl::~EngineImpl() {
 
 Status EngineImpl::Start(int max_batch) {
   max_batch_ = max_batch;
-  CLIPTAG_RETURN_IF_ERROR(model_->image().Setup(max_batch));
-  CLIPTAG_RETURN_IF_ERROR(model_->SelfCheck());
   const int dim = model_->config().embed_dim;
   host_embeddings_.resize(static_cast<size_t>(max_batch) * dim);
   batch_.reserve(max_batch);

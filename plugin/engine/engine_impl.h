@@ -87,7 +87,8 @@ class EngineImpl final : public Engine {
   EngineImpl(std::unique_ptr<Backend> backend, std::unique_ptr<ClipModel> model);
   ~EngineImpl() override;
 
-  Status Start(int max_batch);  // sizes, checks and measures the model, then starts the worker
+  // Measures the model, which is set up for that batch, and starts the worker.
+  Status Start(int max_batch);
 
   std::unique_ptr<EngineStream> OpenStream() override;
   const ModelConfig& model() const override { return model_->config(); }

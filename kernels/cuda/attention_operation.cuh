@@ -1,0 +1,30 @@
+// RunAttention for one 16-bit type. The instantiations are many, so that each type has a .cu file
+// of its own and the compiler can work on both at once.
+#pragma once
+
+#include <cfloat>
+#include <cmath>
+#include <string>
+
+#include "kernels/cuda/attention_launch.cuh"
+#include "kernels/cuda/operations.h"
+#include "kernels/cuda/runtime.h"
+#include "kernels/cuda/stream_launch.cuh"
+
+namespace cliptag::cuda {
+
+Status RunAttentionHalf(cudaStream_t stream, const AttentionProblem& problem);
+Status RunAttentionBFloat16(cudaStream_t stream, const AttentionProblem& problem);
+
+template <typename T>
+Status RunAttentionOf(cudaStream_t stream, const AttentionProblem& problem) {
+  StreamLauncher launch(stream);
+  if (!LaunchAttention<T>(problem, launch)) {
+    return Unsupported("The CUDA backend has no attention for a head size of " +
+                       std::to_string(problem.head_dim) +
+                       "; it has 32, 64, 72 to 112 by 8, and 128. Use backend=cpu.");
+  }
+  return FromCuda(launch.error(), "attention was started");
+}
+
+}  // namespace cliptag::cuda

@@ -1,0 +1,224 @@
+#include "kernels/cuda/cuda_backend.h"
+
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "kernels/checks.h"
+#include "kernels/cuda/frame_staging.h"
+#include "kernels/cuda/graph_recording.h"
+#include "kernels/cuda/operations.h"
+#include "kernels/cuda/products.h"
+#include "kernels/cuda/runtime.h"
+#include "kernels/host_memory.h"
+#include "kernels/shared/preprocess_check.h"
+
+namespace cliptag::cuda {
+namespace {
+
+class CudaBackend : public Backend {
+ public:
+  static Result<std::unique_ptr<Backend>> Create(Device device, DType compute_type);
+  ~CudaBackend() override { (void)device_.Enter(); }
+
+  const BackendInfo& info() const override { return info_; }
+  DType compute_type() const override { return compute_type_; }
+
+  Result<std::unique_ptr<Memory>> Allocate(size_t bytes) override;
+  Result<std::unique_ptr<Memory>> Upload(const HostTensor& tensor, DType type) override;
+  Result<std::unique_ptr<Linear>> PackLinear(const LinearSpec& spec) override {
+    CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+    return products_->Pack(spec);
+  }
+  Status PrepareGemm(const Linear& linear, int64_t rows) override {
+    // The library is asked when a shape comes for the first time, which takes it 0.1 ms.
+    return rows < 1 ? InvalidArgument("PrepareGemm: rows must be positive.") : Status();
+  }
+
+  Status Preprocess(std::span<const FrameView> frames, const PreprocessSpec& spec,
+                    const Matrix& out) override;
+  Status Gemm(const Matrix& x, const Linear& linear, Activation activation, bool accumulate,
+              const Matrix& out) override;
+  Status LayerNorm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
+                   const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckLayerNorm(x, gamma, compute_type_, out));
+    CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+    return RunLayerNorm(stream_.get(), x, gamma, beta, epsilon, out);
+  }
+  Status Attention(const AttentionArgs& args) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckAttention(args, compute_type_));
+    CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+    return RunAttention(stream_.get(), args);
+  }
+  Status AssembleTokens(const Matrix& patches, const float* class_token, const Matrix& position,
+                        int batch, const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(
+        CheckAssembleTokens(patches, class_token, position, batch, compute_type_, out));
+    CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+    return RunAssembleTokens(stream_.get(), patches, class_token, position, batch, out);
+  }
+  Status EmbedTokens(const int32_t* ids, const Matrix& table, const Matrix& position, int tokens,
+                     const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckEmbedTokens(ids, table, position, tokens, out));
+    CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+    return RunEmbedTokens(stream_.get(), ids, table, position, tokens, out);
+  }
+  Status GatherRows(const Matrix& x, const int32_t* indices, const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckGatherRows(x, indices, out));
+    CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+    return RunGatherRows(stream_.get(), x, indices, out);
+  }
+  Status NormalizeRows(const Matrix& x) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckNormalizeRows(x));
+    CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+    return RunNormalizeRows(stream_.get(), x);
+  }
+  Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines, int k,
+                    int32_t* top) override;
+
+  std::unique_ptr<Recording> CreateRecording() override {
+    return std::make_unique<GraphRecording>(device_, stream_.get());
+  }
+
+  Status CopyToHost(const Matrix& x, float* host) override;
+  Status CopyFromHost(const void* host, size_t bytes, void* device) override;
+  Status Sync() override {
+    CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+    CLIPTAG_RETURN_IF_CUDA_ERROR(cudaStreamSynchronize(stream_.get()), "it computed");
+    return {};
+  }
+
+ private:
+  CudaBackend(Device device, DType compute_type)
+      : device_(std::move(device)), compute_type_(compute_type) {}
+
+  Device device_;
+  DType compute_type_;
+  BackendInfo info_;
+  Stream stream_;
+  std::unique_ptr<Products> products_;
+  std::unique_ptr<FrameStaging> staging_;
+  std::unique_ptr<PinnedMemory> results_;           // on their way to the host
+  std::unique_ptr<DeviceMemory> maxima_, tickets_;  // of Similarity
+};
+
+Result<std::unique_ptr<Backend>> CudaBackend::Create(Device device, DType compute_type) {
+  std::unique_ptr<CudaBackend> backend(new CudaBackend(std::move(device), compute_type));
+  CLIPTAG_ASSIGN_OR_RETURN(backend->stream_, Stream::Create());
+  const cudaStream_t stream = backend->stream_.get();
+  CLIPTAG_ASSIGN_OR_RETURN(backend->products_, Products::Create(compute_type, stream));
+  CLIPTAG_ASSIGN_OR_RETURN(backend->staging_, FrameStaging::Create(stream));
+  const Device& d = backend->device_;
+  BackendInfo& info = backend->info_;
+  info.name = "cuda";
+  info.precision = compute_type == DType::kF16 ? Precision::kFp16 : Precision::kBf16;
+  info.description = d.name + ", compute capability " + std::to_string(d.major) + "." +
+                     std::to_string(d.minor) + ", " + std::to_string(d.memory_bytes >> 20) +
+                     " MiB, cuBLASLt " + std::to_string(cublasLtGetVersion());
+  return std::unique_ptr<Backend>(std::move(backend));
+}
+
+Result<std::unique_ptr<Memory>> CudaBackend::Allocate(size_t bytes) {
+  CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+  CLIPTAG_ASSIGN_OR_RETURN(auto memory, DeviceMemory::Allocate(bytes));
+  return std::unique_ptr<Memory>(std::move(memory));
+}
+
+Result<std::unique_ptr<Memory>> CudaBackend::Upload(const HostTensor& tensor, DType type) {
+  CLIPTAG_RETURN_IF_ERROR(CheckUpload(tensor, type));
+  CLIPTAG_ASSIGN_OR_RETURN(const auto converted, UploadToHost(tensor, type));
+  CLIPTAG_ASSIGN_OR_RETURN(auto memory, Allocate(converted->bytes()));
+  CLIPTAG_RETURN_IF_ERROR(CopyFromHost(converted->data(), converted->bytes(), memory->data()));
+  return memory;
+}
+
+Status CudaBackend::Preprocess(std::span<const FrameView> frames, const PreprocessSpec& spec,
+                               const Matrix& out) {
+  CLIPTAG_RETURN_IF_ERROR(CheckPreprocessOut(out, compute_type_));
+  CLIPTAG_RETURN_IF_ERROR(CheckFrames(frames, spec, out, /*cuda_memory=*/true));
+  if (frames.empty()) return {};
+  CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+  CLIPTAG_ASSIGN_OR_RETURN(const FrameStaging::Batch batch, staging_->Stage(frames, spec));
+  CLIPTAG_RETURN_IF_ERROR(RunPreprocess(stream_.get(), *batch.plan, batch.table, out));
+  return staging_->Done(frames);
+}
+
+Status CudaBackend::Gemm(const Matrix& x, const Linear& linear, Activation activation,
+                         bool accumulate, const Matrix& out) {
+  CLIPTAG_RETURN_IF_ERROR(CheckGemm(x, linear, accumulate, compute_type_, out));
+  const bool plain = activation == Activation::kNone;
+  if (accumulate && !plain) {
+    return Unsupported("The CUDA backend adds no activated product to its output.");
+  }
+  CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+  CLIPTAG_RETURN_IF_ERROR(products_->Run(x, linear, plain, accumulate, out));
+  return plain ? Status() : RunActivation(stream_.get(), activation, Products::Bias(linear), out);
+}
+
+Status CudaBackend::Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines,
+                               int k, int32_t* top) {
+  CLIPTAG_RETURN_IF_ERROR(CheckSimilarity(embeddings, bank, cosines, k, top));
+  CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+  const SimilarityScratch scratch = SimilarityScratchFor(embeddings.rows, bank.rows);
+  if (k > 0) {
+    const size_t tickets = tickets_ ? tickets_->bytes() : 0;
+    // cudaFree, in Grow, waits for what still uses the old ones.
+    CLIPTAG_RETURN_IF_ERROR(Grow(maxima_, scratch.maxima_bytes));
+    CLIPTAG_RETURN_IF_ERROR(Grow(tickets_, scratch.tickets_bytes));
+    if (tickets_->bytes() != tickets) {
+      CLIPTAG_RETURN_IF_CUDA_ERROR(
+          cudaMemsetAsync(tickets_->data(), 0, tickets_->bytes(), stream_.get()),
+          "memory was cleared");
+    }
+  }
+  return RunSimilarity(stream_.get(), embeddings, bank, cosines, k, top,
+                       k > 0 ? static_cast<float*>(maxima_->data()) : nullptr,
+                       k > 0 ? static_cast<unsigned*>(tickets_->data()) : nullptr);
+}
+
+Status CudaBackend::CopyToHost(const Matrix& x, float* host) {
+  CLIPTAG_RETURN_IF_ERROR(CheckCopyToHost(x, host));
+  CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+  const size_t row = static_cast<size_t>(x.cols) * SizeOf(x.type);
+  CLIPTAG_RETURN_IF_ERROR(Grow(results_, row * static_cast<size_t>(x.rows)));
+  CLIPTAG_RETURN_IF_CUDA_ERROR(
+      cudaMemcpy2DAsync(results_->data(), row, x.data,
+                        static_cast<size_t>(x.stride) * SizeOf(x.type), row,
+                        static_cast<size_t>(x.rows), cudaMemcpyDeviceToHost, stream_.get()),
+      "results were copied from it");
+  CLIPTAG_RETURN_IF_ERROR(Sync());
+  CopyMatrixToFloat({results_->data(), x.type, x.rows, x.cols, x.cols}, host);
+  return {};
+}
+
+Status CudaBackend::CopyFromHost(const void* host, size_t bytes, void* device) {
+  CLIPTAG_RETURN_IF_ERROR(CheckCopyFromHost(host, bytes, device));
+  if (bytes == 0) return {};
+  CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+  // From pageable memory: CUDA has read the source when this returns.
+  CLIPTAG_RETURN_IF_CUDA_ERROR(
+      cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_.get()),
+      "data was copied to it");
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options) {
+  DType type = DType::kF16;
+  switch (options.precision) {
+    case Precision::kAuto:
+    case Precision::kFp16:
+      break;
+    case Precision::kBf16:
+      type = DType::kBF16;
+      break;
+    default:
+      return Unsupported(std::string("The CUDA backend has no ") + ToString(options.precision) +
+                         "; use precision=fp16, bf16 or auto, or backend=cpu.");
+  }
+  CLIPTAG_ASSIGN_OR_RETURN(Device device, OpenDevice(options.device, options.cuda_context));
+  return CudaBackend::Create(std::move(device), type);
+}
+
+}  // namespace cliptag::cuda

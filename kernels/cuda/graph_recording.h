@@ -1,0 +1,32 @@
+// A Recording as a CUDA graph: the first run is an ordinary one (libraries choose algorithms,
+// kernels are loaded), the second is captured, all later ones replay. Some 100 launches of a ViT-B
+// become one.
+//
+// Ownership: borrows the stream. Thread safety: as its Backend.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "kernels/backend.h"
+#include "kernels/cuda/runtime.h"
+
+namespace cliptag::cuda {
+
+class GraphRecording : public Recording {
+ public:
+  GraphRecording(const Device& device, cudaStream_t stream) : device_(device), stream_(stream) {}
+  ~GraphRecording() override;
+  Status Run(FunctionRef<Status()> operations) override;
+
+ private:
+  enum class State { kNew, kWarm, kRecorded, kPlain };
+  // Captures into exec_; a card that cannot leaves it null and says so once.
+  Status Capture(FunctionRef<Status()> operations);
+
+  Device device_;
+  cudaStream_t stream_;
+  State state_ = State::kNew;
+  cudaGraphExec_t exec_ = nullptr;
+};
+
+}  // namespace cliptag::cuda

@@ -1,0 +1,161 @@
+#include "kernels/cuda/activation.cuh"
+#include "kernels/cuda/gather.cuh"
+#include "kernels/cuda/layer_norm.cuh"
+#include "kernels/cuda/normalize.cuh"
+#include "kernels/cuda/operations.h"
+#include "kernels/cuda/runtime.h"
+#include "kernels/cuda/similarity.cuh"
+#include "kernels/cuda/stream_launch.cuh"
+
+namespace cliptag::cuda {
+namespace {
+
+template <typename T>
+T* As(const Matrix& m) {
+  return static_cast<T*>(m.data);
+}
+
+int Int(int64_t value) { return static_cast<int>(value); }
+
+// Calls run(T()) with the C++ type of `type`.
+template <typename Function>
+void WithType(DType type, Function&& run) {
+  switch (type) {
+    case DType::kF16:
+      return run(Half());
+    case DType::kBF16:
+      return run(BFloat16());
+    default:
+      return run(float());
+  }
+}
+
+Status Started(const StreamLauncher& launch, const char* what) {
+  return FromCuda(launch.error(), what);
+}
+
+}  // namespace
+
+Status RunActivation(cudaStream_t stream, Activation activation, const float* bias,
+                     const Matrix& x) {
+  StreamLauncher launch(stream);
+  WithType(x.type, [&](auto type) {
+    using T = decltype(type);
+    const ActivationParams<T, T> params{As<T>(x), bias,        As<T>(x),   x.stride,
+                                        x.stride, Int(x.rows), Int(x.cols)};
+    LaunchActivation(activation, params, launch);
+  });
+  return Started(launch, "an activation was started");
+}
+
+Status RunLayerNorm(cudaStream_t stream, const Matrix& x, const float* gamma, const float* beta,
+                    float epsilon, const Matrix& out) {
+  StreamLauncher launch(stream);
+  WithType(out.type, [&](auto type) {
+    using T = decltype(type);
+    LayerNormParams<T, float> params;
+    params.x = As<float>(x);
+    params.gamma = gamma;
+    params.beta = beta;
+    params.out = As<T>(out);
+    params.x_stride = x.stride;
+    params.out_stride = out.stride;
+    params.rows = Int(x.rows);
+    params.cols = Int(x.cols);
+    params.epsilon = epsilon;
+    LaunchLayerNorm(params, launch);
+  });
+  return Started(launch, "a layer norm was started");
+}
+
+Status RunAssembleTokens(cudaStream_t stream, const Matrix& patches, const float* class_token,
+                         const Matrix& position, int batch, const Matrix& out) {
+  StreamLauncher launch(stream);
+  WithType(patches.type, [&](auto type) {
+    using T = decltype(type);
+    AssembleTokensParams<T> params;
+    params.patches = As<T>(patches);
+    params.class_token = class_token;
+    params.position = As<float>(position);
+    params.out = As<float>(out);
+    params.patches_stride = patches.stride;
+    params.position_stride = position.stride;
+    params.out_stride = out.stride;
+    params.batch = batch;
+    params.tokens = Int(out.rows / batch);
+    params.cols = Int(out.cols);
+    LaunchAssembleTokens(params, launch);
+  });
+  return Started(launch, "tokens were assembled");
+}
+
+Status RunEmbedTokens(cudaStream_t stream, const int32_t* ids, const Matrix& table,
+                      const Matrix& position, int tokens, const Matrix& out) {
+  StreamLauncher launch(stream);
+  WithType(table.type, [&](auto type) {
+    using T = decltype(type);
+    EmbedTokensParams<T> params;
+    params.ids = ids;
+    params.table = As<T>(table);
+    params.position = As<float>(position);
+    params.out = As<float>(out);
+    params.table_stride = table.stride;
+    params.position_stride = position.stride;
+    params.out_stride = out.stride;
+    params.rows = Int(out.rows);
+    params.tokens = tokens;
+    params.cols = Int(out.cols);
+    LaunchEmbedTokens(params, launch);
+  });
+  return Started(launch, "tokens were embedded");
+}
+
+Status RunGatherRows(cudaStream_t stream, const Matrix& x, const int32_t* indices,
+                     const Matrix& out) {
+  StreamLauncher launch(stream);
+  const auto size = static_cast<int64_t>(SizeOf(x.type));
+  GatherRowsParams params;
+  params.x = x.data;
+  params.indices = indices;
+  params.out = out.data;
+  params.x_stride_bytes = x.stride * size;
+  params.out_stride_bytes = out.stride * size;
+  params.row_bytes = x.cols * size;
+  params.rows = Int(out.rows);
+  LaunchGatherRows(params, launch);
+  return Started(launch, "rows were gathered");
+}
+
+Status RunNormalizeRows(cudaStream_t stream, const Matrix& x) {
+  StreamLauncher launch(stream);
+  LaunchNormalizeRows({As<float>(x), x.stride, Int(x.rows), Int(x.cols)}, launch);
+  return Started(launch, "embeddings were brought to unit length");
+}
+
+SimilarityScratch SimilarityScratchFor(int64_t embeddings, int64_t bank) {
+  return {SimilarityMaxima(Int(embeddings), Int(bank)) * sizeof(float),
+          SimilarityTickets(Int(embeddings)) * sizeof(unsigned)};
+}
+
+Status RunSimilarity(cudaStream_t stream, const Matrix& embeddings, const Matrix& bank,
+                     const Matrix& cosines, int k, int32_t* top, float* maxima, unsigned* tickets) {
+  StreamLauncher launch(stream);
+  SimilarityParams params;
+  params.embeddings = As<float>(embeddings);
+  params.bank = As<float>(bank);
+  params.cosines = As<float>(cosines);
+  params.embeddings_stride = embeddings.stride;
+  params.bank_stride = bank.stride;
+  params.cosines_stride = cosines.stride;
+  params.n = Int(embeddings.rows);
+  params.m = Int(bank.rows);
+  params.dim = Int(bank.cols);
+  params.k = k;
+  params.top = top;
+  params.maxima = maxima;
+  params.tickets = tickets;
+  LaunchSimilarity(params, launch);
+  return Started(launch, "embeddings were compared");
+}
+
+}  // namespace cliptag::cuda

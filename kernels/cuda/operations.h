@@ -1,0 +1,45 @@
+// The backend's operations as launches on a stream. The kernels and their choice are in the *.cuh
+// headers, instantiated in the *.cu files beside this one; nothing here needs a device compiler to
+// be called. Arguments are checked by the caller (kernels/checks.h); 16-bit matrices are all of one
+// type.
+//
+// Thread safety: pure functions; the device must be current.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <cstddef>
+
+#include "kernels/backend.h"
+#include "kernels/cuda/preprocess_plan.h"
+
+namespace cliptag::cuda {
+
+// The batch that `plan` describes; `table` is the plan's, in device memory.
+Status RunPreprocess(cudaStream_t stream, const PreprocessPlan& plan, const void* table,
+                     const Matrix& out);
+// In place: x = activation(x + bias); bias (cols) f32 or null.
+Status RunActivation(cudaStream_t stream, Activation activation, const float* bias,
+                     const Matrix& x);
+Status RunLayerNorm(cudaStream_t stream, const Matrix& x, const float* gamma, const float* beta,
+                    float epsilon, const Matrix& out);
+// Errors: a head size or an alignment that there is no kernel for.
+Status RunAttention(cudaStream_t stream, const AttentionArgs& args);
+Status RunAssembleTokens(cudaStream_t stream, const Matrix& patches, const float* class_token,
+                         const Matrix& position, int batch, const Matrix& out);
+Status RunEmbedTokens(cudaStream_t stream, const int32_t* ids, const Matrix& table,
+                      const Matrix& position, int tokens, const Matrix& out);
+Status RunGatherRows(cudaStream_t stream, const Matrix& x, const int32_t* indices,
+                     const Matrix& out);
+Status RunNormalizeRows(cudaStream_t stream, const Matrix& x);
+
+// `maxima` and `tickets`: device memory of at least SimilarityScratchFor(n, m); tickets are zero
+// before the first call and again after each.
+struct SimilarityScratch {
+  size_t maxima_bytes = 0, tickets_bytes = 0;
+};
+SimilarityScratch SimilarityScratchFor(int64_t embeddings, int64_t bank);
+Status RunSimilarity(cudaStream_t stream, const Matrix& embeddings, const Matrix& bank,
+                     const Matrix& cosines, int k, int32_t* top, float* maxima, unsigned* tickets);
+
+}  // namespace cliptag::cuda

@@ -1,0 +1,61 @@
+// Products of activations and weights by cuBLASLt: y = x W^T + b with f32 sums, the residual
+// addition (beta = 1) and the bias in its epilogue. QuickGELU is no epilogue of the library and its
+// GELU is the tanh approximation, so activations have a kernel of their own (activation.cuh), which
+// adds the bias.
+//
+// Row-major matrices are column-major ones transposed, so what the library is asked for is
+// y^T (out, rows) = W (out, in) x^T (in, rows) with W given as its (in, out) transpose: the "TN"
+// form, the one that every tensor-core kernel of the library has.
+//
+// Ownership: borrows the stream. Thread safety: used by one thread at a time.
+#pragma once
+
+#include <cublasLt.h>
+
+#include <map>
+#include <memory>
+#include <tuple>
+
+#include "kernels/backend.h"
+#include "kernels/cuda/runtime.h"
+
+namespace cliptag::cuda {
+
+class Products {
+ public:
+  // `compute_type`: kF16 or kBF16, of weights and x.
+  static Result<std::unique_ptr<Products>> Create(DType compute_type, cudaStream_t stream);
+  ~Products();
+
+  Result<std::unique_ptr<Linear>> Pack(const LinearSpec& spec);
+  // out = x W^T + b, or without b when a kernel that adds it follows; added to `out` when
+  // `accumulate`. Arguments are checked by the caller.
+  Status Run(const Matrix& x, const Linear& linear, bool with_bias, bool accumulate,
+             const Matrix& out);
+
+  static const float* Bias(const Linear& linear);  // (out) f32, null = none
+
+  size_t planned() const { return plans_.size(); }  // shapes met so far
+
+ private:
+  class PackedLinear;
+  struct Plan;
+  // What the library's choice of an algorithm depends on.
+  using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, DType, bool, bool, uint32_t,
+                         uint32_t>;
+
+  Products(DType compute_type, cudaStream_t stream);
+  static Status SetBias(const Plan& plan, const PackedLinear& linear, DType out);
+  Result<Plan*> PlanFor(const Matrix& x, const PackedLinear& linear, bool with_bias,
+                        bool accumulate, const Matrix& out);
+  Result<std::unique_ptr<Plan>> MakePlan(const Matrix& x, const PackedLinear& linear,
+                                         bool with_bias, bool accumulate, const Matrix& out);
+
+  DType compute_type_;
+  cudaStream_t stream_;
+  cublasLtHandle_t library_ = nullptr;
+  std::unique_ptr<DeviceMemory> workspace_;
+  std::map<Key, std::unique_ptr<Plan>> plans_;
+};
+
+}  // namespace cliptag::cuda

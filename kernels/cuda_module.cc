@@ -1,0 +1,58 @@
+#include "kernels/cuda_module.h"
+
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "kernels/base/log.h"
+#include "kernels/cuda/module.h"
+
+namespace cliptag {
+namespace {
+
+// The module to open; empty when there is none.
+std::string FindModule() {
+  if (const char* named = std::getenv("CLIPTAG_CUDA_MODULE"); named != nullptr) return named;
+  for (const char* path : {CLIPTAG_BUILT_CUDA_MODULE, CLIPTAG_INSTALLED_CUDA_MODULE}) {
+    if (access(path, R_OK) == 0) return path;
+  }
+  return "";
+}
+
+Result<const CudaModule*> Open(const std::string& path) {
+  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    const char* why = dlerror();
+    return NotFound("The CUDA backend cannot be loaded (" +
+                    std::string(why == nullptr ? path : why) +
+                    "); install the CUDA libraries that it names, or use backend=cpu.");
+  }
+  const auto get = reinterpret_cast<CudaModuleFunction>(dlsym(library, kCudaModuleSymbol));
+  const CudaModule* module = get == nullptr ? nullptr : get(&Log);
+  if (module == nullptr || std::string(module->version) != kCudaModuleVersion) {
+    dlclose(library);
+    return Unsupported("The CUDA backend in '" + path +
+                       "' is not of this version of cliptag; install the one that is, or use "
+                       "backend=cpu.");
+  }
+  return module;  // never closed: its objects live on
+}
+
+}  // namespace
+
+bool HasCudaModule() { return !FindModule().empty(); }
+
+Result<std::unique_ptr<Backend>> CreateCudaBackend(const BackendOptions& options) {
+  const std::string path = FindModule();
+  if (path.empty()) {
+    return Unsupported(
+        "This build of cliptag has no CUDA backend; build it where the CUDA toolkit is, or use "
+        "backend=cpu.");
+  }
+  CLIPTAG_ASSIGN_OR_RETURN(const CudaModule* module, Open(path));
+  return module->create(options);
+}
+
+}  // namespace cliptag
