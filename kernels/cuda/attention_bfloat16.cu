@@ -21,8 +21,7 @@ Status RunAttention(cudaStream_t stream, const AttentionArgs& args) {
   p.out_stride = args.out.stride;
   p.q_tokens = args.q_tokens;
   p.kv_tokens = args.kv_tokens;
-  // Scale 0, an average of all keys: so small a scale changes no weight.
-  p.scale_log2 = args.scale == 0 ? FLT_MIN : args.scale * kLog2E;
+  p.scale_log2 = args.scale * kLog2E;
   p.kv_lengths = args.kv_lengths;
   problem.batch = args.batch;
   problem.heads = args.heads;

@@ -2,10 +2,9 @@
 // of its own and the compiler can work on both at once.
 #pragma once
 
-#include <cfloat>
-#include <cmath>
 #include <string>
 
+#include "kernels/cuda/attention_general.cuh"
 #include "kernels/cuda/attention_launch.cuh"
 #include "kernels/cuda/operations.h"
 #include "kernels/cuda/runtime.h"
@@ -19,10 +18,10 @@ Status RunAttentionBFloat16(cudaStream_t stream, const AttentionProblem& problem
 template <typename T>
 Status RunAttentionOf(cudaStream_t stream, const AttentionProblem& problem) {
   StreamLauncher launch(stream);
-  if (!LaunchAttention<T>(problem, launch)) {
+  if (!LaunchAttention<T>(problem, launch) && !LaunchGeneralAttention<T>(problem, launch)) {
     return Unsupported("The CUDA backend has no attention for a head size of " +
-                       std::to_string(problem.head_dim) +
-                       "; it has 32, 64, 72 to 112 by 8, and 128. Use backend=cpu.");
+                       std::to_string(problem.head_dim) + " and a scale of " +
+                       std::to_string(problem.params.scale_log2) + "; use backend=cpu.");
   }
   return FromCuda(launch.error(), "attention was started");
 }

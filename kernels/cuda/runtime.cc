@@ -69,7 +69,7 @@ Status FromCuda(cudaError_t error, const std::string& doing) {
     case cudaErrorNoKernelImageForDevice:
       return Unsupported(
           "This build of cliptag has no code for this GPU; build it with the GPU's architecture in "
-          "-Dcuda_architectures, or use backend=cpu.");
+          "-Dgpu_architectures, or use backend=cpu.");
     default:
       return Internal("The GPU failed while " + doing + ": " + cudaGetErrorString(error) + " (" +
                       cudaGetErrorName(error) + "); start the pipeline again, or use backend=cpu.");

@@ -6,6 +6,7 @@
 #include <ostream>
 #include <vector>
 
+#include "kernels/cuda/attention_general.cuh"
 #include "kernels/cuda/attention_launch.cuh"
 #include "tests/cuda/test_support.h"
 
@@ -18,7 +19,7 @@ struct AttentionCase {
   bool causal = false;
   std::vector<int32_t> lengths;  // of each batch item; empty = none given
   uint32_t order = 0;
-  float scale = 0;   // 0 = 1 / sqrt(head_dim)
+  float scale = -1;  // negative: 1 / sqrt(head_dim)
   float spread = 1;  // of the queries: large ones make one key win
 };
 
@@ -32,12 +33,22 @@ inline std::ostream& operator<<(std::ostream& out, const AttentionCase& c) {
 // Which kernels a test compiles: all, or, where that takes too long, those of some head sizes.
 template <typename T>
 struct EveryHeadDim {
+  static constexpr bool kTensorCores = true;
   static bool Launch(const AttentionProblem& problem, EmulatedLauncher& launcher) {
     return LaunchAttention<T>(problem, launcher);
   }
 };
+// The kernel for everything else.
+template <typename T>
+struct GeneralKernel {
+  static constexpr bool kTensorCores = false;
+  static bool Launch(const AttentionProblem& problem, EmulatedLauncher& launcher) {
+    return LaunchGeneralAttention<T>(problem, launcher);
+  }
+};
 template <typename T, int... kHeadDims>
 struct HeadDims {
+  static constexpr bool kTensorCores = true;
   static bool Launch(const AttentionProblem& problem, EmulatedLauncher& launcher) {
     return SupportsAttention(problem) &&
            ((problem.head_dim == kHeadDims

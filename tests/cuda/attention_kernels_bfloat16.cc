@@ -3,5 +3,6 @@
 namespace cliptag::cuda {
 
 template void RunAttentionCase<BFloat16>(const AttentionCase& c);
+template void RunAttentionCase<BFloat16, GeneralKernel<BFloat16>>(const AttentionCase& c);
 
 }  // namespace cliptag::cuda

@@ -34,5 +34,16 @@ TEST(SmallAttention, LargeScores) {
   Check({.q_tokens = 40, .kv_tokens = 150, .order = 3, .scale = 1, .spread = 30});
 }
 
+TEST(SmallAttention, General) {
+  const auto check = [](const AttentionCase& c) { RunAttentionCase<Half, GeneralKernel<Half>>(c); };
+  check({.head_dim = 12, .q_tokens = 6, .kv_tokens = 70, .heads = 2, .scale = 1, .spread = 30});
+  check({.head_dim = 40,
+         .q_tokens = 34,
+         .kv_tokens = 34,
+         .batch = 3,
+         .causal = true,
+         .lengths = {34, 5, 0}});
+}
+
 }  // namespace
 }  // namespace cliptag::cuda

@@ -90,6 +90,32 @@ TYPED_TEST(AttentionTest, UpToAThousandTokens) {
   RunAttentionCase<TypeParam>({.q_tokens = 1025, .kv_tokens = 70});
 }
 
+template <typename T>
+void RunGeneral(const AttentionCase& c) {
+  RunAttentionCase<T, GeneralKernel<T>>(c);
+}
+
+TYPED_TEST(AttentionTest, AnyHeadSize) {
+  for (const int head_dim : {1, 12, 16, 33, 64, 200, 256}) {
+    RunGeneral<TypeParam>({.head_dim = head_dim, .q_tokens = 7, .kv_tokens = 50, .heads = 2});
+    RunGeneral<TypeParam>({.head_dim = head_dim,
+                           .q_tokens = 33,
+                           .kv_tokens = 33,
+                           .batch = 3,
+                           .causal = true,
+                           .lengths = {33, 5, 0},
+                           .order = 4});
+  }
+  RunGeneral<TypeParam>({.head_dim = 16, .q_tokens = 5, .kv_tokens = 32});
+  RunGeneral<TypeParam>({.head_dim = 16, .q_tokens = 1, .kv_tokens = 65, .batch = 2});
+  RunGeneral<TypeParam>(
+      {.head_dim = 40, .q_tokens = 9, .kv_tokens = 100, .scale = 1, .spread = 50});
+}
+
+TYPED_TEST(AttentionTest, AScaleOfZeroAverages) {
+  RunGeneral<TypeParam>({.head_dim = 24, .q_tokens = 1, .kv_tokens = 49, .batch = 2, .scale = 0});
+}
+
 TEST(AttentionPlans, CoverEveryQueryOnce) {
   for (const int head_dim : kHeadDims) {
     const int rows = 16 * AttentionTileFor(head_dim).row_tiles;

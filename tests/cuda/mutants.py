@@ -67,6 +67,15 @@ add("attention_single.cuh", "cuda_attention_small_test", "*OneQuery*:*Lengths*",
     ("groups that saw nothing", "const float shrink = Exp2(largest - (m == NegativeInfinity() ? 0.0f : m));",
      "const float shrink = Exp2(largest - m);"))
 
+add("attention_general.cuh", "cuda_attention_small_test", "*General*",
+    ("one key too many", "if (key < visible) {", "if (key <= visible) {"),
+    ("a query sees the key after it", "visible > query + 1) visible = query + 1;",
+     "visible > query + 2) visible = query + 2;"),
+    ("outputs are not rescaled", "for (int c = 0; c < kColumns; ++c) out[c] *= shrink;",
+     "for (int c = 0; c < kColumns; ++c) out[c] *= 1.0f;"),
+    ("the last rows of V are left out", "int j = 0; j < count; ++j", "int j = 0; j + 1 < count; ++j"),
+    ("one query too many", "if (query >= p.q_tokens) return;", "if (query > p.q_tokens) return;"))
+
 add("columns.cuh", "cuda_rows_test", "LayerNorm*",
     ("no barrier before the block's sums are read", "  __syncthreads();\n", ""),
     ("odd strides pass for wide", "stride * static_cast<int64_t>(sizeof(T)) % 16 == 0 && ", ""))
