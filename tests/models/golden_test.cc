@@ -1,38 +1,15 @@
 // The encoders against open_clip and transformers: tiny models of every variant (tests/data/models,
-// written by make_goldens.py) and the larger ones of ../shared, on the oracle and on the CPU.
+// written by make_goldens.py) and the larger ones of ../shared, on the engines of golden_engines.h.
 #include <algorithm>
 #include <memory>
 
 #include "models/clip_model.h"
 #include "models/json.h"
+#include "tests/models/golden_engines.h"
 #include "tests/models/model_test.h"
 
 namespace cliptag {
 namespace {
-
-struct Engine {
-  const char* name;
-  bool ref;
-  Precision precision;
-  double images, texts;  // smallest cosine that is allowed
-  double photos;         // of pictures that were resized here, not by PIL
-};
-
-// bf16 has 8 bits of mantissa; the bounds are the project's own (issue 3).
-const Engine kEngines[] = {
-    {"Ref", true, Precision::kFp32, 0.9999, 0.9999, 0.9995},
-    {"CpuFp32", false, Precision::kFp32, 0.9999, 0.9999, 0.9995},
-    {"CpuBf16", false, Precision::kBf16, 0.998, 0.995, 0.9975},
-};
-
-Result<std::unique_ptr<Backend>> Create(const Engine& engine) {
-  if (engine.ref) return CreateRefBackend();
-  BackendOptions options;
-  options.kind = BackendKind::kCpu;
-  options.precision = engine.precision;
-  options.threads = 2;
-  return CreateBackend(options);
-}
 
 // `what` ("texts") names the property under which the report keeps the worst cosine.
 void ExpectRows(const char* what, const Rows& wanted, const std::vector<float>& found, double bound,
@@ -71,11 +48,11 @@ std::vector<float> EncodeTexts(ClipModel& model, const std::vector<std::string>&
   return out;
 }
 
-class GoldenTest : public ::testing::TestWithParam<std::tuple<const char*, Engine>> {
+class GoldenTest : public ::testing::TestWithParam<std::tuple<const char*, GoldenEngine>> {
  protected:
-  const Engine& engine() const { return std::get<1>(GetParam()); }
+  const GoldenEngine& engine() const { return std::get<1>(GetParam()); }
   void Open(const std::string& directory) {
-    backend_ = Must(Create(engine()));
+    backend_ = Must(engine().create());
     model_ = Must(ClipModel::Load(directory, *backend_));
   }
   std::unique_ptr<Backend> backend_;
@@ -120,7 +97,7 @@ constexpr const char* kTiny[] = {"hf",
                                  "openclip-avg-final-layerscale",
                                  "openclip-first-noproj"};
 
-std::string TestName(const ::testing::TestParamInfo<std::tuple<const char*, Engine>>& info) {
+std::string TestName(const ::testing::TestParamInfo<std::tuple<const char*, GoldenEngine>>& info) {
   std::string name = std::string(std::get<0>(info.param)) + "_" + std::get<1>(info.param).name;
   std::replace(name.begin(), name.end(), '-', '_');
   return name;
@@ -128,7 +105,7 @@ std::string TestName(const ::testing::TestParamInfo<std::tuple<const char*, Engi
 
 INSTANTIATE_TEST_SUITE_P(Models, TinyGoldenTest,
                          ::testing::Combine(::testing::ValuesIn(kTiny),
-                                            ::testing::ValuesIn(kEngines)),
+                                            ::testing::ValuesIn(GoldenEngines())),
                          TestName);
 
 class SharedGoldenTest : public GoldenTest {};
@@ -163,15 +140,8 @@ constexpr const char* kShared[] = {"hf-vit-patch16", "openclip-vit-patch14-gelu-
 
 INSTANTIATE_TEST_SUITE_P(Models, SharedGoldenTest,
                          ::testing::Combine(::testing::ValuesIn(kShared),
-                                            ::testing::ValuesIn(kEngines)),
+                                            ::testing::ValuesIn(GoldenEngines())),
                          TestName);
-
-TEST(GoldenTest, ResNetIsRefusedByName) {
-  SKIP_WITHOUT_SHARED("goldens/openclip-resnet");
-  const auto backend = CreateRefBackend();
-  ExpectError(ClipModel::Load(SharedDir() + "/goldens/openclip-resnet", *backend),
-              StatusCode::kUnsupported, {"open_clip_config.json", "layers", "ResNet"});
-}
 
 }  // namespace
 }  // namespace cliptag

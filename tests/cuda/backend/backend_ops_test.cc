@@ -1,0 +1,277 @@
+// Every operation of the CUDA backend, host code included, against the oracle.
+#include "tests/cuda/backend/backend_fixture.h"
+#include "tests/preprocess/pictures.h"
+
+namespace cliptag::cuda {
+namespace {
+
+using BackendOpsTest = BackendTest;
+
+HostTensor Tensor(const TestMatrix& m) {
+  return {m.get().data, m.get().type, {m.get().rows, m.get().cols}};
+}
+
+TEST_P(BackendOpsTest, SaysWhatItIs) {
+  const BackendInfo& info = backend_->info();
+  EXPECT_EQ(info.name, "cuda");
+  EXPECT_EQ(info.precision, GetParam());
+  EXPECT_NE(info.description.find("Stand-in GPU, compute capability 9.0"), std::string::npos)
+      << info.description;
+}
+
+TEST_P(BackendOpsTest, GemmOfEveryKind) {
+  for (const auto [rows, in, out] : {std::tuple{1, 8, 8}, {3, 40, 72}, {50, 64, 33}, {7, 12, 5}}) {
+    for (const bool bias : {false, true}) {
+      TestMatrix x(rows, in, type(), 8), weight(out, in, DType::kF32), b(1, out, DType::kF32);
+      x.Fill(random_);
+      weight.Fill(random_, 0.2f);
+      b.Fill(random_);
+      // The weights that count are the rounded ones.
+      TestMatrix rounded(out, in, type());
+      rounded.Set(weight.values());
+      LinearSpec spec{{Tensor(rounded)}, {}};
+      if (bias) spec.biases = {{b.get().data, DType::kF32, {out}}};
+      const auto linear = backend_->PackLinear(spec), exact_linear = ref_->PackLinear(spec);
+      ASSERT_TRUE(linear.ok() && exact_linear.ok());
+      ASSERT_STATUS_OK(backend_->PrepareGemm(**linear, rows));
+      const OnDevice device_x(*backend_, x);
+      for (const Activation activation :
+           {Activation::kNone, Activation::kGelu, Activation::kQuickGelu}) {
+        for (const DType out_type : {type(), DType::kF32}) {
+          const std::string what = std::to_string(rows) + "x" + std::to_string(in) + "x" +
+                                   std::to_string(out) + (bias ? " with bias" : "") +
+                                   ", activation " + std::to_string(static_cast<int>(activation)) +
+                                   (out_type == DType::kF32 ? " to f32" : "");
+          const OnDevice y(*backend_, TestMatrix(rows, out, out_type, 16));
+          TestMatrix exact(rows, out, DType::kF32);
+          ASSERT_STATUS_OK(backend_->Gemm(device_x, **linear, activation, false, y)) << what;
+          ASSERT_STATUS_OK(ref_->Gemm(x.AsFloat(), **exact_linear, activation, false, exact));
+          // An activation sees the product as it was stored, a bias as it was rounded.
+          const double rounding = out_type == DType::kF32 ? 0
+                                  : type() == DType::kF16 ? 2e-3
+                                                          : 1.6e-2;
+          ExpectLikeExact(y, exact, what, 2e-5 + rounding);
+        }
+      }
+    }
+  }
+}
+
+TEST_P(BackendOpsTest, GemmAddsToTheResidualStream) {
+  TestMatrix x(9, 48, type()), weight(32, 48, type()), bias(1, 32, DType::kF32);
+  TestMatrix residual(9, 32, DType::kF32, 4);
+  x.Fill(random_);
+  weight.Fill(random_, 0.3f);
+  bias.Fill(random_);
+  residual.Fill(random_, 3.0f);
+  const LinearSpec spec{{Tensor(weight)}, {{bias.get().data, DType::kF32, {32}}}};
+  const auto linear = backend_->PackLinear(spec), exact_linear = ref_->PackLinear(spec);
+  ASSERT_TRUE(linear.ok() && exact_linear.ok());
+  EXPECT_GT((*linear)->bytes(), 2u * 32 * 48);
+  const OnDevice y(*backend_, residual);
+  TestMatrix exact = residual.AsFloat();
+  ASSERT_STATUS_OK(backend_->Gemm(OnDevice(*backend_, x), **linear, Activation::kNone, true, y));
+  ASSERT_STATUS_OK(ref_->Gemm(x.AsFloat(), **exact_linear, Activation::kNone, true, exact));
+  ExpectLikeExact(y, exact, "residual", 2e-5);
+  const Status status =
+      backend_->Gemm(OnDevice(*backend_, x), **linear, Activation::kGelu, true, y);
+  EXPECT_EQ(status.code(), StatusCode::kUnsupported) << status.message();
+}
+
+TEST_P(BackendOpsTest, GemmOfStackedAndTransposedWeights) {
+  TestMatrix a(16, 24, type()), b(8, 24, type()), t(24, 40, type()), x(5, 24, type());
+  for (TestMatrix* m : {&a, &b, &t, &x}) m->Fill(random_, 0.5f);
+  for (const LinearSpec& spec :
+       {LinearSpec{{Tensor(a), Tensor(b)}, {}}, LinearSpec{{Tensor(t)}, {}, true}}) {
+    const auto linear = backend_->PackLinear(spec), exact_linear = ref_->PackLinear(spec);
+    ASSERT_TRUE(linear.ok() && exact_linear.ok());
+    const int64_t out = (*linear)->out();
+    const OnDevice y(*backend_, TestMatrix(5, out, DType::kF32));
+    TestMatrix exact(5, out, DType::kF32);
+    ASSERT_STATUS_OK(backend_->Gemm(OnDevice(*backend_, x), **linear, Activation::kNone, false, y));
+    ASSERT_STATUS_OK(ref_->Gemm(x.AsFloat(), **exact_linear, Activation::kNone, false, exact));
+    ExpectLikeExact(y, exact, "stacked or transposed");
+  }
+}
+
+TEST_P(BackendOpsTest, LayerNormAndUnitLength) {
+  for (const int width : {5, 64, 96, 2048, 3000}) {
+    TestMatrix x(6, width, DType::kF32, 8), gamma(1, width, DType::kF32),
+        beta(1, width, DType::kF32);
+    x.Fill(random_, 2.0f, 1.0f);
+    gamma.Fill(random_);
+    beta.Fill(random_);
+    const OnDevice device_x(*backend_, x), g(*backend_, gamma), b(*backend_, beta);
+    for (const DType out_type : {type(), DType::kF32}) {
+      for (const bool with_beta : {false, true}) {
+        const OnDevice y(*backend_, TestMatrix(6, width, out_type));
+        TestMatrix exact(6, width, DType::kF32);
+        ASSERT_STATUS_OK(
+            backend_->LayerNorm(device_x, g.floats(), with_beta ? b.floats() : nullptr, 1e-5f, y));
+        ASSERT_STATUS_OK(ref_->LayerNorm(x, static_cast<float*>(gamma.get().data),
+                                         with_beta ? static_cast<float*>(beta.get().data) : nullptr,
+                                         1e-5f, exact));
+        ExpectLikeExact(y, exact, "layer norm of " + std::to_string(width));
+      }
+    }
+    TestMatrix unit = x.AsFloat();
+    ASSERT_STATUS_OK(backend_->NormalizeRows(device_x));
+    ASSERT_STATUS_OK(ref_->NormalizeRows(unit));
+    ExpectLikeExact(device_x, unit, "unit length of " + std::to_string(width));
+  }
+}
+
+TEST_P(BackendOpsTest, AttentionReadsThePackedProduct) {
+  for (const int head_dim : {16, 64}) {  // the plain kernel, the tensor cores'
+    for (const bool causal : {false, true}) {
+      const int batch = 2, tokens = 20, heads = 2, width = heads * head_dim;
+      TestMatrix qkv(batch * tokens, 3 * width, type());
+      qkv.Fill(random_);
+      const TestMatrix exact_qkv = qkv.AsFloat();
+      const OnDevice device(*backend_, qkv),
+          out(*backend_, TestMatrix(batch * tokens, width, type()));
+      TestMatrix exact(batch * tokens, width, DType::kF32);
+      TestMatrix lengths(1, batch, DType::kF32);
+      const int32_t counts[] = {20, 7};
+      std::memcpy(lengths.get().data, counts, sizeof(counts));
+      const OnDevice device_lengths(*backend_, lengths);
+      const auto run = [&](Backend& backend, const Matrix& in, const Matrix& to,
+                           const int32_t* seen) {
+        AttentionArgs args{.q = in.Cols(0, width),
+                           .k = in.Cols(width, width),
+                           .v = in.Cols(2 * width, width),
+                           .out = to};
+        args.batch = batch;
+        args.q_tokens = args.kv_tokens = tokens;
+        args.heads = heads;
+        args.head_dim = head_dim;
+        args.scale = 0.25f;
+        args.causal = causal;
+        args.kv_lengths = seen;
+        return backend.Attention(args);
+      };
+      ASSERT_STATUS_OK(run(*backend_, device, out, device_lengths.ints()));
+      ASSERT_STATUS_OK(run(*ref_, exact_qkv, exact, counts));
+      ExpectLikeExact(out, exact, "attention", type() == DType::kF16 ? 2e-3 : 1.6e-2);
+    }
+  }
+}
+
+TEST_P(BackendOpsTest, TokensAndRows) {
+  const int batch = 3, width = 40;
+  for (const bool with_class : {false, true}) {
+    const int tokens = 4 + with_class;
+    TestMatrix patches(batch * 4, width, type()), class_token(1, width, DType::kF32),
+        position(tokens, width, DType::kF32);
+    patches.Fill(random_);
+    class_token.Fill(random_);
+    position.Fill(random_);
+    const OnDevice c(*backend_, class_token);
+    const OnDevice out(*backend_, TestMatrix(batch * tokens, width, DType::kF32));
+    TestMatrix exact(batch * tokens, width, DType::kF32);
+    ASSERT_STATUS_OK(backend_->AssembleTokens(OnDevice(*backend_, patches),
+                                              with_class ? c.floats() : nullptr,
+                                              OnDevice(*backend_, position), batch, out));
+    ASSERT_STATUS_OK(ref_->AssembleTokens(
+        patches.AsFloat(), with_class ? static_cast<float*>(class_token.get().data) : nullptr,
+        position, batch, exact));
+    EXPECT_EQ(out.values(), exact.values());  // one addition: exact
+  }
+  TestMatrix table(50, width, type()), position(7, width, DType::kF32), ids(1, 14, DType::kF32);
+  table.Fill(random_);
+  position.Fill(random_);
+  const int32_t chosen[] = {0, 49, 3, 3, 7, 11, 20, 1, 2, 48, 30, 31, 32, 33};
+  std::memcpy(ids.get().data, chosen, sizeof(chosen));
+  const OnDevice device_ids(*backend_, ids), device_table(*backend_, table);
+  const OnDevice out(*backend_, TestMatrix(14, width, DType::kF32));
+  TestMatrix exact(14, width, DType::kF32);
+  ASSERT_STATUS_OK(backend_->EmbedTokens(device_ids.ints(), device_table,
+                                         OnDevice(*backend_, position), 7, out));
+  ASSERT_STATUS_OK(ref_->EmbedTokens(chosen, table.AsFloat(), position, 7, exact));
+  EXPECT_EQ(out.values(), exact.values());
+  const OnDevice rows(*backend_, TestMatrix(14, width, type()));
+  TestMatrix exact_rows(14, width, DType::kF32);
+  ASSERT_STATUS_OK(backend_->GatherRows(device_table, device_ids.ints(), rows));
+  ASSERT_STATUS_OK(ref_->GatherRows(table.AsFloat(), chosen, exact_rows));
+  EXPECT_EQ(rows.values(), exact_rows.values());
+}
+
+TEST_P(BackendOpsTest, SimilarityAndTheBest) {
+  for (const auto [n, m, k] : {std::tuple{1, 1, 1}, {3, 200, 5}, {40, 77, 0}, {20, 300, 7}}) {
+    TestMatrix embeddings(n, 48, DType::kF32), bank(m, 48, DType::kF32);
+    embeddings.Fill(random_, 0.2f);
+    bank.Fill(random_, 0.2f);
+    const OnDevice cosines(*backend_, TestMatrix(n, m, DType::kF32));
+    const OnDevice top(*backend_, TestMatrix(n, std::max(k, 1), DType::kF32));
+    TestMatrix exact(n, m, DType::kF32);
+    std::vector<int32_t> best(static_cast<size_t>(n * std::max(k, 1)));
+    ASSERT_STATUS_OK(backend_->Similarity(OnDevice(*backend_, embeddings),
+                                          OnDevice(*backend_, bank), cosines, k, top.ints()));
+    ASSERT_STATUS_OK(ref_->Similarity(embeddings, bank, exact, k, best.data()));
+    ExpectLikeExact(cosines, exact, "cosines", 1e-5);
+    if (k == 0) continue;
+    const Matrix indices{top.get().data, DType::kI32, n, k, k};
+    std::vector<float> found(best.size());
+    ASSERT_STATUS_OK(backend_->CopyToHost(indices, found.data()));
+    EXPECT_EQ(std::vector<int32_t>(found.begin(), found.end()), best);
+  }
+}
+
+TEST_P(BackendOpsTest, PreprocessesFramesOfHostMemory) {
+  const PreprocessSpec spec = PlainSpec(32, 8, Fit::kCrop, Interpolation::kBicubic);
+  std::vector<TestFrame> frames;
+  for (const char* name : {"NV12", "RGB", "I420", "YUY2"}) {
+    const Layout& layout = LayoutNamed(name);
+    const int width = 60 + static_cast<int>(frames.size()) * 17;
+    frames.push_back(MakeFrame(layout, width, 50, Noise(5, layout, width), 3));
+  }
+  const int64_t patches = 16, cols = 3 * 8 * 8;
+  // Several batches in a row: both slots are used again while work is under way.
+  for (int round = 0; round < 5; ++round) {
+    const size_t count = 1 + round % frames.size();
+    std::vector<FrameView> views;
+    for (size_t i = 0; i < count; ++i) views.push_back(frames[(i + round) % frames.size()].view);
+    const auto rows = static_cast<int64_t>(count) * patches;
+    const OnDevice out(*backend_, TestMatrix(rows, cols, type()));
+    TestMatrix exact(rows, cols, DType::kF32);
+    ASSERT_STATUS_OK(backend_->Preprocess(views, spec, out));
+    ASSERT_STATUS_OK(ref_->Preprocess(views, spec, exact));
+    const std::vector<float> got = out.values(), want = exact.values();
+    for (size_t i = 0; i < got.size(); ++i) {
+      ASSERT_NEAR(got[i], want[i], 1.0 / 255 + (type() == DType::kF16 ? 5e-4 : 4e-3)) << i;
+    }
+  }
+}
+
+TEST_P(BackendOpsTest, ARecordingReplays) {
+  TestMatrix x(4, 32, DType::kF32);
+  x.Fill(random_);
+  const OnDevice device_x(*backend_, x);
+  const TestMatrix gamma = TestMatrix(1, 32, DType::kF32).Set(std::vector<float>(32, 1.0f));
+  const OnDevice g(*backend_, gamma), y(*backend_, TestMatrix(4, 32, DType::kF32));
+  const auto recording = backend_->CreateRecording();
+  int calls = 0;
+  for (int run = 0; run < 5; ++run) {
+    x.Fill(random_, 1.0f + static_cast<float>(run));
+    ASSERT_STATUS_OK(
+        backend_->CopyFromHost(x.get().data, 4 * 32 * sizeof(float), device_x.get().data));
+    ASSERT_STATUS_OK(recording->Run([&] {
+      ++calls;
+      const Status status = backend_->LayerNorm(device_x, g.floats(), nullptr, 1e-5f, y);
+      return status.ok() ? backend_->NormalizeRows(y) : status;
+    }));
+    TestMatrix exact(4, 32, DType::kF32);
+    ASSERT_STATUS_OK(
+        ref_->LayerNorm(x, static_cast<float*>(gamma.get().data), nullptr, 1e-5f, exact));
+    ASSERT_STATUS_OK(ref_->NormalizeRows(exact));
+    ExpectLikeExact(y, exact, "run " + std::to_string(run));
+  }
+  EXPECT_EQ(calls, 2) << "an ordinary run and the recorded one";
+  EXPECT_EQ(standin::GetCounters().graphs_captured, 1u);
+  EXPECT_EQ(standin::GetCounters().graphs_launched, 4u);
+}
+
+INSTANTIATE_BACKEND_TESTS(BackendOpsTest);
+
+}  // namespace
+}  // namespace cliptag::cuda
