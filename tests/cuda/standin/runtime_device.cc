@@ -1,4 +1,6 @@
 // The runtime's calls about devices, versions and errors.
+#include <dlfcn.h>
+
 #include <cstdio>
 
 #include "tests/cuda/standin/runtime.h"
@@ -182,6 +184,21 @@ cudaError_t cudaDriverGetVersion(int* driverVersion) {
   return Call("cudaDriverGetVersion", kWithoutDevice, [&](Runtime& runtime) {
     if (driverVersion == nullptr) return cudaErrorInvalidValue;
     *driverVersion = runtime.settings.driver_version;
+    return cudaSuccess;
+  });
+}
+
+cudaError_t cudaGetDriverEntryPointByVersion(const char* symbol, void** funcPtr, unsigned int,
+                                             unsigned long long,
+                                             cudaDriverEntryPointQueryResult* driverStatus) {
+  return Call("cudaGetDriverEntryPointByVersion", kWithoutDevice, [&](Runtime&) {
+    if (symbol == nullptr || funcPtr == nullptr) return cudaErrorInvalidValue;
+    void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+    *funcPtr = driver == nullptr ? nullptr : dlsym(driver, symbol);
+    if (driverStatus != nullptr) {
+      *driverStatus =
+          *funcPtr == nullptr ? cudaDriverEntryPointSymbolNotFound : cudaDriverEntryPointSuccess;
+    }
     return cudaSuccess;
   });
 }
