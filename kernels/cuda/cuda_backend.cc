@@ -204,7 +204,7 @@ Status CudaBackend::CopyFromHost(const void* host, size_t bytes, void* device) {
 
 }  // namespace
 
-Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options) {
+Result<std::unique_ptr<Backend>> CreateDeviceBackend(const BackendOptions& options) {
   DType type = DType::kF16;
   switch (options.precision) {
     case Precision::kAuto:

@@ -10,6 +10,6 @@
 namespace cliptag::cuda {
 
 // Errors: no device, one too old, a driver older than the toolkit, a precision that is not offered.
-Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options);
+Result<std::unique_ptr<Backend>> CreateDeviceBackend(const BackendOptions& options);
 
 }  // namespace cliptag::cuda

@@ -5,7 +5,7 @@
 extern "C" __attribute__((visibility("default"))) const cliptag::CudaModule* cliptag_cuda_module(
     void (*log)(cliptag::LogLevel, const std::string&)) {
   static const cliptag::CudaModule module{cliptag::kCudaModuleVersion,
-                                          &cliptag::cuda::CreateBackend};
+                                          &cliptag::cuda::CreateDeviceBackend};
   cliptag::SetLogCallback(log);
   return &module;
 }

@@ -1,6 +1,6 @@
 // What goes wrong with a GPU, one by one: each a sentence that names it and says what to do,
 // nothing crashes, nothing leaks.
-#include <functional>
+#include <cublasLt.h>
 
 #include "tests/cuda/backend/backend_fixture.h"
 #include "tests/preprocess/pictures.h"
@@ -18,7 +18,7 @@ class BackendErrorsTest : public testing::Test {
   }
   static Status CreateStatus(BackendOptions options = {}) {
     options.kind = BackendKind::kCuda;
-    return CreateBackend(options).status();
+    return CreateDeviceBackend(options).status();
   }
 };
 
@@ -80,7 +80,7 @@ TEST_F(BackendErrorsTest, OutOfMemory) {
   EXPECT_EQ(CreateStatus().code(), StatusCode::kResourceExhausted);  // cuBLASLt's workspace
   settings.memory_bytes = size_t{64} << 20;
   standin::Reset(settings);
-  const auto backend = CreateBackend({.kind = BackendKind::kCuda});
+  const auto backend = CreateDeviceBackend({.kind = BackendKind::kCuda});
   ASSERT_TRUE(backend.ok()) << backend.status().message();
   const Status status = (*backend)->Allocate(size_t{100} << 20).status();
   EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
@@ -166,7 +166,7 @@ TEST_F(BackendErrorsTest, AnyCallMayFail) {
                                 : static_cast<int>(cudaErrorMemoryAllocation));
       Status status;
       {
-        auto backend = CreateBackend({.kind = BackendKind::kCuda});
+        auto backend = CreateDeviceBackend({.kind = BackendKind::kCuda});
         status = backend.ok() ? RunEverything(**backend) : backend.status();
       }
       ASSERT_EQ(standin::GetLiveObjects().Total(), 0u) << "something was not freed";
@@ -185,7 +185,7 @@ TEST_F(BackendErrorsTest, WithoutGraphsItRunsOn) {
   for (const char* function : {"cudaGraphInstantiate", "cudaStreamEndCapture"}) {
     standin::Reset();
     standin::FailCall(function, 1, cudaErrorNotSupported);
-    const auto backend = CreateBackend({.kind = BackendKind::kCuda});
+    const auto backend = CreateDeviceBackend({.kind = BackendKind::kCuda});
     ASSERT_TRUE(backend.ok());
     const Status status = RunEverything(**backend);
     EXPECT_TRUE(status.ok()) << function << ": " << status.message();
@@ -197,7 +197,7 @@ TEST_F(BackendErrorsTest, TheDeviceIsLost) {
   for (const uint64_t after : {uint64_t{0}, uint64_t{3}, uint64_t{7}, uint64_t{12}}) {
     SCOPED_TRACE(after);
     standin::Reset();
-    auto backend = CreateBackend({.kind = BackendKind::kCuda});
+    auto backend = CreateDeviceBackend({.kind = BackendKind::kCuda});
     ASSERT_TRUE(backend.ok());
     standin::LoseDeviceAfter(after);
     const Status status = RunEverything(**backend);
@@ -215,7 +215,7 @@ TEST_F(BackendErrorsTest, EveryOrderOfTheStreams) {
     standin::Settings settings;
     settings.order = order;
     standin::Reset(settings);
-    const auto backend = CreateBackend({.kind = BackendKind::kCuda});
+    const auto backend = CreateDeviceBackend({.kind = BackendKind::kCuda});
     ASSERT_TRUE(backend.ok());
     const Status status = RunEverything(**backend);
     EXPECT_TRUE(status.ok()) << status.message();

@@ -54,7 +54,7 @@ class BackendTest : public testing::TestWithParam<Precision> {
  protected:
   void SetUp() override {
     standin::Reset();
-    auto backend = CreateBackend({.kind = BackendKind::kCuda, .precision = GetParam()});
+    auto backend = CreateDeviceBackend({.kind = BackendKind::kCuda, .precision = GetParam()});
     ASSERT_TRUE(backend.ok()) << backend.status().message();
     backend_ = backend.Take();
     ref_ = CreateRefBackend();

@@ -20,7 +20,7 @@ TEST_P(BackendOpsTest, SaysWhatItIs) {
 }
 
 TEST_P(BackendOpsTest, GemmOfEveryKind) {
-  for (const auto [rows, in, out] : {std::tuple{1, 8, 8}, {3, 40, 72}, {50, 64, 33}, {7, 12, 5}}) {
+  for (const auto& [rows, in, out] : {std::tuple{1, 8, 8}, {3, 40, 72}, {50, 64, 33}, {7, 12, 5}}) {
     for (const bool bias : {false, true}) {
       TestMatrix x(rows, in, type(), 8), weight(out, in, DType::kF32), b(1, out, DType::kF32);
       x.Fill(random_);
@@ -44,7 +44,8 @@ TEST_P(BackendOpsTest, GemmOfEveryKind) {
                                    (out_type == DType::kF32 ? " to f32" : "");
           const OnDevice y(*backend_, TestMatrix(rows, out, out_type, 16));
           TestMatrix exact(rows, out, DType::kF32);
-          ASSERT_STATUS_OK(backend_->Gemm(device_x, **linear, activation, false, y)) << what;
+          SCOPED_TRACE(what);
+          ASSERT_STATUS_OK(backend_->Gemm(device_x, **linear, activation, false, y));
           ASSERT_STATUS_OK(ref_->Gemm(x.AsFloat(), **exact_linear, activation, false, exact));
           // An activation sees the product as it was stored, a bias as it was rounded.
           const double rounding = out_type == DType::kF32 ? 0
@@ -197,7 +198,7 @@ TEST_P(BackendOpsTest, TokensAndRows) {
 }
 
 TEST_P(BackendOpsTest, SimilarityAndTheBest) {
-  for (const auto [n, m, k] : {std::tuple{1, 1, 1}, {3, 200, 5}, {40, 77, 0}, {20, 300, 7}}) {
+  for (const auto& [n, m, k] : {std::tuple{1, 1, 1}, {3, 200, 5}, {40, 77, 0}, {20, 300, 7}}) {
     TestMatrix embeddings(n, 48, DType::kF32), bank(m, 48, DType::kF32);
     embeddings.Fill(random_, 0.2f);
     bank.Fill(random_, 0.2f);
