@@ -12,30 +12,54 @@
 namespace cliptag::cuda {
 namespace {
 
-// The frame as it lies in the slot: what the copies bring, poison around it.
+// What the copies bring, laid out again in rows that are long enough for the oracle's checks,
+// poison everywhere else.
 struct Staged {
   FrameView view;
   std::vector<StagedPlane> planes;
-  std::vector<std::byte> slot;
+  std::vector<std::vector<uint8_t>> copies;
 };
 
 Staged Stage(const FrameView& frame, const PreprocessSpec& spec, uint8_t poison) {
+  constexpr size_t kRow = 8192;
   Staged staged;
   size_t bytes = 100;  // as if another frame were before it
-  (void)PlanStaging(frame, spec, nullptr, &bytes, &staged.planes);
-  staged.slot.assign(bytes, std::byte{poison});
-  staged.planes.clear();
-  bytes = 100;
-  staged.view = PlanStaging(frame, spec, staged.slot.data(), &bytes, &staged.planes);
-  EXPECT_EQ(bytes, staged.slot.size());
+  const auto* base = reinterpret_cast<const std::byte*>(uintptr_t{1} << 40);  // never followed
+  staged.view = PlanStaging(frame, spec, base, &bytes, &staged.planes);
+  EXPECT_EQ(staged.view.memory, FrameMemory::kCuda);
+  staged.view.memory = FrameMemory::kHost;
   for (const StagedPlane& plane : staged.planes) {
+    EXPECT_GE(plane.pitch, plane.row_bytes);
+    EXPECT_LE(plane.offset + plane.pitch * static_cast<size_t>(plane.rows), bytes);
+    std::vector<uint8_t>& copy =
+        staged.copies.emplace_back(kRow * static_cast<size_t>(plane.rows), poison);
     for (int row = 0; row < plane.rows; ++row) {
-      std::memcpy(staged.slot.data() + plane.offset + row * plane.pitch,
-                  plane.source + row * plane.source_stride, plane.row_bytes);
+      std::memcpy(copy.data() + row * kRow, plane.source + row * plane.source_stride,
+                  plane.row_bytes);
     }
   }
-  EXPECT_EQ(staged.view.memory, FrameMemory::kCuda);
-  staged.view.memory = FrameMemory::kHost;  // for the oracle
+  const int count = frame.kind == PixelKind::kGray ? 1 : 3;
+  for (int i = 0; i < count; ++i) {
+    Component& c = staged.view.component[i];
+    const Rect needed = NeededSamples(frame, i, spec);
+    // The first sample that is needed, counted from the slot's start.
+    const ptrdiff_t first = reinterpret_cast<const std::byte*>(c.data) - base +
+                            needed.y * c.row_stride +
+                            static_cast<ptrdiff_t>(needed.x) * c.pixel_stride;
+    size_t p = 0;
+    while (first < static_cast<ptrdiff_t>(staged.planes[p].offset) ||
+           first >= static_cast<ptrdiff_t>(staged.planes[p].offset + staged.planes[p].row_bytes)) {
+      if (++p == staged.planes.size()) {
+        ADD_FAILURE() << "component " << i << " begins in no plane";
+        return staged;
+      }
+    }
+    EXPECT_EQ(c.row_stride, static_cast<ptrdiff_t>(staged.planes[p].pitch));
+    c.row_stride = kRow;
+    c.data = staged.copies[p].data() + first - staged.planes[p].offset -
+             needed.y * static_cast<ptrdiff_t>(kRow) -
+             static_cast<ptrdiff_t>(needed.x) * c.pixel_stride;
+  }
   return staged;
 }
 
