@@ -85,10 +85,10 @@ TEST_F(ModuleTest, AutoTakesTheGpuOrTheCpu) {
 }
 
 // Sizes a batch, as the engine does.
-Status Prepare(ClipModel& model) {
+constexpr auto Prepare = [](ClipModel& model) -> Status {
   CLIPTAG_RETURN_IF_ERROR(model.image().Setup(2));
   return model.SelfCheck();
-}
+};
 
 TEST_F(ModuleTest, LoadsAModel) {
   const auto loaded = LoadModel(TinyModel(), {.kind = BackendKind::kCuda}, Prepare);
