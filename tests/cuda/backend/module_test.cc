@@ -97,8 +97,7 @@ TEST_F(ModuleTest, LoadsAModel) {
 }
 
 TEST_F(ModuleTest, AModelThatDoesNotFitGoesToTheCpu) {
-  // Room for the library's workspace, not for the model, which needs some megabytes more.
-  Configure("memory_mb=33");
+  Configure("memory_mb=32");  // the library's workspace, and nothing else
   const auto loaded = LoadModel(TinyModel(), {}, Prepare);
   ASSERT_TRUE(loaded.ok()) << loaded.status().message();
   EXPECT_EQ(loaded->backend->info().name, "cpu");
