@@ -217,7 +217,8 @@ TEST(CpuBackend, SaysWhatItDoesNotHave) {
     return backend.ok() ? "" : backend.status().message();
   };
   EXPECT_EQ(message({.kind = BackendKind::kCuda}),
-            "This version has no CUDA backend yet; use backend=cpu.");
+            "This build of cliptag has no CUDA backend; build it where the CUDA toolkit is, or use "
+            "backend=cpu.");
   EXPECT_EQ(message({.precision = Precision::kFp16}),
             "The CPU backend has no fp16 yet; use precision=bf16, fp32 or auto.");
   EXPECT_EQ(message({.precision = Precision::kInt8}),
