@@ -1,3 +1,4 @@
+#include "models/clip_model.h"
 #include "tests/models/golden_engines.h"
 #include "tests/models/model_test.h"
 
