@@ -37,7 +37,8 @@ class Plugin(unittest.TestCase):
             ["gst-launch-1.0", "-m", "videotestsrc", "num-buffers=2", "!",
              "video/x-raw,format=NV12,width=160,height=120", "!", "cliptag", "backend=cuda",
              "prompts=car; dog", "background=a wall", "!", "fakesink"],
-            capture_output=True, text=True, timeout=240, env=environment())
+            capture_output=True, text=True, timeout=240,
+            env=environment(LD_PRELOAD=os.environ.get("CLIPTAG_PRELOAD", "")))
         self.assertEqual(0, done.returncode, done.stderr)
         self.assertEqual(2, len(re.findall(r"\): cliptag, ", done.stdout)), done.stdout)
 
