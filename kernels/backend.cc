@@ -19,6 +19,10 @@ bool IsForCuda(Precision precision) {
 
 }  // namespace
 
+bool MayUseCuda(const BackendOptions& options) {
+  return options.kind != BackendKind::kCpu && IsForCuda(options.precision) && HasCudaModule();
+}
+
 Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options) {
   if (options.threads < 0) {
     return InvalidArgument("threads is " + std::to_string(options.threads) +
@@ -26,7 +30,7 @@ Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options) {
   }
   if (options.kind == BackendKind::kCuda) return CreateCudaBackend(options);
   // A build without the module has no GPU to speak of; one with it says why it is not used.
-  if (options.kind == BackendKind::kAuto && IsForCuda(options.precision) && HasCudaModule()) {
+  if (MayUseCuda(options)) {
     auto cuda = CreateCudaBackend(options);
     if (cuda.ok()) return cuda;
     static std::once_flag said;

@@ -188,6 +188,10 @@ struct BackendOptions {
 // The backend asked for, or the best this machine has. Errors name what is missing.
 Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options);
 
+// Whether those options may lead to the CUDA backend: its module is there, and neither the kind nor
+// the precision is against it.
+bool MayUseCuda(const BackendOptions& options);
+
 // The oracle: naive, double precision inside, f32 at its edges. For tests.
 std::unique_ptr<Backend> CreateRefBackend();
 

@@ -26,13 +26,17 @@ Result<std::shared_ptr<Engine>> Engine::Create(const EngineOptions& options) {
         CLIPTAG_RETURN_IF_ERROR(model.image().Setup(max_batch));
         return model.SelfCheck();
       }));
-  auto engine = std::make_shared<EngineImpl>(std::move(loaded.backend), std::move(loaded.model));
+  auto engine = std::make_shared<EngineImpl>(options.cuda_context_owner, std::move(loaded.backend),
+                                             std::move(loaded.model));
   CLIPTAG_RETURN_IF_ERROR(engine->Start(max_batch));
   return std::shared_ptr<Engine>(std::move(engine));
 }
 
-EngineImpl::EngineImpl(std::unique_ptr<Backend> backend, std::unique_ptr<ClipModel> model)
-    : backend_(std::move(backend)), model_(std::move(model)) {}
+EngineImpl::EngineImpl(std::shared_ptr<void> context_owner, std::unique_ptr<Backend> backend,
+                       std::unique_ptr<ClipModel> model)
+    : context_owner_(std::move(context_owner)),
+      backend_(std::move(backend)),
+      model_(std::move(model)) {}
 
 EngineImpl::~EngineImpl() {
   {

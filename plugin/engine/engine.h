@@ -24,6 +24,8 @@ namespace cliptag {
 struct EngineOptions {
   std::string model = "starter";  // a name or a path, see FindModel
   BackendOptions backend;
+  // Whatever keeps backend.cuda_context valid: held for as long as the engine.
+  std::shared_ptr<void> cuda_context_owner;
   int max_batch = 0;  // 0 = the backend's choice
 };
 

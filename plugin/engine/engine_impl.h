@@ -84,7 +84,8 @@ class StreamImpl final : public EngineStream {
 
 class EngineImpl final : public Engine {
  public:
-  EngineImpl(std::unique_ptr<Backend> backend, std::unique_ptr<ClipModel> model);
+  EngineImpl(std::shared_ptr<void> context_owner, std::unique_ptr<Backend> backend,
+             std::unique_ptr<ClipModel> model);
   ~EngineImpl() override;
 
   // Measures the model, which is set up for that batch, and starts the worker.
@@ -122,6 +123,7 @@ class EngineImpl final : public Engine {
                      std::vector<std::string>* truncated);
   Result<std::shared_ptr<LoadedBank>> LoadBank(std::shared_ptr<const PromptBank> bank);
 
+  const std::shared_ptr<void> context_owner_;  // of the context that backend_ works in
   const std::unique_ptr<Backend> backend_;
   const std::unique_ptr<ClipModel> model_;  // after backend_: destroyed before it
   int max_batch_ = 1;
