@@ -24,6 +24,7 @@
 #include <optional>
 #include <string>
 
+#include "plugin/elements/cuda_frames.h"
 #include "plugin/elements/meta.h"
 #include "plugin/elements/output_queue.h"
 #include "plugin/elements/prompts_watcher.h"
@@ -35,7 +36,7 @@ namespace cliptag {
 class ClipTag {
  public:
   ClipTag(GstElement* element, GstPad* sink_pad, GstPad* src_pad)
-      : element_(element), sink_pad_(sink_pad), src_pad_(src_pad) {}
+      : element_(element), sink_pad_(sink_pad), src_pad_(src_pad), cuda_(element) {}
 
   // --- clip_tag_control.cc: engine, prompts, settings
   // READY to PAUSED: loads the model, begins to encode the prompts. Has posted an error if false.
@@ -52,6 +53,8 @@ class ClipTag {
   // Properties that are fixed while running: a warning, and nothing changes then.
   void ChangeFixed(const char* property, const std::function<void(TextSettings&)>& change);
   GstStructure* Stats() const;  // caller owns
+  // GstElementClass.set_context.
+  void SetContext(GstContext* context);
   // Tells the pipeline to ask for latencies again if ours is no longer what it was told.
   void LatencyMayHaveChanged();
 
@@ -78,11 +81,16 @@ class ClipTag {
   void OnPromptsFile(PromptsWatcher::Change change);
   void ApplyPrompts(PromptSpec spec);
   void OnPromptsEncoded(const Status& status, const PromptBank* bank);
+  // Makes the engine, in the CUDA context of the elements beside where frames may come in it.
+  Result<std::shared_ptr<Engine>> CreateEngine(const Settings& settings);
+  bool UpstreamMayUseCuda() const;
 
   // stream
   bool IsDue(const FrameSettings& frame, guint64 number, guint64 running_time);
   // Null, and the buffer back in `item`, if it cannot be looked at.
   std::shared_ptr<PendingFrame> MakePending(BufferPtr buffer, Item* item);
+  // Maps the buffer where it lies and describes it in `pending`, which has taken it in any case.
+  Status View(BufferPtr buffer, PendingFrame* pending);
   void Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSettings& frame,
               guint64 number);
   size_t Bound(const FrameSettings& frame) const;
@@ -107,6 +115,9 @@ class ClipTag {
   guint64 OwnLatency() const;
   void FlushEngine();
   void ResetCounters();
+  // Frames in CUDA memory are taken: the engine reads them, or may do so once it is there.
+  bool TakesCuda() const;
+  bool QueryCaps(GstPad* pad, GstQuery* query);
   void ExplainMemory(const GstCaps* caps, bool post);
 
   GstElement* const element_;
@@ -123,6 +134,10 @@ class ClipTag {
   std::string model_name_;   // this and the next: unchanged while the streaming threads run
   size_t engine_batch_ = 1;
 
+  CudaFrames cuda_;
+  enum class CudaUse { kUndecided, kYes, kNo };
+  std::atomic<CudaUse> cuda_use_{CudaUse::kUndecided};  // decided while running
+
   std::mutex prompts_mutex_;
   std::unique_ptr<PromptsWatcher> watcher_;  // guarded by prompts_mutex_
   std::atomic<Prompts> prompts_{Prompts::kNone};
@@ -132,6 +147,7 @@ class ClipTag {
   // The sink pad's streaming thread alone (its stream lock).
   GstVideoInfo info_;
   bool have_info_ = false;
+  bool in_cuda_memory_ = false;  // as the caps say
   GstSegment segment_;
   guint64 next_frame_ = 0;                     // number of the next frame since the segment's start
   guint64 next_due_ns_ = GST_CLOCK_TIME_NONE;  // running time, for max-rate

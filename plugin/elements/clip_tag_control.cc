@@ -51,12 +51,9 @@ bool ClipTag::Start() {
     PostStartError(element_, spec.status());
     return false;
   }
-  EngineOptions options;
-  options.model = settings.text.model;
-  options.backend = settings.text.backend;
-  options.max_batch = static_cast<int>(settings.frame.max_batch);
-  Result<std::shared_ptr<Engine>> engine = Engine::Create(options);
+  Result<std::shared_ptr<Engine>> engine = CreateEngine(settings);
   if (!engine.ok()) {
+    cuda_.Close();
     PostStartError(element_, engine.status());
     return false;
   }
@@ -82,6 +79,40 @@ bool ClipTag::Start() {
   return true;
 }
 
+Result<std::shared_ptr<Engine>> ClipTag::CreateEngine(const Settings& settings) {
+  EngineOptions options;
+  options.model = settings.text.model;
+  options.backend = settings.text.backend;
+  options.max_batch = static_cast<int>(settings.frame.max_batch);
+  if (MayUseCuda(options.backend) && UpstreamMayUseCuda()) cuda_.Open(options.backend.device);
+  options.backend.cuda_context = cuda_.context();
+  options.cuda_context_owner = cuda_.Keep();
+  const CudaFrames::Scope scope(cuda_);
+  CLIPTAG_ASSIGN_OR_RETURN(std::shared_ptr<Engine> engine, Engine::Create(options));
+  const bool shares = options.backend.cuda_context != nullptr && engine->backend().name == "cuda";
+  cuda_use_ = shares ? CudaUse::kYes : CudaUse::kNo;
+  return engine;
+}
+
+// A context that nobody shares would be one more on the device, for nothing.
+bool ClipTag::UpstreamMayUseCuda() const {
+  if (!CudaFrames::Available()) return false;
+  GstPad* peer = gst_pad_get_peer(sink_pad_);
+  if (peer == nullptr) return true;  // linked later, by a decodebin for one
+  GstCaps* filter =
+      gst_caps_from_string((std::string("video/x-raw(") + kCudaMemoryFeature + ")").c_str());
+  GstCaps* caps = gst_pad_query_caps(peer, filter);
+  const bool may = !gst_caps_is_empty(caps);
+  gst_caps_unref(caps);
+  gst_caps_unref(filter);
+  gst_object_unref(peer);
+  return may;
+}
+
+void ClipTag::SetContext(GstContext* context) {
+  cuda_.SetContext(context, settings().text.backend.device);
+}
+
 void ClipTag::Stop() {
   std::unique_ptr<PromptsWatcher> watcher;
   {
@@ -100,6 +131,12 @@ void ClipTag::Stop() {
   EndActiveTags();
   queue_.Reset();
   queue_.Stop(GST_FLOW_FLUSHING);
+  {
+    const CudaFrames::Scope scope(cuda_);
+    engine.reset();
+  }
+  cuda_use_ = CudaUse::kUndecided;
+  cuda_.Close();
   prompts_ = Prompts::kNone;
   have_info_ = false;
   stream_orientation_.reset();

@@ -8,6 +8,18 @@
 #include "plugin/elements/gstcliptag.h"
 
 namespace cliptag {
+namespace {
+
+bool IsOfCudaMemory(const GstCapsFeatures* features) {
+  return !gst_caps_features_is_any(features) &&
+         gst_caps_features_contains(features, kCudaMemoryFeature);
+}
+
+}  // namespace
+
+bool IsInCudaMemory(const GstCaps* caps) {
+  return gst_caps_get_size(caps) > 0 && IsOfCudaMemory(gst_caps_get_features(caps, 0));
+}
 
 bool ClipTag::SinkEvent(GstEvent* raw) {
   EventPtr event(raw);
@@ -97,6 +109,7 @@ bool ClipTag::TakeCaps(GstEvent* event) {
   // GStreamer (1.22, for one) drops the caps' chroma site when they name no colorimetry.
   const gchar* site = gst_structure_get_string(gst_caps_get_structure(caps, 0), "chroma-site");
   if (site != nullptr) info_.chroma_site = gst_video_chroma_site_from_string(site);
+  in_cuda_memory_ = IsInCudaMemory(caps);
   seen_pool_ = nullptr;  // a new one may come to lie at the same address
   seen_pool_max_ = 0;
   return true;
@@ -130,10 +143,17 @@ bool ClipTag::SinkQuery(GstQuery* query) {
     GstCaps* caps = nullptr;
     gst_query_parse_accept_caps(query, &caps);
     ExplainMemory(caps, /*post=*/true);
+    if (IsInCudaMemory(caps) && !TakesCuda()) {
+      gst_query_set_accept_caps_result(query, FALSE);
+      return true;
+    }
   } else if (GST_QUERY_TYPE(query) == GST_QUERY_CAPS) {
     GstCaps* filter = nullptr;
     gst_query_parse_caps(query, &filter);
     ExplainMemory(filter, /*post=*/false);
+    return QueryCaps(sink_pad_, query);
+  } else if (GST_QUERY_TYPE(query) == GST_QUERY_CONTEXT && cuda_.AnswerContextQuery(query)) {
+    return true;
   } else if (GST_QUERY_IS_SERIALIZED(query)) {
     // Everything before it goes out first. No more can come in meanwhile: the pad's stream lock is
     // held.
@@ -143,6 +163,31 @@ bool ClipTag::SinkQuery(GstQuery* query) {
     return GST_QUERY_TYPE(query) == GST_QUERY_ALLOCATION ? Allocation(query) || answered : answered;
   }
   return gst_pad_query_default(sink_pad_, GST_OBJECT(element_), query);
+}
+
+bool ClipTag::TakesCuda() const {
+  const CudaUse use = cuda_use_;
+  if (use != CudaUse::kUndecided) return use == CudaUse::kYes;
+  return CudaFrames::Available() && MayUseCuda(settings().text.backend);
+}
+
+// The templates have CUDA memory wherever the build knows it; what runs decides whether it is read.
+bool ClipTag::QueryCaps(GstPad* pad, GstQuery* query) {
+  if (!gst_pad_query_default(pad, GST_OBJECT(element_), query)) return false;
+  if (TakesCuda()) return true;
+  GstCaps* caps = nullptr;
+  gst_query_parse_caps_result(query, &caps);
+  if (caps == nullptr || gst_caps_is_any(caps)) return true;
+  GstCaps* without = gst_caps_copy(caps);
+  gst_caps_filter_and_map_in_place(
+      without,
+      [](GstCapsFeatures* features, GstStructure*, gpointer) -> gboolean {
+        return !IsOfCudaMemory(features);
+      },
+      nullptr);
+  gst_query_set_caps_result(query, without);
+  gst_caps_unref(without);
+  return true;
 }
 
 // Downstream has answered, or not: what it can read (GstVideoMeta, GstVideoCropMeta, …) is what may
@@ -171,14 +216,19 @@ bool ClipTag::Allocation(GstQuery* query) {
     gst_query_parse_allocation(query, &caps, nullptr);
     GstVideoInfo info;
     if (caps == nullptr || !gst_video_info_from_caps(&info, caps)) return false;
-    gst_query_add_allocation_pool(query, nullptr, static_cast<guint>(GST_VIDEO_INFO_SIZE(&info)),
-                                  held, 0);
+    guint size = static_cast<guint>(GST_VIDEO_INFO_SIZE(&info));
+    // Memory that nobody downstream has an opinion on is best in the context that reads it here.
+    GstBufferPool* pool = IsInCudaMemory(caps) ? cuda_.NewPool(caps, held, 0, &size) : nullptr;
+    gst_query_add_allocation_pool(query, pool, size, held, 0);
+    if (pool != nullptr) gst_object_unref(pool);
   }
   return true;
 }
 
 bool ClipTag::SrcQuery(GstQuery* query) {
   if (GST_QUERY_TYPE(query) == GST_QUERY_LATENCY) return Latency(query);
+  if (GST_QUERY_TYPE(query) == GST_QUERY_CAPS) return QueryCaps(src_pad_, query);
+  if (GST_QUERY_TYPE(query) == GST_QUERY_CONTEXT && cuda_.AnswerContextQuery(query)) return true;
   return gst_pad_query_default(src_pad_, GST_OBJECT(element_), query);
 }
 
@@ -223,13 +273,15 @@ void ClipTag::ExplainMemory(const GstCaps* caps, bool post) {
     const GstCapsFeatures* features = gst_caps_get_features(caps, i);
     if (gst_caps_features_is_any(features)) return;
     if (gst_caps_features_is_equal(features, GST_CAPS_FEATURES_MEMORY_SYSTEM_MEMORY)) return;
+    if (IsOfCudaMemory(features) && TakesCuda()) return;
     foreign = features;
   }
   if (foreign == nullptr) return;
   gchar* name = gst_caps_features_to_string(foreign);
   const char* recipe =
       "put \"vapostproc ! video/x-raw\" (VA, DMABuf), \"gldownload\" (GL) or \"cudadownload\" "
-      "(CUDA) before cliptag; \"format:Interlaced\" needs deinterlace";
+      "(CUDA, unless the GPU computes: backend=cuda) before cliptag; \"format:Interlaced\" needs "
+      "deinterlace";
   GST_WARNING_OBJECT(element_, "frames in %s cannot be looked at: %s", name, recipe);
   if (post && !told_memory_.exchange(true)) {
     GST_ELEMENT_WARNING(

@@ -99,23 +99,13 @@ GstFlowReturn ClipTag::WaitForPrompts() {
 
 std::shared_ptr<PendingFrame> ClipTag::MakePending(BufferPtr buffer, Item* item) {
   auto pending = std::make_shared<PendingFrame>();
-  Status status;
-  if (!pending->Map(std::move(buffer), info_)) {
-    status = InvalidArgument("The frame does not hold what its caps promise, or cannot be mapped.");
-  } else {
-    const Orientation orientation =
-        stream_orientation_.value_or(global_orientation_.value_or(Orientation::kRotate0));
-    Result<FrameView> view = MakeFrameView(
-        pending->frame(), gst_buffer_get_video_crop_meta(pending->buffer()), orientation);
-    if (view.ok()) {
-      pending->view = view.Take();
-      if (segment_.format == GST_FORMAT_TIME) {
-        pending->stream_time = gst_segment_to_stream_time(&segment_, GST_FORMAT_TIME,
-                                                          GST_BUFFER_PTS(pending->buffer()));
-      }
-      return pending;
+  const Status status = View(std::move(buffer), pending.get());
+  if (status.ok()) {
+    if (segment_.format == GST_FORMAT_TIME) {
+      pending->stream_time =
+          gst_segment_to_stream_time(&segment_, GST_FORMAT_TIME, GST_BUFFER_PTS(pending->buffer()));
     }
-    status = view.status();
+    return pending;
   }
   if (!std::exchange(told_not_mappable_, true)) {
     GST_ELEMENT_WARNING(element_, STREAM, FORMAT,
@@ -123,6 +113,26 @@ std::shared_ptr<PendingFrame> ClipTag::MakePending(BufferPtr buffer, Item* item)
   }
   item->buffer = pending->TakeBuffer();
   return nullptr;
+}
+
+Status ClipTag::View(BufferPtr buffer, PendingFrame* pending) {
+  GstVideoInfo info = info_;
+  GstMapFlags flags = GST_MAP_READ;
+  if (in_cuda_memory_) {
+    if (Status status = cuda_.Prepare(buffer.get(), &info, &flags); !status.ok()) {
+      pending->Hold(std::move(buffer));
+      return status;
+    }
+  }
+  if (!pending->Map(std::move(buffer), info, flags)) {
+    return InvalidArgument("The frame does not hold what its caps promise, or cannot be mapped.");
+  }
+  const Orientation orientation =
+      stream_orientation_.value_or(global_orientation_.value_or(Orientation::kRotate0));
+  CLIPTAG_ASSIGN_OR_RETURN(
+      pending->view, MakeFrameView(pending->frame(),
+                                   gst_buffer_get_video_crop_meta(pending->buffer()), orientation));
+  return in_cuda_memory_ ? CudaFrames::Finish(pending->frame(), &pending->view) : Status();
 }
 
 void ClipTag::Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSettings& frame,

@@ -22,9 +22,10 @@
  *   ! videoconvert ! autovideosink
  * ]| Looks at four frames a second and draws the tags.
  *
- * Frames are read where they lie, which takes ordinary memory. After a decoder that leaves them on
- * a GPU put the element that fetches them: `vapostproc ! video/x-raw` (VA and DMABuf), `gldownload`
- * (OpenGL), `cudadownload` (CUDA).
+ * Frames are read where they lie: in ordinary memory, and with backend=cuda in CUDA memory too, as
+ * nvh264dec leaves them. After another decoder that leaves them on a GPU put the element that
+ * fetches them: `vapostproc ! video/x-raw` (VA and DMABuf), `gldownload` (OpenGL), `cudadownload`
+ * (CUDA, when the CPU computes).
  *
  * Since: 0.1
  */
@@ -110,6 +111,14 @@ GstStateChangeReturn gst_clip_tag_change_state(GstElement* element, GstStateChan
   return result;
 }
 
+void gst_clip_tag_set_context(GstElement* element, GstContext* context) {
+  Guard(element, false, [&](ClipTag& tag) {
+    tag.SetContext(context);
+    return true;
+  });
+  GST_ELEMENT_CLASS(gst_clip_tag_parent_class)->set_context(element, context);
+}
+
 void gst_clip_tag_finalize(GObject* object) {
   delete GST_CLIP_TAG(object)->impl;
   G_OBJECT_CLASS(gst_clip_tag_parent_class)->finalize(object);
@@ -119,6 +128,23 @@ void AddTemplate(GstElementClass* klass, const char* name, GstPadDirection direc
                  GstCaps* caps) {
   gst_element_class_add_pad_template(klass,
                                      gst_pad_template_new(name, direction, GST_PAD_ALWAYS, caps));
+}
+
+// Frames in DMABuf, VA or GL memory and alternate fields are not for us.
+GstCaps* TemplateCaps() {
+  const std::string description =
+      "video/x-raw, format = (string) " + cliptag::SupportedFormatsCaps() +
+      ", width = (int) [ 1, max ], height = (int) [ 1, max ], framerate = (fraction) [ 0, max ]";
+  GstCaps* caps = gst_caps_from_string(description.c_str());
+  if (const char* formats = cliptag::CudaFrames::Formats(); formats != nullptr) {
+    GstCaps* known =
+        gst_caps_from_string((std::string("video/x-raw, format = (string) ") + formats).c_str());
+    GstCaps* cuda = gst_caps_intersect(known, caps);
+    gst_caps_set_features_simple(cuda, gst_caps_features_new(cliptag::kCudaMemoryFeature, nullptr));
+    gst_caps_append(caps, cuda);
+    gst_caps_unref(known);
+  }
+  return caps;
 }
 
 }  // namespace
@@ -132,15 +158,12 @@ static void gst_clip_tag_class_init(GstClipTagClass* klass) {
   object_class->finalize = gst_clip_tag_finalize;
   gst_clip_tag_install_properties(object_class);
   element_class->change_state = gst_clip_tag_change_state;
+  element_class->set_context = gst_clip_tag_set_context;
   gst_element_class_set_static_metadata(
       element_class, "CLIP zero-shot tagger", "Filter/Analyzer/Video",
       "Tags video with words of your own, by CLIP; frames pass through untouched",
       "the cliptag authors");
-  // No caps features: frames in DMABuf, VA, GL or CUDA memory and alternate fields are not for us.
-  const std::string description =
-      "video/x-raw, format = (string) " + cliptag::SupportedFormatsCaps() +
-      ", width = (int) [ 1, max ], height = (int) [ 1, max ], framerate = (fraction) [ 0, max ]";
-  GstCaps* caps = gst_caps_from_string(description.c_str());
+  GstCaps* caps = TemplateCaps();
   AddTemplate(element_class, "sink", GST_PAD_SINK, caps);
   AddTemplate(element_class, "src", GST_PAD_SRC, caps);
   gst_caps_unref(caps);

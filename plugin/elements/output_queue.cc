@@ -5,11 +5,10 @@
 
 namespace cliptag {
 
-bool PendingFrame::Map(BufferPtr buffer, const GstVideoInfo& info) {
+bool PendingFrame::Map(BufferPtr buffer, const GstVideoInfo& info, GstMapFlags flags) {
   buffer_ = std::move(buffer);
-  const auto flags =
-      static_cast<GstMapFlags>(int{GST_MAP_READ} | int{GST_VIDEO_FRAME_MAP_FLAG_NO_REF});
-  mapped_ = gst_video_frame_map(&frame_, &info, buffer_.get(), flags);
+  const auto all = static_cast<GstMapFlags>(int{flags} | int{GST_VIDEO_FRAME_MAP_FLAG_NO_REF});
+  mapped_ = gst_video_frame_map(&frame_, &info, buffer_.get(), all);
   return mapped_;
 }
 

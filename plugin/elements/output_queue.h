@@ -40,7 +40,9 @@ class PendingFrame {
   PendingFrame& operator=(const PendingFrame&) = delete;
 
   // Takes the buffer in any case; false if it cannot be mapped as such a frame.
-  bool Map(BufferPtr buffer, const GstVideoInfo& info);
+  bool Map(BufferPtr buffer, const GstVideoInfo& info, GstMapFlags flags = GST_MAP_READ);
+  // Takes the buffer as it is.
+  void Hold(BufferPtr buffer) { buffer_ = std::move(buffer); }
   void Unmap();
 
   const GstVideoFrame& frame() const { return frame_; }

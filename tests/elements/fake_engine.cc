@@ -49,8 +49,9 @@ class FakeStream : public EngineStream {
     {
       const std::lock_guard lock(control_.mutex_);
       const FrameView& v = request.frame;
+      const bool readable = v.memory == FrameMemory::kHost;
       control_.seen_.push_back({v, request.fit, request.pts_ns, request.frame_number,
-                                request.deadline_ns, v.component[0].data[0]});
+                                request.deadline_ns, readable ? v.component[0].data[0] : -1});
       const auto deadline = Clock::now() + std::chrono::nanoseconds(request.deadline_ns);
       queue_.push_back({std::move(request), deadline});
     }
@@ -202,9 +203,10 @@ class FakeStream : public EngineStream {
 
 class FakeEngine : public Engine {
  public:
-  FakeEngine() {
+  explicit FakeEngine(std::shared_ptr<void> context_owner)
+      : context_owner_(std::move(context_owner)) {
     config_.name = control_.options_.model;
-    info_.name = "fake";
+    info_.name = control_.backend_name;
     max_batch_ = control_.options_.max_batch > 0 ? control_.options_.max_batch : control_.max_batch;
     ++control_.engines_;
   }
@@ -226,6 +228,7 @@ class FakeEngine : public Engine {
 
  private:
   FakeControl& control_ = FakeControl::Get();
+  const std::shared_ptr<void> context_owner_;
   ModelConfig config_;
   BackendInfo info_;
   int max_batch_ = 1;
@@ -235,8 +238,9 @@ Result<std::shared_ptr<Engine>> Engine::Create(const EngineOptions& options) {
   FakeControl& control = FakeControl::Get();
   const std::lock_guard lock(control.mutex_);
   control.options_ = options;
+  control.options_.cuda_context_owner = nullptr;
   if (!control.create_status.ok()) return control.create_status;
-  return std::shared_ptr<Engine>(std::make_shared<FakeEngine>());
+  return std::shared_ptr<Engine>(std::make_shared<FakeEngine>(options.cuda_context_owner));
 }
 
 FakeControl& FakeControl::Get() {
@@ -249,6 +253,7 @@ void FakeControl::Reset() {
   max_batch = 4;
   expected_latency_ns = 3'000'000;
   create_status = {};
+  backend_name = "fake";
   score_ = nullptr;
   latency_ = {};
   infer_status_ = {};

@@ -26,7 +26,7 @@ class FakeControl {
     FrameView view;  // its pixels are gone
     Fit fit;
     uint64_t pts_ns, frame, deadline_ns;
-    int luma_like;  // the first sample of component 0, read while the pixels were there
+    int luma_like;  // the first sample of component 0, read while the pixels were there; -1: CUDA
   };
   using Score = std::function<double(const std::string& label, uint64_t frame)>;
 
@@ -37,6 +37,7 @@ class FakeControl {
   int max_batch = 4;
   uint64_t expected_latency_ns = 3'000'000;
   Status create_status;
+  std::string backend_name = "fake";
 
   // All below may change while an engine runs.
   void SetScore(Score score);

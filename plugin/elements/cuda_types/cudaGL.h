@@ -1,0 +1,4 @@
+// See cuda.h.
+#pragma once
+
+enum CUGLDeviceList : int {};
