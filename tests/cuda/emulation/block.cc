@@ -11,6 +11,9 @@ extern "C" __attribute__((weak)) void __asan_poison_memory_region(const volatile
 extern "C" __attribute__((weak)) void __asan_unpoison_memory_region(const volatile void*, size_t);
 
 namespace cliptag::emulation {
+
+constinit thread_local void* thread_context = nullptr;
+
 namespace {
 
 constexpr unsigned char kPoison = 0xff;    // NaN as f32, f16 and bf16; -1 as an integer

@@ -43,6 +43,7 @@ void RunThreads(int count, uint32_t order, const std::function<void(int)>& body,
 void AbortThreads();
 
 // A value that follows the running thread: null at its start, and its own again after each Sleep.
-inline thread_local void* thread_context = nullptr;
+// One for the process: kernels in a module see that of the library which runs them.
+extern constinit __attribute__((visibility("default"))) thread_local void* thread_context;
 
 }  // namespace cliptag::emulation
