@@ -87,6 +87,32 @@ struct LinearSpec {
   bool transposed = false;
 };
 
+// Feature maps of a batch of pictures, channels last: a row of `pixels` is a pixel's channels, rows
+// go by picture, y and x, without gaps.
+struct FeatureMap {
+  Matrix pixels;  // (batch * height * width, channels), stride = channels
+  int batch = 0, height = 0, width = 0;
+};
+
+// y = x * W + b, cross-correlation with square windows, in whatever layout the backend wants.
+class Convolution {
+ public:
+  virtual ~Convolution() = default;
+  virtual int in_channels() const = 0;
+  virtual int out_channels() const = 0;
+  virtual int kernel() const = 0;
+  virtual int stride() const = 0;
+  virtual int padding() const = 0;
+  // Pixels of an edge of the output.
+  int OutEdge(int edge) const { return (edge + 2 * padding() - kernel()) / stride() + 1; }
+};
+
+struct ConvolutionSpec {
+  HostTensor weight;  // (out, in, kernel, kernel)
+  HostTensor bias;    // (out); no data without
+  int stride = 1, padding = 0;
+};
+
 struct AttentionArgs {
   Matrix q;    // (batch * q_tokens, heads * head_dim); views into the packed QKV product
   Matrix k;    // (batch * kv_tokens, heads * head_dim)
@@ -168,6 +194,15 @@ class Backend {
   // int32.
   virtual Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines,
                             int k, int32_t* top) = 0;
+
+  // --- operations of convolutional encoders; the CPU has none yet -------------------------------
+  virtual Result<std::unique_ptr<Convolution>> PackConvolution(const ConvolutionSpec& spec);
+  // out = relu(x * W + b + residual); `residual` (as out) may be null, relu may be off. All of
+  // compute_type.
+  virtual Status Convolve(const FeatureMap& x, const Convolution& convolution,
+                          const FeatureMap* residual, bool relu, const FeatureMap& out);
+  // The mean of every window x window square that lies inside, side by side.
+  virtual Status AveragePool(const FeatureMap& x, int window, const FeatureMap& out);
 
   virtual std::unique_ptr<Recording> CreateRecording();
 

@@ -12,6 +12,17 @@ class PlainRecording : public Recording {
 
 }  // namespace
 
+Result<std::unique_ptr<Convolution>> Backend::PackConvolution(const ConvolutionSpec&) {
+  return Unsupported("The " + info().name + " backend has no convolutions.");
+}
+Status Backend::Convolve(const FeatureMap&, const Convolution&, const FeatureMap*, bool,
+                         const FeatureMap&) {
+  return Unsupported("The " + info().name + " backend has no convolutions.");
+}
+Status Backend::AveragePool(const FeatureMap&, int, const FeatureMap&) {
+  return Unsupported("The " + info().name + " backend has no pooling.");
+}
+
 std::unique_ptr<Recording> Backend::CreateRecording() { return std::make_unique<PlainRecording>(); }
 
 const char* ToString(Precision precision) {

@@ -30,6 +30,10 @@ Status CheckGatherRows(const Matrix& x, const int32_t* indices, const Matrix& ou
 Status CheckNormalizeRows(const Matrix& x);
 Status CheckSimilarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines, int k,
                        const int32_t* top);
+Status CheckConvolutionSpec(const ConvolutionSpec& spec);
+Status CheckConvolve(const FeatureMap& x, const Convolution& convolution,
+                     const FeatureMap* residual, DType compute_type, const FeatureMap& out);
+Status CheckAveragePool(const FeatureMap& x, int window, DType compute_type, const FeatureMap& out);
 Status CheckCopyToHost(const Matrix& x, const float* host);
 Status CheckCopyFromHost(const void* host, size_t bytes, const void* device);
 

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kernels/checks.h"
+#include "kernels/cuda/convolutions.h"
 #include "kernels/cuda/frame_staging.h"
 #include "kernels/cuda/graph_recording.h"
 #include "kernels/cuda/operations.h"
@@ -76,6 +77,11 @@ class CudaBackend : public Backend {
   Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines, int k,
                     int32_t* top) override;
 
+  Result<std::unique_ptr<Convolution>> PackConvolution(const ConvolutionSpec& spec) override;
+  Status Convolve(const FeatureMap& x, const Convolution& convolution, const FeatureMap* residual,
+                  bool relu, const FeatureMap& out) override;
+  Status AveragePool(const FeatureMap& x, int window, const FeatureMap& out) override;
+
   std::unique_ptr<Recording> CreateRecording() override {
     return std::make_unique<GraphRecording>(device_, stream_.get());
   }
@@ -92,11 +98,15 @@ class CudaBackend : public Backend {
   CudaBackend(Device device, DType compute_type)
       : device_(std::move(device)), compute_type_(compute_type) {}
 
+  // The first model with convolutions opens cuDNN.
+  Status NeedConvolutions();
+
   Device device_;
   DType compute_type_;
   BackendInfo info_;
   Stream stream_;
   std::unique_ptr<Products> products_;
+  std::unique_ptr<Convolutions> convolutions_;  // null until one is wanted
   std::unique_ptr<FrameStaging> staging_;
   std::unique_ptr<PinnedMemory> results_;           // on their way to the host
   std::unique_ptr<DeviceMemory> maxima_, tickets_;  // of Similarity
@@ -153,6 +163,32 @@ Status CudaBackend::Gemm(const Matrix& x, const Linear& linear, Activation activ
   CLIPTAG_RETURN_IF_ERROR(device_.Enter());
   CLIPTAG_RETURN_IF_ERROR(products_->Run(x, linear, plain, accumulate, out));
   return plain ? Status() : RunActivation(stream_.get(), activation, Products::Bias(linear), out);
+}
+
+Status CudaBackend::NeedConvolutions() {
+  CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+  if (convolutions_) return {};
+  CLIPTAG_ASSIGN_OR_RETURN(convolutions_, Convolutions::Create(compute_type_, stream_.get()));
+  return {};
+}
+
+Result<std::unique_ptr<Convolution>> CudaBackend::PackConvolution(const ConvolutionSpec& spec) {
+  CLIPTAG_RETURN_IF_ERROR(CheckConvolutionSpec(spec));
+  CLIPTAG_RETURN_IF_ERROR(NeedConvolutions());
+  return convolutions_->Pack(spec);
+}
+
+Status CudaBackend::Convolve(const FeatureMap& x, const Convolution& convolution,
+                             const FeatureMap* residual, bool relu, const FeatureMap& out) {
+  CLIPTAG_RETURN_IF_ERROR(CheckConvolve(x, convolution, residual, compute_type_, out));
+  CLIPTAG_RETURN_IF_ERROR(NeedConvolutions());
+  return convolutions_->Run(x, convolution, residual, relu, out);
+}
+
+Status CudaBackend::AveragePool(const FeatureMap& x, int window, const FeatureMap& out) {
+  CLIPTAG_RETURN_IF_ERROR(CheckAveragePool(x, window, compute_type_, out));
+  CLIPTAG_RETURN_IF_ERROR(NeedConvolutions());
+  return convolutions_->AveragePool(x, window, out);
 }
 
 Status CudaBackend::Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines,

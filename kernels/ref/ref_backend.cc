@@ -32,6 +32,54 @@ class RefLinear : public Linear {
   std::vector<float> weight_, bias_;
 };
 
+class RefConvolution : public Convolution {
+ public:
+  RefConvolution(const ConvolutionSpec& spec, std::vector<float> weight, std::vector<float> bias)
+      : shape_(spec.weight.shape),
+        stride_(spec.stride),
+        padding_(spec.padding),
+        weight_(std::move(weight)),
+        bias_(std::move(bias)) {}
+
+  int in_channels() const override { return static_cast<int>(shape_[1]); }
+  int out_channels() const override { return static_cast<int>(shape_[0]); }
+  int kernel() const override { return static_cast<int>(shape_[2]); }
+  int stride() const override { return stride_; }
+  int padding() const override { return padding_; }
+
+  double weight(int out, int in, int y, int x) const {
+    return weight_[((out * shape_[1] + in) * shape_[2] + y) * shape_[3] + x];
+  }
+  double bias(int out) const { return bias_.empty() ? 0.0 : bias_[out]; }
+
+ private:
+  std::vector<int64_t> shape_;
+  int stride_, padding_;
+  std::vector<float> weight_, bias_;
+};
+
+// Channel `channel` of one pixel; zero outside.
+double Pixel(const FeatureMap& map, int item, int y, int x, int channel) {
+  if (y < 0 || y >= map.height || x < 0 || x >= map.width) return 0;
+  const int64_t row = (int64_t{item} * map.height + y) * map.width + x;
+  return static_cast<const float*>(map.pixels.data)[row * map.pixels.stride + channel];
+}
+
+// out = value(item, y, x, channel).
+template <typename Value>
+void FillMap(const FeatureMap& out, const Value& value) {
+  float* to = static_cast<float*>(out.pixels.data);
+  for (int item = 0; item < out.batch; ++item) {
+    for (int y = 0; y < out.height; ++y) {
+      for (int x = 0; x < out.width; ++x) {
+        for (int c = 0; c < out.pixels.cols; ++c) {
+          *to++ = static_cast<float>(value(item, y, x, c));
+        }
+      }
+    }
+  }
+}
+
 double Activate(double x, Activation activation) {
   switch (activation) {
     case Activation::kNone:
@@ -189,6 +237,50 @@ class RefBackend : public Backend {
         Row(x, r)[c] = static_cast<float>(Row(x, r)[c] * scale);
       }
     }
+    return {};
+  }
+
+  Result<std::unique_ptr<Convolution>> PackConvolution(const ConvolutionSpec& spec) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckConvolutionSpec(spec));
+    const auto floats = [](const HostTensor& t) {
+      std::vector<float> values(t.data == nullptr ? 0 : t.elements());
+      for (size_t i = 0; i < values.size(); ++i) values[i] = LoadAsFloat(t.data, t.type, i);
+      return values;
+    };
+    return std::unique_ptr<Convolution>(
+        std::make_unique<RefConvolution>(spec, floats(spec.weight), floats(spec.bias)));
+  }
+
+  Status Convolve(const FeatureMap& x, const Convolution& convolution, const FeatureMap* residual,
+                  bool relu, const FeatureMap& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckConvolve(x, convolution, residual, DType::kF32, out));
+    const auto& w = static_cast<const RefConvolution&>(convolution);
+    FillMap(out, [&](int item, int y, int column, int channel) {
+      double sum = w.bias(channel) + (residual ? Pixel(*residual, item, y, column, channel) : 0);
+      for (int c = 0; c < w.in_channels(); ++c) {
+        for (int i = 0; i < w.kernel(); ++i) {
+          for (int j = 0; j < w.kernel(); ++j) {
+            sum += w.weight(channel, c, i, j) * Pixel(x, item, y * w.stride() + i - w.padding(),
+                                                      column * w.stride() + j - w.padding(), c);
+          }
+        }
+      }
+      return relu ? std::max(sum, 0.0) : sum;
+    });
+    return {};
+  }
+
+  Status AveragePool(const FeatureMap& x, int window, const FeatureMap& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckAveragePool(x, window, DType::kF32, out));
+    FillMap(out, [&](int item, int y, int column, int channel) {
+      double sum = 0;
+      for (int i = 0; i < window; ++i) {
+        for (int j = 0; j < window; ++j) {
+          sum += Pixel(x, item, y * window + i, column * window + j, channel);
+        }
+      }
+      return sum / (window * window);
+    });
     return {};
   }
 

@@ -180,6 +180,58 @@ TEST(Half, RoundsToNearestEven) {
   EXPECT_EQ(FloatToHalf(-0x3p-25f), 0x8002);
 }
 
+TEST_F(RefBackendTest, Convolves) {
+  // One channel; the window sums the pixel above and twice the pixel itself.
+  const float window[] = {0, 1, 0, 0, 2, 0, 0, 0, 0}, bias = 10;
+  ConvolutionSpec spec;
+  spec.weight = {window, DType::kF32, {1, 1, 3, 3}};
+  spec.bias = {&bias, DType::kF32, {1}};
+  spec.padding = 1;
+  const auto convolution = backend_->PackConvolution(spec);
+  ASSERT_TRUE(convolution.ok());
+  TestMatrix x = Of(4, 1, {1, 2, 3, 4}), r = Of(4, 1, {0, -20, 0, -30}), out(4, 1, DType::kF32);
+  const FeatureMap in{x, 1, 2, 2}, residual{r, 1, 2, 2}, to{out, 1, 2, 2};
+  ASSERT_STATUS_OK(backend_->Convolve(in, **convolution, nullptr, false, to));
+  EXPECT_EQ(out.values(), (std::vector<float>{12, 14, 17, 20}));
+  ASSERT_STATUS_OK(backend_->Convolve(in, **convolution, &residual, true, to));
+  EXPECT_EQ(out.values(), (std::vector<float>{12, 0, 17, 0}));
+  // Channels are summed, strides skip.
+  const float pair[] = {1, 10};  // (out 1, in 2, 1, 1)
+  spec = {};
+  spec.weight = {pair, DType::kF32, {1, 2, 1, 1}};
+  spec.stride = 2;
+  const auto skip = backend_->PackConvolution(spec);
+  TestMatrix two = Of(3, 2, {1, 2, 3, 4, 5, 6}), ends(2, 1, DType::kF32);
+  ASSERT_STATUS_OK(backend_->Convolve({two, 1, 1, 3}, **skip, nullptr, false, {ends, 1, 1, 2}));
+  EXPECT_EQ(ends.values(), (std::vector<float>{21, 65}));
+}
+
+TEST_F(RefBackendTest, AveragesSquares) {
+  TestMatrix x = Of(6, 1, {1, 3, 100, 5, 7, 100}), out(1, 1, DType::kF32);  // (2, 3)
+  ASSERT_STATUS_OK(backend_->AveragePool({x, 1, 2, 3}, 2, {out, 1, 1, 1}));
+  EXPECT_EQ(out.values(), (std::vector<float>{4}));
+}
+
+TEST_F(RefBackendTest, ConvolutionsThatCannotBe) {
+  const float weight[9] = {};
+  ConvolutionSpec spec;
+  spec.weight = {weight, DType::kF32, {1, 1, 3, 3}};
+  const auto convolution = backend_->PackConvolution(spec);
+  ASSERT_TRUE(convolution.ok());
+  TestMatrix x(4, 1, DType::kF32), out(4, 1, DType::kF32);
+  const FeatureMap in{x, 1, 2, 2}, to{out, 1, 2, 2};
+  EXPECT_EQ(backend_->Convolve(in, **convolution, nullptr, false, to).message(),
+            "Convolve: x is smaller than the window.");
+  EXPECT_NE(backend_->AveragePool(in, 2, to).message().find("1x2x2x1 but should be 1x1x1x1"),
+            std::string::npos);
+  spec.padding = 3;
+  EXPECT_EQ(backend_->PackConvolution(spec).status().code(), StatusCode::kInvalidArgument);
+  spec.weight.shape = {1, 1, 3, 2};
+  EXPECT_EQ(backend_->PackConvolution(spec).status().code(), StatusCode::kInvalidArgument);
+  const auto cpu = CreateBackend({.kind = BackendKind::kCpu});
+  EXPECT_EQ((*cpu)->PackConvolution({}).status().message(), "The cpu backend has no convolutions.");
+}
+
 TEST(Backend, NamesParse) {
   for (Precision p :
        {Precision::kAuto, Precision::kFp32, Precision::kBf16, Precision::kFp16, Precision::kInt8}) {

@@ -218,6 +218,107 @@ TEST_P(BackendOpsTest, SimilarityAndTheBest) {
   }
 }
 
+// A feature map over a matrix of its own.
+FeatureMap MapOf(const Matrix& pixels, int batch, int height, int width) {
+  return {pixels, batch, height, width};
+}
+
+TEST_P(BackendOpsTest, Convolutions) {
+  struct Case {
+    int in, out, kernel, stride, padding;
+  };
+  for (const Case& c : {Case{8, 16, 3, 1, 1}, {3, 8, 3, 2, 1}, {16, 8, 1, 1, 0}}) {
+    const int batch = 2, height = 9, width = 7;
+    TestMatrix x(batch * height * width, c.in, type());
+    TestMatrix weight(c.out, c.in * c.kernel * c.kernel, type()), bias(1, c.out, type());
+    x.Fill(random_);
+    weight.Fill(random_, 0.3f);
+    bias.Fill(random_);
+    ConvolutionSpec spec;
+    spec.weight = {weight.get().data, type(), {c.out, c.in, c.kernel, c.kernel}};
+    spec.bias = {bias.get().data, type(), {c.out}};
+    spec.stride = c.stride;
+    spec.padding = c.padding;
+    const auto convolution = backend_->PackConvolution(spec),
+               exact_one = ref_->PackConvolution(spec);
+    ASSERT_TRUE(convolution.ok()) << convolution.status().message();
+    const int h = (*convolution)->OutEdge(height), w = (*convolution)->OutEdge(width);
+    TestMatrix residual(batch * h * w, c.out, type());
+    residual.Fill(random_);
+    const TestMatrix exact_x = x.AsFloat(), exact_residual = residual.AsFloat();
+    const OnDevice device_x(*backend_, x), device_residual(*backend_, residual);
+    for (const bool add : {false, true}) {
+      for (const bool relu : {false, true}) {
+        SCOPED_TRACE(testing::Message() << c.in << " to " << c.out << ", window " << c.kernel
+                                        << (add ? ", residual" : "") << (relu ? ", relu" : ""));
+        const OnDevice y(*backend_, TestMatrix(batch * h * w, c.out, type()));
+        TestMatrix exact(batch * h * w, c.out, DType::kF32);
+        const FeatureMap r = MapOf(device_residual, batch, h, w);
+        const FeatureMap exact_r = MapOf(exact_residual, batch, h, w);
+        ASSERT_STATUS_OK(backend_->Convolve(MapOf(device_x, batch, height, width), **convolution,
+                                            add ? &r : nullptr, relu, MapOf(y, batch, h, w)));
+        ASSERT_STATUS_OK(ref_->Convolve(MapOf(exact_x, batch, height, width), **exact_one,
+                                        add ? &exact_r : nullptr, relu, MapOf(exact, batch, h, w)));
+        ExpectLikeExact(y, exact, "convolution");
+      }
+    }
+  }
+}
+
+TEST_P(BackendOpsTest, AveragePooling) {
+  const int batch = 2, height = 6, width = 9, channels = 8;
+  TestMatrix x(batch * height * width, channels, type());
+  x.Fill(random_);
+  const TestMatrix exact_x = x.AsFloat();
+  const OnDevice device_x(*backend_, x);
+  for (const int window : {1, 2, 3}) {
+    const int h = height / window, w = width / window;
+    const OnDevice y(*backend_, TestMatrix(batch * h * w, channels, type()));
+    TestMatrix exact(batch * h * w, channels, DType::kF32);
+    ASSERT_STATUS_OK(backend_->AveragePool(MapOf(device_x, batch, height, width), window,
+                                           MapOf(y, batch, h, w)));
+    ASSERT_STATUS_OK(
+        ref_->AveragePool(MapOf(exact_x, batch, height, width), window, MapOf(exact, batch, h, w)));
+    ExpectLikeExact(y, exact, "pooling by " + std::to_string(window));
+  }
+  const OnDevice y(*backend_, TestMatrix(1, channels, type()));
+  EXPECT_EQ(
+      backend_->AveragePool(MapOf(device_x, batch, height, width), 7, MapOf(y, 1, 1, 1)).code(),
+      StatusCode::kInvalidArgument);
+}
+
+// The workspace of a larger picture takes the place of a smaller one's, which a recording still
+// uses.
+TEST_P(BackendOpsTest, ARecordedConvolutionOutlivesItsWorkspace) {
+  TestMatrix weight(8, 72, type()), x(400, 8, type());
+  weight.Fill(random_, 0.2f);
+  x.Fill(random_);
+  ConvolutionSpec spec;
+  spec.weight = {weight.get().data, type(), {8, 8, 3, 3}};
+  spec.padding = 1;
+  const auto convolution = backend_->PackConvolution(spec), exact_one = ref_->PackConvolution(spec);
+  ASSERT_TRUE(convolution.ok());
+  const OnDevice device_x(*backend_, x), small(*backend_, TestMatrix(16, 8, type())),
+      large(*backend_, TestMatrix(400, 8, type()));
+  const FeatureMap small_x = MapOf(device_x.get().Rows(0, 16), 1, 4, 4);
+  const auto recording = backend_->CreateRecording();
+  const auto run = [&] {
+    return recording->Run([&] {
+      return backend_->Convolve(small_x, **convolution, nullptr, true, MapOf(small, 1, 4, 4));
+    });
+  };
+  ASSERT_STATUS_OK(run());
+  ASSERT_STATUS_OK(run());
+  ASSERT_STATUS_OK(backend_->Convolve(MapOf(device_x, 1, 20, 20), **convolution, nullptr, true,
+                                      MapOf(large, 1, 20, 20)));
+  ASSERT_STATUS_OK(run());
+  TestMatrix exact(16, 8, DType::kF32);
+  const TestMatrix exact_x = x.AsFloat();
+  ASSERT_STATUS_OK(ref_->Convolve(MapOf(exact_x.get().Rows(0, 16), 1, 4, 4), **exact_one, nullptr,
+                                  true, MapOf(exact, 1, 4, 4)));
+  ExpectLikeExact(small, exact, "replayed");
+}
+
 TEST_P(BackendOpsTest, PreprocessesFramesOfHostMemory) {
   const PreprocessSpec spec = PlainSpec(32, 8, Fit::kCrop, Interpolation::kBicubic);
   std::vector<TestFrame> frames;
