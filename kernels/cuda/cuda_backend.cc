@@ -121,6 +121,7 @@ Result<std::unique_ptr<Backend>> CudaBackend::Create(Device device, DType comput
   const Device& d = backend->device_;
   BackendInfo& info = backend->info_;
   info.name = "cuda";
+  info.asynchronous = true;
   info.precision = compute_type == DType::kF16 ? Precision::kFp16 : Precision::kBf16;
   info.description = d.name + ", compute capability " + std::to_string(d.major) + "." +
                      std::to_string(d.minor) + ", " + std::to_string(d.memory_bytes >> 20) +

@@ -52,6 +52,7 @@ Status EngineImpl::Start(int max_batch) {
   const int dim = model_->config().embed_dim;
   host_embeddings_.resize(static_cast<size_t>(max_batch) * dim);
   batch_.reserve(max_batch);
+  next_batch_.reserve(max_batch);
   frames_.reserve(max_batch);
 
   // One full batch on the clock, warm: what the LATENCY query will promise.
@@ -89,23 +90,23 @@ bool EngineImpl::BatchDue(Clock::time_point now, Clock::time_point* next) const 
   return queued > 0 && (queued >= static_cast<size_t>(max_batch_) || *next <= now);
 }
 
-bool EngineImpl::TakeBatch(Clock::time_point now) {
+bool EngineImpl::TakeBatch(Clock::time_point now, Batch* batch) {
   Clock::time_point next;
   if (!BatchDue(now, &next)) return false;
-  batch_.clear();
+  batch->clear();
   // One request of each stream per round, beginning where the last batch ended, until full. A batch
   // holds one fit alone: it is preprocessed in one call.
   bool took = true;
-  while (took && batch_.size() < static_cast<size_t>(max_batch_)) {
+  while (took && batch->size() < static_cast<size_t>(max_batch_)) {
     took = false;
-    for (size_t i = 0; i < streams_.size() && batch_.size() < static_cast<size_t>(max_batch_);
+    for (size_t i = 0; i < streams_.size() && batch->size() < static_cast<size_t>(max_batch_);
          ++i) {
       StreamImpl* stream = streams_[(next_stream_ + i) % streams_.size()];
       if (stream->queue_.empty()) continue;
-      if (!batch_.empty() &&
-          stream->queue_.front().request.fit != batch_.front().pending.request.fit)
+      if (!batch->empty() &&
+          stream->queue_.front().request.fit != batch->front().pending.request.fit)
         continue;
-      batch_.push_back({.stream = stream,
+      batch->push_back({.stream = stream,
                         .pending = std::move(stream->queue_.front()),
                         .bank = stream->bank_,
                         .policy = stream->policy_options_});
@@ -114,7 +115,7 @@ bool EngineImpl::TakeBatch(Clock::time_point now) {
       took = true;
     }
   }
-  next_stream_ = (next_stream_ + batch_.size()) % streams_.size();
+  next_stream_ = (next_stream_ + batch->size()) % streams_.size();
   return true;
 }
 
@@ -124,11 +125,8 @@ void EngineImpl::Loop() {
   while (!stop_) {
     const Clock::time_point now = Clock::now();
     StreamImpl* job_stream = NextJobStream();
-    if (!(job_turn && job_stream) && TakeBatch(now)) {
-      lock.unlock();
-      RunBatch();
-      lock.lock();
-      FinishBatch();
+    if (!(job_turn && job_stream) && TakeBatch(now, &batch_)) {
+      RunBatches(lock, /*go_on=*/backend_->info().asynchronous);
       job_turn = true;
       continue;
     }
@@ -153,30 +151,55 @@ void EngineImpl::Loop() {
 
 void EngineImpl::ServeOneBatch() {
   std::unique_lock lock(mutex_);
-  if (!TakeBatch(Clock::now())) return;
-  lock.unlock();
-  RunBatch();
-  lock.lock();
-  FinishBatch();
+  if (TakeBatch(Clock::now(), &batch_)) RunBatches(lock, /*go_on=*/false);
 }
 
-Status EngineImpl::EncodeBatch() {
+void EngineImpl::RunBatches(std::unique_lock<std::mutex>& lock, bool go_on) {
+  lock.unlock();
+  Status status = Prepare(batch_);
+  for (bool more = true; more;) {
+    Matrix embeddings;
+    if (status.ok()) {
+      auto encoded = model_->image().EncodePrepared(static_cast<int>(batch_.size()));
+      if (encoded.ok()) embeddings = *encoded;
+      status = encoded.status();
+    }
+    Status next_status;
+    lock.lock();
+    // Prompts that wait have their turn first.
+    more = go_on && NextJobStream() == nullptr && TakeBatch(Clock::now(), &next_batch_);
+    lock.unlock();
+    if (more) next_status = Prepare(next_batch_);
+    if (status.ok()) status = Score(batch_, embeddings);
+    Answer(batch_, status);
+    lock.lock();
+    FinishBatch(batch_);
+    if (!more) return;
+    lock.unlock();
+    std::swap(batch_, next_batch_);
+    status = next_status;
+  }
+}
+
+Status EngineImpl::Prepare(const Batch& batch) {
   frames_.clear();
-  for (const BatchItem& item : batch_) frames_.push_back(item.pending.request.frame);
-  const int n = static_cast<int>(batch_.size());
+  for (const BatchItem& item : batch) frames_.push_back(item.pending.request.frame);
   PreprocessSpec spec = model_->config().preprocess;
-  const Fit fit = batch_.front().pending.request.fit;
+  const Fit fit = batch.front().pending.request.fit;
   if (fit != Fit::kModel) spec.fit = fit;
-  CLIPTAG_RETURN_IF_ERROR(model_->image().Preprocess(frames_, spec));
-  CLIPTAG_ASSIGN_OR_RETURN(const Matrix embeddings, model_->image().EncodePrepared(n));
+  return model_->image().Preprocess(frames_, spec);
+}
+
+Status EngineImpl::Score(Batch& batch, const Matrix& embeddings) {
+  const int n = static_cast<int>(batch.size());
   CLIPTAG_RETURN_IF_ERROR(backend_->CopyToHost(embeddings.Rows(0, n), host_embeddings_.data()));
 
   const int64_t dim = model_->config().embed_dim;
   for (int first = 0; first < n;) {
     // Neighbours with the same bank share one product.
-    const LoadedBank* bank = batch_[first].bank.get();
+    const LoadedBank* bank = batch[first].bank.get();
     int end = first + 1;
-    while (end < n && batch_[end].bank.get() == bank) ++end;
+    while (end < n && batch[end].bank.get() == bank) ++end;
     const int64_t rows = bank ? bank->bank->row_count() : 0;
     if (bank) {
       const Matrix bank_rows{bank->rows->data(), DType::kF32, rows, dim, dim};
@@ -187,7 +210,7 @@ Status EngineImpl::EncodeBatch() {
       CLIPTAG_RETURN_IF_ERROR(backend_->CopyToHost(cosines, host_cosines_.data()));
     }
     for (int i = first; i < end; ++i)
-      ScoreItem(batch_[i], host_embeddings_.data() + i * dim,
+      ScoreItem(batch[i], host_embeddings_.data() + i * dim,
                 bank ? host_cosines_.data() + (i - first) * rows : nullptr);
     first = end;
   }
@@ -211,9 +234,8 @@ void EngineImpl::ScoreItem(BatchItem& item, const float* embedding, const float*
                                             item.pending.request.pts_ns, &result.events);
 }
 
-void EngineImpl::RunBatch() {
-  const Status status = EncodeBatch();
-  for (BatchItem& item : batch_) {
+void EngineImpl::Answer(Batch& batch, const Status& status) {
+  for (BatchItem& item : batch) {
     if (!status.ok()) {
       item.result = {};
       item.result.status = status;
@@ -228,20 +250,20 @@ void EngineImpl::RunBatch() {
   }
 }
 
-void EngineImpl::FinishBatch() {
+void EngineImpl::FinishBatch(Batch& batch) {
   const Clock::time_point now = Clock::now();
-  for (size_t i = 0; i < batch_.size(); ++i) {
-    StreamImpl* stream = batch_[i].stream;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    StreamImpl* stream = batch[i].stream;
     --stream->running_;
-    stream->Record(batch_[i].pending, batch_[i].result.status, now);
+    stream->Record(batch[i].pending, batch[i].result.status, now);
     const bool first_of_stream =
-        std::none_of(batch_.begin(), batch_.begin() + i,
+        std::none_of(batch.begin(), batch.begin() + i,
                      [&](const BatchItem& other) { return other.stream == stream; });
     if (!first_of_stream) continue;
     ++stream->stats_.batches;
-    stream->batched_frames_ += batch_.size();
+    stream->batched_frames_ += batch.size();
   }
-  batch_.clear();
+  batch.clear();
   idle_.notify_all();
 }
 

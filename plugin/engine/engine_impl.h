@@ -108,17 +108,23 @@ class EngineImpl final : public Engine {
     InferenceResult result;
   };
 
+  using Batch = std::vector<BatchItem>;
+
   void Loop();
-  // With the lock held: moves what may run now into `batch_`; false when nothing is due.
-  bool TakeBatch(Clock::time_point now);
+  // With the lock held: moves what may run now into `batch`; false when nothing is due.
+  bool TakeBatch(Clock::time_point now, Batch* batch);
   bool BatchDue(Clock::time_point now, Clock::time_point* next) const;
   StreamImpl* NextJobStream();
-  void RunBatch();       // without the lock
-  Status EncodeBatch();  // fills host_embeddings_ and cosines
+  // Runs batch_, which has been taken, and with `go_on` what is due by then: the next batch's
+  // frames are brought to a device while it computes. The lock is held before and after.
+  void RunBatches(std::unique_lock<std::mutex>& lock, bool go_on);
+  Status Prepare(const Batch& batch);  // the frames, for the encoder
+  Status Score(Batch& batch, const Matrix& embeddings);
   void ScoreItem(BatchItem& item, const float* embedding, const float* cosines);
-  void FinishBatch();                              // bookkeeping, with the lock
-  void ServeOneBatch();                            // between two chunks of a prompt job
-  void RunJob(StreamImpl* stream, PromptJob job);  // without the lock
+  void Answer(Batch& batch, const Status& status);  // the callbacks, without the lock
+  void FinishBatch(Batch& batch);                   // bookkeeping, with the lock
+  void ServeOneBatch();                             // between two chunks of a prompt job
+  void RunJob(StreamImpl* stream, PromptJob job);   // without the lock
   Status EncodeTexts(std::span<const std::string> texts, float* rows,
                      std::vector<std::string>* truncated);
   Result<std::shared_ptr<LoadedBank>> LoadBank(std::shared_ptr<const PromptBank> bank);
@@ -137,7 +143,7 @@ class EngineImpl final : public Engine {
   bool stop_ = false;                 // guarded by mutex_
 
   // The worker's own.
-  std::vector<BatchItem> batch_;
+  Batch batch_, next_batch_;
   std::vector<FrameView> frames_;
   std::vector<float> host_embeddings_;  // (max_batch, embed_dim)
   std::vector<float> host_cosines_;

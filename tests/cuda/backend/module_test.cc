@@ -4,14 +4,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "kernels/base/log.h"
 #include "kernels/cuda_module.h"
 #include "models/load_model.h"
+#include "plugin/engine/engine.h"
 
 namespace cliptag {
 namespace {
@@ -105,6 +108,62 @@ TEST_F(ModuleTest, AModelThatDoesNotFitGoesToTheCpu) {
   EXPECT_THAT(said_, HasSubstr("MiB"));
   const Status told = LoadModel(TinyModel(), {.kind = BackendKind::kCuda}, Prepare).status();
   EXPECT_EQ(told.code(), StatusCode::kResourceExhausted) << told.message();
+}
+
+// Many frames of two streams: batches follow one another while the device computes, answers come in
+// order, and are what the CPU gives.
+TEST_F(ModuleTest, AnEngineAnswersInOrder) {
+  constexpr int kFrames = 24;
+  std::vector<std::vector<uint8_t>> pixels;
+  for (int i = 0; i < kFrames; ++i) {
+    std::vector<uint8_t>& picture = pixels.emplace_back(40 * 40 * 3);
+    for (size_t at = 0; at < picture.size(); ++at) {
+      picture[at] = static_cast<uint8_t>(at * static_cast<size_t>(i + 3) / 7 + i * 40);
+    }
+  }
+  const auto run = [&](BackendKind kind) {
+    EngineOptions options;
+    options.model = TinyModel();
+    options.backend.kind = kind;
+    options.max_batch = 3;
+    auto engine = Engine::Create(options);
+    EXPECT_TRUE(engine.ok()) << engine.status().message();
+    std::vector<std::vector<float>> rows(kFrames);
+    std::vector<uint64_t> order[2];
+    std::mutex mutex;
+    {
+      const auto one = (*engine)->OpenStream(), two = (*engine)->OpenStream();
+      for (int i = 0; i < kFrames; ++i) {
+        InferenceRequest request;
+        request.frame = RgbView(pixels[i].data(), 120, 40, 40, RgbOrder::kRgb);
+        request.frame_number = static_cast<uint64_t>(i);
+        request.done = [&, i](InferenceResult result) {
+          const std::lock_guard lock(mutex);
+          EXPECT_TRUE(result.status.ok()) << result.status.message();
+          order[i % 2].push_back(result.frame);
+          rows[i] = std::move(result.embedding);
+        };
+        EXPECT_TRUE((i % 2 == 0 ? one : two)->Submit(std::move(request)).ok());
+      }
+      one->Hurry();
+      two->Hurry();
+      for (const auto& stream : {one.get(), two.get()}) {
+        while (stream->stats().inferred < kFrames / 2) std::this_thread::yield();
+      }
+    }
+    for (const std::vector<uint64_t>& frames : order) {
+      EXPECT_EQ(frames.size(), size_t{kFrames / 2});
+      EXPECT_TRUE(std::is_sorted(frames.begin(), frames.end()));
+    }
+    return rows;
+  };
+  const auto cuda = run(BackendKind::kCuda), cpu = run(BackendKind::kCpu);
+  for (int i = 0; i < kFrames; ++i) {
+    ASSERT_EQ(cuda[i].size(), cpu[i].size());
+    double cosine = 0;
+    for (size_t d = 0; d < cpu[i].size(); ++d) cosine += double{cuda[i][d]} * cpu[i][d];
+    EXPECT_GT(cosine, 0.99) << "frame " << i;
+  }
 }
 
 }  // namespace
