@@ -52,7 +52,7 @@ using cliptag::ClipTag;
 template <typename T, typename F>
 T Guard(gpointer self, T fallback, F&& body) {
   try {
-    return body(*GST_CLIP_TAG(self)->impl);
+    return body(*GST_CLIP_TAG(self)->impl.load(std::memory_order_acquire));
   } catch (const std::exception& e) {
     GST_ELEMENT_ERROR(GST_ELEMENT(self), CORE, FAILED,
                       ("cliptag ran into something that it cannot handle: %s", e.what()),
@@ -120,7 +120,7 @@ void gst_clip_tag_set_context(GstElement* element, GstContext* context) {
 }
 
 void gst_clip_tag_finalize(GObject* object) {
-  delete GST_CLIP_TAG(object)->impl;
+  delete GST_CLIP_TAG(object)->impl.load();
   G_OBJECT_CLASS(gst_clip_tag_parent_class)->finalize(object);
 }
 

@@ -4,6 +4,7 @@
 
 #include <gst/gst.h>
 
+#include <atomic>
 #include <memory>
 
 namespace cliptag {
@@ -19,7 +20,8 @@ G_END_DECLS
 
 struct _GstClipTag {
   GstElement parent;
-  cliptag::ClipTag* impl;  // owned
+  // Owned; set once, before any thread but the maker's can have it: whoever reads it sees it whole.
+  std::atomic<cliptag::ClipTag*> impl;
 };
 
 GST_DEBUG_CATEGORY_EXTERN(gst_clip_tag_debug);

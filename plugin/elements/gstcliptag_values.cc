@@ -224,7 +224,8 @@ bool GetAny(const ClipTag& tag, guint id, GValue* value) {
 template <typename F>
 void Guard(GObject* object, guint id, GParamSpec* spec, F&& body) {
   try {
-    if (!body(*GST_CLIP_TAG(object)->impl)) G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
+    if (!body(*GST_CLIP_TAG(object)->impl.load(std::memory_order_acquire)))
+      G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
   } catch (const std::exception& e) {
     GST_ELEMENT_WARNING(object, CORE, FAILED,
                         ("The property %s was not taken: %s", spec->name, e.what()), (nullptr));
