@@ -142,7 +142,7 @@ struct BackendInfo {
   Precision precision = Precision::kFp32;
   int threads = 1;
   bool asynchronous = false;  // operations go on while the caller prepares the next ones
-  std::string description;  // "AMD EPYC, 2 threads, AVX512-BF16, oneDNN 2.6.3"
+  std::string description;    // "AMD EPYC, 2 threads, AVX512-BF16, oneDNN 2.6.3"
 };
 
 class Backend {
