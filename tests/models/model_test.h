@@ -68,7 +68,7 @@ Rows ReadNpy(const std::string& path);
 
 double Cosine(const float* a, const float* b, int64_t n);
 
-// A picture decoded by OpenCV to packed RGB.
+// A picture as packed RGB; decoded by OpenCV (read_picture.cc), or before a run on a GPU.
 struct Picture {
   int width = 0, height = 0;
   std::vector<uint8_t> rgb;

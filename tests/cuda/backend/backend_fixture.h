@@ -1,4 +1,4 @@
-// The CUDA backend over the stand-in for CUDA, in this process, beside the oracle.
+// The CUDA backend in this process, over the stand-in for CUDA or on a GPU, beside the oracle.
 #pragma once
 
 #include <gmock/gmock.h>
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "kernels/cuda/cuda_backend.h"
-#include "tests/cuda/standin/control.h"
+#include "tests/cuda/backend/test_device.h"
 #include "tests/kernels/kernel_test_util.h"
 
 namespace cliptag::cuda {
@@ -44,16 +44,10 @@ class OnDevice {
   std::unique_ptr<Memory> memory_;
 };
 
-inline std::string Problems() {
-  std::string all;
-  for (const std::string& problem : standin::TakeProblems()) all += problem + "\n";
-  return all;
-}
-
 class BackendTest : public testing::TestWithParam<Precision> {
  protected:
   void SetUp() override {
-    standin::Reset();
+    test_device::Begin();
     auto backend = CreateDeviceBackend({.kind = BackendKind::kCuda, .precision = GetParam()});
     ASSERT_TRUE(backend.ok()) << backend.status().message();
     backend_ = backend.Take();
@@ -61,9 +55,7 @@ class BackendTest : public testing::TestWithParam<Precision> {
   }
   void TearDown() override {
     backend_.reset();
-    EXPECT_EQ(standin::GetLiveObjects().Total(), 0u) << "something was not freed";
-    EXPECT_EQ(Problems(), "");
-    EXPECT_EQ(standin::LastKernelError(), "");
+    EXPECT_EQ(test_device::Problems(), "");
   }
 
   DType type() const { return backend_->compute_type(); }

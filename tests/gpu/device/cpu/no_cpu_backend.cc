@@ -1,0 +1,10 @@
+// In place of the CPU backend, which needs oneDNN.
+#include "kernels/cpu/cpu_backend.h"
+
+namespace cliptag {
+
+Result<std::unique_ptr<Backend>> CreateCpuBackend(const BackendOptions&) {
+  return Unsupported("This build has no CPU backend; use backend=cuda.");
+}
+
+}  // namespace cliptag
