@@ -15,8 +15,9 @@
 # set they are copied there at the end, whatever happened. $GPU_RUN_SECONDS: how long all stages may take
 # together (unset: as long as they want; `torch` goes on where it stopped when it is called again).
 # Exit status: 0, 1 if a test or a stage failed, 77 without a GPU (`build` and `report` work without).
+# shellcheck disable=SC2317 # stages are called by name
 set -uo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 root=$PWD
 work=$root/build-gpu
 build=$work/build
@@ -175,8 +176,11 @@ run_test() {
   fi
 }
 
+# cuDNN, which the backend opens when it needs it, may be a Python package's alone.
 with_environment() {
-  env LD_LIBRARY_PATH="$deps/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" CLIPTAG_DATA="$root/tests/data" CLIPTAG_SHARED="$deps/shared" CLIPTAG_SOURCE_ROOT="$root" \
+  local cudnn
+  cudnn=$(python3 -c 'import nvidia.cudnn as m; print(m.__path__[0] + "/lib")' 2>/dev/null)
+  env LD_LIBRARY_PATH="$deps/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}${cudnn:+:$cudnn}" CLIPTAG_DATA="$root/tests/data" CLIPTAG_SHARED="$deps/shared" CLIPTAG_SOURCE_ROOT="$root" \
     CLIPTAG_CUDA_MODULE="${CLIPTAG_CUDA_MODULE:-$build/kernels/cuda/libcliptag_cuda.so}" "$@"
 }
 
@@ -200,8 +204,7 @@ kernel_filter() {
 
 stage_sanitize() {
   local tool filter sanitizer
-  sanitizer=$(command -v compute-sanitizer ||
-    ls /usr/local/cuda/bin/compute-sanitizer /usr/local/cuda/compute-sanitizer/compute-sanitizer 2>/dev/null | head -1)
+  sanitizer=$(PATH=$PATH:/usr/local/cuda/bin:/usr/local/cuda/compute-sanitizer command -v compute-sanitizer)
   if [[ -z $sanitizer ]]; then
     note sanitize skipped "no compute-sanitizer here"
     return
