@@ -113,7 +113,7 @@ class Bench:
         for _ in range(3):
             run(1)
         calls = min(100, max(1, int(0.01 / run(1))))
-        end = time.perf_counter() + (0 if self.small else 0.3)
+        end = time.perf_counter() + (0 if self.small else 0.2)
         times = []
         while time.perf_counter() < end or len(times) < 5:
             times.append(run(calls))
@@ -151,6 +151,8 @@ class Bench:
         layouts = {"packed": packed, "contiguous": [[x.contiguous() for x in qkv] for qkv in packed]}
         count = 1 if self.small else 20
         for engine, backend in ATTENTION.items():
+            if engine == "math" and self.device == "cuda":
+                continue  # never the fastest, and slow
             for layout, inputs in layouts.items():
                 if self.has(**place, engine=engine, layout=layout):
                     continue

@@ -11,7 +11,7 @@
 #     torch      PyTorch (and ONNX Runtime, if it has CUDA) on the same, until $GPU_RUN_SECONDS are over
 #     report     tests/gpu/results/DATE-GPU.json and .md
 #
-# Every stage leaves its results in build-gpu/results, from which `report` makes what it can; with $OUT
+# Stages after `build` take what is built. Every stage leaves its results in build-gpu/results, from which `report` makes what it can; with $OUT
 # set they are copied there at the end, whatever happened. $GPU_RUN_SECONDS: how long all stages may take
 # together (unset: as long as they want; `torch` goes on where it stopped when it is called again).
 # Exit status: 0, 1 if a test or a stage failed, 77 without a GPU (`build` and `report` work without).
@@ -76,7 +76,7 @@ unpack_deps() {
   [[ -f .gpu/deps.tar.xz ]] || tests/gpu/collect.sh || return 1
   [[ $deps/stamp -nt .gpu/deps.tar.xz ]] && return 0
   rm -rf "$deps"
-  python3 - .gpu/deps.tar.xz "$work" <<'PYTHON' || return 1
+  python3 - .gpu/deps.tar.xz "$work" <<'PYTHON' || tar -C "$work" -xf .gpu/deps.tar.xz || return 1
 import sys
 import tarfile
 with tarfile.open(sys.argv[1]) as archive:
