@@ -11,9 +11,10 @@
 #     torch      PyTorch (and ONNX Runtime, if it has CUDA) on the same, until $GPU_RUN_SECONDS are over
 #     report     tests/gpu/results/DATE-GPU.json and .md
 #
-# Stages after `build` take what is built. Every stage leaves its results in build-gpu/results, from which `report` makes what it can; with $OUT
-# set they are copied there at the end, whatever happened. $GPU_RUN_SECONDS: how long all stages may take
-# together (unset: as long as they want; `torch` goes on where it stopped when it is called again).
+# Stages after `build` take what is built. Every stage leaves its results in build-gpu/results, from which
+# `report` makes what it can; with $OUT set they are copied there at the end, whatever happened.
+# $GPU_RUN_SECONDS: how long all stages may take together (unset: as long as they want; `torch` goes on
+# where it stopped when it is called again).
 # Exit status: 0, 1 if a test or a stage failed, 77 without a GPU (`build` and `report` work without).
 # shellcheck disable=SC2317 # stages are called by name
 set -uo pipefail
@@ -30,7 +31,7 @@ for stage in "${stages[@]}"; do
   case $stage in
     build | test | sanitize | bench | torch | report) ;;
     *)
-      sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"
+      sed -n '2,/^set/{/^set/d;/shellcheck/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"
       [[ $stage == -h || $stage == --help ]] && exit 0 || exit 2
       ;;
   esac
