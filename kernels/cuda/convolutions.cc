@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/base/half.h"
 #include "kernels/cuda/cudnn_api.h"
 #include "kernels/cuda/runtime.h"
+#include "kernels/cuda/weights.h"
 #include "kernels/host_memory.h"
 
 namespace cliptag::cuda {
@@ -17,19 +17,17 @@ namespace {
 // The one algorithm that takes channels last and fuses a bias without ReLU.
 constexpr auto kAlgorithm = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
 
-#define CLIPTAG_RETURN_IF_CUDNN_ERROR(call, doing) CLIPTAG_RETURN_IF_ERROR(Check(call, doing))
-
 // The weight as (out, kernel, kernel, in).
 std::vector<uint16_t> ChannelsLast(const HostTensor& weight, DType type) {
   const int64_t out = weight.shape[0], in = weight.shape[1];
   const int64_t area = weight.shape[2] * weight.shape[3];
-  const auto convert = type == DType::kF16 ? FloatToHalf : FloatToBf16;
   std::vector<uint16_t> values;
   values.reserve(static_cast<size_t>(weight.elements()));
   for (int64_t o = 0; o < out; ++o) {
     for (int64_t at = 0; at < area; ++at) {
       for (int64_t i = 0; i < in; ++i) {
-        values.push_back(convert(LoadAsFloat(weight.data, weight.type, (o * in + i) * area + at)));
+        values.push_back(
+            RoundTo(type, LoadAsFloat(weight.data, weight.type, (o * in + i) * area + at)));
       }
     }
   }
@@ -39,21 +37,10 @@ std::vector<uint16_t> ChannelsLast(const HostTensor& weight, DType type) {
 std::vector<uint16_t> BiasOrZeros(const HostTensor& bias, int64_t out, DType type) {
   std::vector<uint16_t> values(static_cast<size_t>(out), 0);
   if (bias.data == nullptr) return values;
-  const auto convert = type == DType::kF16 ? FloatToHalf : FloatToBf16;
   for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = convert(LoadAsFloat(bias.data, bias.type, static_cast<int64_t>(i)));
+    values[i] = RoundTo(type, LoadAsFloat(bias.data, bias.type, static_cast<int64_t>(i)));
   }
   return values;
-}
-
-Result<std::unique_ptr<DeviceMemory>> ToDevice(const std::vector<uint16_t>& values,
-                                               cudaStream_t stream) {
-  const size_t bytes = values.size() * sizeof(uint16_t);
-  CLIPTAG_ASSIGN_OR_RETURN(auto memory, DeviceMemory::Allocate(bytes));
-  CLIPTAG_RETURN_IF_CUDA_ERROR(
-      cudaMemcpyAsync(memory->data(), values.data(), bytes, cudaMemcpyHostToDevice, stream),
-      "weights were copied to it");
-  return memory;
 }
 
 class Packed : public Convolution {
@@ -137,18 +124,18 @@ Status CudnnConvolutions::Check(cudnnStatus_t status, const char* doing) const {
 }
 
 Status CudnnConvolutions::SetUp() {
-  CLIPTAG_RETURN_IF_CUDNN_ERROR(api_.cudnnCreate(&library_), "it started");
-  CLIPTAG_RETURN_IF_CUDNN_ERROR(api_.cudnnSetStream(library_, stream_), "it was given a stream");
+  CLIPTAG_RETURN_IF_ERROR(Check(api_.cudnnCreate(&library_), "it started"));
+  CLIPTAG_RETURN_IF_ERROR(Check(api_.cudnnSetStream(library_, stream_), "it was given a stream"));
   for (cudnnTensorDescriptor_t* tensor : {&x_, &out_, &bias_}) {
-    CLIPTAG_RETURN_IF_CUDNN_ERROR(api_.cudnnCreateTensorDescriptor(tensor), "it started");
+    CLIPTAG_RETURN_IF_ERROR(Check(api_.cudnnCreateTensorDescriptor(tensor), "it started"));
   }
-  CLIPTAG_RETURN_IF_CUDNN_ERROR(api_.cudnnCreatePoolingDescriptor(&pooling_), "it started");
+  CLIPTAG_RETURN_IF_ERROR(Check(api_.cudnnCreatePoolingDescriptor(&pooling_), "it started"));
   for (auto [activation, mode] : {std::pair{&relu_, CUDNN_ACTIVATION_RELU},
                                   std::pair{&identity_, CUDNN_ACTIVATION_IDENTITY}}) {
-    CLIPTAG_RETURN_IF_CUDNN_ERROR(api_.cudnnCreateActivationDescriptor(activation), "it started");
-    CLIPTAG_RETURN_IF_CUDNN_ERROR(
-        api_.cudnnSetActivationDescriptor(*activation, mode, CUDNN_NOT_PROPAGATE_NAN, 0),
-        "it started");
+    CLIPTAG_RETURN_IF_ERROR(Check(api_.cudnnCreateActivationDescriptor(activation), "it started"));
+    CLIPTAG_RETURN_IF_ERROR(
+        Check(api_.cudnnSetActivationDescriptor(*activation, mode, CUDNN_NOT_PROPAGATE_NAN, 0),
+              "it started"));
   }
   return {};
 }
@@ -167,21 +154,21 @@ Result<std::unique_ptr<Convolution>> CudnnConvolutions::Pack(const ConvolutionSp
   packed->edge = static_cast<int>(spec.weight.shape[2]);
   packed->step = spec.stride;
   packed->around = spec.padding;
-  CLIPTAG_RETURN_IF_CUDNN_ERROR(api_.cudnnCreateFilterDescriptor(&packed->filter),
-                                "a convolution was described");
-  CLIPTAG_RETURN_IF_CUDNN_ERROR(
-      api_.cudnnSetFilter4dDescriptor(packed->filter, type_, CUDNN_TENSOR_NHWC, packed->out,
-                                      packed->in, packed->edge, packed->edge),
-      "a convolution was described");
-  CLIPTAG_RETURN_IF_CUDNN_ERROR(api_.cudnnCreateConvolutionDescriptor(&packed->descriptor),
-                                "a convolution was described");
-  CLIPTAG_RETURN_IF_CUDNN_ERROR(api_.cudnnSetConvolution2dDescriptor(
+  CLIPTAG_RETURN_IF_ERROR(
+      Check(api_.cudnnCreateFilterDescriptor(&packed->filter), "a convolution was described"));
+  CLIPTAG_RETURN_IF_ERROR(
+      Check(api_.cudnnSetFilter4dDescriptor(packed->filter, type_, CUDNN_TENSOR_NHWC, packed->out,
+                                            packed->in, packed->edge, packed->edge),
+            "a convolution was described"));
+  CLIPTAG_RETURN_IF_ERROR(Check(api_.cudnnCreateConvolutionDescriptor(&packed->descriptor),
+                                "a convolution was described"));
+  CLIPTAG_RETURN_IF_ERROR(Check(api_.cudnnSetConvolution2dDescriptor(
                                     packed->descriptor, spec.padding, spec.padding, spec.stride,
                                     spec.stride, 1, 1, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT),
-                                "a convolution was described");
-  CLIPTAG_RETURN_IF_CUDNN_ERROR(
-      api_.cudnnSetConvolutionMathType(packed->descriptor, CUDNN_TENSOR_OP_MATH),
-      "a convolution was described");
+                                "a convolution was described"));
+  CLIPTAG_RETURN_IF_ERROR(
+      Check(api_.cudnnSetConvolutionMathType(packed->descriptor, CUDNN_TENSOR_OP_MATH),
+            "a convolution was described"));
   CLIPTAG_ASSIGN_OR_RETURN(packed->weights,
                            ToDevice(ChannelsLast(spec.weight, compute_type_), stream_));
   CLIPTAG_ASSIGN_OR_RETURN(packed->bias,
@@ -193,9 +180,9 @@ Status CudnnConvolutions::ReserveWorkspace(const FeatureMap& x, const Packed& p)
   const Key key{x.batch, x.height, x.width, p.in, p.out, p.edge, p.step, p.around};
   if (planned_.contains(key)) return {};
   size_t bytes = 0;
-  CLIPTAG_RETURN_IF_CUDNN_ERROR(api_.cudnnGetConvolutionForwardWorkspaceSize(
+  CLIPTAG_RETURN_IF_ERROR(Check(api_.cudnnGetConvolutionForwardWorkspaceSize(
                                     library_, x_, p.filter, p.descriptor, out_, kAlgorithm, &bytes),
-                                "a convolution was planned");
+                                "a convolution was planned"));
   if (workspaces_.empty() || workspaces_.back()->bytes() < bytes) {
     CLIPTAG_ASSIGN_OR_RETURN(auto workspace, DeviceMemory::Allocate(bytes));
     workspaces_.push_back(std::move(workspace));
@@ -210,9 +197,9 @@ Status CudnnConvolutions::Run(const FeatureMap& x, const Convolution& convolutio
   CLIPTAG_RETURN_IF_ERROR(Describe(x_, x));
   CLIPTAG_RETURN_IF_ERROR(Describe(out_, out));
   CLIPTAG_RETURN_IF_ERROR(ReserveWorkspace(x, packed));
-  CLIPTAG_RETURN_IF_CUDNN_ERROR(
-      api_.cudnnSetTensor4dDescriptor(bias_, CUDNN_TENSOR_NHWC, type_, 1, packed.out, 1, 1),
-      "a bias was described");
+  CLIPTAG_RETURN_IF_ERROR(
+      Check(api_.cudnnSetTensor4dDescriptor(bias_, CUDNN_TENSOR_NHWC, type_, 1, packed.out, 1, 1),
+            "a bias was described"));
   // Without a residual the factor is 0, and the output stands in for what is not read.
   const float one = 1, factor = residual == nullptr ? 0.0f : 1.0f;
   const void* z = residual == nullptr ? out.pixels.data : residual->pixels.data;
@@ -227,10 +214,10 @@ Status CudnnConvolutions::Run(const FeatureMap& x, const Convolution& convolutio
 Status CudnnConvolutions::AveragePool(const FeatureMap& x, int window, const FeatureMap& out) {
   CLIPTAG_RETURN_IF_ERROR(Describe(x_, x));
   CLIPTAG_RETURN_IF_ERROR(Describe(out_, out));
-  CLIPTAG_RETURN_IF_CUDNN_ERROR(api_.cudnnSetPooling2dDescriptor(
+  CLIPTAG_RETURN_IF_ERROR(Check(api_.cudnnSetPooling2dDescriptor(
                                     pooling_, CUDNN_POOLING_AVERAGE_COUNT_EXCLUDE_PADDING,
                                     CUDNN_NOT_PROPAGATE_NAN, window, window, 0, 0, window, window),
-                                "a pooling was described");
+                                "a pooling was described"));
   const float one = 1, zero = 0;
   return Check(api_.cudnnPoolingForward(library_, pooling_, &one, x_, x.pixels.data, &zero, out_,
                                         out.pixels.data),

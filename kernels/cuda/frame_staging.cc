@@ -47,10 +47,35 @@ void Include(const ComponentBytes& bytes, StagedPlane* plane) {
   plane->row_bytes = static_cast<size_t>(end - plane->source);
 }
 
+// A planned frame, whose addresses count from the slot's start, to the slot's memory.
+void MoveTo(const void* slot, FrameView* view) {
+  for (int i = 0; i < ComponentCount(*view); ++i) {
+    const uint8_t*& data = view->component[i].data;
+    data = reinterpret_cast<const uint8_t*>(reinterpret_cast<intptr_t>(slot) +
+                                            reinterpret_cast<intptr_t>(data));
+  }
+}
+
+// use(stream) for each stream that fills frames in CUDA memory; neighbours of one stream count
+// once.
+template <typename Use>
+Status ForProducers(std::span<const FrameView> frames, const Use& use) {
+  void* last = nullptr;
+  for (const FrameView& frame : frames) {
+    if (frame.memory != FrameMemory::kCuda || frame.cuda_stream == nullptr ||
+        frame.cuda_stream == last) {
+      continue;
+    }
+    last = frame.cuda_stream;
+    CLIPTAG_RETURN_IF_ERROR(use(static_cast<cudaStream_t>(last)));
+  }
+  return {};
+}
+
 }  // namespace
 
-FrameView PlanStaging(const FrameView& frame, const PreprocessSpec& spec, const std::byte* base,
-                      size_t* offset, std::vector<StagedPlane>* planes) {
+FrameView PlanStaging(const FrameView& frame, const PreprocessSpec& spec, size_t* offset,
+                      std::vector<StagedPlane>* planes) {
   const int count = ComponentCount(frame);
   const size_t first = planes->size();
   ComponentBytes bytes[3];
@@ -83,8 +108,7 @@ FrameView PlanStaging(const FrameView& frame, const PreprocessSpec& spec, const 
     const ptrdiff_t start = static_cast<ptrdiff_t>(plane.offset) + (bytes[i].low - plane.source) -
                             needed.y * pitch -
                             static_cast<ptrdiff_t>(needed.x) * frame.component[i].pixel_stride;
-    staged.component[i].data =
-        reinterpret_cast<const uint8_t*>(reinterpret_cast<intptr_t>(base) + start);
+    staged.component[i].data = reinterpret_cast<const uint8_t*>(start);
     staged.component[i].row_stride = pitch;
   }
   return staged;
@@ -110,27 +134,24 @@ FrameStaging::~FrameStaging() {
 
 Status FrameStaging::Reserve(Slot& slot, std::span<const FrameView> frames,
                              const PreprocessSpec& spec) {
-  // Twice: the addresses depend on the memory, whose size depends on the layout.
-  for (const bool sizing : {true, false}) {
-    size_t bytes = 0;
-    const std::byte* base = sizing ? nullptr : static_cast<std::byte*>(slot.device->data());
-    views_.clear();
-    planes_.clear();
-    first_plane_.clear();
-    first_byte_.clear();
-    for (const FrameView& frame : frames) {
-      first_plane_.push_back(planes_.size());
-      first_byte_.push_back(bytes);
-      views_.push_back(frame.memory == FrameMemory::kCuda
-                           ? frame
-                           : PlanStaging(frame, spec, base, &bytes, &planes_));
-    }
+  size_t bytes = 0;
+  views_.clear();
+  planes_.clear();
+  first_plane_.clear();
+  first_byte_.clear();
+  for (const FrameView& frame : frames) {
     first_plane_.push_back(planes_.size());
     first_byte_.push_back(bytes);
-    if (!sizing) break;
-    if (!slot.device || slot.device->bytes() < bytes) CLIPTAG_RETURN_IF_ERROR(slot.read.Await());
-    CLIPTAG_RETURN_IF_ERROR(Grow(slot.device, std::max(bytes, kAlignment)));
-    CLIPTAG_RETURN_IF_ERROR(Grow(slot.pinned, std::max(bytes, kAlignment)));
+    views_.push_back(
+        frame.memory == FrameMemory::kCuda ? frame : PlanStaging(frame, spec, &bytes, &planes_));
+  }
+  first_plane_.push_back(planes_.size());
+  first_byte_.push_back(bytes);
+  if (!slot.device || slot.device->bytes() < bytes) CLIPTAG_RETURN_IF_ERROR(slot.read.Await());
+  CLIPTAG_RETURN_IF_ERROR(Grow(slot.device, std::max(bytes, kAlignment)));
+  CLIPTAG_RETURN_IF_ERROR(Grow(slot.pinned, std::max(bytes, kAlignment)));
+  for (size_t i = 0; i < frames.size(); ++i) {
+    if (frames[i].memory == FrameMemory::kHost) MoveTo(slot.device->data(), &views_[i]);
   }
   return {};
 }
@@ -169,20 +190,6 @@ Status FrameStaging::CopyTable(Slot& slot) {
   return {};
 }
 
-Status FrameStaging::AwaitProducers(std::span<const FrameView> frames) {
-  void* last = nullptr;
-  for (const FrameView& frame : frames) {
-    if (frame.memory != FrameMemory::kCuda || frame.cuda_stream == nullptr ||
-        frame.cuda_stream == last) {
-      continue;
-    }
-    last = frame.cuda_stream;
-    CLIPTAG_RETURN_IF_ERROR(produced_.Record(static_cast<cudaStream_t>(last)));
-    CLIPTAG_RETURN_IF_ERROR(produced_.Await(compute_));
-  }
-  return {};
-}
-
 Result<FrameStaging::Batch> FrameStaging::Stage(std::span<const FrameView> frames,
                                                 const PreprocessSpec& spec) {
   current_ = 1 - current_;
@@ -195,23 +202,17 @@ Result<FrameStaging::Batch> FrameStaging::Stage(std::span<const FrameView> frame
   CLIPTAG_RETURN_IF_ERROR(CopyFrames(slot));
   CLIPTAG_RETURN_IF_ERROR(slot.copied.Record(copies_.get()));
   CLIPTAG_RETURN_IF_ERROR(slot.copied.Await(compute_));
-  CLIPTAG_RETURN_IF_ERROR(AwaitProducers(frames));
+  CLIPTAG_RETURN_IF_ERROR(ForProducers(frames, [&](cudaStream_t producer) {
+    const Status status = produced_.Record(producer);
+    return status.ok() ? produced_.Await(compute_) : status;
+  }));
   return Batch{&slot.plan, slot.device_table->data()};
 }
 
 Status FrameStaging::Done(std::span<const FrameView> frames) {
   Event& read = slots_[current_].read;
   CLIPTAG_RETURN_IF_ERROR(read.Record(compute_));
-  void* last = nullptr;
-  for (const FrameView& frame : frames) {
-    if (frame.memory != FrameMemory::kCuda || frame.cuda_stream == nullptr ||
-        frame.cuda_stream == last) {
-      continue;
-    }
-    last = frame.cuda_stream;
-    CLIPTAG_RETURN_IF_ERROR(read.Await(static_cast<cudaStream_t>(last)));
-  }
-  return {};
+  return ForProducers(frames, [&](cudaStream_t producer) { return read.Await(producer); });
 }
 
 }  // namespace cliptag::cuda

@@ -27,10 +27,11 @@ struct StagedPlane {
   size_t offset = 0, pitch = 0;  // in the slot
 };
 
-// Where the planes of one frame go, `offset` bytes into a slot at `base`: appended to `planes`.
-// Returns the frame as it will lie there and moves `offset` behind it. Host code alone.
-FrameView PlanStaging(const FrameView& frame, const PreprocessSpec& spec, const std::byte* base,
-                      size_t* offset, std::vector<StagedPlane>* planes);
+// Where the planes of one frame go, from `offset` on: appended to `planes`. Returns the frame as it
+// will lie in the slot, its addresses counted from the slot's start, and moves `offset` behind it.
+// Host code alone.
+FrameView PlanStaging(const FrameView& frame, const PreprocessSpec& spec, size_t* offset,
+                      std::vector<StagedPlane>* planes);
 
 class FrameStaging {
  public:
@@ -59,7 +60,6 @@ class FrameStaging {
   Status Reserve(Slot& slot, std::span<const FrameView> frames, const PreprocessSpec& spec);
   Status CopyFrames(Slot& slot);
   Status CopyTable(Slot& slot);
-  Status AwaitProducers(std::span<const FrameView> frames);
 
   cudaStream_t compute_;
   Stream copies_;

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/base/half.h"
 #include "kernels/checks.h"
+#include "kernels/cuda/weights.h"
 #include "kernels/host_memory.h"
 
 namespace cliptag::cuda {
@@ -86,7 +86,6 @@ Status Set(const PreferenceDescriptor& descriptor, cublasLtMatmulPreferenceAttri
 // All weights of the stack as (out, in) in `type`.
 std::vector<uint16_t> StackedRows(const LinearSpec& spec, const LinearShape& shape, DType type) {
   std::vector<uint16_t> rows(static_cast<size_t>(shape.out * shape.in));
-  const auto convert = type == DType::kF16 ? FloatToHalf : FloatToBf16;
   size_t next = 0;
   for (const HostTensor& weight : spec.weights) {
     if (weight.type == type && !spec.transposed) {
@@ -98,24 +97,11 @@ std::vector<uint16_t> StackedRows(const LinearSpec& spec, const LinearShape& sha
     for (int64_t o = 0; o < out; ++o) {
       for (int64_t i = 0; i < shape.in; ++i) {
         const int64_t at = spec.transposed ? i * out + o : o * shape.in + i;
-        rows[next++] = convert(LoadAsFloat(weight.data, weight.type, at));
+        rows[next++] = RoundTo(type, LoadAsFloat(weight.data, weight.type, at));
       }
     }
   }
   return rows;
-}
-
-// In the stream's order: a plain copy may arrive after later work of a stream that waits for
-// nobody.
-template <typename Value>
-Result<std::unique_ptr<DeviceMemory>> ToDevice(const std::vector<Value>& values,
-                                               cudaStream_t stream) {
-  const size_t bytes = values.size() * sizeof(Value);
-  CLIPTAG_ASSIGN_OR_RETURN(auto memory, DeviceMemory::Allocate(bytes));
-  CLIPTAG_RETURN_IF_CUDA_ERROR(
-      cudaMemcpyAsync(memory->data(), values.data(), bytes, cudaMemcpyHostToDevice, stream),
-      "weights were copied to it");
-  return memory;
 }
 
 }  // namespace
@@ -167,9 +153,7 @@ Result<std::unique_ptr<Linear>> Products::Pack(const LinearSpec& spec) {
       for (int64_t i = 0; i < b.elements(); ++i) bias.push_back(LoadAsFloat(b.data, b.type, i));
     }
     std::vector<uint16_t> rounded;
-    for (float b : bias) {
-      rounded.push_back(compute_type_ == DType::kF16 ? FloatToHalf(b) : FloatToBf16(b));
-    }
+    for (float b : bias) rounded.push_back(RoundTo(compute_type_, b));
     CLIPTAG_ASSIGN_OR_RETURN(linear->bias, ToDevice(bias, stream_));
     CLIPTAG_ASSIGN_OR_RETURN(linear->rounded_bias, ToDevice(rounded, stream_));
   }
@@ -189,8 +173,7 @@ Status Products::SetBias(const Plan& plan, const PackedLinear& linear, DType out
 
 Result<std::unique_ptr<Products::Plan>> Products::MakePlan(const Matrix& x,
                                                            const PackedLinear& linear,
-                                                           bool with_bias, bool accumulate,
-                                                           const Matrix& out) {
+                                                           bool with_bias, const Matrix& out) {
   auto plan = std::make_unique<Plan>();
   cublasLtMatmulDesc_t product = nullptr;
   CLIPTAG_RETURN_IF_LIBRARY_ERROR(
@@ -238,12 +221,12 @@ Result<std::unique_ptr<Products::Plan>> Products::MakePlan(const Matrix& x,
 }
 
 Result<Products::Plan*> Products::PlanFor(const Matrix& x, const PackedLinear& linear,
-                                          bool with_bias, bool accumulate, const Matrix& out) {
-  const Key key{x.rows,   linear.shape.out, linear.shape.in, x.stride,     out.stride,
-                out.type, with_bias,        accumulate,      Alignment(x), Alignment(out)};
+                                          bool with_bias, const Matrix& out) {
+  const Key key{x.rows,   linear.shape.out, linear.shape.in, x.stride,      out.stride,
+                out.type, with_bias,        Alignment(x),    Alignment(out)};
   std::unique_ptr<Plan>& plan = plans_[key];
   if (!plan) {
-    auto made = MakePlan(x, linear, with_bias, accumulate, out);
+    auto made = MakePlan(x, linear, with_bias, out);
     if (!made.ok()) {
       plans_.erase(key);
       return made.status();
@@ -257,7 +240,7 @@ Status Products::Run(const Matrix& x, const Linear& linear, bool with_bias, bool
                      const Matrix& out) {
   const auto& packed = static_cast<const PackedLinear&>(linear);
   with_bias = with_bias && packed.bias != nullptr;
-  CLIPTAG_ASSIGN_OR_RETURN(Plan * plan, PlanFor(x, packed, with_bias, accumulate, out));
+  CLIPTAG_ASSIGN_OR_RETURN(Plan * plan, PlanFor(x, packed, with_bias, out));
   if (with_bias) CLIPTAG_RETURN_IF_ERROR(SetBias(*plan, packed, out.type));
   const float one = 1.0f, beta = accumulate ? 1.0f : 0.0f;
   return FromLibrary(cublasLtMatmul(library_, plan->product.get(), &one, packed.weights->data(),

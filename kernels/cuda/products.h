@@ -35,21 +35,19 @@ class Products {
 
   static const float* Bias(const Linear& linear);  // (out) f32, null = none
 
-  size_t planned() const { return plans_.size(); }  // shapes met so far
-
  private:
   class PackedLinear;
   struct Plan;
   // What the library's choice of an algorithm depends on.
-  using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, DType, bool, bool, uint32_t,
-                         uint32_t>;
+  using Key =
+      std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, DType, bool, uint32_t, uint32_t>;
 
   Products(DType compute_type, cudaStream_t stream);
   static Status SetBias(const Plan& plan, const PackedLinear& linear, DType out);
   Result<Plan*> PlanFor(const Matrix& x, const PackedLinear& linear, bool with_bias,
-                        bool accumulate, const Matrix& out);
+                        const Matrix& out);
   Result<std::unique_ptr<Plan>> MakePlan(const Matrix& x, const PackedLinear& linear,
-                                         bool with_bias, bool accumulate, const Matrix& out);
+                                         bool with_bias, const Matrix& out);
 
   DType compute_type_;
   cudaStream_t stream_;

@@ -40,20 +40,17 @@ class AttentionSweepTest : public BackendTest {
     for (int i = 0; i < batch; ++i) seen.push_back(i == 0 ? tokens : (tokens + 1) / 2);
     std::memcpy(counts.get().data, seen.data(), seen.size() * sizeof(int32_t));
     const OnDevice device_counts(*backend_, counts);
+    AttentionArgs args;
+    args.batch = batch;
+    args.q_tokens = args.kv_tokens = tokens;
+    args.heads = heads;
+    args.head_dim = head_dim;
+    args.scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
+    args.causal = causal;
     const auto run = [&](Backend& backend, const Matrix& in, const Matrix& to,
                          const int32_t* counted) {
-      AttentionArgs args{.q = in.Cols(0, width),
-                         .k = in.Cols(width, width),
-                         .v = in.Cols(2 * width, width),
-                         .out = to};
-      args.batch = batch;
-      args.q_tokens = args.kv_tokens = tokens;
-      args.heads = heads;
-      args.head_dim = head_dim;
-      args.scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-      args.causal = causal;
       args.kv_lengths = lengths ? counted : nullptr;
-      return backend.Attention(args);
+      return PackedAttention(backend, in, to, args);
     };
     ASSERT_STATUS_OK(run(*backend_, device, out, device_counts.ints()));
     ASSERT_STATUS_OK(run(*ref_, exact_qkv, exact, seen.data()));

@@ -44,6 +44,17 @@ class OnDevice {
   std::unique_ptr<Memory> memory_;
 };
 
+// Attention of the packed product qkv (batch * tokens, 3 * heads * head_dim) to itself.
+inline Status PackedAttention(Backend& backend, const Matrix& qkv, const Matrix& out,
+                              AttentionArgs args) {
+  const int64_t width = int64_t{args.heads} * args.head_dim;
+  args.q = qkv.Cols(0, width);
+  args.k = qkv.Cols(width, width);
+  args.v = qkv.Cols(2 * width, width);
+  args.out = out;
+  return backend.Attention(args);
+}
+
 class BackendTest : public testing::TestWithParam<Precision> {
  protected:
   void SetUp() override {

@@ -135,20 +135,17 @@ TEST_P(BackendOpsTest, AttentionReadsThePackedProduct) {
       const int32_t counts[] = {20, 7};
       std::memcpy(lengths.get().data, counts, sizeof(counts));
       const OnDevice device_lengths(*backend_, lengths);
+      AttentionArgs args;
+      args.batch = batch;
+      args.q_tokens = args.kv_tokens = tokens;
+      args.heads = heads;
+      args.head_dim = head_dim;
+      args.scale = 0.25f;
+      args.causal = causal;
       const auto run = [&](Backend& backend, const Matrix& in, const Matrix& to,
                            const int32_t* seen) {
-        AttentionArgs args{.q = in.Cols(0, width),
-                           .k = in.Cols(width, width),
-                           .v = in.Cols(2 * width, width),
-                           .out = to};
-        args.batch = batch;
-        args.q_tokens = args.kv_tokens = tokens;
-        args.heads = heads;
-        args.head_dim = head_dim;
-        args.scale = 0.25f;
-        args.causal = causal;
         args.kv_lengths = seen;
-        return backend.Attention(args);
+        return PackedAttention(backend, in, to, args);
       };
       ASSERT_STATUS_OK(run(*backend_, device, out, device_lengths.ints()));
       ASSERT_STATUS_OK(run(*ref_, exact_qkv, exact, counts));

@@ -1,5 +1,6 @@
 // What cuBLASLt refuses, and how its work behaves in streams.
 #include <functional>
+#include <span>
 
 #include "tests/cuda/standin/matmul_test.h"
 #include "tests/cuda/standin/runtime.h"
@@ -21,6 +22,15 @@ class MatmulRefusalsTest : public MatmulTest {
     const cublasStatus_t status = Choose(call, result);
     EXPECT_EQ(Multiply(call, nullptr), status);
     return status;
+  }
+  // Each of the changes alone makes the product one that is refused so.
+  void ExpectAll(std::span<const std::function<void(Call&)>> changes, cublasStatus_t status) {
+    for (const auto& change : changes) {
+      Call call = Prepare(kCase);
+      change(call);
+      EXPECT_EQ(StatusOf(call), status) << &change - changes.data();
+      Release(call);
+    }
   }
   template <typename Value>
   static void Set(cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t attr, Value value) {
@@ -94,12 +104,7 @@ TEST_F(MatmulRefusalsTest, Shapes) {
       [](Call& c) { Set(c.la, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, int32_t{2}); },
       [](Call& c) { Set(c.desc, CUBLASLT_MATMUL_DESC_EPILOGUE, uint32_t{5}); },
   };
-  for (const auto& change : changes) {
-    Call call = Prepare(kCase);
-    change(call);
-    EXPECT_EQ(StatusOf(call), CUBLAS_STATUS_INVALID_VALUE) << &change - changes;
-    Release(call);
-  }
+  ExpectAll(changes, CUBLAS_STATUS_INVALID_VALUE);
 }
 
 TEST_F(MatmulRefusalsTest, WhatIsSupportedOnlyElsewhere) {
@@ -109,12 +114,7 @@ TEST_F(MatmulRefusalsTest, WhatIsSupportedOnlyElsewhere) {
       [](Call& c) { Set(c.desc, CUBLASLT_MATMUL_DESC_SCALE_TYPE, CUDA_R_16F); },
       [](Call& c) { Set(c.desc, CUBLASLT_MATMUL_DESC_POINTER_MODE, int32_t{1}); },
   };
-  for (const auto& change : changes) {
-    Call call = Prepare(kCase);
-    change(call);
-    EXPECT_EQ(StatusOf(call), CUBLAS_STATUS_NOT_SUPPORTED) << &change - changes;
-    Release(call);
-  }
+  ExpectAll(changes, CUBLAS_STATUS_NOT_SUPPORTED);
 }
 
 TEST_F(MatmulRefusalsTest, AttributesOfTheWrongSize) {

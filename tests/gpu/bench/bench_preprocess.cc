@@ -32,7 +32,7 @@ double BytesOf(const FrameView& frame, const PreprocessSpec& spec) {
   size_t offset = 0;
   double bytes = 0;
   std::vector<cuda::StagedPlane> planes;
-  (void)cuda::PlanStaging(frame, spec, nullptr, &offset, &planes);
+  (void)cuda::PlanStaging(frame, spec, &offset, &planes);
   for (const cuda::StagedPlane& plane : planes) {
     bytes += static_cast<double>(plane.rows) * static_cast<double>(plane.row_bytes);
   }
