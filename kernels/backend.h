@@ -85,6 +85,7 @@ struct LinearSpec {
   std::vector<HostTensor> weights;
   std::vector<HostTensor> biases;  // one per weight, or none
   bool transposed = false;
+  bool precise = false;  // kept in compute_type by a backend that multiplies others as bytes
 };
 
 // Feature maps of a batch of pictures, channels last: a row of `pixels` is a pixel's channels, rows
@@ -143,6 +144,8 @@ struct BackendInfo {
   int threads = 1;
   bool asynchronous = false;  // operations go on while the caller prepares the next ones
   std::string description;    // "AMD EPYC, 2 threads, AVX512-BF16, oneDNN 2.6.3"
+  // What multiplies the shapes packed so far, a line each, where the backend had a choice.
+  std::vector<std::string> products;
 };
 
 class Backend {

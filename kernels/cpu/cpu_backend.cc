@@ -11,6 +11,8 @@
 #include "kernels/checks.h"
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/cpu_gemm.h"
+#include "kernels/cpu/onednn_product.h"
+#include "kernels/cpu/panel.h"
 #include "kernels/cpu/preprocess.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu/thread_pool.h"
@@ -45,7 +47,9 @@ class CpuBackend : public Backend {
     return UploadToHost(tensor, type);
   }
   Result<std::unique_ptr<Linear>> PackLinear(const LinearSpec& spec) override {
-    return gemm_->Pack(spec);
+    auto linear = gemm_->Pack(spec);
+    info_.products = gemm_->choices();
+    return linear;
   }
   Status PrepareGemm(const Linear& linear, int64_t rows) override {
     return gemm_->Prepare(linear, rows);
@@ -245,13 +249,18 @@ Status CpuBackend::Similarity(const Matrix& embeddings, const Matrix& bank, cons
 
 Result<std::unique_ptr<Backend>> CreateCpuBackend(const BackendOptions& options) {
   CLIPTAG_ASSIGN_OR_RETURN(const CpuLevel level, ChooseCpuLevel());
-  if (options.precision == Precision::kFp16 || options.precision == Precision::kInt8) {
-    return Unsupported(std::string("The CPU backend has no ") + ToString(options.precision) +
-                       " yet; use precision=bf16, fp32 or auto.");
+  if (options.precision == Precision::kFp16) {
+    return Unsupported("The CPU backend has no fp16; use precision=bf16, int8, fp32 or auto.");
   }
   const bool native = level >= CpuLevel::kAvx512Bf16;
-  const bool bf16 =
-      options.precision == Precision::kBf16 || (options.precision == Precision::kAuto && native);
+  const bool int8 = options.precision == Precision::kInt8;
+  const bool bf16 = options.precision == Precision::kBf16 ||
+                    ((options.precision == Precision::kAuto || int8) && native);
+  if (int8 && !HasFastInt8(level)) {
+    Log(LogLevel::kInfo,
+        "This CPU has no arithmetic for bytes (AVX512-VNNI or AMX): precision=int8 gives the same "
+        "results here, but is slower than precision=fp32.");
+  }
   if (bf16 && !native) {
     Log(LogLevel::kInfo,
         "This CPU has no bf16 arithmetic (AVX512-BF16 or AMX): values are kept as bf16 and "
@@ -260,10 +269,11 @@ Result<std::unique_ptr<Backend>> CreateCpuBackend(const BackendOptions& options)
   auto pool = std::make_unique<ThreadPool>(options.threads);
   const SimdKernels& kernels = SimdKernelsFor(level);
   const DType compute_type = bf16 ? DType::kBF16 : DType::kF32;
-  CLIPTAG_ASSIGN_OR_RETURN(auto gemm, CpuGemm::Create(level, compute_type, kernels, pool.get()));
+  CLIPTAG_ASSIGN_OR_RETURN(auto gemm,
+                           CpuGemm::Create(level, compute_type, int8, kernels, pool.get()));
   BackendInfo info;
   info.name = "cpu";
-  info.precision = bf16 ? Precision::kBf16 : Precision::kFp32;
+  info.precision = int8 ? Precision::kInt8 : bf16 ? Precision::kBf16 : Precision::kFp32;
   info.threads = pool->size();
   info.description = CpuName() + ", " + std::to_string(info.threads) +
                      (info.threads == 1 ? " thread, " : " threads, ") + ToString(level) + ", " +

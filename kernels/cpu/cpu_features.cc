@@ -16,6 +16,8 @@ const char* ToString(CpuLevel level) {
       return "avx2";
     case CpuLevel::kAvx512:
       return "avx512";
+    case CpuLevel::kAvx512Vnni:
+      return "avx512_vnni";
     case CpuLevel::kAvx512Bf16:
       return "avx512_bf16";
     case CpuLevel::kAmx:
@@ -29,11 +31,12 @@ Result<CpuLevel> ChooseCpuLevel() {
   const char* cap = std::getenv("CLIPTAG_CPU");
   if (!cap || !*cap) return machine;
   for (CpuLevel level : {CpuLevel::kBaseline, CpuLevel::kAvx2, CpuLevel::kAvx512,
-                         CpuLevel::kAvx512Bf16, CpuLevel::kAmx}) {
+                         CpuLevel::kAvx512Vnni, CpuLevel::kAvx512Bf16, CpuLevel::kAmx}) {
     if (std::string(cap) == ToString(level)) return std::min(level, machine);
   }
-  return InvalidArgument(std::string("CLIPTAG_CPU is '") + cap +
-                         "'; use baseline, avx2, avx512, avx512_bf16 or amx, or unset it.");
+  return InvalidArgument(
+      std::string("CLIPTAG_CPU is '") + cap +
+      "'; use baseline, avx2, avx512, avx512_vnni, avx512_bf16 or amx, or unset it.");
 }
 
 std::string CpuName() {

@@ -1,6 +1,7 @@
 // What the CPU can do, as one of a few levels that the backend has code for.
 //
-// The environment variable CLIPTAG_CPU (baseline, avx2, avx512, avx512_bf16, amx) caps the level,
+// The environment variable CLIPTAG_CPU (baseline, avx2, avx512, avx512_vnni, avx512_bf16,
+// amx) caps the level,
 // so that one machine can test every path below its own.
 //
 // Thread safety: pure functions (of the environment).
@@ -17,8 +18,9 @@ enum class CpuLevel {
   kBaseline,    // any x86-64, any aarch64
   kAvx2,        // AVX2, FMA, F16C
   kAvx512,      // AVX-512 F, BW, CD, DQ, VL
+  kAvx512Vnni,  // dot products of bytes
   kAvx512Bf16,  // bfloat16 dot products
-  kAmx,         // bfloat16 tiles
+  kAmx,         // tiles of bfloat16 and of bytes, which the system lets this process use
 };
 
 const char* ToString(CpuLevel level);

@@ -1,5 +1,7 @@
 // DetectCpuLevel on x86-64, from CPUID and from what the operating system saves (XCR0).
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <cstdint>
 
@@ -26,6 +28,12 @@ uint64_t Xcr0() {
 
 bool Has(unsigned word, int bit) { return (word >> bit) & 1; }
 
+// Linux gives tiles to processes that ask for them.
+bool RequestTiles() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
 }  // namespace
 
 CpuLevel DetectCpuLevel() {
@@ -37,10 +45,12 @@ CpuLevel DetectCpuLevel() {
   if (!avx2) return CpuLevel::kBaseline;
   const bool avx512 = (saved & 0xe6) == 0xe6 && Has(seven.ebx, 16) && Has(seven.ebx, 17) &&
                       Has(seven.ebx, 28) && Has(seven.ebx, 30) && Has(seven.ebx, 31);
-  if (!avx512) return CpuLevel::kAvx2;                   // F, DQ, CD, BW, VL
-  if (!Has(seven_one.eax, 5)) return CpuLevel::kAvx512;  // AVX512-BF16
-  const bool amx = (saved & 0x60000) == 0x60000 && Has(seven.edx, 22) && Has(seven.edx, 24);
-  return amx ? CpuLevel::kAmx : CpuLevel::kAvx512Bf16;  // AMX-BF16, AMX-TILE
+  if (!avx512) return CpuLevel::kAvx2;                       // F, DQ, CD, BW, VL
+  if (!Has(seven.ecx, 11)) return CpuLevel::kAvx512;         // AVX512-VNNI
+  if (!Has(seven_one.eax, 5)) return CpuLevel::kAvx512Vnni;  // AVX512-BF16
+  const bool amx = (saved & 0x60000) == 0x60000 && Has(seven.edx, 22) && Has(seven.edx, 24) &&
+                   Has(seven.edx, 25);  // AMX-BF16, AMX-TILE, AMX-INT8
+  return amx && RequestTiles() ? CpuLevel::kAmx : CpuLevel::kAvx512Bf16;
 }
 
 }  // namespace cliptag

@@ -1,267 +1,158 @@
 #include "kernels/cpu/cpu_gemm.h"
 
+#include <time.h>
+
 #include <algorithm>
-#include <atomic>
-#include <cstring>
-#include <string>
+#include <cstdio>
+#include <map>
+#include <mutex>
+#include <tuple>
 #include <utility>
 
-#include "kernels/base/half.h"
 #include "kernels/checks.h"
+#include "kernels/cpu/onednn_gemm.h"
+#include "kernels/cpu/panel_gemm.h"
 #include "kernels/host_memory.h"
 
 namespace cliptag {
 namespace {
 
-// Rows multiplied at once. 64 rows reach oneDNN's full speed, and 64 x 512 results fit L2 beside
-// what is streamed through it.
-constexpr int64_t kRowBlock = 64;
-// oneDNN packs columns by 64; a block is a multiple of that.
-constexpr int64_t kUnit = 64;
-constexpr int64_t kLargestBlockUnits = 8;
+// Products are timed on one thread, by its CPU time, which a busy machine spoils least: so many
+// rows (a picture of ViT-B/32) times so many outputs at most, with copies of the weights in turn
+// that the second-level cache cannot hold. That is about ten milliseconds a shape.
+constexpr int64_t kTimedRows = 50;
+constexpr int64_t kTimedOutputs = 512;
+constexpr int kCopies = 4, kPasses = 3;
+// oneDNN has to be that much faster to be taken.
+constexpr double kMargin = 1.05;
 
-int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-// Width of the column blocks: what lets `threads` finish together soonest, then the widest that
-// still gives each thread two blocks, so that a thread that was interrupted gives work away.
-int64_t BlockColumns(int64_t n, int threads) {
-  const int64_t units = DivideUp(n, kUnit);
-  int64_t best = 1, best_span = INT64_MAX;
-  for (int64_t width = 1; width <= std::min(units, kLargestBlockUnits); ++width) {
-    const int64_t blocks = DivideUp(units, width);
-    const int64_t span = DivideUp(blocks, threads) * width;
-    if (span < best_span || (span == best_span && (threads == 1 || blocks >= 2 * threads))) {
-      best = width;
-      best_span = span;
-    }
-  }
-  return best * kUnit;
-}
-
-// One output of a stacked product: row `row` of weight `tensor`.
-struct Output {
-  const HostTensor* tensor;
-  int64_t row, rows;
+struct Timed {
+  double panel_ms = 0, onednn_ms = 0;
+  bool onednn() const { return onednn_ms * kMargin < panel_ms; }
 };
-
-Output FindOutput(const LinearSpec& spec, int64_t in, int64_t output) {
-  for (const HostTensor& weight : spec.weights) {
-    const int64_t rows = weight.elements() / in;
-    if (output < rows) return {&weight, output, rows};
-    output -= rows;
-  }
-  return {};  // not reached: output < the sum of rows
+using TimedKey = std::tuple<CpuLevel, DType, int64_t, int64_t>;  // out, in
+std::mutex timed_mutex;
+std::map<TimedKey, Timed>& TimedShapes() {  // guarded by timed_mutex
+  static auto* shapes = new std::map<TimedKey, Timed>;
+  return *shapes;
 }
 
-// The weights of one output as floats.
-void ReadOutput(const Output& from, bool transposed, int64_t in, const SimdKernels& kernels,
-                float* to) {
-  const HostTensor& w = *from.tensor;
-  if (transposed) {
-    for (int64_t i = 0; i < in; ++i) to[i] = LoadAsFloat(w.data, w.type, i * from.rows + from.row);
-    return;
+double ThreadMilliseconds() {
+  timespec t;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+  return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_nsec) * 1e-6;
+}
+
+// The least of a few passes, per product.
+Result<double> TimeOf(Products& products, DType type, const LinearSpec& spec,
+                      const LinearShape& shape) {
+  std::unique_ptr<PackedWeight> weights[kCopies];
+  for (auto& weight : weights) {
+    CLIPTAG_ASSIGN_OR_RETURN(weight, products.Pack(spec, shape));
+    CLIPTAG_RETURN_IF_ERROR(products.Prepare(*weight, kTimedRows));
   }
-  const char* row = static_cast<const char*>(w.data) + from.row * in * SizeOf(w.type);
-  if (w.type == DType::kF32) {
-    std::memcpy(to, row, in * sizeof(float));
-  } else if (w.type == DType::kBF16) {
-    kernels.from_bf16(reinterpret_cast<const uint16_t*>(row), in, to);
-  } else {
-    for (int64_t i = 0; i < in; ++i) to[i] = LoadAsFloat(row, w.type, i);
+  CLIPTAG_ASSIGN_OR_RETURN(const auto x, AllocateHost(kTimedRows * shape.in * SizeOf(type)));
+  CLIPTAG_ASSIGN_OR_RETURN(const auto out, AllocateHost(kTimedRows * shape.out * sizeof(float)));
+  std::fill_n(static_cast<char*>(x->data()), x->bytes(), '\0');
+  const Matrix from{x->data(), type, kTimedRows, shape.in, shape.in};
+  const Matrix to{out->data(), DType::kF32, kTimedRows, shape.out, shape.out};
+  double best = 1e9;
+  for (int pass = 0; pass < kPasses; ++pass) {
+    const double start = ThreadMilliseconds();
+    for (const auto& weight : weights) {
+      CLIPTAG_RETURN_IF_ERROR(products.Run(from, *weight, Activation::kNone, false, to));
+    }
+    best = std::min(best, (ThreadMilliseconds() - start) / kCopies);
   }
+  return best;
 }
 
 }  // namespace
 
 class CpuGemm::PackedLinear : public Linear {
  public:
-  struct Block {
-    int64_t first = 0, cols = 0;  // outputs
-    size_t offset = 0;            // in storage
-    std::unique_ptr<OneDnn::PackedWeights> weights;
-  };
-
   int64_t in() const override { return shape.in; }
   int64_t out() const override { return shape.out; }
-  size_t bytes() const override { return storage->bytes() + bias.size() * sizeof(float); }
+  size_t bytes() const override { return weight->bytes(); }
 
   LinearShape shape;
-  std::unique_ptr<Memory> storage;
-  std::vector<Block> blocks;  // all as wide as the first, save the last
-  std::vector<float> bias;
+  Products* products = nullptr;
+  std::unique_ptr<PackedWeight> weight;
 };
 
-// How a product of that many rows is divided, and the plans of its parts.
-struct CpuGemm::Split {
-  int64_t row_block = 0, row_blocks = 0;  // blocks of row_block rows; the last may be shorter
-  // [last column block][last row block]
-  OneDnn::Plan* plans[2][2] = {};
-};
-
-CpuGemm::CpuGemm(DType compute_type, DType product_type, const SimdKernels& kernels,
-                 ThreadPool* pool, std::unique_ptr<OneDnn> onednn)
-    : compute_type_(compute_type),
-      product_type_(product_type),
-      kernels_(kernels),
-      pool_(pool),
-      onednn_(std::move(onednn)),
-      scratch_(pool->size()) {}
-
-Result<std::unique_ptr<CpuGemm>> CpuGemm::Create(CpuLevel level, DType compute_type,
+Result<std::unique_ptr<CpuGemm>> CpuGemm::Create(CpuLevel level, DType compute_type, bool int8,
                                                  const SimdKernels& kernels, ThreadPool* pool) {
-  CLIPTAG_ASSIGN_OR_RETURN(auto onednn, OneDnn::Create(level, pool->size()));
+  std::unique_ptr<CpuGemm> gemm(new CpuGemm(level, compute_type, kernels, pool));
   const bool native = compute_type == DType::kBF16 && level >= CpuLevel::kAvx512Bf16;
-  return std::unique_ptr<CpuGemm>(new CpuGemm(compute_type, native ? DType::kBF16 : DType::kF32,
-                                              kernels, pool, std::move(onednn)));
+  const PanelType type = native ? PanelType::kBf16 : PanelType::kF32;
+  gemm->panel_kernel_ = PanelKernelFor(level, type);
+  if (gemm->panel_kernel_ != nullptr) {
+    gemm->panels_ = std::make_unique<PanelGemm>(*gemm->panel_kernel_, compute_type, kernels, pool);
+  }
+  CLIPTAG_ASSIGN_OR_RETURN(gemm->onednn_, OneDnnGemm::Create(level, compute_type, kernels, pool));
+  if (int8) {
+    gemm->int8_kernel_ = PanelKernelFor(level, PanelType::kInt8);
+    gemm->int8_ = std::make_unique<PanelGemm>(*gemm->int8_kernel_, compute_type, kernels, pool);
+  }
+  return gemm;
 }
 
-Status CpuGemm::GrowScratch(int64_t block_cols, int64_t in) {
-  const size_t block_bytes = kRowBlock * block_cols * sizeof(float);
-  const size_t x_bytes = kRowBlock * in * SizeOf(product_type_);
-  for (Scratch& scratch : scratch_) {
-    if (!scratch.block || scratch.block->bytes() < block_bytes) {
-      CLIPTAG_ASSIGN_OR_RETURN(scratch.block, AllocateHost(block_bytes));
-    }
-    if (!scratch.x || scratch.x->bytes() < x_bytes) {
-      CLIPTAG_ASSIGN_OR_RETURN(scratch.x, AllocateHost(x_bytes));
-    }
+Result<Products*> CpuGemm::Choose(const LinearShape& whole) {
+  if (!panels_) return onednn_.get();
+  const LinearShape shape{std::min(whole.out, kTimedOutputs), whole.in};
+  const TimedKey key{level_, compute_type_, shape.out, shape.in};
+  const std::lock_guard lock(timed_mutex);
+  auto found = TimedShapes().find(key);
+  if (found == TimedShapes().end()) {
+    ThreadPool one_thread(1);
+    PanelGemm panels(*panel_kernel_, compute_type_, kernels_, &one_thread);
+    CLIPTAG_ASSIGN_OR_RETURN(const auto onednn,
+                             OneDnnGemm::Create(level_, compute_type_, kernels_, &one_thread));
+    const std::vector<float> zeros(shape.in * shape.out);
+    const LinearSpec spec{{{zeros.data(), DType::kF32, {shape.out, shape.in}}}};
+    Timed timed;
+    CLIPTAG_ASSIGN_OR_RETURN(timed.panel_ms, TimeOf(panels, compute_type_, spec, shape));
+    CLIPTAG_ASSIGN_OR_RETURN(timed.onednn_ms, TimeOf(*onednn, compute_type_, spec, shape));
+    found = TimedShapes().emplace(key, timed).first;
   }
-  return {};
+  const Timed& timed = found->second;
+  char times[96];
+  std::snprintf(times, sizeof(times), " (%.3f ms, oneDNN %.3f ms)", timed.panel_ms,
+                timed.onednn_ms);
+  Note(whole, (timed.onednn() ? "oneDNN" : panel_kernel_->name) + std::string(times));
+  return timed.onednn() ? onednn_.get() : panels_.get();
+}
+
+void CpuGemm::Note(const LinearShape& shape, const std::string& choice) {
+  const std::string line =
+      std::to_string(shape.in) + "x" + std::to_string(shape.out) + ": " + choice;
+  if (std::find(choices_.begin(), choices_.end(), line) == choices_.end()) {
+    choices_.push_back(line);
+  }
 }
 
 Result<std::unique_ptr<Linear>> CpuGemm::Pack(const LinearSpec& spec) {
-  CLIPTAG_ASSIGN_OR_RETURN(const LinearShape shape, CheckLinear(spec));
   auto linear = std::make_unique<PackedLinear>();
-  linear->shape = shape;
-  const int64_t width = BlockColumns(shape.out, pool_->size());
-  size_t bytes = 0;
-  for (int64_t first = 0; first < shape.out; first += width) {
-    PackedLinear::Block block;
-    block.first = first;
-    block.cols = std::min(width, shape.out - first);
-    block.offset = bytes;
-    CLIPTAG_ASSIGN_OR_RETURN(const size_t size,
-                             onednn_->PackedBytes(product_type_, block.cols, shape.in));
-    bytes += DivideUp(size, 64) * 64;
-    linear->blocks.push_back(std::move(block));
+  CLIPTAG_ASSIGN_OR_RETURN(linear->shape, CheckLinear(spec));
+  if (int8_ && !spec.precise) {
+    linear->products = int8_.get();
+    Note(linear->shape, int8_kernel_->name);
+  } else {
+    CLIPTAG_ASSIGN_OR_RETURN(linear->products, Choose(linear->shape));
   }
-  CLIPTAG_RETURN_IF_ERROR(GrowScratch(linear->blocks.front().cols, shape.in));
-  CLIPTAG_ASSIGN_OR_RETURN(linear->storage, AllocateHost(bytes));
-
-  std::vector<Status> results(linear->blocks.size());
-  pool_->Run(static_cast<int>(results.size()),
-             [&](int block, int) { results[block] = PackBlock(spec, *linear, block); });
-  for (const Status& result : results) CLIPTAG_RETURN_IF_ERROR(result);
-
-  for (const HostTensor& b : spec.biases) {
-    for (int64_t o = 0; o < b.elements(); ++o) {
-      linear->bias.push_back(LoadAsFloat(b.data, b.type, o));
-    }
-  }
+  CLIPTAG_ASSIGN_OR_RETURN(linear->weight, linear->products->Pack(spec, linear->shape));
   return std::unique_ptr<Linear>(std::move(linear));
 }
 
-Status CpuGemm::PackBlock(const LinearSpec& spec, PackedLinear& linear, size_t index) {
-  PackedLinear::Block& block = linear.blocks[index];
-  const int64_t in = linear.shape.in;
-  const size_t row_bytes = in * SizeOf(product_type_);
-  CLIPTAG_ASSIGN_OR_RETURN(const auto rows, AllocateHost(block.cols * row_bytes));
-  CLIPTAG_ASSIGN_OR_RETURN(const auto floats, AllocateHost(in * sizeof(float)));
-  float* row = static_cast<float*>(floats->data());
-  for (int64_t o = 0; o < block.cols; ++o) {
-    ReadOutput(FindOutput(spec, in, block.first + o), spec.transposed, in, kernels_, row);
-    char* to = static_cast<char*>(rows->data()) + o * row_bytes;
-    if (product_type_ == DType::kBF16) {
-      kernels_.to_bf16(row, in, reinterpret_cast<uint16_t*>(to));
-      continue;
-    }
-    if (compute_type_ == DType::kBF16) {  // bf16 values, kept as floats
-      for (int64_t i = 0; i < in; ++i) row[i] = Bf16ToFloat(FloatToBf16(row[i]));
-    }
-    std::memcpy(to, row, row_bytes);
-  }
-  CLIPTAG_ASSIGN_OR_RETURN(
-      block.weights, onednn_->Pack(product_type_, block.cols, in, rows->data(),
-                                   static_cast<char*>(linear.storage->data()) + block.offset));
-  return {};
-}
-
-Result<CpuGemm::Split> CpuGemm::Plan(const PackedLinear& linear, int64_t rows) {
-  Split split;
-  split.row_blocks = DivideUp(rows, kRowBlock);
-  split.row_block = DivideUp(rows, split.row_blocks);
-  split.row_blocks = DivideUp(rows, split.row_block);
-  const int64_t row_counts[] = {split.row_block, rows - (split.row_blocks - 1) * split.row_block};
-  const int64_t widths[] = {linear.blocks.front().cols, linear.blocks.back().cols};
-  for (int c = 0; c < 2; ++c) {
-    for (int r = 0; r < 2; ++r) {
-      CLIPTAG_ASSIGN_OR_RETURN(split.plans[c][r], onednn_->FindPlan(product_type_, row_counts[r],
-                                                                    widths[c], linear.shape.in));
-    }
-  }
-  return split;
-}
-
 Status CpuGemm::Prepare(const Linear& linear, int64_t rows) {
-  if (rows < 1) return InvalidArgument("PrepareGemm: rows must be positive.");
-  return Plan(static_cast<const PackedLinear&>(linear), rows).status();
-}
-
-const void* CpuGemm::Operand(const Matrix& x, int worker) {
-  const bool same_type = compute_type_ == product_type_;
-  if (same_type && (x.stride == x.cols || x.rows == 1)) return x.data;
-  char* copy = static_cast<char*>(scratch_[worker].x->data());
-  const size_t row_bytes = x.cols * SizeOf(product_type_);
-  for (int64_t r = 0; r < x.rows; ++r) {
-    const void* row = x.Rows(r, 1).data;
-    if (same_type) {
-      std::memcpy(copy + r * row_bytes, row, row_bytes);
-    } else {
-      kernels_.from_bf16(static_cast<const uint16_t*>(row), x.cols,
-                         reinterpret_cast<float*>(copy + r * row_bytes));
-    }
-  }
-  return copy;
+  const auto& packed = static_cast<const PackedLinear&>(linear);
+  return packed.products->Prepare(*packed.weight, rows);
 }
 
 Status CpuGemm::Run(const Matrix& x, const Linear& linear, Activation activation, bool accumulate,
                     const Matrix& out) {
   const auto& packed = static_cast<const PackedLinear&>(linear);
-  CLIPTAG_ASSIGN_OR_RETURN(const Split split, Plan(packed, x.rows));
-  const int64_t blocks = static_cast<int64_t>(packed.blocks.size());
-  const int64_t groups = std::min(split.row_blocks, DivideUp(2 * int64_t{pool_->size()}, blocks));
-  std::atomic<bool> failed{false};
-  pool_->Run(static_cast<int>(blocks * groups), [&](int task, int worker) {
-    const PackedLinear::Block& block = packed.blocks[task / groups];
-    const bool last_column = task / groups == blocks - 1;
-    const int64_t group = task % groups;
-    float* products = static_cast<float*>(scratch_[worker].block->data());
-    for (int64_t r = split.row_blocks * group / groups; r < split.row_blocks * (group + 1) / groups;
-         ++r) {
-      const int64_t first = r * split.row_block;
-      const int64_t rows = std::min(split.row_block, x.rows - first);
-      OneDnn::Plan& plan = *split.plans[last_column][r == split.row_blocks - 1];
-      if (!onednn_->Run(plan, *block.weights, Operand(x.Rows(first, rows), worker), products,
-                        worker)) {
-        failed.store(true, std::memory_order_relaxed);
-        return;
-      }
-      const Matrix to = out.Rows(first, rows).Cols(block.first, block.cols);
-      EpilogueTask epilogue;
-      epilogue.block = products;
-      epilogue.rows = rows;
-      epilogue.cols = block.cols;
-      epilogue.bias = packed.bias.empty() ? nullptr : packed.bias.data() + block.first;
-      epilogue.activation = activation;
-      epilogue.accumulate = accumulate;
-      epilogue.out = to.data;
-      epilogue.out_stride = to.stride;
-      epilogue.bf16 = to.type == DType::kBF16;
-      kernels_.epilogue(epilogue);
-    }
-  });
-  if (failed.load(std::memory_order_relaxed)) return Internal("Gemm: oneDNN failed to multiply.");
-  return {};
+  return packed.products->Run(x, *packed.weight, activation, accumulate, out);
 }
 
 }  // namespace cliptag

@@ -1,24 +1,20 @@
-// Products of activations and weights on the CPU: weights packed in column blocks, a product split
-// over the pool by column blocks (and, where those are too few, by rows), each part multiplied by
-// oneDNN into a block that stays in the core's own cache and finished from there by the epilogue
-// (bias, activation, residual, conversion).
+// Products of activations and weights on the CPU, each weight packed for whatever multiplies its
+// shape fastest on this machine: the panels of our own, or oneDNN.
 //
-// Bytes and flops of ViT-B/32 in f32, a layer's four products (n x k = 2304 x 768, 768 x 768,
-// 3072 x 768, 768 x 3072): 28.3 MB of weights and, per row, 14.2 Mflop; 50 rows an image, 12
-// layers: 340 MB and 8.5 Gflop. On two Zen 4 cores (230 Gflop/s, about 25 GB/s and more when idle)
-// a batch of 1 takes 37 ms of arithmetic against 14 ms of memory traffic: bound by arithmetic
-// already if weights are read once, which is why the columns are split and not the rows; bf16
-// halves both.
+// Where both can, the first weight of a shape is timed both ways (see Choose) and the answer kept
+// for the process: some ten milliseconds a shape, once.
 //
 // Ownership: borrows the pool. Thread safety: used by one thread at a time.
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "kernels/backend.h"
 #include "kernels/cpu/cpu_features.h"
-#include "kernels/cpu/onednn_product.h"
+#include "kernels/cpu/panel.h"
+#include "kernels/cpu/products.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu/thread_pool.h"
 
@@ -27,8 +23,9 @@ namespace cliptag {
 class CpuGemm {
  public:
   // `compute_type` is that of x: f32, or bf16, which is multiplied natively where `level` can and
-  // otherwise as bf16 values in f32.
-  static Result<std::unique_ptr<CpuGemm>> Create(CpuLevel level, DType compute_type,
+  // otherwise as bf16 values in f32. With `int8` weights that are not `precise` are multiplied as
+  // bytes.
+  static Result<std::unique_ptr<CpuGemm>> Create(CpuLevel level, DType compute_type, bool int8,
                                                  const SimdKernels& kernels, ThreadPool* pool);
 
   Result<std::unique_ptr<Linear>> Pack(const LinearSpec& spec);
@@ -37,29 +34,28 @@ class CpuGemm {
   Status Run(const Matrix& x, const Linear& linear, Activation activation, bool accumulate,
              const Matrix& out);
 
+  // One line for each shape that was packed: "768x2304: avx512_bf16 14x32 (0.31 ms,
+  // oneDNN 0.35 ms)".
+  const std::vector<std::string>& choices() const { return choices_; }
+
  private:
   class PackedLinear;
-  struct Split;
 
-  CpuGemm(DType compute_type, DType product_type, const SimdKernels& kernels, ThreadPool* pool,
-          std::unique_ptr<OneDnn> onednn);
+  CpuGemm(CpuLevel level, DType compute_type, const SimdKernels& kernels, ThreadPool* pool)
+      : level_(level), compute_type_(compute_type), kernels_(kernels), pool_(pool) {}
 
-  Status PackBlock(const LinearSpec& spec, PackedLinear& linear, size_t block);
-  Status GrowScratch(int64_t block_cols, int64_t in);
-  Result<Split> Plan(const PackedLinear& linear, int64_t rows);
-  // x as the contiguous product_type rows that oneDNN reads; a copy in scratch where it is not.
-  const void* Operand(const Matrix& x, int worker);
+  // What multiplies weights of that shape faster.
+  Result<Products*> Choose(const LinearShape& shape);
+  void Note(const LinearShape& shape, const std::string& choice);
 
-  DType compute_type_;  // of activations
-  DType product_type_;  // of what oneDNN multiplies
+  const CpuLevel level_;
+  const DType compute_type_;
   const SimdKernels& kernels_;
-  ThreadPool* pool_;
-  std::unique_ptr<OneDnn> onednn_;
-  struct Scratch {
-    std::unique_ptr<Memory> block;  // (kRowBlock, widest column block) f32
-    std::unique_ptr<Memory> x;      // (kRowBlock, longest row)
-  };
-  std::vector<Scratch> scratch_;  // per worker
+  ThreadPool* const pool_;
+  std::unique_ptr<Products> int8_, panels_, onednn_;  // those that there are
+  const PanelKernel* panel_kernel_ = nullptr;
+  const PanelKernel* int8_kernel_ = nullptr;
+  std::vector<std::string> choices_;
 };
 
 }  // namespace cliptag

@@ -67,7 +67,7 @@ void CapCpu(CpuLevel level) {
     using dnnl::cpu_isa;
     const cpu_isa isa = level == CpuLevel::kBaseline     ? cpu_isa::sse41
                         : level == CpuLevel::kAvx2       ? cpu_isa::avx2
-                        : level == CpuLevel::kAvx512     ? cpu_isa::avx512_core_vnni
+                        : level <= CpuLevel::kAvx512Vnni ? cpu_isa::avx512_core_vnni
                         : level == CpuLevel::kAvx512Bf16 ? cpu_isa::avx512_core_bf16
                                                          : cpu_isa::avx512_core_amx;
     // Fails when oneDNN was used before in this process, which then keeps its own choice.

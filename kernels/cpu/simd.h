@@ -33,7 +33,8 @@ struct AttentionTask {
 
 // A finished block of products on its way to where it belongs.
 struct EpilogueTask {
-  const float* block = nullptr;  // (rows, cols), contiguous
+  const float* block = nullptr;  // (rows, cols)
+  int64_t block_stride = 0;
   int64_t rows = 0, cols = 0;
   const float* bias = nullptr;  // (cols), or null
   Activation activation = Activation::kNone;
@@ -58,6 +59,11 @@ struct SimdKernels {
                    float* out);
   void (*to_bf16)(const float* x, int64_t n, uint16_t* out);
   void (*from_bf16)(const uint16_t* x, int64_t n, float* out);  // x may be unaligned
+  void (*from_f16)(const uint16_t* x, int64_t n, float* out);   // likewise
+  // x[i] = scale * (out[i] - zero), out[i] in 0..255, rounded, for n elements; up to `padded`
+  // anything, to be multiplied by zeros. A row that holds NaN or infinity gets a scale of NaN.
+  void (*quantize)(const void* x, bool bf16, int64_t n, int64_t padded, uint8_t* out, float* scale,
+                   int32_t* zero);
 };
 
 // Floats of scratch that an AttentionTask needs.

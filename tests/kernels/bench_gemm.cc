@@ -75,7 +75,7 @@ struct Layer {
 class Bench {
  public:
   Bench(Precision precision, int threads, double seconds) : seconds_(seconds) {
-    backend_ = Check(CreateBackend({BackendKind::kCpu, 0, precision, threads}));
+    backend_ = Check(CreateBackend({.kind = BackendKind::kCpu, .precision = precision, .threads = threads}));
     std::vector<float> weight(size_t{kMlp} * kWidth);
     for (size_t i = 0; i < weight.size(); ++i) {
       weight[i] = 0.05f * std::sin(static_cast<float>(i % 10007));
@@ -187,9 +187,10 @@ class Bench {
 int main(int argc, char** argv) {
   const int threads = argc > 1 ? std::atoi(argv[1]) : 0;
   const double seconds = argc > 2 ? std::atof(argv[2]) : 1.0;
-  for (cliptag::Precision precision : {cliptag::Precision::kFp32, cliptag::Precision::kBf16}) {
+  for (cliptag::Precision precision : {cliptag::Precision::kFp32, cliptag::Precision::kBf16, cliptag::Precision::kInt8}) {
     cliptag::Bench bench(precision, threads, seconds);
     std::printf("{\"machine\": \"%s\"}\n", bench.info().description.c_str());
+    for (const auto& line : bench.info().products) std::printf("%s\n", line.c_str());
     for (int batch : {1, 8}) bench.Run(batch);
   }
   return 0;

@@ -220,9 +220,7 @@ TEST(CpuBackend, SaysWhatItDoesNotHave) {
             "This build of cliptag has no CUDA backend; build it where the CUDA toolkit is, or use "
             "backend=cpu.");
   EXPECT_EQ(message({.precision = Precision::kFp16}),
-            "The CPU backend has no fp16 yet; use precision=bf16, fp32 or auto.");
-  EXPECT_EQ(message({.precision = Precision::kInt8}),
-            "The CPU backend has no int8 yet; use precision=bf16, fp32 or auto.");
+            "The CPU backend has no fp16; use precision=bf16, int8, fp32 or auto.");
   EXPECT_EQ(message({.threads = -1}),
             "threads is -1; use 0 for every core, or how many threads to use.");
   EXPECT_EQ(message({}), "");
@@ -245,7 +243,8 @@ TEST(CpuLevel, AnUnknownCapIsAnError) {
   before ? setenv("CLIPTAG_CPU", saved.c_str(), 1) : unsetenv("CLIPTAG_CPU");
   ASSERT_FALSE(level.ok());
   EXPECT_EQ(level.status().message(),
-            "CLIPTAG_CPU is 'sse9'; use baseline, avx2, avx512, avx512_bf16 or amx, or unset it.");
+            "CLIPTAG_CPU is 'sse9'; use baseline, avx2, avx512, avx512_vnni, avx512_bf16 "
+            "or amx, or unset it.");
 }
 
 }  // namespace

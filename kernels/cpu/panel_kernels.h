@@ -1,0 +1,24 @@
+// The kernels behind PanelKernelFor, one per instruction set and type that is compiled, and what
+// their sources share.
+#pragma once
+
+#include "kernels/cpu/panel.h"
+
+namespace cliptag {
+
+// A word at any address. Static: no code for one instruction set may be linked in another's place.
+template <typename Word>
+static inline Word LoadWord(const char* p) {
+  Word word;
+  __builtin_memcpy(&word, p, sizeof(word));
+  return word;
+}
+
+extern const PanelKernel kPanelInt8Portable;
+extern const PanelKernel kPanelAvx512F32;
+extern const PanelKernel kPanelAvx512Bf16;
+extern const PanelKernel kPanelAvx512Vnni;
+extern const PanelKernel kPanelAmxBf16;
+extern const PanelKernel kPanelAmxInt8;
+
+}  // namespace cliptag
