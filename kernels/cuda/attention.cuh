@@ -14,11 +14,10 @@
 // Cost, ViT-L/14 at batch 64 (257 tokens, 16 heads of 64):
 //   memory    q, k, v read once (the three query blocks of a head share K and V in the L2) 101 MB,
 //             outputs 34 MB: 31 us at 4.3 TB/s
-//   products  17.3 GFLOP, 20.5 with queries padded to 288 and keys to 272: 26 us at 790 TFLOP/s,
-//   some
-//             42 us at the 60 % of it that mma.sync is said to reach on Hopper
+//   products  17.3 GFLOP, 20.5 with queries padded to 288 and keys to 272: 26 us at 790 TFLOP/s, 49
+//             to 68 us at the 300 to 420 that mma.sync is said to reach on Hopper
 //   exp2      80 M at 16 a cycle on each of 132 multiprocessors: 22 us, overlapped
-// Expected: 45 to 55 us, bound by mma.sync; the products of the same layer take some 500 us. Paper
+// Expected: 50 to 70 us, bound by mma.sync; the products of the same layer take some 500 us. Paper
 // figures: no GPU has run this yet.
 //
 // Rejected: Q through shared memory (read once, straight into fragments: saves the space and a

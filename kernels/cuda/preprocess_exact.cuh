@@ -2,17 +2,19 @@
 // and clamped to 8 bits, then Y. For upright pictures, whose rows run along X: gray, or packed RGB
 // of 3 or 4 bytes; preprocess_taps.cuh takes the rest.
 //
-// A weight of 22 bits is 2,048 h + l with integers h and l of at most 2,048, which f16 has exactly;
-// so has it bytes, as they are: 0x00nn is nn times 2^-24. The sums of products with h and those
-// with l are integers below 2^24 (the host has made sure), so f32 holds each on the way without
-// rounding, and the two together give PIL's integer.
+// A weight of 22 bits is 2,048 h + l with integers h and l of at most 2,048, which f16 has exactly,
+// as it has bytes: 0x64nn is 1024 + nn, of which 1024 is taken away again. (0x00nn, the subnormal
+// nn times 2^-24, would be exact too and an instruction less, but what mma makes of subnormals is
+// unspecified.) The sums of products with h and those with l are integers below 2^24 (the host has
+// made sure), so f32 holds each on the way, in whatever order, without rounding, and the two
+// together give PIL's integer.
 //
 // A warp makes 16 targets across by 16 down and goes down in steps of 16 rows, across a step in
 // groups of 16 pixels, which come through its ring as in preprocess_tensor.cuh:
 //   across  sums (16 targets, 16 rows) += weights (16, 16 pixels) x pixels (16 pixels, 16 rows)
 //   down    out  (16 targets, 16 down) += bytes (16, 16 rows) x weights (16 rows, 16 down)
 // both in h and l and for each component. Cost, 64 frames of 1080p RGB to 224: 228 MB to be
-// read, 1.7 times that from the L2: 70 us; 50 instructions of a warp for a group of 768 bytes: 27
+// read, 1.7 times that from the L2: 70 us; 62 instructions of a warp for a group of 768 bytes: 33
 // us.
 #pragma once
 
@@ -21,11 +23,15 @@
 
 namespace cliptag::cuda {
 
-// To a byte, from the sums with h and with l, in units of 2^-24 as bytes are.
+// Two bytes of the four as f16.
+__device__ __forceinline__ uint32_t BytesAsHalves(uint32_t bytes, uint32_t selector) {
+  return SubtractHalves(BytePermute(bytes, kThousandBytes, selector), kThousands);
+}
+
+// To a byte, from the sums with h and with l.
 __device__ __forceinline__ uint32_t ExactByte(float high, float low) {
-  constexpr float kUnit = 16777216.0f;
-  const int sum = (static_cast<int>(high * kUnit) << kFixedDigitBits) +
-                  static_cast<int>(low * kUnit) + (1 << (kFixedBits - 1));
+  const int sum =
+      (static_cast<int>(high) << kFixedDigitBits) + static_cast<int>(low) + (1 << (kFixedBits - 1));
   const int byte = sum >> kFixedBits;
   return static_cast<uint32_t>(byte < 0 ? 0 : byte > 255 ? 255 : byte);
 }
@@ -74,7 +80,7 @@ struct ExactTile {
 #pragma unroll
       for (int c = 0; c < kMembers; ++c) {
         const uint32_t bytes = Gather(words, c);
-        const uint32_t b0 = BytePermute(bytes, 0, 0x4140), b1 = BytePermute(bytes, 0, 0x4342);
+        const uint32_t b0 = BytesAsHalves(bytes, 0x4140), b1 = BytesAsHalves(bytes, 0x4342);
         Mma16816<Half>(sum[c][i][0], h, b0, b1);
         Mma16816<Half>(sum[c][i][1], l, b0, b1);
       }
@@ -96,8 +102,9 @@ struct ExactTile {
       for (int i = 0; i < 4; ++i) {
         const float(&both)[2][4] = sum[c][i / 2];
         const int at = i % 2 * 2;
-        a[i] = ExactByte(both[0][at], both[1][at]) | ExactByte(both[0][at + 1], both[1][at + 1])
-                                                         << 16;
+        const uint32_t left = ExactByte(both[0][at], both[1][at]);
+        const uint32_t right = ExactByte(both[0][at + 1], both[1][at + 1]);
+        a[i] = SubtractHalves(left | right << 16 | kThousands, kThousands);
       }
 #pragma unroll
       for (int i = 0; i < 2 * kTiles; ++i) {

@@ -6,6 +6,8 @@
 
 namespace cliptag::cuda {
 
+// 1024 as f16 in both halves; its upper byte. A byte below that makes 1024 + byte.
+inline constexpr uint32_t kThousands = 0x64006400u, kThousandBytes = 0x64646464u;
 inline constexpr int kStripBytes = 64;  // of a row, that a warp works on together
 inline constexpr int kStripRow = 80;    // bytes from row to row in shared memory
 inline constexpr int kRingStages = 5;
@@ -49,7 +51,7 @@ __device__ __forceinline__ void CopyStage(int copy_bytes, unsigned char* stage, 
 
 // Two words as f16: 1024 + sample, or the sample's offset from the middle.
 __device__ __forceinline__ uint32_t HalvesOfWords(const PreprocessFrame& frame, uint32_t words) {
-  if (frame.word_mask != 0) return (words >> frame.shift & frame.word_mask) | 0x64006400u;
+  if (frame.word_mask != 0) return (words >> frame.shift & frame.word_mask) | kThousands;
   const auto low = static_cast<float>((words & 0xffff) >> frame.shift);
   const auto high = static_cast<float>(words >> 16 >> frame.shift);
   return Pack2<Half>(low * frame.word_scale - frame.word_middle,
@@ -91,7 +93,6 @@ struct WarpTile {
                                                DownSums& sum) const {
     const uint32_t a[4] = {fragment.x, fragment.y, fragment.z, fragment.w};
     const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-    constexpr uint32_t kThousand = 0x64646464u;  // the upper byte of 1024 as f16
 #pragma unroll
     for (int half = 0; half < 2; ++half) {  // of the strip: 32 bytes
       uint32_t r[4];
@@ -99,10 +100,10 @@ struct WarpTile {
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         if constexpr (kSampleBytes == 1) {
-          Mma16816<Half>(sum[2 * half + i][0], a, BytePermute(r[2 * i], kThousand, 0x4240),
-                         BytePermute(r[2 * i + 1], kThousand, 0x4240));
-          Mma16816<Half>(sum[2 * half + i][1], a, BytePermute(r[2 * i], kThousand, 0x4341),
-                         BytePermute(r[2 * i + 1], kThousand, 0x4341));
+          Mma16816<Half>(sum[2 * half + i][0], a, BytePermute(r[2 * i], kThousandBytes, 0x4240),
+                         BytePermute(r[2 * i + 1], kThousandBytes, 0x4240));
+          Mma16816<Half>(sum[2 * half + i][1], a, BytePermute(r[2 * i], kThousandBytes, 0x4341),
+                         BytePermute(r[2 * i + 1], kThousandBytes, 0x4341));
         } else {
           Mma16816<Half>(sum[half][i], a, HalvesOfWords(frame, r[2 * i]),
                          HalvesOfWords(frame, r[2 * i + 1]));

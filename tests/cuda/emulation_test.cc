@@ -90,6 +90,24 @@ TYPED_TEST(MmaTest, DepthSixteenFollowsTheDocumentedLayout) {
   this->Check(16, d);
 }
 
+// What the PTX ISA leaves open, at its worst: subnormal operands vanish, sums are cut.
+TYPED_TEST(MmaTest, OpenQuestionsAreAnsweredUnkindly) {
+  using T = TypeParam;
+  float sums[2][4];
+  const LaunchReport report = Launch({}, [&] {
+    // Four lanes' products make each sum: 1.5 * 2^-10, at 2^14, where floats are 2^-9 apart.
+    const uint32_t one = Pack2<T>(1, 0), ones[4] = {one, one, 0, 0}, subnormals[4] = {1, 1, 0, 0};
+    float c[2][4] = {{16384, 16384, -16384, -16384}, {1, 1, 1, 1}};
+    Mma16816<T>(c[0], ones, Pack2<T>(0x1.8p-12f, 0), 0);
+    Mma16816<T>(c[1], subnormals, Pack2<T>(1024, 0), 0);
+    if (threadIdx.x == 0) std::memcpy(sums, c, sizeof(sums));
+  });
+  ASSERT_EQ(report.error, "");
+  EXPECT_EQ(sums[0][0], 16384.0f);
+  EXPECT_EQ(sums[0][2], -16384 + 0x1p-9f);
+  for (const float sum : sums[1]) EXPECT_EQ(sum, 1);
+}
+
 TYPED_TEST(MmaTest, DepthEightFollowsTheDocumentedLayout) {
   using T = TypeParam;
   float d[16][8];

@@ -29,7 +29,7 @@ MODELS = {
     "ViT-H/14": (224, 14, 1280, 32, 16, 1024, "gelu"),
     "ViT-L/14-336": (336, 14, 1024, 24, 16, 768, "quick_gelu"),
 }
-SMALL = {"tiny": (32, 16, 64, 2, 1, 32, "gelu")}
+SMALL = {"tiny": (32, 16, 64, 2, 1, 64, "gelu")}
 ATTENTION = {"cudnn": SDPBackend.CUDNN_ATTENTION, "flash": SDPBackend.FLASH_ATTENTION,
              "efficient": SDPBackend.EFFICIENT_ATTENTION, "math": SDPBackend.MATH}
 
@@ -224,6 +224,8 @@ class Bench:
         with torch.inference_mode(), sdpa_kernel(SDPBackend.MATH):
             torch.onnx.export(model, (patches,), path, input_names=["x"], output_names=["y"])
         session = onnxruntime.InferenceSession(path, providers=["CUDAExecutionProvider"])
+        if session.get_providers()[0] != "CUDAExecutionProvider":  # it goes on with the CPU, silently
+            raise RuntimeError("ONNX Runtime found no CUDA")
         binding = session.io_binding()
         binding.bind_input("x", "cuda", 0, numpy.float16, tuple(patches.shape), patches.data_ptr())
         binding.bind_output("y", "cuda")

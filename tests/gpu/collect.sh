@@ -64,8 +64,7 @@ else
 fi
 
 tar -C "$work" -cf - deps | xz -T0 -6 >.gpu/deps.tar.xz
-commit=$(git rev-parse --short=12 HEAD)
-[[ -z $(git status --porcelain) ]] || commit+=-dirty
+commit=$(git describe --always --abbrev=12 --dirty --exclude='*')
 echo "$commit" >.gpu/commit
 printf '.gpu/deps.tar.xz: %d MiB, with the tree %d of %d MiB, commit %s\n' \
   $(($(stat -c %s .gpu/deps.tar.xz) >> 20)) $((($(stat -c %s .gpu/deps.tar.xz) + tree) >> 20)) $((limit >> 20)) \

@@ -11,10 +11,11 @@
 #     torch      PyTorch (and ONNX Runtime, if it has CUDA) on the same, until $GPU_RUN_SECONDS are over
 #     report     tests/gpu/results/DATE-GPU.json and .md
 #
+# Where a command may take ten minutes at most, three do: `build test sanitize`, `bench`, `torch report`.
 # Stages after `build` take what is built. Every stage leaves its results in build-gpu/results, from which
 # `report` makes what it can; with $OUT set they are copied there at the end, whatever happened.
-# $GPU_RUN_SECONDS: how long all stages may take together (unset: as long as they want; `torch` goes on
-# where it stopped when it is called again).
+# $GPU_RUN_SECONDS: how long all stages may take together (unset: as long as they want). What is cut off by
+# it, or by a limit of its own, has failed; only `torch` goes on where it stopped when it is called again.
 # Exit status: 0, 1 if a test or a stage failed, 77 without a GPU (`build` and `report` work without).
 # shellcheck disable=SC2317 # stages are called by name
 set -uo pipefail
@@ -22,6 +23,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 root=$PWD
 work=$root/build-gpu
 build=$work/build
+programs=$build/tests/gpu/device
 deps=$work/deps
 results=$work/results
 seconds=${GPU_RUN_SECONDS:-0}
@@ -52,6 +54,14 @@ note() {
   printf '{"kind": "check", "name": "%s", "status": "%s", "detail": "%s"}\n' "$1" "$2" "${3:-}" \
     >>"$results/checks.jsonl"
   [[ $2 == passed || $2 == skipped ]] || failed+=("$1")
+}
+
+# at_most SECONDS COMMAND...: or less, where less is left of all.
+at_most() {
+  local limit=$1 left=$((seconds - SECONDS - 10))
+  shift
+  ((seconds == 0 || left >= limit)) || limit=$((left > 0 ? left : 1))
+  timeout "$limit" "$@"
 }
 
 finish() {
@@ -91,24 +101,6 @@ PYTHON
   touch "$deps/stamp"
 }
 
-# The project's tree with another kernels/cpu and another top: see tests/gpu/device/meson.build.
-lay_out() {
-  local tree=$work/tree
-  rm -rf "$tree"
-  mkdir -p "$tree/kernels/cpu"
-  local name
-  for name in "$root"/kernels/*; do
-    case $(basename "$name") in
-      cpu) ;;
-      # Without the search for oneDNN, which the CPU backend alone needs.
-      meson.build) sed '/^dnnl_dep = /,/^endif/d' "$name" >"$tree/kernels/meson.build" ;;
-      *) ln -s "$name" "$tree/kernels" ;;
-    esac
-  done
-  ln -s "$root"/tests/gpu/device/cpu/* "$root"/kernels/cpu/cpu_backend.h "$tree/kernels/cpu"
-  ln -s "$root"/{models,tests} "$root"/tests/gpu/device/meson{.build,_options.txt} "$tree"
-}
-
 # nvcc, or one whose toolkit has been completed with what Python packages bring: some images have a
 # toolkit without cuBLASLt.
 find_nvcc() {
@@ -132,18 +124,18 @@ meson_command() {
 build_all() {
   local nvcc options
   unpack_deps || return 1
-  lay_out || return 1
   nvcc=$(find_nvcc) || {
     echo "There is no nvcc here."
     return 1
   }
-  options=("-Ddeps=$deps" "-Dgpu_architectures=$(architecture)")
+  options=(-Dcpu=disabled -Dcuda=enabled -Dplugin=disabled -Dtests=disabled "-Dgpu_tests=$deps"
+    "-Dgpu_architectures=$(architecture)")
   PATH=$(dirname "$nvcc"):$PATH
   if [[ -f $build/build.ninja ]]; then
     meson_command configure "$build" "${options[@]}" || return 1
   else
     rm -rf "$build"
-    meson_command setup "$build" "$work/tree" "${options[@]}" || return 1
+    meson_command setup "$build" "${options[@]}" || return 1
   fi
   meson_command compile -C "$build"
 }
@@ -181,23 +173,30 @@ run_test() {
 with_environment() {
   local cudnn
   cudnn=$(python3 -c 'import nvidia.cudnn as m; print(m.__path__[0] + "/lib")' 2>/dev/null)
-  env LD_LIBRARY_PATH="$deps/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}${cudnn:+:$cudnn}" CLIPTAG_DATA="$root/tests/data" CLIPTAG_SHARED="$deps/shared" CLIPTAG_SOURCE_ROOT="$root" \
-    CLIPTAG_CUDA_MODULE="${CLIPTAG_CUDA_MODULE:-$build/kernels/cuda/libcliptag_cuda.so}" "$@"
+  (
+    export LD_LIBRARY_PATH="$deps/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}${cudnn:+:$cudnn}"
+    export CLIPTAG_DATA="$root/tests/data" CLIPTAG_SHARED="$deps/shared" CLIPTAG_SOURCE_ROOT="$root"
+    export CLIPTAG_CUDA_MODULE="${CLIPTAG_CUDA_MODULE:-$build/kernels/cuda/libcliptag_cuda.so}"
+    "$@"
+  )
 }
 
 stage_test() {
-  run_test operations with_environment timeout 400 "$build/gpu_backend_test"
-  run_test goldens with_environment timeout 200 "$build/gpu_goldens_test"
+  run_test operations with_environment at_most 400 "$programs/gpu_backend_test"
+  run_test goldens with_environment at_most 200 "$programs/gpu_goldens_test"
 }
 
 # --- compute-sanitizer -----------------------------------------------------------------------------
 
-# Of our kernels alone: cuBLASLt's are not ours to mend, and many.
+# Of our kernels alone, whose mangled names have the namespace in them: cuBLASLt's are not ours to mend, and
+# many. The option's name changed over the years; its keys did not.
 kernel_filter() {
   local help
   help=$("$1" --help 2>&1)
   if grep -q -- '--kernel-regex' <<<"$help"; then
     echo "--kernel-regex kns=cliptag"
+  elif grep -q -- '--kernel-name' <<<"$help"; then
+    echo "--kernel-name kernel_substring=cliptag"
   elif grep -q -- '--filter' <<<"$help"; then
     echo "--filter kernel_substring=cliptag"
   fi
@@ -205,6 +204,7 @@ kernel_filter() {
 
 stage_sanitize() {
   local tool filter sanitizer
+  local -x CLIPTAG_TEST_SMALL=1
   sanitizer=$(PATH=$PATH:/usr/local/cuda/bin:/usr/local/cuda/compute-sanitizer command -v compute-sanitizer)
   if [[ -z $sanitizer ]]; then
     note sanitize skipped "no compute-sanitizer here"
@@ -214,8 +214,8 @@ stage_sanitize() {
     filter=
     [[ $tool == memcheck ]] || filter=$(kernel_filter "$sanitizer")
     # shellcheck disable=SC2086 # two words, or none
-    run_test "$tool" with_environment CLIPTAG_TEST_SMALL=1 timeout 180 "$sanitizer" --tool "$tool" $filter \
-      --error-exitcode 1 "$build/gpu_backend_test"
+    run_test "$tool" with_environment at_most 180 "$sanitizer" --tool "$tool" $filter --error-exitcode 1 \
+      "$programs/gpu_backend_test"
   done
 }
 
@@ -223,9 +223,9 @@ stage_sanitize() {
 
 stage_bench() {
   local code=0
-  with_environment "$build/gpu_bench" >"$results/cliptag.jsonl" 2>"$results/bench.log" || code=$?
+  with_environment at_most 400 "$programs/gpu_bench" >"$results/cliptag.jsonl" 2>"$results/bench.log" || code=$?
   # What users get when they do not ask: for comparison, the encoders alone.
-  with_environment "$build/gpu_bench" --part models --precision fp16 --batch 1 --batch 64 \
+  with_environment at_most 200 "$programs/gpu_bench" --part models --precision fp16 --batch 1 --batch 64 \
     >>"$results/cliptag.jsonl" 2>>"$results/bench.log" || code=$?
   cat "$results/bench.log" >>"$results/log.txt"
   if ((code == 0)); then note bench passed "$(wc -l <"$results/cliptag.jsonl") results"; else
@@ -279,10 +279,11 @@ for stage in "${stages[@]}"; do
     fi
     printf '{"kind": "machine", "gpu": "%s", "driver": "%s", "nvcc": "%s", "commit": "%s", "date": "%s"}\n' "$gpu" \
       "$(nvidia-smi --query-gpu=driver_version --format=csv,noheader | head -1)" \
-      "$("$(find_nvcc)" --version | sed -n 's/.*release \([0-9.]*\).*/\1/p')" \
-      "$(cat .gpu/commit 2>/dev/null || git rev-parse --short=12 HEAD 2>/dev/null)" "$(date +%F)" \
+      "$("$(find_nvcc)" --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/\1/p')" \
+      "$(git describe --always --abbrev=12 --dirty --exclude='*' 2>/dev/null || cat .gpu/commit 2>/dev/null)" \
+      "$(date +%F)" \
       >"$results/machine.jsonl"
-    [[ $stage == torch || -x $build/gpu_bench ]] || stage_build
+    [[ $stage == torch || -x $programs/gpu_bench ]] || stage_build
   fi
   "stage_$stage"
 done

@@ -28,6 +28,10 @@ class BenchTest(unittest.TestCase):
                     self.assertGreater(value, 0, line)
                 self.assertIsNotNone(value, f"{key} of {line}")
         self.assertEqual([line["batch"] for line in lines if line["kind"] == "model"], [1, 2])
+        self.assertEqual({line["name"] for line in lines if line["kind"] == "op"},
+                         {"layer_norm", "assemble_tokens", "normalize_rows", "product_qkv", "product_out",
+                          "product_up", "product_down", "activation", "gather_rows", "attention_pooled",
+                          "embed_tokens", "attention_text", "similarity"})
 
     def test_one_part_of_one_model(self):
         result = run("--small", "--part", "models", "--model", "tiny", "--batch", "3", "--precision", "fp16")

@@ -23,10 +23,9 @@ void Attention(const void**& table) {
 
 template <typename T>
 void Rows(const void**& table) {
-  Refer(table, LayerNormKernel<T, T, 3>, LayerNormKernel<T, T, 4>, LayerNormKernel<T, T, 8>,
-        ActivationKernel<T, T, Activation::kGelu, 8>,
-        ActivationKernel<T, T, Activation::kQuickGelu, 8>, AssembleTokensKernel<T, 8>,
-        EmbedTokensKernel<T, 8>);
+  Refer(table, LayerNormKernel<T, float, 3>, LayerNormKernel<T, float, 4>,
+        LayerNormKernel<T, float, 8>, ActivationKernel<T, T, Activation::kGelu, 8>,
+        ActivationKernel<T, T, Activation::kQuickGelu, 8>, EmbedTokensKernel<T, 8>);
 }
 
 void HotKernels(const void** table) {
@@ -38,6 +37,9 @@ void HotKernels(const void** table) {
   Rows<BFloat16>(table);
   Rows<Half>(table);
   Refer(table, PreprocessKernel<BFloat16>, PreprocessKernel<Half>);
+  // Before the first block: on f32 alone.
+  Refer(table, AssembleTokensKernel<float, 8>, LayerNormKernel<float, float, 3>,
+        LayerNormKernel<float, float, 4>, LayerNormKernel<float, float, 8>);
   Refer(table, GatherRowsKernel<true>, NormalizeRowsKernel<8>,
         SimilarityKernel<kSimilaritySmallTile, kSimilaritySmallGroup, 16>,
         SimilarityKernel<kSimilarityLargeTile, kSimilarityLargeGroup, 16>);

@@ -81,6 +81,7 @@ std::vector<Count> AllCounts() {
   return {{"operations", c.operations},
           {"kernels", c.kernels},
           {"products", c.products},
+          {"unaligned_products", c.unaligned_products},
           {"convolutions", c.convolutions},
           {"poolings", c.poolings},
           {"copies_to_device", c.copies_to_device},

@@ -81,6 +81,9 @@ uint64_t CallsOf(const std::string& function);
 
 struct Counters {
   uint64_t operations = 0;  // executed, the nodes of graphs each
+  // Of products: where depth or a row of an operand is no multiple of 16 bytes, which costs tensor
+  // cores their speed.
+  uint64_t unaligned_products = 0;
   uint64_t kernels = 0, products = 0, convolutions = 0, poolings = 0;
   uint64_t copies_to_device = 0, copies_to_host = 0, copies_on_device = 0;
   uint64_t bytes_to_device = 0, bytes_to_host = 0, bytes_on_device = 0;

@@ -262,6 +262,14 @@ void RunProduct(const Product& p) {
   }
 }
 
+bool IsAligned(const Product& p) {
+  const int64_t depth = static_cast<int64_t>(p.transpose_a ? p.a.rows : p.a.cols);
+  const auto in = static_cast<int64_t>(SizeOf(p.input)),
+             out = static_cast<int64_t>(SizeOf(p.output));
+  return depth * in % 16 == 0 && p.a.ld * in % 16 == 0 && p.b.ld * in % 16 == 0 &&
+         p.d.ld * out % 16 == 0;
+}
+
 cublasStatus_t CheckHandle(Runtime& runtime, LtObjects& all, cublasLtHandle_t handle) {
   const LtHandle* found = all.handles.Find(runtime, handle);
   if (found == nullptr) {
@@ -352,11 +360,12 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t lightHandle, cublasLtMatmulDesc_t
     if (target == nullptr || target->device != runtime.device()) {
       return LtMisuse(runtime, "cublasLtMatmul", "no stream of the current device");
     }
-    const cudaError_t error = EnqueueLibraryWork(runtime, target, "cublasLtMatmul", operands,
-                                                 workspace, scratch, [&runtime, p] {
-                                                   ++runtime.counters.products;
-                                                   RunProduct(p);
-                                                 });
+    const cudaError_t error = EnqueueLibraryWork(
+        runtime, target, "cublasLtMatmul", operands, workspace, scratch, [&runtime, p] {
+          ++runtime.counters.products;
+          runtime.counters.unaligned_products += IsAligned(p) ? 0 : 1;
+          RunProduct(p);
+        });
     return error == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
   });
 }

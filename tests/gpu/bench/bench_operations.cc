@@ -52,6 +52,9 @@ class Block {
   void Run() {
     MeasureNorms();
     MeasureProducts();
+    MeasurePooled();
+    MeasureTexts();
+    MeasureSimilarity();
   }
 
  private:
@@ -112,6 +115,92 @@ class Block {
     Time({"activation", static_cast<double>(rows_ * mlp) * 4, 0, [&](int i) {
             return cuda::RunActivation(stream, shape_.activation,
                                        static_cast<const float*>(bias.get().data), columns(i, mlp));
+          }});
+  }
+
+  // Row i of a matrix of `rows`, over and over; read as the i-th of something.
+  std::unique_ptr<cuda::DeviceMemory> Indices(int64_t count, int64_t step, int64_t rows) const {
+    std::vector<int32_t> indices;
+    for (int64_t i = 0; i < count; ++i) indices.push_back(static_cast<int32_t>(i * step % rows));
+    const size_t bytes = indices.size() * sizeof(int32_t);
+    auto memory = Check(cuda::DeviceMemory::Allocate(bytes));
+    Check(cudaMemcpy(memory->data(), indices.data(), bytes, cudaMemcpyHostToDevice));
+    return memory;
+  }
+
+  // What the last block has of its own: one token of each picture.
+  void MeasurePooled() {
+    const int64_t w = shape_.width;
+    const cudaStream_t stream = timer_.stream();
+    const auto x = Sets(w, DType::kF32), keys = Sets(2 * w, options_.type);
+    const RandomMatrix picked(batch_, w, DType::kF32), q(batch_, w, options_.type);
+    const RandomMatrix out(batch_, w, options_.type);
+    const auto rows = Indices(batch_, shape_.tokens(), rows_);
+    Time({"gather_rows", 8.0 * batch_ * w, 0, [&](int i) {
+            return cuda::RunGatherRows(stream, Of(x, i), static_cast<const int32_t*>(rows->data()),
+                                       picked);
+          }});
+    AttentionArgs args = Attention(shape_.tokens(), shape_.heads);
+    args.q_tokens = 1;
+    args.q = q;
+    args.out = out;
+    Time({"attention_pooled", 4.0 * rows_ * w, 4.0 * rows_ * w, [&](int i) {
+            args.k = Of(keys, i).Cols(0, w);
+            args.v = Of(keys, i).Cols(w, w);
+            return cuda::RunAttention(stream, args);
+          }});
+  }
+  AttentionArgs Attention(int tokens, int heads) const {
+    AttentionArgs args;
+    args.batch = batch_;
+    args.q_tokens = args.kv_tokens = tokens;
+    args.heads = heads;
+    args.head_dim = 64;
+    args.scale = 0.125f;
+    return args;
+  }
+
+  // The text tower beside an image tower: as wide as the embedding, 77 tokens, causal.
+  void MeasureTexts() {
+    constexpr int kTokens = 77, kVocabulary = 49408;
+    const int64_t w = shape_.embed, rows = int64_t{batch_} * kTokens;
+    const cudaStream_t stream = timer_.stream();
+    const RandomMatrix table(kVocabulary, w, options_.type), position(kTokens, w, DType::kF32);
+    const RandomMatrix tokens(rows, w, DType::kF32), packed(rows, 3 * w, options_.type);
+    const RandomMatrix out(rows, w, options_.type);
+    const auto ids = Indices(rows, 7919, kVocabulary);
+    Time({"embed_tokens", static_cast<double>(rows * w) * 6, 0, [&](int) {
+            return cuda::RunEmbedTokens(stream, static_cast<const int32_t*>(ids->data()), table,
+                                        position, kTokens, tokens);
+          }});
+    AttentionArgs args = Attention(kTokens, static_cast<int>(w / 64));
+    args.causal = true;
+    args.q = packed.get().Cols(0, w);
+    args.k = packed.get().Cols(w, w);
+    args.v = packed.get().Cols(2 * w, w);
+    args.out = out;
+    Time({"attention_text", static_cast<double>(rows * w) * 8, 2.0 * rows * kTokens * w,
+          [&](int) { return cuda::RunAttention(stream, args); }});
+  }
+
+  // To a thousand prompts, the five best.
+  void MeasureSimilarity() {
+    constexpr int kPrompts = 1000, kBest = 5;
+    const int64_t w = shape_.embed;
+    const RandomMatrix embeddings(batch_, w, DType::kF32), bank(kPrompts, w, DType::kF32);
+    const RandomMatrix cosines(batch_, kPrompts, DType::kF32);
+    const auto top = Check(cuda::DeviceMemory::Allocate(sizeof(int32_t) * kBest * batch_));
+    const auto scratch = cuda::SimilarityScratchFor(batch_, kPrompts);
+    const auto maxima = Check(cuda::DeviceMemory::Allocate(scratch.maxima_bytes));
+    const auto tickets = Check(cuda::DeviceMemory::Allocate(scratch.tickets_bytes));
+    Check(cudaMemset(tickets->data(), 0, scratch.tickets_bytes));
+    Check(cudaDeviceSynchronize());
+    const double bytes = 4.0 * (w * (batch_ + kPrompts) + batch_ * kPrompts);
+    Time({"similarity", bytes, 2.0 * batch_ * kPrompts * w, [&](int) {
+            return cuda::RunSimilarity(timer_.stream(), embeddings, bank, cosines, kBest,
+                                       static_cast<int32_t*>(top->data()),
+                                       static_cast<float*>(maxima->data()),
+                                       static_cast<unsigned*>(tickets->data()));
           }});
   }
 

@@ -75,7 +75,7 @@ ModelConfig Config(const Shape& s) {
 }  // namespace
 
 std::vector<Shape> Shapes(bool small) {
-  if (small) return {{"tiny", 32, 16, 64, 2, 1, 32, Activation::kGelu}};
+  if (small) return {{"tiny", 32, 16, 64, 2, 1, 64, Activation::kGelu}};
   return {{"ViT-B/32", 224, 32, 768, 12, 12, 512, Activation::kQuickGelu},
           {"ViT-B/16", 224, 16, 768, 12, 12, 512, Activation::kQuickGelu},
           {"ViT-L/14", 224, 14, 1024, 24, 16, 768, Activation::kQuickGelu},

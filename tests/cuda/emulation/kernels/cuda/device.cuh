@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <source_location>
+#include <type_traits>
 
 #include "kernels/base/half.h"
 #include "tests/cuda/emulation/machine.h"
@@ -229,6 +230,11 @@ inline uint32_t BytePermute(uint32_t low, uint32_t high, uint32_t selector,
   return result;
 }
 
+inline uint32_t SubtractHalves(uint32_t a, uint32_t b) {
+  const float2 x = Unpack2<Half>(a), y = Unpack2<Half>(b);
+  return Pack2<Half>(x.x - y.x, x.y - y.y);
+}
+
 namespace internal {
 
 template <int kCount>
@@ -244,9 +250,11 @@ void LdMatrix(const char* call, uint32_t* words, const void* row, bool transpose
   });
 }
 
+// Of an operand of mma: whether it takes a subnormal for what it is, the PTX ISA does not say.
 template <typename T>
 float WordToFloat(uint16_t word) {
-  return ToFloat(T{word});
+  constexpr uint16_t kExponent = std::is_same_v<T, Half> ? 0x7c00 : 0x7f80;
+  return (word & kExponent) == 0 ? 0.0f : ToFloat(T{word});
 }
 
 template <typename T>
