@@ -88,6 +88,7 @@ class VitEncoder : public ImageEncoder {
 Status VitEncoder::Load(const VisionTensors& tensors) {
   const int64_t columns = PatchColumns(), padded = PaddedColumns(columns);
   LinearSpec patch{{tensors.patch}, {}};
+  patch.precise = true;  // pixels are few and everything follows from them
   std::vector<char> bytes;
   if (padded != columns) {
     bytes = PadRows(tensors.patch, columns, padded);
@@ -104,7 +105,8 @@ Status VitEncoder::Load(const VisionTensors& tensors) {
   }
   CLIPTAG_ASSIGN_OR_RETURN(post_norm_, Norm::Load(backend_, tensors.post_norm, epsilon));
   CLIPTAG_ASSIGN_OR_RETURN(transformer_, Transformer::Load(backend_, config_.transformer,
-                                                           tensors.blocks, !config_.average_pool));
+                                                           tensors.blocks, !config_.average_pool,
+                                                           /*precise=*/false));
   CLIPTAG_ASSIGN_OR_RETURN(projection_, PackProjection(backend_, tensors.projection));
   return {};
 }

@@ -68,7 +68,8 @@ Status ClipTextEncoder::Load(const TextTensors& tensors) {
   CLIPTAG_ASSIGN_OR_RETURN(
       final_norm_, Norm::Load(backend_, tensors.final_norm, config_.transformer.layer_norm_eps));
   CLIPTAG_ASSIGN_OR_RETURN(transformer_, Transformer::Load(backend_, config_.transformer,
-                                                           tensors.blocks, /*pooled=*/true));
+                                                           tensors.blocks, /*pooled=*/true,
+                                                           /*precise=*/true));
   CLIPTAG_ASSIGN_OR_RETURN(projection_, PackProjection(backend_, tensors.projection));
   host_ids_.resize(static_cast<size_t>(max_rows_) + 2 * kMaxTexts);
   host_embeddings_.resize(static_cast<size_t>(kMaxTexts * embed_dim_));

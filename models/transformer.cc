@@ -6,7 +6,20 @@
 namespace cliptag {
 namespace {
 
-// The same memory as a matrix of another, smaller shape.
+// Elements from row to row of what products read: rows of a multiple of 2 KiB are set apart by 64
+// bytes more, or the same column of many rows would share a set or two of a CPU's first-level
+// cache. On Zen 4 a product in f32 with rows of 3072 takes a fifth more time without.
+int64_t SpreadStride(int64_t cols, DType type) {
+  const int64_t size = static_cast<int64_t>(SizeOf(type));
+  return cols * size % 2048 == 0 ? cols + 64 / size : cols;
+}
+
+// The same memory as a matrix of another, smaller shape, its rows spread.
+Matrix Spread(const Matrix& m, int64_t rows, int64_t cols) {
+  return {m.data, m.type, rows, cols, SpreadStride(cols, m.type)};
+}
+
+// Likewise, without gaps.
 Matrix Reshape(const Matrix& m, int64_t rows, int64_t cols) {
   return {m.data, m.type, rows, cols, cols};
 }
@@ -42,7 +55,7 @@ Result<Norm> Norm::Load(Backend& backend, const NormTensors& tensors, float epsi
 
 Result<std::unique_ptr<Linear>> PackProjection(Backend& backend, const ProjectionTensors& tensors) {
   if (tensors.weight.data == nullptr) return std::unique_ptr<Linear>();
-  LinearSpec spec{{tensors.weight}, {}, tensors.transposed};
+  LinearSpec spec{{tensors.weight}, {}, tensors.transposed, /*precise=*/true};
   if (tensors.bias.data != nullptr) spec.biases = {tensors.bias};
   return backend.PackLinear(spec);
 }
@@ -50,8 +63,9 @@ Result<std::unique_ptr<Linear>> PackProjection(Backend& backend, const Projectio
 Result<std::unique_ptr<Transformer>> Transformer::Load(Backend& backend,
                                                        const TransformerConfig& config,
                                                        const std::vector<BlockTensors>& blocks,
-                                                       bool pooled) {
+                                                       bool pooled, bool precise) {
   std::unique_ptr<Transformer> transformer(new Transformer(backend, config));
+  transformer->precise_ = precise;
   transformer->pooled_ = pooled;
   for (const BlockTensors& tensors : blocks) {
     const bool last = &tensors == &blocks.back();
@@ -66,21 +80,22 @@ Result<Transformer::Block> Transformer::LoadBlock(const BlockTensors& t, bool po
   const float epsilon = config_.layer_norm_eps;
   CLIPTAG_ASSIGN_OR_RETURN(block.norm1, Norm::Load(backend_, t.norm1, epsilon));
   CLIPTAG_ASSIGN_OR_RETURN(block.norm2, Norm::Load(backend_, t.norm2, epsilon));
+  const auto pack = [&](LinearSpec spec) {
+    spec.precise = precise_;
+    return backend_.PackLinear(spec);
+  };
   if (pooled) {
-    CLIPTAG_ASSIGN_OR_RETURN(block.q, backend_.PackLinear({{t.qkv[0]}, {t.qkv_bias[0]}}));
-    CLIPTAG_ASSIGN_OR_RETURN(
-        block.kv, backend_.PackLinear({{t.qkv[1], t.qkv[2]}, {t.qkv_bias[1], t.qkv_bias[2]}}));
+    CLIPTAG_ASSIGN_OR_RETURN(block.q, pack({{t.qkv[0]}, {t.qkv_bias[0]}}));
+    CLIPTAG_ASSIGN_OR_RETURN(block.kv,
+                             pack({{t.qkv[1], t.qkv[2]}, {t.qkv_bias[1], t.qkv_bias[2]}}));
   } else {
-    CLIPTAG_ASSIGN_OR_RETURN(block.qkv,
-                             backend_.PackLinear({{t.qkv[0], t.qkv[1], t.qkv[2]},
-                                                  {t.qkv_bias[0], t.qkv_bias[1], t.qkv_bias[2]}}));
+    CLIPTAG_ASSIGN_OR_RETURN(block.qkv, pack({{t.qkv[0], t.qkv[1], t.qkv[2]},
+                                              {t.qkv_bias[0], t.qkv_bias[1], t.qkv_bias[2]}}));
   }
   std::vector<float> storage;
-  CLIPTAG_ASSIGN_OR_RETURN(block.out,
-                           backend_.PackLinear(Scaled(t.out, t.out_bias, t.scale1, &storage)));
-  CLIPTAG_ASSIGN_OR_RETURN(block.fc1, backend_.PackLinear({{t.fc1}, {t.fc1_bias}}));
-  CLIPTAG_ASSIGN_OR_RETURN(block.fc2,
-                           backend_.PackLinear(Scaled(t.fc2, t.fc2_bias, t.scale2, &storage)));
+  CLIPTAG_ASSIGN_OR_RETURN(block.out, pack(Scaled(t.out, t.out_bias, t.scale1, &storage)));
+  CLIPTAG_ASSIGN_OR_RETURN(block.fc1, pack({{t.fc1}, {t.fc1_bias}}));
+  CLIPTAG_ASSIGN_OR_RETURN(block.fc2, pack(Scaled(t.fc2, t.fc2_bias, t.scale2, &storage)));
   return block;
 }
 
@@ -105,11 +120,11 @@ Transformer::Scratch Transformer::Plan(Arena* arena, int64_t rows, int64_t batch
   const DType type = backend_.compute_type();
   const int64_t width = config_.width, mlp = config_.mlp_width;
   Scratch s;
-  s.norm = arena->Take(rows, width, type);
-  s.wide = arena->Take(rows, std::max(3 * width, mlp), type);
+  s.norm = Spread(arena->Take(rows, SpreadStride(width, type), type), rows, width);
+  s.wide = arena->Take(rows, std::max(3 * width, SpreadStride(mlp, type)), type);
   s.pooled = arena->Take(batch, width, DType::kF32);
-  s.pooled_norm = arena->Take(batch, width, type);
-  s.pooled_wide = arena->Take(batch, std::max(width, mlp), type);
+  s.pooled_norm = Spread(arena->Take(batch, SpreadStride(width, type), type), batch, width);
+  s.pooled_wide = arena->Take(batch, std::max(width, SpreadStride(mlp, type)), type);
   return s;
 }
 
@@ -135,7 +150,7 @@ Result<Matrix> Transformer::Run(const Matrix& x, const Sequences& sequences,
 Status Transformer::RunBlock(const Block& block, const Matrix& x, const Sequences& s,
                              const Scratch& scratch) const {
   const int64_t rows = x.rows, width = config_.width;
-  const Matrix norm = Reshape(scratch.norm, rows, width);
+  const Matrix norm = Spread(scratch.norm, rows, width);
   const Matrix qkv = Reshape(scratch.wide, rows, 3 * width);
   CLIPTAG_RETURN_IF_ERROR(block.norm1.Run(backend_, x, norm));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(norm, *block.qkv, Activation::kNone, false, qkv));
@@ -148,7 +163,7 @@ Status Transformer::RunBlock(const Block& block, const Matrix& x, const Sequence
   CLIPTAG_RETURN_IF_ERROR(backend_.Attention(args));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(norm, *block.out, Activation::kNone, true, x));
 
-  const Matrix middle = Reshape(scratch.wide, rows, config_.mlp_width);
+  const Matrix middle = Spread(scratch.wide, rows, config_.mlp_width);
   CLIPTAG_RETURN_IF_ERROR(block.norm2.Run(backend_, x, norm));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(norm, *block.fc1, config_.activation, false, middle));
   return backend_.Gemm(middle, *block.fc2, Activation::kNone, true, x);
@@ -157,10 +172,10 @@ Status Transformer::RunBlock(const Block& block, const Matrix& x, const Sequence
 Status Transformer::RunPooledBlock(const Block& block, const Matrix& x, const Sequences& s,
                                    const Scratch& scratch) const {
   const int64_t rows = x.rows, batch = s.batch, width = config_.width;
-  const Matrix norm = Reshape(scratch.norm, rows, width);
+  const Matrix norm = Spread(scratch.norm, rows, width);
   const Matrix kv = Reshape(scratch.wide, rows, 2 * width);
   const Matrix pooled = Reshape(scratch.pooled, batch, width);
-  const Matrix pooled_norm = Reshape(scratch.pooled_norm, batch, width);
+  const Matrix pooled_norm = Spread(scratch.pooled_norm, batch, width);
   const Matrix q = Reshape(scratch.pooled_wide, batch, width);
   CLIPTAG_RETURN_IF_ERROR(block.norm1.Run(backend_, x, norm));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(norm, *block.kv, Activation::kNone, false, kv));
@@ -177,7 +192,7 @@ Status Transformer::RunPooledBlock(const Block& block, const Matrix& x, const Se
   CLIPTAG_RETURN_IF_ERROR(backend_.GatherRows(x, s.pooled_rows, pooled));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(pooled_norm, *block.out, Activation::kNone, true, pooled));
 
-  const Matrix middle = Reshape(scratch.pooled_wide, batch, config_.mlp_width);
+  const Matrix middle = Spread(scratch.pooled_wide, batch, config_.mlp_width);
   CLIPTAG_RETURN_IF_ERROR(block.norm2.Run(backend_, pooled, pooled_norm));
   CLIPTAG_RETURN_IF_ERROR(
       backend_.Gemm(pooled_norm, *block.fc1, config_.activation, false, middle));

@@ -55,11 +55,12 @@ class Transformer {
     const int32_t* pooled_lengths = nullptr;
   };
 
-  // `pooled`: the last block is for one token of each sequence only.
+  // `pooled`: the last block is for one token of each sequence only. `precise`: no weight is
+  // multiplied as bytes, whatever the precision.
   static Result<std::unique_ptr<Transformer>> Load(Backend& backend,
                                                    const TransformerConfig& config,
                                                    const std::vector<BlockTensors>& blocks,
-                                                   bool pooled);
+                                                   bool pooled, bool precise);
 
   // Plans the products of a run over batch * tokens rows.
   Status Prepare(int batch, int tokens) const;
@@ -89,7 +90,7 @@ class Transformer {
   Backend& backend_;
   const TransformerConfig config_;
   std::vector<Block> blocks_;
-  bool pooled_ = false;
+  bool pooled_ = false, precise_ = false;
 };
 
 }  // namespace cliptag

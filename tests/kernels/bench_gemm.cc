@@ -75,7 +75,8 @@ struct Layer {
 class Bench {
  public:
   Bench(Precision precision, int threads, double seconds) : seconds_(seconds) {
-    backend_ = Check(CreateBackend({.kind = BackendKind::kCpu, .precision = precision, .threads = threads}));
+    backend_ = Check(
+        CreateBackend({.kind = BackendKind::kCpu, .precision = precision, .threads = threads}));
     std::vector<float> weight(size_t{kMlp} * kWidth);
     for (size_t i = 0; i < weight.size(); ++i) {
       weight[i] = 0.05f * std::sin(static_cast<float>(i % 10007));
@@ -187,7 +188,8 @@ class Bench {
 int main(int argc, char** argv) {
   const int threads = argc > 1 ? std::atoi(argv[1]) : 0;
   const double seconds = argc > 2 ? std::atof(argv[2]) : 1.0;
-  for (cliptag::Precision precision : {cliptag::Precision::kFp32, cliptag::Precision::kBf16, cliptag::Precision::kInt8}) {
+  for (cliptag::Precision precision :
+       {cliptag::Precision::kFp32, cliptag::Precision::kBf16, cliptag::Precision::kInt8}) {
     cliptag::Bench bench(precision, threads, seconds);
     std::printf("{\"machine\": \"%s\"}\n", bench.info().description.c_str());
     for (const auto& line : bench.info().products) std::printf("%s\n", line.c_str());

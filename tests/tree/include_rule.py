@@ -94,8 +94,8 @@ def read_tree(root):
 
 
 def interface(sources, rooms):
-    """Every header that the headers of `rooms` include, however deep, and these headers themselves."""
-    seen = {p for p in sources if p.endswith((".h", ".hpp", ".cuh")) and room_of(p) in rooms}
+    """Every header (or fragment, .inc) that those of `rooms` include, however deep, and these themselves."""
+    seen = {p for p in sources if p.endswith((".h", ".hpp", ".cuh", ".inc")) and room_of(p) in rooms}
     open_ = list(seen)
     while open_:
         for _, header, quoted in includes_of(sources[open_.pop()]):
