@@ -14,12 +14,6 @@
 // Present only in a build with AddressSanitizer, which wants to know about every change of stacks.
 extern "C" __attribute__((weak)) void __sanitizer_start_switch_fiber(void**, const void*, size_t);
 extern "C" __attribute__((weak)) void __sanitizer_finish_switch_fiber(void*, const void**, size_t*);
-// And with ThreadSanitizer, which looks here for races of the host's threads: a switch orders what
-// is before it and after it. Races of CUDA threads are found by the other scheduler.
-extern "C" __attribute__((weak)) void* __tsan_get_current_fiber();
-extern "C" __attribute__((weak)) void* __tsan_create_fiber(unsigned flags);
-extern "C" __attribute__((weak)) void __tsan_destroy_fiber(void* fiber);
-extern "C" __attribute__((weak)) void __tsan_switch_to_fiber(void* fiber, unsigned flags);
 
 namespace cliptag::emulation {
 namespace {
@@ -42,21 +36,8 @@ class Stack {
   void* memory_;
 };
 
-// A fiber as ThreadSanitizer knows it; nothing in other builds.
-struct Destroy {
-  void operator()(void* fiber) const { __tsan_destroy_fiber(fiber); }
-};
-using Watched = std::unique_ptr<void, Destroy>;
-
-Watched MakeWatched() { return Watched(__tsan_create_fiber ? __tsan_create_fiber(0) : nullptr); }
-
-void Watch(void* fiber) {
-  if (__tsan_switch_to_fiber) __tsan_switch_to_fiber(fiber, 0);
-}
-
 struct Thread {
   std::unique_ptr<Fiber> fiber;
-  Watched watched;
   void* context = nullptr;
   void* fake_stack = nullptr;  // AddressSanitizer's
   bool finished = false;
@@ -76,11 +57,9 @@ class Scheduler {
     ready_.clear();
     for (int i = 0; i < count; ++i) {
       threads_[i].fiber = std::make_unique<Fiber>(stacks_[i]->memory(), kStackBytes, &Entry);
-      threads_[i].watched = MakeWatched();
       ready_.push_back(i);
     }
     next_ = 0;
-    home_watched_ = __tsan_get_current_fiber ? __tsan_get_current_fiber() : nullptr;
     int finished = 0;
     while (finished < count) {
       if (next_ == ready_.size()) {
@@ -92,7 +71,6 @@ class Scheduler {
       Thread& thread = threads_[running_];
       thread_context = thread.context;
       Leave(home_fake_stack_, stacks_[running_]->memory(), kStackBytes);
-      Watch(thread.watched.get());
       Fiber::Switch(home_, *thread.fiber);
       Arrive(home_fake_stack_, nullptr, nullptr);
       if (thread.finished) ++finished;
@@ -115,7 +93,6 @@ class Scheduler {
     Thread& thread = threads_[running_];
     thread.context = thread_context;
     Leave(thread.fake_stack, home_stack_, home_bytes_);
-    Watch(home_watched_);
     Fiber::Switch(*thread.fiber, home_);
     Arrive(thread.fake_stack, &home_stack_, &home_bytes_);
     if (aborted_) throw Aborted();
@@ -127,9 +104,9 @@ class Scheduler {
   }
 
  private:
-  static void Entry();
+  CLIPTAG_SWITCHES_STACKS static void Entry();
 
-  void Body() {
+  CLIPTAG_SWITCHES_STACKS void Body() {
     Arrive(nullptr, &home_stack_, &home_bytes_);
     try {
       if (!aborted_) (*body_)(running_);
@@ -141,7 +118,6 @@ class Scheduler {
     if (__sanitizer_start_switch_fiber) {  // null: this stack is done
       __sanitizer_start_switch_fiber(nullptr, home_stack_, home_bytes_);
     }
-    Watch(home_watched_);
     Fiber::Switch(*thread.fiber, home_);
   }
 
@@ -175,7 +151,6 @@ class Scheduler {
   size_t next_ = 0;
   Fiber home_;
   void* home_fake_stack_ = nullptr;
-  void* home_watched_ = nullptr;
   const void* home_stack_ = nullptr;
   size_t home_bytes_ = 0;
   const std::function<void(int)>* body_ = nullptr;
