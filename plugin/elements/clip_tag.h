@@ -86,6 +86,7 @@ class ClipTag {
   bool UpstreamMayUseCuda() const;
 
   // stream
+  bool StartTask();  // the src pad's
   bool IsDue(const FrameSettings& frame, guint64 number, guint64 running_time);
   // Null, and the buffer back in `item`, if it cannot be looked at.
   std::shared_ptr<PendingFrame> MakePending(BufferPtr buffer, Item* item);

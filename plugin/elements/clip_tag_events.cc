@@ -80,8 +80,7 @@ void ClipTag::FlushStop(GstEvent* event) {
   const std::lock_guard lock(control_mutex_);
   if (!src_active_) return;
   queue_.Reset();
-  gst_pad_start_task(
-      src_pad_, [](gpointer self) { static_cast<ClipTag*>(self)->Loop(); }, this, nullptr);
+  StartTask();
 }
 
 void ClipTag::FlushEngine() {

@@ -291,9 +291,11 @@ bool ClipTag::ActivateSrc(bool active) {
       queue_.Stop(GST_FLOW_FLUSHING);
     }
   }
-  if (!active) return gst_pad_stop_task(src_pad_);
-  return gst_pad_start_task(
-      src_pad_, [](gpointer self) { static_cast<ClipTag*>(self)->Loop(); }, this, nullptr);
+  return active ? StartTask() : gst_pad_stop_task(src_pad_);
+}
+
+bool ClipTag::StartTask() {
+  return gst_pad_start_task(src_pad_, gst_clip_tag_loop, element_, nullptr);
 }
 
 }  // namespace cliptag

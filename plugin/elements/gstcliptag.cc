@@ -149,6 +149,13 @@ GstCaps* TemplateCaps() {
 
 }  // namespace
 
+void gst_clip_tag_loop(gpointer element) {
+  Guard(element, false, [](ClipTag& tag) {
+    tag.Loop();
+    return true;
+  });
+}
+
 static void gst_clip_tag_class_init(GstClipTagClass* klass) {
   GST_DEBUG_CATEGORY_INIT(gst_clip_tag_debug, "cliptag", 0, "CLIP tagger");
   auto* object_class = G_OBJECT_CLASS(klass);

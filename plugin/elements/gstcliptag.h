@@ -16,6 +16,9 @@ G_BEGIN_DECLS
 #define GST_TYPE_CLIP_TAG (gst_clip_tag_get_type())
 G_DECLARE_FINAL_TYPE(GstClipTag, gst_clip_tag, GST, CLIP_TAG, GstElement)
 
+// What the src pad's task runs, with the element.
+void gst_clip_tag_loop(gpointer element);
+
 G_END_DECLS
 
 struct _GstClipTag {

@@ -63,7 +63,10 @@ GType PositionType() {
 struct OverlayImpl {
   std::mutex mutex;
   OverlayProperties properties;  // guarded by mutex
-  OverlayPanel panel;            // this and the rest: streaming thread
+  // Of whoever holds the sink pad's stream lock. That one is GLib's: this says the same to those
+  // who (ThreadSanitizer) cannot see it, and is only taken under it.
+  std::mutex stream_mutex;
+  OverlayPanel panel;  // this and the next two: guarded by stream_mutex
   GstVideoInfo info;
   bool attach = false;  // downstream draws
   std::atomic<bool> ask_downstream{true};
@@ -71,14 +74,19 @@ struct OverlayImpl {
 
 struct _GstClipTagOverlay {
   GstBaseTransform parent;
-  OverlayImpl* impl;  // owned
+  // Owned; set once, before any thread but the maker's can have it: whoever reads it sees it whole.
+  std::atomic<OverlayImpl*> impl;
 };
 
 G_DEFINE_FINAL_TYPE(GstClipTagOverlay, gst_clip_tag_overlay, GST_TYPE_BASE_TRANSFORM)
 
+static OverlayImpl& ImplOf(gpointer self) {
+  return *GST_CLIP_TAG_OVERLAY(self)->impl.load(std::memory_order_acquire);
+}
+
 static void gst_clip_tag_overlay_set_property(GObject* object, guint id, const GValue* value,
                                               GParamSpec* spec) {
-  OverlayImpl& impl = *GST_CLIP_TAG_OVERLAY(object)->impl;
+  OverlayImpl& impl = ImplOf(object);
   const std::lock_guard lock(impl.mutex);
   switch (id) {
     case PROP_POSITION:
@@ -108,7 +116,7 @@ static void gst_clip_tag_overlay_set_property(GObject* object, guint id, const G
 
 static void gst_clip_tag_overlay_get_property(GObject* object, guint id, GValue* value,
                                               GParamSpec* spec) {
-  OverlayImpl& impl = *GST_CLIP_TAG_OVERLAY(object)->impl;
+  OverlayImpl& impl = ImplOf(object);
   const std::lock_guard lock(impl.mutex);
   switch (id) {
     case PROP_POSITION:
@@ -135,15 +143,22 @@ static void gst_clip_tag_overlay_get_property(GObject* object, guint id, GValue*
 }
 
 static gboolean gst_clip_tag_overlay_set_caps(GstBaseTransform* base, GstCaps* caps, GstCaps*) {
-  OverlayImpl& impl = *GST_CLIP_TAG_OVERLAY(base)->impl;
+  OverlayImpl& impl = ImplOf(base);
+  const std::lock_guard lock(impl.stream_mutex);
   impl.ask_downstream = true;
   return gst_video_info_from_caps(&impl.info, caps);
+}
+
+static void Forget(gpointer self) {
+  OverlayImpl& impl = ImplOf(self);
+  const std::lock_guard lock(impl.stream_mutex);
+  impl.panel.Forget();
 }
 
 // An in-place transform sends no allocation query of its own, so this asks, once the caps are
 // through.
 static void AskDownstream(GstClipTagOverlay* self) {
-  OverlayImpl& impl = *self->impl;
+  OverlayImpl& impl = ImplOf(self);
   if (!impl.ask_downstream.exchange(false)) return;
   impl.attach = false;
   GstPad* pad = GST_BASE_TRANSFORM_SRC_PAD(self);
@@ -160,7 +175,7 @@ static void AskDownstream(GstClipTagOverlay* self) {
 
 static gboolean gst_clip_tag_overlay_src_event(GstBaseTransform* base, GstEvent* event) {
   if (GST_EVENT_TYPE(event) == GST_EVENT_RECONFIGURE) {
-    GST_CLIP_TAG_OVERLAY(base)->impl->ask_downstream = true;
+    ImplOf(base).ask_downstream = true;
   }
   return GST_BASE_TRANSFORM_CLASS(gst_clip_tag_overlay_parent_class)->src_event(base, event);
 }
@@ -169,13 +184,13 @@ static gboolean gst_clip_tag_overlay_sink_event(GstBaseTransform* base, GstEvent
   // What was seen before a jump says nothing about what comes after it.
   if (GST_EVENT_TYPE(event) == GST_EVENT_FLUSH_STOP ||
       GST_EVENT_TYPE(event) == GST_EVENT_STREAM_START) {
-    GST_CLIP_TAG_OVERLAY(base)->impl->panel.Forget();
+    Forget(base);
   }
   return GST_BASE_TRANSFORM_CLASS(gst_clip_tag_overlay_parent_class)->sink_event(base, event);
 }
 
 static gboolean gst_clip_tag_overlay_stop(GstBaseTransform* base) {
-  GST_CLIP_TAG_OVERLAY(base)->impl->panel.Forget();
+  Forget(base);
   return TRUE;
 }
 
@@ -196,7 +211,8 @@ static void AttachComposition(GstBuffer* buffer, GstVideoOverlayComposition* com
 }
 
 static GstFlowReturn Draw(GstClipTagOverlay* self, GstBuffer* buffer) {
-  OverlayImpl& impl = *self->impl;
+  OverlayImpl& impl = ImplOf(self);
+  const std::lock_guard stream_lock(impl.stream_mutex);
   OverlayProperties properties;
   {
     const std::lock_guard lock(impl.mutex);
@@ -235,7 +251,7 @@ static GstFlowReturn gst_clip_tag_overlay_transform_ip(GstBaseTransform* base, G
 }
 
 static void gst_clip_tag_overlay_finalize(GObject* object) {
-  delete GST_CLIP_TAG_OVERLAY(object)->impl;
+  delete &ImplOf(object);
   G_OBJECT_CLASS(gst_clip_tag_overlay_parent_class)->finalize(object);
 }
 

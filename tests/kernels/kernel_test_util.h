@@ -31,6 +31,9 @@ class TestMatrix {
       : storage_((rows * (cols + extra_stride) + 2 * kGuard) * SizeOf(type), kSentinel) {
     matrix_ = {storage_.data() + kGuard * SizeOf(type), type, rows, cols, cols + extra_stride};
   }
+  // A copy's matrix would lie in the other's memory; a move takes the memory along.
+  TestMatrix(TestMatrix&&) = default;
+  TestMatrix& operator=(TestMatrix&&) = default;
 
   const Matrix& get() const { return matrix_; }
   operator const Matrix&() const { return matrix_; }  // NOLINT: implicit on purpose

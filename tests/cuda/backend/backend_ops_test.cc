@@ -345,7 +345,8 @@ TEST_P(BackendOpsTest, ARecordingReplays) {
   TestMatrix x(4, 32, DType::kF32);
   x.Fill(random_);
   const OnDevice device_x(*backend_, x);
-  const TestMatrix gamma = TestMatrix(1, 32, DType::kF32).Set(std::vector<float>(32, 1.0f));
+  TestMatrix gamma(1, 32, DType::kF32);
+  gamma.Set(std::vector<float>(32, 1.0f));
   const OnDevice g(*backend_, gamma), y(*backend_, TestMatrix(4, 32, DType::kF32));
   const auto recording = backend_->CreateRecording();
   int calls = 0;

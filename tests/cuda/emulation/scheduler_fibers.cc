@@ -104,9 +104,9 @@ class Scheduler {
   }
 
  private:
-  static void Entry();
+  CLIPTAG_SWITCHES_STACKS static void Entry();
 
-  void Body() {
+  CLIPTAG_SWITCHES_STACKS void Body() {
     Arrive(nullptr, &home_stack_, &home_bytes_);
     try {
       if (!aborted_) (*body_)(running_);
