@@ -27,4 +27,30 @@ constexpr int64_t MaximumOffset(int dim) { return ScoreOffset(dim) + kQueryRows 
 constexpr int64_t SumOffset(int dim) { return MaximumOffset(dim) + kQueryBlock; }
 constexpr int64_t Total(int dim) { return SumOffset(dim) + kQueryBlock; }
 
+// The kernel on bf16 pairs: o (block, dim), running maximum and sum (block each), scores (rows,
+// keys) and factors (rows), all f32; then bf16 pairs, heads padded to 32: K^T (dim / 2, keys, 2), V
+// (keys / 2, dim, 2), probabilities (rows, keys). 128 queries share a copy of K and V; 64 x 64 sums
+// of a head of 64 in f32 (32 KiB) and both copies (8 KiB each) lie in L2, the latter and a row tile
+// in L1.
+namespace bf16 {
+
+constexpr int kQueryBlock = 128;
+constexpr int kKeyBlock = 64;
+constexpr int kQueryRows = 6;  // 24 vectors of sums, 4 of operands, a broadcast
+
+constexpr int64_t PaddedTo(int unit, int head_dim) {
+  return (int64_t{head_dim} + unit - 1) / unit * unit;
+}
+constexpr int64_t OOffset(int) { return 0; }
+constexpr int64_t MaximumOffset(int dim) { return OOffset(dim) + kQueryBlock * PaddedTo(16, dim); }
+constexpr int64_t SumOffset(int dim) { return MaximumOffset(dim) + kQueryBlock; }
+constexpr int64_t ScoreOffset(int dim) { return SumOffset(dim) + kQueryBlock; }
+constexpr int64_t RescaleOffset(int dim) { return ScoreOffset(dim) + kQueryRows * kKeyBlock; }
+constexpr int64_t KOffset(int dim) { return RescaleOffset(dim) + 16; }
+constexpr int64_t VOffset(int dim) { return KOffset(dim) + PaddedTo(32, dim) / 2 * kKeyBlock; }
+constexpr int64_t POffset(int dim) { return VOffset(dim) + kKeyBlock / 2 * PaddedTo(32, dim); }
+constexpr int64_t Total(int dim) { return POffset(dim) + kQueryRows * kKeyBlock / 2; }
+
+}  // namespace bf16
+
 }  // namespace cliptag::attention_tiles

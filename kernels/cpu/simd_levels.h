@@ -8,5 +8,6 @@ namespace cliptag {
 extern const SimdKernels kSimdBaseline;
 extern const SimdKernels kSimdAvx2;
 extern const SimdKernels kSimdAvx512;
+extern const SimdKernels kSimdAvx512Bf16;
 
 }  // namespace cliptag
