@@ -20,11 +20,14 @@ struct Labelled {
 
 class StarterTest : public ::testing::Test {
  protected:
-  void SetUp() override {
+  void SetUp() override { Open(Precision::kFp32); }
+
+  void Open(Precision precision) {
     BackendOptions options;
     options.kind = BackendKind::kCpu;
-    options.precision = Precision::kFp32;
+    options.precision = precision;
     options.threads = 2;
+    model_.reset();
     backend_ = Must(CreateBackend(options));
     model_ = Must(ClipModel::Load(StarterDir(), *backend_));
   }
@@ -71,6 +74,13 @@ class StarterTest : public ::testing::Test {
     for (int i = 0; i < dim(); ++i) sum += double{bank.row(row)[i]} * embedding[i];
     return sum;
   }
+  int Best(const PromptBank& bank, const float* embedding) const {
+    int best = 0;
+    for (int tag = 1; tag < bank.tags; ++tag) {
+      if (Cos(bank, tag, embedding) > Cos(bank, best, embedding)) best = tag;
+    }
+    return best;
+  }
   // softmax(logit scale x cosine) of one tag against the background.
   double Contrast(const PromptBank& bank, int tag, const float* embedding) const {
     const double scale = model_->config().logit_scale, own = Cos(bank, tag, embedding);
@@ -116,10 +126,7 @@ TEST_P(StarterSetTest, AnswersAreTheReferences) {
   int right = 0, ties = 0;
   for (size_t i = 0; i < names.size(); ++i) {
     const float* embedding = &embeddings[i * dim()];
-    int best = 0;
-    for (int tag = 1; tag < bank->tags; ++tag) {
-      if (Cos(*bank, tag, embedding) > Cos(*bank, best, embedding)) best = tag;
-    }
+    const int best = Best(*bank, embedding);
     right += static_cast<size_t>(best) == names[i].label;
     const Json& answer = set["answers"][names[i].name];
     const std::string wanted = answer["answer"];
@@ -144,6 +151,39 @@ INSTANTIATE_TEST_SUITE_P(Sets, StarterSetTest,
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });
+
+// What fewer bits cost on a model that was trained: answers that differ from those of fp32.
+class StarterPrecisionTest : public StarterTest, public ::testing::WithParamInterface<Precision> {};
+
+TEST_P(StarterPrecisionTest, AnswersAreThoseOfFp32) {
+  SKIP_WITHOUT_SHARED("starter/eval/expected.json");
+  const Json expected = Json::parse(ReadAll(SharedDir() + "/starter/eval/expected.json"));
+  int pictures = 0, same = 0;
+  double worst = 1;
+  for (const char* set : {"emoji", "clipart-heldout", "photos"}) {
+    std::vector<std::string> labels, again;
+    std::vector<Labelled> names, more;
+    Open(Precision::kFp32);
+    const std::vector<float> exact = EncodeSet(set, &labels, &names);
+    const auto bank = Bank(labels, expected["templates"][set]);
+    Open(GetParam());
+    const std::vector<float> found = EncodeSet(set, &again, &more);
+    for (size_t i = 0; i < names.size(); ++i, ++pictures) {
+      const float *a = &exact[i * dim()], *b = &found[i * dim()];
+      same += Best(*bank, a) == Best(*bank, b);
+      worst = std::min(worst, Cosine(a, b, dim()));
+    }
+  }
+  RecordProperty("same", same);
+  RecordProperty("pictures", pictures);
+  RecordProperty("worst_cosine", std::to_string(worst));
+  EXPECT_GE(worst, 0.998);
+  EXPECT_GE(same, 0.99 * pictures) << "of " << pictures;
+}
+
+INSTANTIATE_TEST_SUITE_P(Precisions, StarterPrecisionTest,
+                         ::testing::Values(Precision::kBf16, Precision::kInt8),
+                         [](const auto& i) { return std::string(ToString(i.param)); });
 
 class BackgroundTest
     : public StarterTest,
