@@ -1,6 +1,7 @@
 #include "kernels/cpu/panel_gemm.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <utility>
@@ -35,6 +36,28 @@ Status Grow(std::unique_ptr<Memory>& memory, size_t bytes) {
   if (memory && memory->bytes() >= bytes) return {};
   CLIPTAG_ASSIGN_OR_RETURN(memory, AllocateHost(bytes));
   return {};
+}
+
+// Weights to bytes of -127..127; returns their sum. A row that holds NaN or infinity gets a scale
+// of NaN.
+int32_t RoundToBytes(const float* row, int64_t depth, int8_t* bytes, float* scale) {
+  float largest = 0, poison = 0;
+  for (int64_t k = 0; k < depth; ++k) {
+    const float magnitude = std::abs(row[k]);
+    largest = magnitude > largest ? magnitude : largest;
+    poison += row[k] * 0.0f;  // 0, or NaN
+  }
+  *scale = largest / 127.0f + poison;
+  // The reciprocal of a subnormal maximum would be infinite; such weights are as good as none.
+  const float inverse = largest >= 0x1p-120f && poison == 0 ? 127.0f / largest : 0.0f;
+  int32_t sum = 0;
+  for (int64_t k = 0; k < depth; ++k) {
+    // Adding 1.5 * 2^23 rounds to an integer, which the low bits of the mantissa then hold.
+    const float shifted = (poison == 0 ? row[k] * inverse : 0.0f) + 12582912.0f;
+    bytes[k] = static_cast<int8_t>(std::bit_cast<int32_t>(shifted) - 0x4b400000);
+    sum += bytes[k];
+  }
+  return sum;
 }
 
 }  // namespace
@@ -87,8 +110,9 @@ Result<std::unique_ptr<PackedWeight>> PanelGemm::Pack(const LinearSpec& spec,
 }
 
 Status PanelGemm::PackPanel(const WeightRows& rows, Weight& weight, int64_t panel) const {
-  CLIPTAG_ASSIGN_OR_RETURN(const auto memory, AllocateHost(weight.depth * sizeof(float)));
+  CLIPTAG_ASSIGN_OR_RETURN(const auto memory, AllocateHost(2 * weight.depth * sizeof(float)));
   float* row = As<float>(memory);
+  char* words = reinterpret_cast<char*>(row + weight.depth);
   std::fill(row, row + weight.depth, 0.0f);
   const int64_t first = panel * kPanelColumns;
   for (int column = 0; column < kPanelColumns; ++column) {
@@ -97,48 +121,37 @@ Status PanelGemm::PackPanel(const WeightRows& rows, Weight& weight, int64_t pane
     } else {
       std::fill(row, row + weight.depth, 0.0f);
     }
-    StoreOutput(row, column, weight, panel);
+    StoreOutput(row, words, column, weight, panel);
   }
   return {};
 }
 
-void PanelGemm::StoreOutput(const float* row, int column, Weight& weight, int64_t panel) const {
-  char* to = weight.panel(panel) + column * 4;
+// The row as words of four bytes, one for each step of the panel. `words` has room for (depth)
+// floats.
+void PanelGemm::StoreOutput(const float* row, char* words, int column, Weight& weight,
+                            int64_t panel) const {
   const int64_t depth = weight.depth;
   switch (kernel_.type) {
-    case PanelType::kF32:
-      for (int64_t k = 0; k < depth; ++k, to += 4 * kPanelColumns) {
-        const bool round = compute_type_ == DType::kBF16;
-        const float value = round ? Bf16ToFloat(FloatToBf16(row[k])) : row[k];
-        std::memcpy(to, &value, 4);
-      }
-      return;
-    case PanelType::kBf16:
-      for (int64_t k = 0; k < depth; k += 2, to += 4 * kPanelColumns) {
-        const uint16_t pair[] = {FloatToBf16(row[k]), FloatToBf16(row[k + 1])};
-        std::memcpy(to, pair, 4);
-      }
-      return;
-    case PanelType::kInt8: {
-      float largest = 0;
+    case PanelType::kF32: {
+      float* floats = reinterpret_cast<float*>(words);
+      const bool round = compute_type_ == DType::kBF16;  // to bf16 values, kept as floats
       for (int64_t k = 0; k < depth; ++k) {
-        if (!(std::abs(row[k]) <= largest)) largest = std::abs(row[k]);  // NaN stays
+        floats[k] = round ? Bf16ToFloat(FloatToBf16(row[k])) : row[k];
       }
-      // The reciprocal of a subnormal maximum would be infinite; such weights are as good as none.
-      const float inverse = largest >= 0x1p-120f ? 127.0f / largest : 0.0f;
-      int32_t sum = 0;
-      for (int64_t k = 0; k < depth; k += 4, to += 4 * kPanelColumns) {
-        int8_t group[4];
-        for (int i = 0; i < 4; ++i) {
-          const float scaled = std::nearbyint(row[k + i] * inverse);
-          group[i] = scaled >= -127.0f && scaled <= 127.0f ? static_cast<int8_t>(scaled) : 0;
-          sum += group[i];
-        }
-        std::memcpy(to, group, 4);
-      }
-      weight.scales[panel * kPanelColumns + column] = largest / 127.0f;
-      weight.sums[panel * kPanelColumns + column] = sum;
+      break;
     }
+    case PanelType::kBf16:
+      kernels_.to_bf16(row, depth, reinterpret_cast<uint16_t*>(words));
+      break;
+    case PanelType::kInt8: {
+      const int64_t index = panel * kPanelColumns + column;
+      weight.sums[index] =
+          RoundToBytes(row, depth, reinterpret_cast<int8_t*>(words), &weight.scales[index]);
+    }
+  }
+  char* to = weight.panel(panel) + column * 4;
+  for (int64_t w = 0; w < depth / kernel_.group; ++w) {
+    std::memcpy(to + w * 4 * kPanelColumns, words + 4 * w, 4);
   }
 }
 

@@ -48,7 +48,7 @@ class PanelGemm : public Products {
   };
 
   Status PackPanel(const WeightRows& rows, Weight& weight, int64_t panel) const;
-  void StoreOutput(const float* row, int column, Weight& weight, int64_t panel) const;
+  void StoreOutput(const float* row, char* words, int column, Weight& weight, int64_t panel) const;
   bool CopiesOperand(const Weight& weight) const;
   int64_t OperandStride(const Weight& weight) const;
   Operand PrepareOperand(const Matrix& x, const Weight& weight);

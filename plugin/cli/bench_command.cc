@@ -24,6 +24,7 @@ struct BenchResult {
   Timing timing;
   double ready_ms = 0;
   double images_per_second = 0;
+  double rss_mb = 0, anonymous_mb = 0;  // with the model loaded
   BackendInfo backend;
 };
 
@@ -47,6 +48,8 @@ Result<BenchResult> Bench(const BenchOptions& options) {
                            Measure([&](int64_t i) { return stage->Run(i); }, options.seconds));
   result.images_per_second = 1000.0 * options.shape.batch / result.timing.median_ms();
   result.backend = session.backend->info();
+  result.rss_mb = ResidentMb();
+  result.anonymous_mb = AnonymousMb();
   return result;
 }
 
@@ -58,7 +61,9 @@ void PrintJson(const BenchOptions& options, const BenchResult& result) {
   json["precision"] = ToString(result.backend.precision);
   json["batch"] = options.shape.batch;
   json["ready_ms"] = result.ready_ms;
-  json["rss_mb"] = ResidentMb();
+  json["rss_mb"] = result.rss_mb;
+  json["anonymous_mb"] = result.anonymous_mb;
+  json["products"] = result.backend.products;
   std::cout << json.dump(1) << '\n';
 }
 
@@ -78,8 +83,11 @@ void PrintTable(const BenchOptions& options, const BenchResult& result) {
                 "  ready after  %.0f ms\n  memory       %.0f MB resident\n",
                 options.stage == "text" ? "texts/s" : "images/s", result.images_per_second,
                 result.timing.median_ms(), result.timing.p99_ms(), result.timing.call_ms.size(),
-                result.ready_ms, ResidentMb());
+                result.ready_ms, result.rss_mb);
   std::cout << text;
+  for (const std::string& line : result.backend.products) {
+    std::cout << "  product      " << line << '\n';
+  }
 }
 
 int RunBench(const BenchOptions& options) {

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
+#include <string>
 
 namespace cliptag {
 namespace {
@@ -32,6 +34,14 @@ double ResidentMb() {
   double total_pages = 0, resident_pages = 0;
   if (!(statm >> total_pages >> resident_pages)) return 0;
   return resident_pages * static_cast<double>(sysconf(_SC_PAGESIZE)) / 1e6;
+}
+
+double AnonymousMb() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.rfind("RssAnon:", 0) == 0) return std::strtod(line.c_str() + 8, nullptr) * 1024 / 1e6;
+  }
+  return 0;
 }
 
 double Timing::median_ms() const { return Quantile(call_ms, 0.5); }

@@ -342,7 +342,7 @@ class Bench(ToolTest):
     def bench(self, *args):
         result = run_json("bench", "--seconds", 0.2, "--json", *args)
         self.assertEqual({"images_per_second", "latency_ms", "backend", "precision", "batch", "ready_ms",
-                          "rss_mb"}, set(result))
+                          "rss_mb", "anonymous_mb", "products"}, set(result))
         self.assertEqual({"median", "p99"}, set(result["latency_ms"]))
         latency = result["latency_ms"]
         self.assertGreater(latency["median"], 0)
@@ -351,7 +351,15 @@ class Bench(ToolTest):
                                (1000 * result["batch"]), delta=1e-6)
         self.assertGreater(result["ready_ms"], 0)
         self.assertGreater(result["rss_mb"], 10)
+        # The starter's weights in whatever precision, which no file holds in that order.
+        self.assertGreater(result["anonymous_mb"], 5)
+        self.assertLessEqual(result["anonymous_mb"], result["rss_mb"])
         return result
+
+    def test_int8_says_what_multiplies(self):
+        result = self.bench("--backend", "cpu", "--precision", "int8")
+        self.assertEqual("int8", result["precision"])
+        self.assertRegex("\n".join(result["products"]), r"192x768: (avx512_vnni|amx_int8|int8) ")
 
     def test_fields_of_every_stage(self):
         for stage in ("encode", "preprocess", "text", "all"):
