@@ -43,6 +43,7 @@ bool ClipTag::running() const {
 }
 
 bool ClipTag::Start() {
+  const StreamTurn turn(*this);
   const Settings settings = this->settings();
   // Before the file is read, so that no change in between is missed.
   const auto seen = PromptsWatcher::StampOf(settings.text.prompts_file);
@@ -114,6 +115,7 @@ void ClipTag::SetContext(GstContext* context) {
 }
 
 void ClipTag::Stop() {
+  const StreamTurn turn(*this);
   std::unique_ptr<PromptsWatcher> watcher;
   {
     const std::lock_guard lock(prompts_mutex_);

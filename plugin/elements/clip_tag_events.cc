@@ -1,6 +1,7 @@
 // Events and queries: kept in order with the frames, answered for what is held here.
 #include <algorithm>
 #include <cstdlib>
+#include <optional>
 #include <utility>
 
 #include "plugin/elements/clip_tag.h"
@@ -23,6 +24,8 @@ bool IsInCudaMemory(const GstCaps* caps) {
 
 bool ClipTag::SinkEvent(GstEvent* raw) {
   EventPtr event(raw);
+  std::optional<StreamTurn> turn;
+  if (GST_EVENT_IS_SERIALIZED(raw)) turn.emplace(*this);  // FLUSH_STOP is
   switch (GST_EVENT_TYPE(raw)) {
     case GST_EVENT_FLUSH_START:
       FlushStart(event.release());

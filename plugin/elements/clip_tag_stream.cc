@@ -16,6 +16,7 @@ constexpr size_t kMostFramesAhead = 8;
 
 GstFlowReturn ClipTag::Chain(GstBuffer* raw) {
   BufferPtr buffer(raw);
+  const StreamTurn turn(*this);
   GstFlowReturn flow = queue_.flow();
   if (flow != GST_FLOW_OK) return flow;
   if (!have_info_) return GST_FLOW_NOT_NEGOTIATED;
