@@ -7,6 +7,7 @@
 #include "models/clip_tensors.h"
 #include "models/image_encoder.h"
 #include "models/text_encoder.h"
+#include "models/text_identity.h"
 #include "models/weights.h"
 #include "models/workspace.h"
 
@@ -42,6 +43,7 @@ struct ClipModel::Impl {
 
   Backend& backend;
   ModelConfig config;
+  std::string text_identity;
   Workspace workspace;
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<ImageEncoder> image;
@@ -67,6 +69,7 @@ Status ClipModel::Impl::Load(const std::string& directory) {
     return DataLoss(directory + ": the tensor logit_scale or logit_bias is not a finite number.");
   }
   CLIPTAG_ASSIGN_OR_RETURN(tokenizer, LoadTokenizer(config));
+  CLIPTAG_ASSIGN_OR_RETURN(text_identity, TextIdentity(config, words));
   CLIPTAG_ASSIGN_OR_RETURN(image, LoadImageEncoder(backend, workspace, config, vision));
   CLIPTAG_ASSIGN_OR_RETURN(text, LoadTextEncoder(backend, workspace, config, words));
   return {};
@@ -86,6 +89,7 @@ ClipModel::ClipModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ClipModel::~ClipModel() = default;
 
 const ModelConfig& ClipModel::config() const { return impl_->config; }
+const std::string& ClipModel::text_identity() const { return impl_->text_identity; }
 const Tokenizer& ClipModel::tokenizer() const { return *impl_->tokenizer; }
 ImageEncoder& ClipModel::image() { return *impl_->image; }
 TextEncoder& ClipModel::text() { return *impl_->text; }

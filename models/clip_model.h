@@ -2,7 +2,8 @@
 //
 // Ownership: the model borrows its Backend and must be destroyed first. Weights are mapped from
 // disk and packed into backend memory at load; the mapping is dropped afterwards. Thread safety: as
-// its Backend: one thread at a time, config() and tokenizer() from any thread.
+// its Backend: one thread at a time, config(), text_identity() and tokenizer() from any
+// thread.
 #pragma once
 
 #include <memory>
@@ -52,6 +53,7 @@ class ClipModel {
 
   const ModelConfig& config() const;
   const Tokenizer& tokenizer() const;
+  const std::string& text_identity() const;  // see models/text_identity.h
   ImageEncoder& image();
   TextEncoder& text();
   Backend& backend();

@@ -89,6 +89,10 @@ Result<ModelConfig> ReadModelConfig(const std::string& directory);
 // $CLIPTAG_MODEL_PATH, the user's cache, the installed models. The error lists where it looked.
 Result<std::string> FindModel(const std::string& name_or_path);
 
+// Where this user's files that can be made again are kept: $XDG_CACHE_HOME/cliptag, else
+// ~/.cache/cliptag; empty where neither variable is set.
+std::string UserCacheDirectory();
+
 // Every model that FindModel would find by name: (name, directory).
 std::vector<std::pair<std::string, std::string>> ListModels();
 

@@ -25,10 +25,8 @@ std::vector<fs::path> SearchPath() {
     if (colon > 0) out.emplace_back(list.substr(0, colon));
     list.erase(0, std::min(colon + 1, list.size()));
   }
-  if (const std::string cache = Environment("XDG_CACHE_HOME"); !cache.empty()) {
-    out.push_back(fs::path(cache) / "cliptag" / "models");
-  } else if (const std::string home = Environment("HOME"); !home.empty()) {
-    out.push_back(fs::path(home) / ".cache" / "cliptag" / "models");
+  if (const std::string cache = UserCacheDirectory(); !cache.empty()) {
+    out.push_back(fs::path(cache) / "models");
   }
   out.emplace_back(CLIPTAG_INSTALLED_MODELS);
   out.emplace_back(CLIPTAG_SOURCE_MODELS);
@@ -54,6 +52,14 @@ std::string Sentence(const std::string& name, const std::vector<fs::path>& searc
 }
 
 }  // namespace
+
+std::string UserCacheDirectory() {
+  if (const std::string cache = Environment("XDG_CACHE_HOME"); !cache.empty()) {
+    return (fs::path(cache) / "cliptag").string();
+  }
+  const std::string home = Environment("HOME");
+  return home.empty() ? "" : (fs::path(home) / ".cache" / "cliptag").string();
+}
 
 Result<std::string> FindModel(const std::string& name_or_path) {
   std::error_code error;

@@ -103,6 +103,14 @@ Status Check(const PromptSpec& spec, int dim) {
 
 }  // namespace
 
+size_t CountTexts(const PromptSpec& spec) {
+  size_t rows = spec.background.empty() ? DefaultBackground().size() : spec.background.size();
+  for (const TagSpec& tag : spec.tags) {
+    rows += std::max<size_t>(tag.prompts.size(), 1) + tag.negatives.size();
+  }
+  return rows * (spec.templates.empty() ? DefaultTemplates().size() : spec.templates.size());
+}
+
 Result<std::shared_ptr<const PromptBank>> BuildPromptBank(PromptSpec spec, int dim,
                                                           const TextEncodeFn& encode) {
   if (spec.templates.empty()) spec.templates = DefaultTemplates();

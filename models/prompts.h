@@ -61,6 +61,9 @@ struct PromptBank {
   const float* row(int i) const { return rows.data() + static_cast<size_t>(i) * dim; }
 };
 
+// How many texts BuildPromptBank will have encoded.
+size_t CountTexts(const PromptSpec& spec);
+
 // Encodes unit rows for texts; the second argument has room for (texts, dim).
 using TextEncodeFn = std::function<Status(std::span<const std::string>, float*,
                                           std::vector<std::string>* truncated)>;

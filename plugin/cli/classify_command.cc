@@ -48,6 +48,15 @@ Result<PromptSpec> PromptsFrom(const ClassifyOptions& options, const ModelConfig
   return spec;
 }
 
+Result<std::shared_ptr<const PromptBank>> EncodePrompts(ClipModel& model, PromptSpec spec) {
+  TextSession session(model, CountTexts(spec));
+  return BuildPromptBank(
+      std::move(spec), model.config().embed_dim,
+      [&](std::span<const std::string> texts, float* rows, std::vector<std::string>* truncated) {
+        return session.Encode(texts, rows, truncated);
+      });
+}
+
 // The tags of a frame, best first.
 std::vector<Tag> TagsOf(const PromptBank& bank, std::span<const float> embedding, Scoring scoring,
                         const ModelConfig& config, int top_k) {
@@ -127,12 +136,7 @@ Status Classify(const ClassifyOptions& options, bool* bad_files) {
   ClipModel& model = *session.model;
   const ModelConfig& config = model.config();
   CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, PromptsFrom(options, config));
-  CLIPTAG_ASSIGN_OR_RETURN(const auto bank,
-                           BuildPromptBank(std::move(spec), config.embed_dim,
-                                           [&](std::span<const std::string> texts, float* rows,
-                                               std::vector<std::string>* truncated) {
-                                             return model.EncodeTexts(texts, rows, truncated);
-                                           }));
+  CLIPTAG_ASSIGN_OR_RETURN(const auto bank, EncodePrompts(model, std::move(spec)));
   WarnTruncated(bank->truncated, config);
 
   constexpr int kTopInTable = 5;

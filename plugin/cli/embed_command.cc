@@ -20,15 +20,14 @@ struct EmbedOptions {
 };
 
 Status EmbedTexts(ClipModel& model, const std::vector<std::string>& texts, NpyWriter& writer) {
-  constexpr size_t kChunk = 256;  // texts in memory at once; the encoder has batches of its own
+  constexpr size_t kChunk = 1024;  // texts in memory at once
   const size_t dim = static_cast<size_t>(model.config().embed_dim);
   std::vector<float> rows(std::min(kChunk, texts.size()) * dim);  // (texts, dim)
   std::vector<std::string> truncated;
-  Progress progress;
+  TextSession session(model, texts.size());
   for (size_t first = 0; first < texts.size(); first += kChunk) {
-    progress.Show("text " + std::to_string(first + 1) + " of " + std::to_string(texts.size()));
     const auto chunk = std::span(texts).subspan(first, std::min(kChunk, texts.size() - first));
-    CLIPTAG_RETURN_IF_ERROR(model.EncodeTexts(chunk, rows.data(), &truncated));
+    CLIPTAG_RETURN_IF_ERROR(session.Encode(chunk, rows.data(), &truncated));
     for (size_t i = 0; i < chunk.size(); ++i) {
       CLIPTAG_RETURN_IF_ERROR(writer.Append(std::span(rows).subspan(i * dim, dim)));
     }

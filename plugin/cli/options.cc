@@ -91,6 +91,16 @@ Result<LoadedModel> LoadSession(const ModelOptions& options) {
   return LoadModel(directory, backend_options, [](ClipModel& model) { return model.SelfCheck(); });
 }
 
+Status TextSession::Encode(std::span<const std::string> texts, float* rows,
+                           std::vector<std::string>* truncated) {
+  CLIPTAG_RETURN_IF_ERROR(
+      cache_.Encode(model_, texts, rows, truncated, /*chunk_ms=*/0, [&](size_t done) {
+        progress_.Show("text " + std::to_string(done_ + done) + " of " + std::to_string(total_));
+      }));
+  done_ += texts.size();
+  return {};
+}
+
 void WarnTruncated(const std::vector<std::string>& texts, const ModelConfig& config) {
   if (texts.empty()) return;
   PrintWarning(std::to_string(texts.size()) + (texts.size() == 1 ? " text is" : " texts are") +

@@ -5,12 +5,15 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "kernels/backend.h"
 #include "kernels/base/status.h"
 #include "models/load_model.h"
+#include "plugin/cli/diagnostics.h"
+#include "plugin/engine/text_cache.h"
 
 namespace cliptag {
 
@@ -54,6 +57,23 @@ Result<LoadedModel> LoadSession(const ModelOptions& options);
 
 // Complains once about prompts that the model could not read to their ends.
 void WarnTruncated(const std::vector<std::string>& texts, const ModelConfig& config);
+
+// Encodes texts for the tool: what the cache of texts does not know, with a progress line.
+class TextSession {
+ public:
+  // `total`: texts that there will be, over all calls.
+  TextSession(ClipModel& model, size_t total) : model_(model), cache_(model), total_(total) {}
+  // As ClipModel::EncodeTexts.
+  Status Encode(std::span<const std::string> texts, float* rows,
+                std::vector<std::string>* truncated);
+
+ private:
+  ClipModel& model_;
+  TextCache cache_;
+  Progress progress_;
+  const size_t total_;
+  size_t done_ = 0;
+};
 
 // Everything written to standard output so far has arrived there.
 Status FlushOutput();

@@ -36,7 +36,8 @@ EngineImpl::EngineImpl(std::shared_ptr<void> context_owner, std::unique_ptr<Back
                        std::unique_ptr<ClipModel> model)
     : context_owner_(std::move(context_owner)),
       backend_(std::move(backend)),
-      model_(std::move(model)) {}
+      model_(std::move(model)),
+      text_cache_(*model_) {}
 
 EngineImpl::~EngineImpl() {
   {

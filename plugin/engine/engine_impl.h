@@ -124,6 +124,7 @@ class EngineImpl final : public Engine {
   void Answer(Batch& batch, const Status& status);  // the callbacks, without the lock
   void FinishBatch(Batch& batch);                   // bookkeeping, with the lock
   void ServeOneBatch();                             // between two chunks of a prompt job
+  void LogProgress(size_t done);                    // of a prompt job
   void RunJob(StreamImpl* stream, PromptJob job);   // without the lock
   Status EncodeTexts(std::span<const std::string> texts, float* rows,
                      std::vector<std::string>* truncated);
@@ -148,6 +149,8 @@ class EngineImpl final : public Engine {
   std::vector<float> host_embeddings_;  // (max_batch, embed_dim)
   std::vector<float> host_cosines_;
   TextCache text_cache_;
+  size_t job_texts_ = 0, job_texts_done_ = 0;  // of the prompt job that runs
+  Clock::time_point job_logged_;
   std::thread worker_;
 };
 

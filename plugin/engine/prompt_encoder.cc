@@ -1,14 +1,14 @@
 // Prompts to banks, on the engine's worker: in chunks, with batches of frames served in between.
-#include <algorithm>
-#include <cstring>
 #include <utility>
 
+#include "kernels/base/log.h"
 #include "plugin/engine/engine_impl.h"
 
 namespace cliptag {
 namespace {
 
-constexpr size_t kChunk = 16;  // texts encoded between two looks at the frames that wait
+constexpr double kChunkMs = 10;  // of encoding texts between two looks at the frames that wait
+constexpr size_t kMany = 500;
 
 }  // namespace
 
@@ -20,36 +20,26 @@ StreamImpl* EngineImpl::NextJobStream() {
 
 Status EngineImpl::EncodeTexts(std::span<const std::string> texts, float* rows,
                                std::vector<std::string>* truncated) {
-  const size_t dim = model_->config().embed_dim;
-  std::vector<size_t> missing;
-  for (size_t i = 0; i < texts.size(); ++i) {
-    const TextCache::Entry* hit = text_cache_.Find(texts[i]);
-    if (!hit) {
-      missing.push_back(i);
-      continue;
-    }
-    std::memcpy(rows + i * dim, hit->row.data(), dim * sizeof(float));
-    if (hit->truncated && truncated) truncated->push_back(texts[i]);
-  }
-  std::vector<std::string> chunk;
-  std::vector<float> encoded;
-  for (size_t first = 0; first < missing.size(); first += kChunk) {
-    const size_t n = std::min(kChunk, missing.size() - first);
-    chunk.clear();
-    for (size_t i = 0; i < n; ++i) chunk.push_back(texts[missing[first + i]]);
-    encoded.resize(n * dim);
-    std::vector<std::string> cut;
-    CLIPTAG_RETURN_IF_ERROR(model_->EncodeTexts(chunk, encoded.data(), &cut));
-    for (size_t i = 0; i < n; ++i) {
-      const float* row = encoded.data() + i * dim;
-      std::memcpy(rows + missing[first + i] * dim, row, dim * sizeof(float));
-      const bool was_cut = std::find(cut.begin(), cut.end(), chunk[i]) != cut.end();
-      if (was_cut && truncated) truncated->push_back(chunk[i]);
-      text_cache_.Insert(chunk[i], {std::vector<float>(row, row + dim), was_cut});
-    }
-    ServeOneBatch();
-  }
+  bool served = false;
+  CLIPTAG_RETURN_IF_ERROR(
+      text_cache_.Encode(*model_, texts, rows, truncated, kChunkMs, [&](size_t done) {
+        ServeOneBatch();
+        served = true;
+        LogProgress(job_texts_done_ + done);
+      }));
+  job_texts_done_ += texts.size();
+  // Ten thousand that are known take some time, too.
+  if (!served && texts.size() >= kMany) ServeOneBatch();
   return {};
+}
+
+void EngineImpl::LogProgress(size_t done) {
+  constexpr auto kEvery = std::chrono::seconds(1);
+  const Clock::time_point now = Clock::now();
+  if (now - job_logged_ < kEvery) return;
+  job_logged_ = now;
+  Log(LogLevel::kInfo, "prompts: " + std::to_string(done) + " of " + std::to_string(job_texts_) +
+                           " texts are encoded");
 }
 
 Result<std::shared_ptr<LoadedBank>> EngineImpl::LoadBank(std::shared_ptr<const PromptBank> bank) {
@@ -69,6 +59,9 @@ void EngineImpl::RunJob(StreamImpl* stream, PromptJob job) {
   };
   Status status;
   std::shared_ptr<LoadedBank> loaded;
+  job_texts_ = CountTexts(job.spec);
+  job_texts_done_ = 0;
+  job_logged_ = Clock::now();
   auto bank = BuildPromptBank(std::move(job.spec), model_->config().embed_dim, encode);
   if (bank.ok()) {
     auto result = LoadBank(bank.Take());

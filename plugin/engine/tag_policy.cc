@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 #include <numeric>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
 
 namespace cliptag {
 namespace {
@@ -79,18 +83,28 @@ void ScoreTags(const PromptBank& bank, std::span<const float> cosines, Scoring s
 
 void TagPolicy::Adopt(const std::shared_ptr<const PromptBank>& bank, uint64_t pts_ns,
                       std::vector<TagEvent>* events) {
+  // By label: banks may hold ten thousand. A label that occurs twice keeps its order.
+  constexpr size_t kNone = SIZE_MAX;
+  std::unordered_map<std::string_view, size_t> first_of;
+  std::vector<size_t> next_of(states_.size(), kNone);  // of the same label
+  for (size_t i = states_.size(); i-- > 0;) {
+    const auto [it, is_new] = first_of.try_emplace(states_[i].label, i);
+    if (!is_new) next_of[i] = std::exchange(it->second, i);
+  }
   std::vector<State> states(bank->tags);
+  std::vector<bool> taken(states_.size());  // neither ended below nor given to a second tag
   for (int i = 0; i < bank->tags; ++i) {
     states[i].label = bank->spec.tags[i].label;
-    for (State& old : states_) {
-      if (old.label != states[i].label) continue;
-      states[i] = std::move(old);
-      old = State{};  // taken over: neither ended below nor given to a second tag of that name
-      break;
-    }
+    const auto old = first_of.find(states[i].label);
+    if (old == first_of.end() || old->second == kNone) continue;
+    states[i] = states_[old->second];
+    taken[old->second] = true;
+    old->second = next_of[old->second];
   }
   states_.swap(states);
-  for (const State& old : states) End(old, pts_ns, events);
+  for (size_t i = 0; i < states.size(); ++i) {
+    if (!taken[i]) End(states[i], pts_ns, events);
+  }
   bank_ = bank;
 }
 

@@ -55,6 +55,39 @@ class ToolTest(unittest.TestCase):
             self.assertLess(max(abs(p - q) for p, q in zip(x, y)), tolerance)
 
 
+class TextCache(ToolTest):
+    def setUp(self):
+        super().setUp()
+        before = os.environ.get("CLIPTAG_TEXT_CACHE")
+        os.environ["CLIPTAG_TEXT_CACHE"] = self.at("texts")
+        self.addCleanup(os.environ.__setitem__, "CLIPTAG_TEXT_CACHE", before or "")
+
+    def test_texts_are_encoded_once_for_embed_and_classify(self):
+        first = self.rows("--text", "a photo of a dog.", "--text", "a")
+        files = os.listdir(self.at("texts"))
+        self.assertEqual(1, len(files))
+        self.assertTrue(files[0].startswith("starter-"))
+        path = os.path.join(self.at("texts"), files[0])
+        size = os.path.getsize(path)
+        self.assertEqual(first, self.rows("--text", "a photo of a dog.", "--text", "a"))
+        self.assertEqual(size, os.path.getsize(path))
+        picture = self.pictures(1)[0]
+        run_ok("classify", "--templates", "a photo of a {}.", "--prompts", "dog; cat", picture)
+        # Of these two and the eight of the background, one was known.
+        grown = os.path.getsize(path)
+        self.assertGreater(grown, size)
+        run_ok("classify", "--templates", "a photo of a {}.", "--prompts", "cat; dog", picture)
+        self.assertEqual(grown, os.path.getsize(path))
+
+    def test_a_place_where_nothing_can_be_kept_is_one_warning(self):
+        with open(self.at("texts"), "w", encoding="utf-8"):
+            pass
+        done = run("embed", "--output", self.at("rows.npy"), "--text", "a dog", "--text", "a cat")
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertEqual(1, len(done.stderr.splitlines()), done.stderr)
+        self.assertIn("cliptag: warning: Embeddings of texts are not kept", done.stderr)
+
+
 class CommandLine(ToolTest):
     def test_every_command_explains_itself_with_an_example(self):
         self.assertIn("COMMAND --help", run_ok("--help"))

@@ -151,6 +151,27 @@ TEST_F(PolicyTest, NewBankKeepsCommonLabelsAndEndsTheOthers) {
   EXPECT_EQ(events_[0].duration_ns, 4'000'000'000u);
 }
 
+TEST_F(PolicyTest, ALabelThatOccursTwiceKeepsTheStateOfEach) {
+  auto bank = MakeBank();
+  bank->spec.tags = {{.label = "a"}, {.label = "a"}};
+  const float first[] = {-1.0f, 0.8f, 0, 0, 0};
+  policy_.Update(bank, first, options_, 100.0, 0.0, 0, &events_);
+  events_.clear();
+  auto other = MakeBank();
+  other->spec.tags = {{.label = "a"}, {.label = "a"}};
+  const float second[] = {-0.1f, -0.1f, 0, 0, 0};  // both 0.45: active only where it was
+  const auto tags = policy_.Update(other, second, options_, 100.0, 0.0, 1, &events_);
+  EXPECT_TRUE(events_.empty());
+  EXPECT_EQ(tags[0].active + tags[1].active, 1);
+
+  auto one = MakeBank();
+  one->tags = 1;
+  one->spec.tags = {{.label = "a"}};
+  policy_.Update(one, second, options_, 100.0, 0.0, 2, &events_);
+  ASSERT_EQ(events_.size(), 1u);  // the second "a" ends: it was the active one
+  EXPECT_FALSE(events_[0].start);
+}
+
 TEST_F(PolicyTest, ResetEndsWhatIsActive) {
   Step(0.9, 1);
   events_.clear();
