@@ -9,8 +9,8 @@
 
 namespace cliptag {
 
-double NowMs();       // of a clock that only goes forward
-double ResidentMb();  // memory of this process in RAM, MB (10^6 bytes); 0 where it cannot be told
+double NowMs();        // of a clock that only goes forward
+double ResidentMb();   // memory of this process in RAM, MB (10^6 bytes); 0 where it cannot be told
 double AnonymousMb();  // of it, what lies in no file: weights, workspaces, heap
 
 struct Timing {
