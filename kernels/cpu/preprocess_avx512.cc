@@ -8,9 +8,10 @@ namespace {
 #include "kernels/cpu/preprocess_vector_avx512.inc"
 // The loops are written on top of the vectors.
 #include "kernels/cpu/preprocess_loops.inc"
+#include "kernels/cpu/preprocess_pairs.inc"
 
 }  // namespace
 
-extern const PreprocessKernels kAvx512PreprocessKernels = MakeKernels("avx512");
+extern const PreprocessKernels kAvx512PreprocessKernels = MakeKernels("avx512", &DownPairsU8);
 
 }  // namespace cliptag

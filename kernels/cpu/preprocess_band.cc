@@ -93,21 +93,57 @@ ColorArgs ColorArgsOf(const FrameView& view, const PreprocessSpec& spec) {
   return color;
 }
 
+// Asks for what the block after `o` will read under the same outputs across: what memory and the
+// walk through the page tables take would else be waited for row by row.
+void PrefetchNextBlock(const Band& band, const Group& group, int o, int rows,
+                       const SampleRange& range) {
+  constexpr int kLine = 64;
+  if (o + rows >= band.end) return;
+  const AxisTable& down = band.plan.down[group.table];
+  const SampleRange now = SamplesUnder(down, o, o + rows);
+  const SampleRange next = SamplesUnder(down, o + rows, std::min(o + rows + kBlock, band.end));
+  const auto bytes = SpanBytes(group, range.count(), band.view.bytes_per_sample);
+  const uint8_t* first = group.base + static_cast<ptrdiff_t>(range.first) * group.pixel_stride;
+  for (int row = next.first; row < next.end; ++row) {
+    if (row >= now.first && row < now.end) continue;
+    for (int64_t b = 0; b < bytes; b += kLine) {
+      __builtin_prefetch(first + row * group.row_stride + b, 0, 2);
+    }
+  }
+}
+
+// `rows` outputs down from `o` of a group's samples `range`, which are so many words, as columns.
+void DownRows(const Band& band, const Group& group, int o, int rows, const SampleRange& range,
+              int words, float* columns) {
+  const AxisTable& down = band.plan.down[group.table];
+  const PreprocessKernels& kernels = band.kernels;
+  const int shift = band.view.shift;
+  const uint8_t* first = group.base + static_cast<ptrdiff_t>(range.first) * group.pixel_stride;
+  const bool bytes = band.view.bytes_per_sample == 1;
+  if (bytes && shift == 0 && kernels.down_pairs_u8 != nullptr) {
+    const SampleRange under = SamplesUnder(down, o, o + rows);
+    if (kernels.down_pairs_u8(first, group.row_stride, under.first, under.end, &down.pair_taps[o],
+                              down.pair_weights.data(), down.pair_scale, rows, words, columns)) {
+      return;
+    }
+  }
+  const auto sum = bytes ? kernels.down_f32_u8 : kernels.down_f32_u16;
+  sum(first, group.row_stride, &down.taps[o], down.real.data(), rows, words, shift, columns);
+}
+
 // Resamples outputs [t0, t0 + count) across of `rows` outputs down from `o`: tile (3, kTile, 16).
 void ResampleTile(const Band& band, int o, int rows, int t0, int count) {
   const FrameView& view = band.view;
   const int sample_bytes = view.bytes_per_sample;
-  const auto down = sample_bytes == 1 ? band.kernels.down_f32_u8 : band.kernels.down_f32_u16;
   float* columns = band.At<float>(band.scratch.columns);
   for (int g = 0; g < band.groups.count; ++g) {
     const Group& group = band.groups.group[g];
     const AxisTable& across = band.plan.across[group.table];
-    const AxisTable& down_table = band.plan.down[group.table];
     const SampleRange range = SamplesUnder(across, t0, t0 + count);
     const auto words =
         static_cast<int>(SpanBytes(group, range.count(), sample_bytes) / sample_bytes);
-    down(group.base + static_cast<ptrdiff_t>(range.first) * group.pixel_stride, group.row_stride,
-         &down_table.taps[o], down_table.real.data(), rows, words, view.shift, columns);
+    PrefetchNextBlock(band, group, o, rows, range);
+    DownRows(band, group, o, rows, range, words, columns);
     for (int m = 0; m < group.members; ++m) {
       float* tile = band.At<float>(band.scratch.tile) + group.component[m] * kTile * kBlock;
       band.kernels.across_f32(columns + group.offset[m] / sample_bytes * kBlock,

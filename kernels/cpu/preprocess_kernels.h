@@ -48,6 +48,12 @@ struct PreprocessKernels {
   // counts.
   void (*down_f32_u8)(const uint8_t* rows, ptrdiff_t row_stride, const Taps* taps,
                       const float* weights, int outputs, int samples, int shift, float* columns);
+  // The same in integers, where the instruction set is quicker so (else null). `taps` and `weights`
+  // count pairs of rows (2p, 2p + 1): two words a weight, the even row's below, 1 / scale for one.
+  // Rows [first_row, end_row) may be read; the others' weights are zero. False: not these shapes.
+  bool (*down_pairs_u8)(const uint8_t* rows, ptrdiff_t row_stride, int first_row, int end_row,
+                        const Taps* taps, const int32_t* weights, float scale, int outputs,
+                        int samples, float* columns);
   void (*down_f32_u16)(const uint8_t* rows, ptrdiff_t row_stride, const Taps* taps,
                        const float* weights, int outputs, int samples, int shift, float* columns);
   // rows: 16 of `count` values, from columns (count, 16).

@@ -1,6 +1,7 @@
 #include "kernels/cpu/preprocess_plan.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "kernels/shared/preprocess_check.h"
@@ -48,6 +49,38 @@ AxisTable MakeTable(const ResampleAxis& axis, bool plain8) {
   return table;
 }
 
+// Weights as words of as many fraction bits as fit, so that their sum is one exactly: what they are
+// off shows in no 8-bit picture (20 weights of 17 bits: at most 0.02 of 255).
+void AddPairs(AxisTable* table) {
+  constexpr int kMostBits = 17;
+  constexpr float kLargest = 32000.0f;
+  float largest = 0;
+  for (const float weight : table->real) largest = std::max(largest, std::abs(weight));
+  int bits = kMostBits;
+  while (bits > 0 && largest * static_cast<float>(1 << bits) > kLargest) --bits;
+  const int one = 1 << bits;
+  table->pair_scale = 1.0f / static_cast<float>(one);
+  std::vector<int> words;
+  for (const Taps& taps : table->taps) {
+    const int first = taps.first >> 1, end = (taps.first + taps.count + 1) >> 1;
+    words.assign(static_cast<size_t>(2 * (end - first)), 0);
+    int* own = words.data() + (taps.first - 2 * first);
+    int sum = 0;
+    for (int i = 0; i < taps.count; ++i) {
+      own[i] = static_cast<int>(std::lround(table->real[taps.at + i] * static_cast<float>(one)));
+      sum += own[i];
+    }
+    *std::max_element(own, own + taps.count) += one - sum;
+    const auto at = static_cast<int>(table->pair_weights.size());
+    table->pair_taps.push_back({first, end - first, at});
+    for (size_t w = 0; w < words.size(); w += 2) {
+      const uint32_t low = static_cast<uint16_t>(words[w]),
+                     high = static_cast<uint16_t>(words[w + 1]);
+      table->pair_weights.push_back(static_cast<int32_t>(low | high << 16));
+    }
+  }
+}
+
 PreprocessPlan::Key KeyOf(const FrameView& view, const PreprocessSpec& spec) {
   PreprocessPlan::Key key;
   const Rect crop = CropOf(view);
@@ -89,6 +122,7 @@ PreprocessPlan MakePlan(const PreprocessPlan::Key& key) {
                  map.flip_y, plan.down_fit(), key.interpolation);
     plan.across[t] = MakeTable(across, key.plain8);
     plan.down[t] = MakeTable(down, key.plain8);
+    if (!key.plain8) AddPairs(&plan.down[t]);
   }
   return plan;
 }

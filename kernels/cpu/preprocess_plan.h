@@ -23,8 +23,13 @@ struct AxisTable {
   std::vector<Taps> taps;
   std::vector<int32_t> fixed;  // weights of 8-bit pictures, else empty
   std::vector<float> real;     // weights of all others, else empty
-  int tile_samples = 0;        // the most samples under a tile of kTile outputs
-  int block_samples = 0;       // the most samples under any kBlock neighbouring outputs
+  // Of the rows of 8-bit samples that are summed up as integers: the same taps and weights in pairs
+  // of stored indices, see PreprocessKernels::down_pairs_u8. Empty elsewhere.
+  std::vector<Taps> pair_taps;
+  std::vector<int32_t> pair_weights;
+  float pair_scale = 1.0f;
+  int tile_samples = 0;   // the most samples under a tile of kTile outputs
+  int block_samples = 0;  // the most samples under any kBlock neighbouring outputs
 
   int outputs() const { return static_cast<int>(taps.size()); }
 };

@@ -101,6 +101,13 @@ class BenchTest(unittest.TestCase):
             self.assertEqual(1, run("--small", "--no-limits", "--filter", "gather_rows", "--precision", "fp32",
                                     "--json", folder).returncode)
 
+    def test_comparison_of_preprocessing(self):
+        script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "compare_preprocess.py")
+        done = subprocess.run([sys.executable, script, BENCH, "--small", "--rounds", "1", "--seconds", "0"],
+                              capture_output=True, text=True, check=False)
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertRegex(done.stdout, r"cliptag, NV12 +\d+\.\d+ ms")
+
     def test_what_it_cannot_read(self):
         for arguments in (["--precision", "x"], ["--batch", "0"], ["--batch"], ["--x", "y"], ["--threads", "-1"]):
             done = run(*arguments)
