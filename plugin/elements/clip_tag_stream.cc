@@ -228,7 +228,7 @@ void ClipTag::TrackActive(const InferenceResult& result) {
   last_pts_ = result.pts_ns;
   for (const TagEvent& event : result.events) {
     if (event.start) {
-      active_tags_[event.label] = {event.pts_ns, event.score, event.score};
+      active_tags_[event.label] = {event.pts_ns, event.peak, event.score};
     } else {
       active_tags_.erase(event.label);
     }

@@ -54,6 +54,11 @@ Thresholds ThresholdsOf(const TagSpec& tag, const PolicyOptions& options) {
   return t;
 }
 
+uint64_t MinDurationOf(const TagSpec& tag, const PolicyOptions& options) {
+  if (tag.min_duration_s >= 0) return static_cast<uint64_t>(tag.min_duration_s * 1e9);
+  return options.min_duration_ns;
+}
+
 uint64_t Since(uint64_t now_ns, uint64_t then_ns) {
   return now_ns > then_ns ? now_ns - then_ns : 0;
 }
@@ -109,13 +114,49 @@ void TagPolicy::Adopt(const std::shared_ptr<const PromptBank>& bank, uint64_t pt
 }
 
 void TagPolicy::End(const State& state, uint64_t pts_ns, std::vector<TagEvent>* events) {
-  if (!state.active || !events) return;
+  if (!state.active() || !events) return;
   events->push_back({.label = state.label,
                      .start = false,
                      .pts_ns = pts_ns,
                      .score = state.last,
                      .duration_ns = Since(pts_ns, state.since_ns),
                      .peak = state.peak});
+}
+
+void TagPolicy::Smooth(double score, double weight, State* state) {
+  state->last = state->smoothed ? state->last + (score - state->last) * weight : score;
+  state->smoothed = true;
+}
+
+void TagPolicy::Decide(const TagSpec& tag, const PolicyOptions& options, uint64_t pts_ns,
+                       State* state, std::vector<TagEvent>* events) {
+  const Thresholds t = ThresholdsOf(tag, options);
+  const double score = state->last;
+  // Risen in what is now the future: time has jumped back, and the wait begins anew.
+  if (state->phase == Phase::kRisen && pts_ns < state->since_ns) state->phase = Phase::kInactive;
+  if (state->phase != Phase::kInactive && score < t.off) {
+    End(*state, pts_ns, events);
+    state->phase = Phase::kInactive;
+    return;
+  }
+  if (state->phase == Phase::kInactive) {
+    if (score < t.on) return;
+    state->phase = Phase::kRisen;
+    state->since_ns = pts_ns;
+    state->first = state->peak = score;
+  }
+  state->peak = std::max(state->peak, score);
+  if (state->phase == Phase::kActive ||
+      Since(pts_ns, state->since_ns) < MinDurationOf(tag, options))
+    return;
+  state->phase = Phase::kActive;
+  if (events) {
+    events->push_back({.label = state->label,
+                       .start = true,
+                       .pts_ns = state->since_ns,
+                       .score = state->first,
+                       .peak = state->peak});
+  }
 }
 
 std::vector<Tag> TagPolicy::Update(const std::shared_ptr<const PromptBank>& bank,
@@ -130,23 +171,17 @@ std::vector<Tag> TagPolicy::Update(const std::shared_ptr<const PromptBank>& bank
   for (double& score : scores)
     if (!std::isfinite(score)) score = 0.0;  // never active, and the sort below needs an order
 
+  const bool forward = pts_ns > last_pts_ns_;
+  double weight = 1.0;  // of the new scores in the mean
+  if (options.smoothing_ns > 0 && forward) {
+    const auto passed = static_cast<double>(pts_ns - last_pts_ns_);
+    weight = -std::expm1(-passed / static_cast<double>(options.smoothing_ns));
+  }
+  last_pts_ns_ = pts_ns;
   for (int i = 0; i < n; ++i) {
-    State& state = states_[i];
-    const Thresholds t = ThresholdsOf(bank->spec.tags[i], options);
-    state.last = scores[i];
-    if (!state.active && scores[i] >= t.on) {
-      state.active = true;
-      state.since_ns = pts_ns;
-      state.peak = scores[i];
-      if (events)
-        events->push_back(
-            {.label = state.label, .start = true, .pts_ns = pts_ns, .score = scores[i]});
-    } else if (state.active && scores[i] < t.off) {
-      End(state, pts_ns, events);
-      state.active = false;
-    } else if (state.active) {
-      state.peak = std::max(state.peak, scores[i]);
-    }
+    Smooth(scores[i], weight, &states_[i]);
+    scores[i] = states_[i].last;
+    Decide(bank->spec.tags[i], options, pts_ns, &states_[i], events);
   }
 
   std::vector<int> order(n);
@@ -156,11 +191,11 @@ std::vector<Tag> TagPolicy::Update(const std::shared_ptr<const PromptBank>& bank
   std::vector<Tag> tags;
   for (int rank = 0; rank < n; ++rank) {
     const int i = order[rank];
-    if (rank >= listed && !states_[i].active) continue;
+    if (rank >= listed && !states_[i].active()) continue;
     tags.push_back({.label = states_[i].label,
                     .score = scores[i],
                     .cosine = cosines[i],
-                    .active = states_[i].active});
+                    .active = states_[i].active()});
   }
   return tags;
 }

@@ -1,4 +1,11 @@
-// From cosines to tags: scores that mean something, thresholds with hysteresis, edges.
+// From cosines to tags: scores that mean something, smoothing, thresholds with hysteresis, edges.
+//
+// Time is the pts of the inferences, which may come at any distance. A score is smoothed by an
+// exponential mean, s += (x - s) (1 - exp(-dt / smoothing)); the first score after a reset starts
+// it, and so does one whose pts is not after the last one's: a stream without timestamps is not
+// smoothed. A tag becomes active once its smoothed score has reached the threshold and has not
+// fallen below the off-threshold for min-duration since; the edge that is then told lies where the
+// threshold was reached, so that no span is told that is shorter than min-duration.
 //
 // One TagPolicy per stream; used by one thread at a time.
 #pragma once
@@ -19,24 +26,26 @@ struct PolicyOptions {
   Scoring scoring = Scoring::kContrast;
   double temperature = 0;  // 0 = the model's logit scale; else cosines are divided by it
   double threshold = 0.5;
-  double off_threshold = -1;  // -1 = 0.8 x threshold
-  int top_k = 5;              // 0 = all
+  double off_threshold = -1;     // -1 = 0.8 x threshold
+  uint64_t smoothing_ns = 0;     // time constant of the mean of scores; 0 = none
+  uint64_t min_duration_ns = 0;  // shortest active span; a tag's own min_duration_s wins
+  int top_k = 5;                 // 0 = all
 };
 
 struct Tag {
   std::string label;
-  double score = 0;   // 0..1, by the scoring asked for
+  double score = 0;   // 0..1, by the scoring asked for, smoothed: what is held to the thresholds
   double cosine = 0;  // raw
   bool active = false;
 };
 
 struct TagEvent {
   std::string label;
-  bool start = false;  // else end
-  uint64_t pts_ns = 0;
-  double score = 0;
+  bool start = false;        // else end
+  uint64_t pts_ns = 0;       // of the edge: a start is told min-duration after it
+  double score = 0;          // at the edge
   uint64_t duration_ns = 0;  // at the end: since the start
-  double peak = 0;           // at the end: the largest score in between
+  double peak = 0;           // the largest score from the start's edge until this was told
 };
 
 // Scores of every tag from the cosines of one embedding with every row of the bank.
@@ -57,17 +66,28 @@ class TagPolicy {
   void Reset(uint64_t pts_ns, std::vector<TagEvent>* events);
 
  private:
+  // kRisen: the threshold was reached, but not yet for long enough.
+  enum class Phase : uint8_t { kInactive, kRisen, kActive };
   struct State {
     std::string label;
-    bool active = false;
+    bool smoothed = false;  // `last` is the mean so far
+    double last = 0;
+    // From kRisen on: since when, with which score, and the largest since.
+    Phase phase = Phase::kInactive;
     uint64_t since_ns = 0;
-    double peak = 0, last = 0;
+    double first = 0, peak = 0;
+
+    bool active() const { return phase == Phase::kActive; }
   };
   void Adopt(const std::shared_ptr<const PromptBank>& bank, uint64_t pts_ns,
              std::vector<TagEvent>* events);
+  static void Smooth(double score, double weight, State* state);
+  static void Decide(const TagSpec& tag, const PolicyOptions& options, uint64_t pts_ns,
+                     State* state, std::vector<TagEvent>* events);
   static void End(const State& state, uint64_t pts_ns, std::vector<TagEvent>* events);
 
   std::shared_ptr<const PromptBank> bank_;
+  uint64_t last_pts_ns_ = 0;   // of the last Update, when there are states
   std::vector<State> states_;  // one per tag of bank_
 };
 
