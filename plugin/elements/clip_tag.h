@@ -106,6 +106,7 @@ class ClipTag {
   std::shared_ptr<PendingFrame> MakePending(BufferPtr buffer, Item* item);
   // Maps the buffer where it lies and describes it in `pending`, which has taken it in any case.
   Status View(BufferPtr buffer, PendingFrame* pending);
+  guint64 PtsOf(GstBuffer* buffer, guint64 number) const;
   void Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSettings& frame,
               guint64 number);
   size_t Bound(const FrameSettings& frame) const;
@@ -169,7 +170,6 @@ class ClipTag {
   guint64 next_due_ns_ = GST_CLOCK_TIME_NONE;  // running time, for max-rate
   std::optional<Orientation> stream_orientation_, global_orientation_;
   guint since_hurry_ = 0;
-  guint64 last_submitted_pts_ = 0;
   GstBufferPool* seen_pool_ = nullptr;  // compared, never followed
   guint seen_pool_max_ = 0;
   bool told_not_mappable_ = false;

@@ -12,6 +12,8 @@ namespace {
 // Frames held beyond a full batch, so that the next batch fills while one is computed.
 constexpr size_t kMostFramesAhead = 8;
 
+constexpr int kAssumedRate = 25;  // frames a second, where neither timestamps nor caps tell
+
 }  // namespace
 
 GstFlowReturn ClipTag::Chain(GstBuffer* raw) {
@@ -136,14 +138,21 @@ Status ClipTag::View(BufferPtr buffer, PendingFrame* pending) {
   return in_cuda_memory_ ? CudaFrames::Finish(pending->frame(), &pending->view) : Status();
 }
 
+// Of a frame, or what stands for it: smoothing and durations go by it, so it has to grow.
+guint64 ClipTag::PtsOf(GstBuffer* buffer, guint64 number) const {
+  if (GST_BUFFER_PTS_IS_VALID(buffer)) return GST_BUFFER_PTS(buffer);
+  const bool known = GST_VIDEO_INFO_FPS_N(&info_) > 0 && GST_VIDEO_INFO_FPS_D(&info_) > 0;
+  return gst_util_uint64_scale(
+      number, GST_SECOND * static_cast<guint64>(known ? GST_VIDEO_INFO_FPS_D(&info_) : 1),
+      static_cast<guint64>(known ? GST_VIDEO_INFO_FPS_N(&info_) : kAssumedRate));
+}
+
 void ClipTag::Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSettings& frame,
                      guint64 number) {
   InferenceRequest request;
   request.frame = pending->view;
   request.fit = frame.fit;
-  request.pts_ns = GST_BUFFER_PTS_IS_VALID(pending->buffer()) ? GST_BUFFER_PTS(pending->buffer())
-                                                              : last_submitted_pts_;
-  last_submitted_pts_ = request.pts_ns;
+  request.pts_ns = PtsOf(pending->buffer(), number);
   request.frame_number = number;
   request.deadline_ns = frame.batch_timeout_ns;
   request.done = [this, pending](InferenceResult result) {

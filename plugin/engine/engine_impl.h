@@ -128,6 +128,7 @@ class EngineImpl final : public Engine {
   void RunJob(StreamImpl* stream, PromptJob job);   // without the lock
   Status EncodeTexts(std::span<const std::string> texts, float* rows,
                      std::vector<std::string>* truncated);
+  Status EncodePictures(std::span<const FrameView> pictures, float* rows);
   Result<std::shared_ptr<LoadedBank>> LoadBank(std::shared_ptr<const PromptBank> bank);
 
   const std::shared_ptr<void> context_owner_;  // of the context that backend_ works in

@@ -1,4 +1,5 @@
 // Prompts to banks, on the engine's worker: in chunks, with batches of frames served in between.
+#include <algorithm>
 #include <utility>
 
 #include "kernels/base/log.h"
@@ -33,6 +34,20 @@ Status EngineImpl::EncodeTexts(std::span<const std::string> texts, float* rows,
   return {};
 }
 
+// In batches as small as a chunk of texts is short; the encoder's own are for frames in a hurry.
+Status EngineImpl::EncodePictures(std::span<const FrameView> pictures, float* rows) {
+  const double picture_ms = static_cast<double>(expected_latency_ns_) / 1e6 / max_batch_;
+  const auto chunk = static_cast<size_t>(std::clamp<double>(kChunkMs / picture_ms, 1, max_batch_));
+  const size_t dim = static_cast<size_t>(model_->config().embed_dim);
+  for (size_t done = 0; done < pictures.size(); done += chunk) {
+    const auto part = pictures.subspan(done, std::min(chunk, pictures.size() - done));
+    CLIPTAG_RETURN_IF_ERROR(
+        model_->image().Encode(part, model_->config().preprocess, rows + done * dim));
+    ServeOneBatch();
+  }
+  return {};
+}
+
 void EngineImpl::LogProgress(size_t done) {
   constexpr auto kEvery = std::chrono::seconds(1);
   const Clock::time_point now = Clock::now();
@@ -57,12 +72,16 @@ void EngineImpl::RunJob(StreamImpl* stream, PromptJob job) {
                        std::vector<std::string>* truncated) {
     return EncodeTexts(texts, rows, truncated);
   };
+  auto encode_pictures = [this](std::span<const FrameView> pictures, float* rows) {
+    return EncodePictures(pictures, rows);
+  };
   Status status;
   std::shared_ptr<LoadedBank> loaded;
   job_texts_ = CountTexts(job.spec);
   job_texts_done_ = 0;
   job_logged_ = Clock::now();
-  auto bank = BuildPromptBank(std::move(job.spec), model_->config().embed_dim, encode);
+  auto bank =
+      BuildPromptBank(std::move(job.spec), model_->config().embed_dim, encode, encode_pictures);
   if (bank.ok()) {
     auto result = LoadBank(bank.Take());
     if (result.ok())

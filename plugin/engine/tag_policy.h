@@ -2,9 +2,9 @@
 //
 // Time is the pts of the inferences, which may come at any distance. A score is smoothed by an
 // exponential mean, s += (x - s) (1 - exp(-dt / smoothing)); the first score after a reset starts
-// it, and so does one whose pts is not after the last one's: a stream without timestamps is not
-// smoothed. A tag becomes active once its smoothed score has reached the threshold and has not
-// fallen below the off-threshold for min-duration since; the edge that is then told lies where the
+// it, and so does one whose pts lies before the last one's. A tag becomes active once its smoothed
+// score has reached the threshold and has not fallen below the off-threshold for min-duration
+// since; the edge that is then told lies where the
 // threshold was reached, so that no span is told that is shorter than min-duration.
 //
 // One TagPolicy per stream; used by one thread at a time.
@@ -49,6 +49,14 @@ struct TagEvent {
 };
 
 // Scores of every tag from the cosines of one embedding with every row of the bank.
+//
+// A tag with exemplar pictures has a logit of what is seen, z (models/exemplars.h), beside or in
+// place of its logit of what is said, t: scale x cosine less ln of the sum of exp(scale x cosine)
+// over what it is compared with. In kContrast t is compared with background and own negatives, in
+// kSoftmax with the background (which changes nothing among texts), in kSigmoid it is
+// scale x cosine + bias. Its score is sigmoid(x), or in kSoftmax exp(x) over the sum of all tags',
+// with x = z where the tag has pictures alone, and the mean of t and z, each held within -6..6,
+// where it has both. kCosine takes the cosine with its prototype, or the mean of both cosines.
 void ScoreTags(const PromptBank& bank, std::span<const float> cosines, Scoring scoring,
                double logit_scale, double logit_bias, std::span<double> scores);
 
