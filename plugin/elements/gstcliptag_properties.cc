@@ -159,6 +159,18 @@ void InstallPolicyProperties(GObjectClass* klass) {
                           "An active tag becomes inactive below this score (-1 = 0.8 x threshold)",
                           -1, 1, -1, kPlaying));
   g_object_class_install_property(
+      klass, PROP_SMOOTHING,
+      g_param_spec_uint64("smoothing", "Smoothing",
+                          "Time constant, in ns, of the exponential mean of scores that is held to "
+                          "the thresholds (0 = each score by itself)",
+                          0, G_MAXINT64, 0, kPlaying));
+  g_object_class_install_property(
+      klass, PROP_MIN_DURATION,
+      g_param_spec_uint64("min-duration", "Minimum duration",
+                          "Shortest span, in ns, for which a tag becomes active; shorter ones are "
+                          "never told (a prompts file may say otherwise per tag, in seconds)",
+                          0, G_MAXINT64, 0, kPlaying));
+  g_object_class_install_property(
       klass, PROP_TOP_K,
       g_param_spec_uint("top-k", "Top k",
                         "How many tags are listed, best first (0 = all); active ones always are", 0,
