@@ -1,8 +1,8 @@
 // The time that dropped pictures leave uncovered, told downstream bit by bit. The first gap after a
-// keyframe goes out with the first picture that is dropped: decoders then give out what they hold
-// for reordering. More follow every quarter of a second, for what waits for time to pass (muxers,
-// mosaics), and the rest before the next keyframe, so that nothing between two keyframes is left
-// out.
+// keyframe goes out with the first picture that is dropped, so that whoever holds the keyframe back
+// for what might be shown before it learns at once that nothing comes. More follow every quarter of
+// a second, for what waits for time to pass (muxers, mosaics), and the rest before the next
+// keyframe, so that nothing between two keyframes is left out.
 //
 // Times are of the segment. Not thread safe: belongs to whoever holds the pad's stream lock.
 #pragma once
@@ -20,8 +20,8 @@ struct Gap {
 
 class GapTracker {
  public:
-  // Neither backwards, where decoders give out what they hold at the next keyframe anyway and time
-  // before a keyframe comes after it, nor in a segment that is not of times, are gaps told.
+  // Gaps are told neither backwards, where what was dropped behind a keyframe has been passed
+  // before it, nor in a segment that is not of times.
   void SetSegment(const GstSegment& segment) {
     segment_ = segment;
     Restart();

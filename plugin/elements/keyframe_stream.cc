@@ -204,6 +204,7 @@ bool KeyframeStream::SinkEvent(GstEvent* raw) {
       gst_event_copy_segment(event.get(), &segment_);
       gaps_.SetSegment(segment_);
       // The schedule goes on: it is of running time, which goes on from segment to segment.
+      event = WithKeyUnitsFlag(std::move(event));
       break;
     }
     case GST_EVENT_FLUSH_STOP: {
@@ -223,6 +224,19 @@ bool KeyframeStream::SinkEvent(GstEvent* raw) {
       break;
   }
   return gst_pad_push_event(src_pad_, event.release());
+}
+
+// Says of the segment what holds behind this element: that it is of keyframes alone. Decoders then
+// give out each at once, rather than wait for what might have to be shown before it.
+EventPtr KeyframeStream::WithKeyUnitsFlag(EventPtr event) const {
+  GstSegment segment = segment_;
+  segment.flags =
+      static_cast<GstSegmentFlags>(int{segment.flags} | int{GST_SEGMENT_FLAG_TRICKMODE} |
+                                   int{GST_SEGMENT_FLAG_TRICKMODE_KEY_UNITS});
+  EventPtr flagged(gst_event_new_segment(&segment));
+  gst_event_set_seqnum(flagged.get(), gst_event_get_seqnum(event.get()));
+  gst_event_set_running_time_offset(flagged.get(), gst_event_get_running_time_offset(event.get()));
+  return flagged;
 }
 
 void KeyframeStream::SetCaps(GstCaps* caps) {

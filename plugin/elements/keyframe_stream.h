@@ -49,6 +49,7 @@ class KeyframeStream {
   BufferPtr WithHeaders(BufferPtr buffer, size_t at, const std::vector<uint8_t>& headers);
   void WarnOnce(const char* what);
   void PushGap(const std::optional<Gap>& gap);
+  EventPtr WithKeyUnitsFlag(EventPtr event) const;
   void SetCaps(GstCaps* caps);
   void Forget();
 
