@@ -17,10 +17,11 @@ class RateSchedule {
     if (rate_n <= 0 || !GST_CLOCK_TIME_IS_VALID(running_time)) return true;
     const guint64 period = gst_util_uint64_scale(GST_SECOND, static_cast<guint64>(rate_d),
                                                  static_cast<guint64>(rate_n));
-    const bool scheduled = GST_CLOCK_TIME_IS_VALID(next_) && next_ <= running_time + period;
     // A camera's keyframe a second is never a second to the nanosecond: one that is early by a
     // little would otherwise be dropped, and a whole second lost.
-    if (scheduled && running_time + period / 20 < next_) return false;
+    const guint64 early = period / 20;
+    const bool scheduled = GST_CLOCK_TIME_IS_VALID(next_) && next_ <= running_time + period + early;
+    if (scheduled && running_time + early < next_) return false;
     const bool on_time = scheduled && running_time < next_ + period;
     next_ = (on_time ? next_ : running_time) + period;
     return true;

@@ -11,7 +11,9 @@ using Bytes = std::vector<uint8_t>;
 
 inline Bytes Join(std::initializer_list<Bytes> parts) {
   Bytes all;
-  for (const Bytes& part : parts) all.insert(all.end(), part.begin(), part.end());
+  for (const Bytes& part : parts) {
+    for (const uint8_t byte : part) all.push_back(byte);
+  }
   return all;
 }
 
