@@ -39,17 +39,21 @@ ENCODERS = {  # what cameras do: no B-frames, 4 Mbit/s, a keyframe a second and 
 
 
 def installed(element):
-    return subprocess.run(["gst-inspect-1.0", "--exists", element], check=False).returncode == 0
+    # Not --exists, which asks for a plugin of GStreamer's own version.
+    return subprocess.run(["gst-inspect-1.0", element], check=False, stdout=subprocess.DEVNULL,
+                          stderr=subprocess.DEVNULL).returncode == 0
 
 
 def encode(folder, encoder, seconds):
     """The film as MP4, exactly `seconds` long."""
     scene, film = os.path.join(folder, "scene.webm"), os.path.join(folder, "film.mp4")
-    subprocess.run([sys.executable, os.path.join(ROOT, "pipelines", "make_scene.py"), "--output", scene,
+    # Debian's own Python first: it has the packages that pipelines/setup.sh installs.
+    python = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
+    subprocess.run([python, os.path.join(ROOT, "pipelines", "make_scene.py"), "--output", scene,
                     "--truth", os.path.join(folder, "scene.json")], check=True, stdout=subprocess.DEVNULL)
     launch = (f"filesrc location={scene} ! matroskademux ! vp8dec ! videorate ! videoscale ! videoconvert ! "
               f"video/x-raw,format=I420,width=1920,height=1080,framerate={FPS}/1,pixel-aspect-ratio=1/1 ! "
-              f"identity eos-after={FPS * seconds + 1} ! {ENCODERS[encoder]} ! h264parse ! mp4mux ! "
+              f"identity eos-after={FPS * seconds} ! {ENCODERS[encoder]} ! h264parse ! mp4mux ! "
               f"filesink location={film}")
     subprocess.run(["gst-launch-1.0", "-q", *launch.split()], check=True)
     return film
