@@ -45,7 +45,7 @@ def installed(element):
 
 
 def encode(folder, encoder, seconds):
-    """The film as MP4, exactly `seconds` long."""
+    """The film as MP4, `seconds` long; at its end videorate leaves a frame out, so one fewer is asked for."""
     scene, film = os.path.join(folder, "scene.webm"), os.path.join(folder, "film.mp4")
     # Debian's own Python first: it has the packages that pipelines/setup.sh installs.
     python = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
@@ -53,7 +53,7 @@ def encode(folder, encoder, seconds):
                     "--truth", os.path.join(folder, "scene.json")], check=True, stdout=subprocess.DEVNULL)
     launch = (f"filesrc location={scene} ! matroskademux ! vp8dec ! videorate ! videoscale ! videoconvert ! "
               f"video/x-raw,format=I420,width=1920,height=1080,framerate={FPS}/1,pixel-aspect-ratio=1/1 ! "
-              f"identity eos-after={FPS * seconds} ! {ENCODERS[encoder]} ! h264parse ! mp4mux ! "
+              f"identity eos-after={FPS * seconds - 1} ! {ENCODERS[encoder]} ! h264parse ! mp4mux ! "
               f"filesink location={film}")
     subprocess.run(["gst-launch-1.0", "-q", *launch.split()], check=True)
     return film
