@@ -74,6 +74,7 @@ bool ClipTag::Start() {
   frames_in_ = frames_tagged_ = 0;
   reported_latency_ = GST_CLOCK_TIME_NONE;
   prompts_ = Prompts::kEncoding;
+  metrics_ = OpenMetrics(settings.text.metrics_file);
   const std::lock_guard lock(prompts_mutex_);
   watcher_ = Watch(settings.text, seen);
   ApplyPrompts(spec.Take());
@@ -116,6 +117,7 @@ void ClipTag::SetContext(GstContext* context) {
 
 void ClipTag::Stop() {
   const StreamTurn turn(*this);
+  metrics_.reset();  // the last numbers, while they are there
   std::unique_ptr<PromptsWatcher> watcher;
   {
     const std::lock_guard lock(prompts_mutex_);

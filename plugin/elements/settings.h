@@ -16,6 +16,7 @@ struct TextSettings {
   std::string model = "starter";
   BackendOptions backend;
   std::string prompts, prompts_file, templates, background;
+  std::string metrics_file;  // fixed, too
 };
 
 // What every frame asks for; small, so that the streaming thread can copy it.
