@@ -28,7 +28,7 @@ source_of() {
       ;;
     rtsp://* | rtsps://*)
       # Over TCP nothing is lost on the way. Of a camera with a microphone the video alone is taken.
-      source=(rtspsrc "location=$1" protocols=tcp latency=200 !
+      source=(rtspsrc "location=$1" protocols=tcp tcp-timeout=10000000 latency=200 !
         "application/x-rtp,media=video" ! decodebin)
       ;;
     *://*) source=(uridecodebin "uri=$1") ;;

@@ -101,9 +101,9 @@ receive() {
   printers=($!)
   local served=0
   while true; do
-    "${launch[@]}" -m tcpserversrc host=0.0.0.0 "port=$1" do-timestamp=true ! \
+    "${launch[@]}" -m tcpserversrc host=0.0.0.0 "port=$1" ! \
       "application/x-rtp-stream,media=video,clock-rate=90000,encoding-name=JPEG,payload=26" ! \
-      rtpstreamdepay ! rtpjpegdepay ! jpegdec ! videoconvert ! \
+      rtpstreamdepay ! rtpjitterbuffer ! rtpjpegdepay ! jpegdec ! videoconvert ! \
       cliptag "${settings[@]}" ! fakesink sync=false >&3 3>&- &
     children=($!)
     wait "${children[0]}" || sleep 1

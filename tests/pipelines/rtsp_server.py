@@ -11,7 +11,8 @@ except (ImportError, ValueError) as e:
     print(f"no RTSP server: {e}", file=sys.stderr)
     sys.exit(77)
 
-PICTURE = ("( videotestsrc is-live=true pattern=ball ! video/x-raw,width=160,height=120,framerate=10/1 ! "
+PICTURE = ("( videotestsrc is-live=true pattern=ball ! "
+           "video/x-raw,format=I420,width=160,height=120,framerate=10/1 ! "
            "jpegenc ! rtpjpegpay name=pay0 pt=26 )")
 
 Gst.init(None)
