@@ -28,6 +28,7 @@
 #include "plugin/elements/cuda_frames.h"
 #include "plugin/elements/live_tags.h"
 #include "plugin/elements/meta.h"
+#include "plugin/elements/metrics_file.h"
 #include "plugin/elements/output_queue.h"
 #include "plugin/elements/prompts_watcher.h"
 #include "plugin/elements/recent_values.h"
@@ -102,6 +103,8 @@ class ClipTag {
   // Makes the engine, in the CUDA context of the elements beside where frames may come in it.
   Result<std::shared_ptr<Engine>> CreateEngine(const Settings& settings);
   bool UpstreamMayUseCuda() const;
+  // clip_tag_metrics.cc: the property metrics-file; null without one
+  std::unique_ptr<MetricsRegistration> OpenMetrics(const std::string& path);
 
   // clip_tag_live.cc: answers, and frames that do not wait for them
   bool IsLive(Mode mode);  // asks upstream, where it has not said yet
@@ -177,6 +180,8 @@ class ClipTag {
   CudaFrames cuda_;
   enum class CudaUse { kUndecided, kYes, kNo };
   std::atomic<CudaUse> cuda_use_{CudaUse::kUndecided};  // decided while running
+
+  std::unique_ptr<MetricsRegistration> metrics_;  // from Start() to Stop(), which alone touch it
 
   std::mutex prompts_mutex_;
   std::unique_ptr<PromptsWatcher> watcher_;  // guarded by prompts_mutex_

@@ -85,6 +85,7 @@ bool ClipTag::Start() {
   ages_.Clear();
   reported_latency_ = GST_CLOCK_TIME_NONE;
   prompts_ = Prompts::kEncoding;
+  metrics_ = OpenMetrics(settings.text.metrics_file);
   const std::lock_guard lock(prompts_mutex_);
   watcher_ = Watch(settings.text, seen);
   ApplyPrompts(spec.Take());
@@ -127,6 +128,7 @@ void ClipTag::SetContext(GstContext* context) {
 
 void ClipTag::Stop() {
   const StreamTurn turn(*this);
+  metrics_.reset();  // the last numbers, while they are there
   std::unique_ptr<PromptsWatcher> watcher;
   {
     const std::lock_guard lock(prompts_mutex_);

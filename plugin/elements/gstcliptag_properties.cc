@@ -241,6 +241,12 @@ void InstallFrameProperties(GObjectClass* klass) {
       g_param_spec_boxed("stats", "Statistics", "Counts and latencies since the start",
                          GST_TYPE_STRUCTURE,
                          static_cast<GParamFlags>(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
+  g_object_class_install_property(
+      klass, PROP_METRICS_FILE,
+      g_param_spec_string("metrics-file", "Metrics file",
+                          "Where these statistics are written about once a second, in Prometheus' "
+                          "text format; elements that name the same file share it",
+                          nullptr, kFixed));
 }
 
 }  // namespace

@@ -36,6 +36,7 @@ enum {
   PROP_ATTACH_EMBEDDING,
   PROP_POST_MESSAGES,
   PROP_STATS,
+  PROP_METRICS_FILE,
 };
 
 // The values of an enum property are those of the core's enum.

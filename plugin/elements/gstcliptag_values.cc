@@ -45,6 +45,9 @@ bool SetFixed(ClipTag& tag, guint id, const GValue* value, const char* name) {
         s.backend.threads = static_cast<int>(g_value_get_uint(value));
       });
       return true;
+    case PROP_METRICS_FILE:
+      tag.ChangeFixed(name, [&](TextSettings& s) { s.metrics_file = StringOf(value); });
+      return true;
     default:
       return false;
   }
@@ -160,6 +163,9 @@ bool GetText(const Settings& s, guint id, GValue* value) {
       return true;
     case PROP_THREADS:
       g_value_set_uint(value, static_cast<guint>(s.text.backend.threads));
+      return true;
+    case PROP_METRICS_FILE:
+      SetText(value, s.text.metrics_file);
       return true;
     case PROP_PROMPTS:
       SetText(value, s.text.prompts);
