@@ -43,8 +43,9 @@ std::optional<Gap> GapTracker::BeforeKeyframe(const GstBuffer* buffer) {
   if (!open_ || !dropped_) return std::nullopt;
   const GstClockTime time = TimeOf(buffer);
   if (!GST_CLOCK_TIME_IS_VALID(time)) return Rest();
-  // Only pictures shown before it were dropped since a keyframe of no known duration.
-  if (!GST_CLOCK_TIME_IS_VALID(covered_)) covered_ = key_time_;
+  // All that was dropped is shown before the last keyframe, or at no known time; and a keyframe of
+  // no known duration lasts until the next.
+  if (!GST_CLOCK_TIME_IS_VALID(covered_) || time <= covered_) return std::nullopt;
   return Until(time);
 }
 
