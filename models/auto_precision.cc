@@ -119,7 +119,7 @@ Result<std::unique_ptr<Backend>> TakeQuicker(const std::string& directory,
     CLIPTAG_ASSIGN_OR_RETURN(worst, Try(tower, usual, *quicker));
     const Status kept = WriteTrial(file, worst);
     if (!kept.ok()) {
-      Log(LogLevel::kWarning,
+      Log(LogLevel::kInfo,
           "Whether " + std::string(ToString(info.quicker)) + " is right for the model " +
               tower.config.name +
               " is tried out at every start, which naming a precision spares: " + kept.message());
