@@ -27,6 +27,10 @@ enum {
   PROP_MAX_BATCH,
   PROP_BATCH_TIMEOUT,
   PROP_FIT,
+  PROP_TILE_ROWS,
+  PROP_REGIONS,
+  PROP_MODE,
+  PROP_STILL_THRESHOLD,
   PROP_ATTACH_EMBEDDING,
   PROP_POST_MESSAGES,
   PROP_STATS,
@@ -37,6 +41,9 @@ template <typename E>
 constexpr int Int(E value) {
   return static_cast<int>(value);
 }
+
+// A value of the property `fit` that is not one of Fit.
+inline constexpr int kFitTiles = 100;
 
 }  // namespace cliptag
 

@@ -10,11 +10,41 @@ namespace {
 constexpr double kChunkMs = 10;  // of encoding texts between two looks at the frames that wait
 constexpr size_t kMany = 500;
 
+// Everything that a bank follows from, each text behind its length.
+std::string KeyOf(const PromptSpec& spec) {
+  std::string key;
+  const auto text = [&](const std::string& value) {
+    key += std::to_string(value.size());
+    key += ':';
+    key += value;
+  };
+  const auto list = [&](const std::vector<std::string>& values) {
+    key += std::to_string(values.size());
+    key += '[';
+    for (const std::string& value : values) text(value);
+  };
+  list(spec.templates);
+  list(spec.background);
+  for (const TagSpec& tag : spec.tags) {
+    text(tag.label);
+    list(tag.prompts);
+    list(tag.negatives);
+    list(tag.images);
+    for (const double value : {tag.threshold, tag.off_threshold, tag.min_duration_s})
+      key += std::to_string(value) += ',';
+  }
+  return key;
+}
+
 }  // namespace
 
 StreamImpl* EngineImpl::NextJobStream() {
-  for (StreamImpl* stream : streams_)
+  // In turn, as with frames: a stream that changes its prompts all the time must not be the only
+  // one.
+  for (size_t i = 0; i < streams_.size(); ++i) {
+    StreamImpl* stream = streams_[(next_job_ + i) % streams_.size()];
     if (stream->job_) return stream;
+  }
   return nullptr;
 }
 
@@ -52,31 +82,34 @@ Result<std::shared_ptr<LoadedBank>> EngineImpl::LoadBank(std::shared_ptr<const P
   return loaded;
 }
 
-void EngineImpl::RunJob(StreamImpl* stream, PromptJob job) {
+Result<std::shared_ptr<LoadedBank>> EngineImpl::BankFor(PromptSpec spec) {
+  const std::string key = KeyOf(spec);
+  std::weak_ptr<LoadedBank>& known = banks_[key];
+  if (std::shared_ptr<LoadedBank> bank = known.lock()) return bank;
   auto encode = [this](std::span<const std::string> texts, float* rows,
                        std::vector<std::string>* truncated) {
     return EncodeTexts(texts, rows, truncated);
   };
-  Status status;
-  std::shared_ptr<LoadedBank> loaded;
-  job_texts_ = CountTexts(job.spec);
+  job_texts_ = CountTexts(spec);
   job_texts_done_ = 0;
   job_logged_ = Clock::now();
-  auto bank = BuildPromptBank(std::move(job.spec), model_->config().embed_dim, encode);
-  if (bank.ok()) {
-    auto result = LoadBank(bank.Take());
-    if (result.ok())
-      loaded = result.Take();
-    else
-      status = result.status();
-  } else {
-    status = bank.status();
-  }
-  {
+  CLIPTAG_ASSIGN_OR_RETURN(std::shared_ptr<const PromptBank> bank,
+                           BuildPromptBank(std::move(spec), model_->config().embed_dim, encode));
+  CLIPTAG_ASSIGN_OR_RETURN(std::shared_ptr<LoadedBank> loaded, LoadBank(std::move(bank)));
+  std::erase_if(banks_, [](const auto& entry) { return entry.second.expired(); });
+  banks_[key] = loaded;
+  return loaded;
+}
+
+void EngineImpl::RunJob(StreamImpl* stream, PromptJob job) {
+  Result<std::shared_ptr<LoadedBank>> bank = BankFor(std::move(job.spec));
+  std::shared_ptr<LoadedBank> loaded = bank.ok() ? bank.Take() : nullptr;
+  std::shared_ptr<LoadedBank> replaced;  // destroyed without the lock
+  if (loaded) {
     std::lock_guard lock(mutex_);
-    if (loaded) stream->bank_ = loaded;
+    replaced = std::exchange(stream->bank_, loaded);
   }
-  job.done(status, loaded ? loaded->bank : nullptr);
+  job.done(bank.status(), loaded ? loaded->bank : nullptr);
   {
     std::lock_guard lock(mutex_);
     stream->encoding_ = false;

@@ -183,7 +183,7 @@ TEST_F(ControlTest, EveryPropertyReadsBackWhatWasSet) {
     ++checked;
   }
   g_free(specs);
-  EXPECT_EQ(checked, 21);
+  EXPECT_EQ(checked, 25);
 }
 
 TEST_F(ControlTest, StatsCount) {
