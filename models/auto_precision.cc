@@ -127,7 +127,7 @@ Result<std::unique_ptr<Backend>> TakeQuicker(const std::string& directory,
   }
   const bool passed = worst >= kLeastCosine;
   char text[160];
-  std::snprintf(text, sizeof(text), "%s of embeddings in %s to %s is %.5f, at least %.4f is wanted",
+  std::snprintf(text, sizeof(text), "%s of embeddings in %s to %s is %.6f, at least %.4f is wanted",
                 known ? "At an earlier start the worst cosine" : "The worst cosine",
                 ToString(info.quicker), ToString(info.precision), worst, kLeastCosine);
   Log(LogLevel::kInfo, "precision=auto takes " +
