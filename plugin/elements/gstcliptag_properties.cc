@@ -26,7 +26,7 @@ GType BackendType() {
 
 GType PrecisionType() {
   static const GEnumValue values[] = {
-      {Int(Precision::kAuto), "The fastest that keeps the tags right", "auto"},
+      {Int(Precision::kAuto), "The fastest that keeps the tags of this model right", "auto"},
       {Int(Precision::kFp32), "32-bit floating point", "fp32"},
       {Int(Precision::kBf16), "bfloat16", "bf16"},
       {Int(Precision::kFp16), "16-bit floating point", "fp16"},
@@ -102,8 +102,11 @@ void InstallModelProperties(GObjectClass* klass) {
                         G_MAXINT, 0, kFixed));
   g_object_class_install_property(
       klass, PROP_PRECISION,
-      g_param_spec_enum("precision", "Precision", "Numbers that the model computes in",
-                        PrecisionType(), Int(Precision::kAuto), kFixed));
+      g_param_spec_enum(
+          "precision", "Precision",
+          "Numbers that the model computes in; auto on the CPU is int8 where a trial at "
+          "the first start finds it right for the model, else bf16 or fp32",
+          PrecisionType(), Int(Precision::kAuto), kFixed));
   g_object_class_install_property(
       klass, PROP_THREADS,
       g_param_spec_uint("threads", "Threads",
