@@ -31,6 +31,7 @@
 #include "plugin/elements/metrics_file.h"
 #include "plugin/elements/output_queue.h"
 #include "plugin/elements/prompts_watcher.h"
+#include "plugin/elements/recent_values.h"
 #include "plugin/elements/settings.h"
 #include "plugin/engine/engine.h"
 #include "plugin/engine/still_picture.h"
@@ -119,7 +120,7 @@ class ClipTag {
   void Post(GstStructure* structure);
   void TrackActive(const InferenceResult& result);
   void EndActiveTags();
-  void CountRate(bool due, bool reached);
+  void MeasureRate();
 
   // stream
   bool StartTask();  // the src pad's
@@ -132,6 +133,7 @@ class ClipTag {
   // Maps the buffer where it lies and describes it in `pending`, which has taken it in any case.
   Status View(BufferPtr buffer, PendingFrame* pending);
   InferenceRequest RequestFor(PendingFrame& pending, const FrameSettings& frame, guint64 number);
+  guint64 PtsOf(GstBuffer* buffer, guint64 number) const;
   void Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSettings& frame,
               guint64 number);
   ResultContext ContextOf(const PendingFrame& pending) const;
@@ -202,12 +204,11 @@ class ClipTag {
   guint64 next_due_ns_ = GST_CLOCK_TIME_NONE;  // running time, for max-rate
   std::optional<Orientation> stream_orientation_, global_orientation_;
   guint since_hurry_ = 0;
-  guint64 last_submitted_pts_ = 0;
   guint64 last_looked_ns_ = GST_CLOCK_TIME_NONE;  // running time
   StillPicture still_;
-  // Since when the machine's rate is measured, what was due and what has been looked at.
+  // Since when the machine's rate is measured, and how many frames it was asked for.
   gint64 rate_since_us_ = 0;
-  guint64 rate_due_ = 0, rate_inferred_ = 0;
+  guint64 rate_due_ = 0;
   guint slow_windows_ = 0;
   GstBufferPool* seen_pool_ = nullptr;  // compared, never followed
   guint seen_pool_max_ = 0;
@@ -232,7 +233,9 @@ class ClipTag {
   std::atomic<guint64> reported_latency_{GST_CLOCK_TIME_NONE};  // none: nobody has asked
   std::atomic<guint64> frames_in_{0}, frames_tagged_{0};
   std::atomic<guint64> skipped_late_{0}, skipped_still_{0};
-  std::atomic<double> rate_{0};  // looked at a second, of late
+  std::atomic<guint64> rate_inferred_{0};  // in the window that is measured
+  std::atomic<double> rate_{0};            // looked at a second, of late
+  RecentValues ages_;                      // ns, of the tags on frames
   std::atomic<bool> too_slow_{false}, told_too_slow_{false};
   std::atomic<bool> told_memory_{false};
 };

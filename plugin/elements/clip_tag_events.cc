@@ -100,7 +100,6 @@ void ClipTag::ResetCounters() {
   next_frame_ = 0;
   next_due_ns_ = GST_CLOCK_TIME_NONE;
   since_hurry_ = 0;
-  last_submitted_pts_ = 0;
   seen_pool_ = nullptr;
   seen_pool_max_ = 0;
   last_looked_ns_ = GST_CLOCK_TIME_NONE;

@@ -91,6 +91,12 @@ bool SetPolicy(ClipTag& tag, guint id, const GValue* value) {
       case PROP_OFF_THRESHOLD:
         policy.off_threshold = g_value_get_double(value);
         break;
+      case PROP_SMOOTHING:
+        policy.smoothing_ns = g_value_get_uint64(value);
+        break;
+      case PROP_MIN_DURATION:
+        policy.min_duration_ns = g_value_get_uint64(value);
+        break;
       default:
         policy.top_k = static_cast<int>(g_value_get_uint(value));
     }
@@ -191,6 +197,12 @@ bool GetPolicyOrFrame(const Settings& s, guint id, GValue* value) {
       return true;
     case PROP_OFF_THRESHOLD:
       g_value_set_double(value, s.policy.off_threshold);
+      return true;
+    case PROP_SMOOTHING:
+      g_value_set_uint64(value, s.policy.smoothing_ns);
+      return true;
+    case PROP_MIN_DURATION:
+      g_value_set_uint64(value, s.policy.min_duration_ns);
       return true;
     case PROP_TOP_K:
       g_value_set_uint(value, static_cast<guint>(s.policy.top_k));

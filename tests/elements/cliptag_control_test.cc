@@ -115,12 +115,16 @@ TEST_F(ControlTest, PolicyChangesWhilePlaying) {
   Set("off-threshold", "0.125");
   Set("temperature", "0.5");
   Set("scoring", "softmax");
+  Set("smoothing", "1500000000");
+  Set("min-duration", "2000000000");
   Set("top-k", "1");
   const PolicyOptions policy = Fake().policy();
   EXPECT_DOUBLE_EQ(policy.threshold, 0.25);
   EXPECT_DOUBLE_EQ(policy.off_threshold, 0.125);
   EXPECT_DOUBLE_EQ(policy.temperature, 0.5);
   EXPECT_EQ(policy.scoring, Scoring::kSoftmax);
+  EXPECT_EQ(policy.smoothing_ns, 1'500'000'000u);
+  EXPECT_EQ(policy.min_duration_ns, 2'000'000'000u);
   EXPECT_EQ(policy.top_k, 1);
   EXPECT_EQ(gst_cliptag_structure_n_tags(gst_buffer_get_cliptag_meta(Through(0).get())), 1u);
 }
@@ -183,7 +187,7 @@ TEST_F(ControlTest, EveryPropertyReadsBackWhatWasSet) {
     ++checked;
   }
   g_free(specs);
-  EXPECT_EQ(checked, 25);
+  EXPECT_EQ(checked, 28);
 }
 
 TEST_F(ControlTest, StatsCount) {
