@@ -234,6 +234,21 @@ TEST_F(ControlTest, AllocationAddsWhatIsHeldAndPromisesOnlyWhatDownstreamReads) 
   gst_caps_unref(caps);
 }
 
+// A pool makes its least number of buffers at once, for each of hundreds of cameras.
+TEST_F(ControlTest, LiveAllocationIsOfTheTwoFramesThatAreHeld) {
+  Fake().max_batch = 32;
+  Set("mode", "live");
+  Play();
+  GstCaps* caps = gst_caps_from_string(CapsOf("GRAY8", 16, 8).c_str());
+  GstQuery* query = gst_query_new_allocation(caps, TRUE);
+  ASSERT_TRUE(gst_pad_peer_query(harness_->srcpad, query));
+  guint min = 0;
+  gst_query_parse_nth_allocation_pool(query, 0, nullptr, nullptr, &min, nullptr);
+  EXPECT_EQ(min, 2u);
+  gst_query_unref(query);
+  gst_caps_unref(caps);
+}
+
 TEST_F(ControlTest, ASerializedQueryDrainsFirst) {
   Set("batch-timeout", "10000000000");
   Play();
