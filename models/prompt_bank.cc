@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "models/exemplars.h"
 #include "models/prompts.h"
 
 namespace cliptag {
@@ -29,6 +30,11 @@ class RowBuilder {
       }
     }
     return {};
+  }
+
+  // A row that is there already, of unit length.
+  void AddUnitRow(const std::vector<float>& row) {
+    sums_.insert(sums_.end(), row.begin(), row.end());
   }
 
   // Encodes what is left and writes the renormalised rows.
@@ -93,10 +99,6 @@ Status Check(const PromptSpec& spec, int dim) {
   }
   for (const TagSpec& tag : spec.tags) {
     if (tag.label.empty()) return InvalidArgument("A tag's label is empty.");
-    if (!tag.images.empty()) {
-      return Unsupported("The tag '" + tag.label + "' has the exemplar picture " + tag.images[0] +
-                         "; exemplar pictures are not supported yet.");
-    }
   }
   return {};
 }
@@ -106,25 +108,35 @@ Status Check(const PromptSpec& spec, int dim) {
 size_t CountTexts(const PromptSpec& spec) {
   size_t rows = spec.background.empty() ? DefaultBackground().size() : spec.background.size();
   for (const TagSpec& tag : spec.tags) {
-    rows += std::max<size_t>(tag.prompts.size(), 1) + tag.negatives.size();
+    const bool by_label = tag.prompts.empty() && tag.images.empty();
+    rows += (by_label ? 1 : tag.prompts.size()) + tag.negatives.size();
   }
   return rows * (spec.templates.empty() ? DefaultTemplates().size() : spec.templates.size());
 }
 
 Result<std::shared_ptr<const PromptBank>> BuildPromptBank(PromptSpec spec, int dim,
-                                                          const TextEncodeFn& encode) {
+                                                          const TextEncodeFn& encode,
+                                                          const PictureEncodeFn& pictures) {
   if (spec.templates.empty()) spec.templates = DefaultTemplates();
   if (spec.background.empty()) spec.background = DefaultBackground();
   CLIPTAG_RETURN_IF_ERROR(Check(spec, dim));
-  for (TagSpec& tag : spec.tags) {
-    if (tag.prompts.empty()) tag.prompts = {tag.label};
-  }
+  CLIPTAG_ASSIGN_OR_RETURN(const std::vector<Prototype> prototypes,
+                           BuildPrototypes(spec, dim, pictures));
   auto bank = std::make_shared<PromptBank>();
   bank->dim = dim;
   bank->tags = static_cast<int>(spec.tags.size());
   bank->background = static_cast<int>(spec.background.size());
   RowBuilder builder(spec.templates, dim, encode, bank.get());
-  for (const TagSpec& tag : spec.tags) CLIPTAG_RETURN_IF_ERROR(builder.AddRow(tag.prompts));
+  for (size_t t = 0; t < spec.tags.size(); ++t) {
+    TagSpec& tag = spec.tags[t];
+    tag.pictures.clear();
+    if (tag.prompts.empty() && tag.images.empty()) tag.prompts = {tag.label};
+    if (tag.prompts.empty()) {
+      builder.AddUnitRow(prototypes[t].row);
+    } else {
+      CLIPTAG_RETURN_IF_ERROR(builder.AddRow(tag.prompts));
+    }
+  }
   for (const std::string& background : spec.background) {
     CLIPTAG_RETURN_IF_ERROR(builder.AddRow({&background, 1}));
   }
@@ -136,6 +148,15 @@ Result<std::shared_ptr<const PromptBank>> BuildPromptBank(PromptSpec spec, int d
     for (const std::string& negative : tag.negatives) {
       CLIPTAG_RETURN_IF_ERROR(builder.AddRow({&negative, 1}));
     }
+  }
+  for (size_t t = 0; t < prototypes.size(); ++t) {
+    const Prototype& prototype = prototypes[t];
+    if (prototype.row.empty()) continue;
+    bank->exemplars.resize(spec.tags.size());
+    const bool alone = spec.tags[t].prompts.empty();
+    const int row = alone ? static_cast<int>(t) : next++;
+    bank->exemplars[t] = {row, prototype.midpoint, prototype.scale, alone};
+    if (!alone) builder.AddUnitRow(prototype.row);
   }
   CLIPTAG_RETURN_IF_ERROR(builder.Finish());
   bank->spec = std::move(spec);

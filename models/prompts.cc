@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <utility>
 
+#include "models/exemplars.h"
 #include "models/json.h"
 
 namespace cliptag {
@@ -116,7 +118,12 @@ class PromptsReader {
     if (tag->threshold >= 0 && tag->off_threshold > tag->threshold) {
       return Error(path + "/off-threshold", "\"off-threshold\" is above \"threshold\"");
     }
-    if (tag->prompts.empty()) tag->prompts = {tag->label};
+    if (tag->prompts.empty() && tag->images.empty()) tag->prompts = {tag->label};
+    if (tag->prompts.empty() && !tag->negatives.empty()) {
+      return Error(path + "/negative",
+                   "\"negative\" is text, which pictures alone are not compared with; give the tag "
+                   "\"prompts\" beside its \"images\"");
+    }
     return {};
   }
 
@@ -209,7 +216,9 @@ Result<PromptSpec> ParsePromptsFile(std::string_view text, const std::string& na
 
 Result<PromptSpec> ReadPromptsFile(const std::string& path) {
   CLIPTAG_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, size_t{64} << 20));
-  return ParsePromptsFile(text, path);
+  CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, ParsePromptsFile(text, path));
+  CLIPTAG_RETURN_IF_ERROR(FindExemplars(std::filesystem::path(path).parent_path().string(), &spec));
+  return spec;
 }
 
 }  // namespace cliptag

@@ -12,16 +12,22 @@
 #include <vector>
 
 #include "kernels/base/status.h"
+#include "kernels/frame.h"
 
 namespace cliptag {
 
+struct Picture;  // models/exemplars.h
+
 struct TagSpec {
   std::string label;
-  std::vector<std::string> prompts;  // ensemble; {label} when the file names none
+  // Ensemble; {label} when the file names neither prompts nor images. Empty: pictures alone.
+  std::vector<std::string> prompts;
   std::vector<std::string>
       negatives;                    // what this tag alone is compared with, beside the background
   std::vector<std::string> images;  // exemplar pictures (paths)
-  double threshold = -1;            // -1 = the element's
+  // The same decoded, by whoever built the spec (DecodeExemplars); a bank does not keep them.
+  std::vector<std::shared_ptr<const Picture>> pictures;
+  double threshold = -1;  // -1 = the element's
   double off_threshold = -1;
   double min_duration_s = -1;
 };
@@ -43,18 +49,29 @@ Result<std::vector<std::string>> SplitList(std::string_view text, std::string_vi
 Result<PromptSpec> ParsePrompts(std::string_view text);
 // One label a line, or the JSON of DESIGN.md; errors name `name`, line and column.
 Result<PromptSpec> ParsePromptsFile(std::string_view text, const std::string& name);
+// And finds the exemplar pictures, whose paths begin at the file's folder (FindExemplars).
 Result<PromptSpec> ReadPromptsFile(const std::string& path);
 
 struct PromptBank {
   PromptSpec spec;  // with templates and background filled in
   int dim = 0;
-  // Unit rows: tags, then background, then the negatives of each tag.  (rows, dim)
+  // Unit rows: tags, then background, then the negatives of each tag, then the prototypes of tags
+  // that have words and pictures. The row of a tag with pictures alone is its prototype. (rows,
+  // dim)
   std::vector<float> rows;
   int tags = 0, background = 0;
   struct Range {
     int first = 0, count = 0;
   };
-  std::vector<Range> negatives;        // per tag, rows of the bank
+  std::vector<Range> negatives;  // per tag, rows of the bank
+  // Per tag, or empty when no tag has pictures: its prototype's row (-1: it has no pictures) and
+  // what makes a logit of a cosine with it, see models/exemplars.h.
+  struct Exemplar {
+    int row = -1;
+    double midpoint = 0, scale = 0;
+    bool alone = false;  // no words beside it
+  };
+  std::vector<Exemplar> exemplars;
   std::vector<std::string> truncated;  // prompts that were too long for the model and were cut
 
   int row_count() const { return dim ? static_cast<int>(rows.size()) / dim : 0; }
@@ -68,9 +85,13 @@ size_t CountTexts(const PromptSpec& spec);
 using TextEncodeFn = std::function<Status(std::span<const std::string>, float*,
                                           std::vector<std::string>* truncated)>;
 
+// Encodes unit rows for a spec's pictures; see BuildPrototypes. Null where there are none.
+using PictureEncodeFn = std::function<Status(std::span<const FrameView>, float*)>;
+
 // Every entry is put into every template ("{}" replaced; a template without "{}" is an error),
 // encoded, averaged over its templates and prompts as unit vectors, and renormalised.
 Result<std::shared_ptr<const PromptBank>> BuildPromptBank(PromptSpec spec, int dim,
-                                                          const TextEncodeFn& encode);
+                                                          const TextEncodeFn& encode,
+                                                          const PictureEncodeFn& pictures = {});
 
 }  // namespace cliptag

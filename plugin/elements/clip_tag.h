@@ -28,8 +28,10 @@
 #include "plugin/elements/cuda_frames.h"
 #include "plugin/elements/live_tags.h"
 #include "plugin/elements/meta.h"
+#include "plugin/elements/metrics_file.h"
 #include "plugin/elements/output_queue.h"
 #include "plugin/elements/prompts_watcher.h"
+#include "plugin/elements/recent_values.h"
 #include "plugin/elements/settings.h"
 #include "plugin/engine/engine.h"
 #include "plugin/engine/still_picture.h"
@@ -101,6 +103,8 @@ class ClipTag {
   // Makes the engine, in the CUDA context of the elements beside where frames may come in it.
   Result<std::shared_ptr<Engine>> CreateEngine(const Settings& settings);
   bool UpstreamMayUseCuda() const;
+  // clip_tag_metrics.cc: the property metrics-file; null without one
+  std::unique_ptr<MetricsRegistration> OpenMetrics(const std::string& path);
 
   // clip_tag_live.cc: answers, and frames that do not wait for them
   bool IsLive(Mode mode);  // asks upstream, where it has not said yet
@@ -116,7 +120,7 @@ class ClipTag {
   void Post(GstStructure* structure);
   void TrackActive(const InferenceResult& result);
   void EndActiveTags();
-  void CountRate(bool due, bool reached);
+  void MeasureRate();
 
   // stream
   bool StartTask();  // the src pad's
@@ -129,6 +133,7 @@ class ClipTag {
   // Maps the buffer where it lies and describes it in `pending`, which has taken it in any case.
   Status View(BufferPtr buffer, PendingFrame* pending);
   InferenceRequest RequestFor(PendingFrame& pending, const FrameSettings& frame, guint64 number);
+  guint64 PtsOf(GstBuffer* buffer, guint64 number) const;
   void Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSettings& frame,
               guint64 number);
   ResultContext ContextOf(const PendingFrame& pending) const;
@@ -176,6 +181,8 @@ class ClipTag {
   enum class CudaUse { kUndecided, kYes, kNo };
   std::atomic<CudaUse> cuda_use_{CudaUse::kUndecided};  // decided while running
 
+  std::unique_ptr<MetricsRegistration> metrics_;  // from Start() to Stop(), which alone touch it
+
   std::mutex prompts_mutex_;
   std::unique_ptr<PromptsWatcher> watcher_;  // guarded by prompts_mutex_
   std::atomic<Prompts> prompts_{Prompts::kNone};
@@ -197,12 +204,11 @@ class ClipTag {
   guint64 next_due_ns_ = GST_CLOCK_TIME_NONE;  // running time, for max-rate
   std::optional<Orientation> stream_orientation_, global_orientation_;
   guint since_hurry_ = 0;
-  guint64 last_submitted_pts_ = 0;
   guint64 last_looked_ns_ = GST_CLOCK_TIME_NONE;  // running time
   StillPicture still_;
-  // Since when the machine's rate is measured, what was due and what has been looked at.
+  // Since when the machine's rate is measured, and how many frames it was asked for.
   gint64 rate_since_us_ = 0;
-  guint64 rate_due_ = 0, rate_inferred_ = 0;
+  guint64 rate_due_ = 0;
   guint slow_windows_ = 0;
   GstBufferPool* seen_pool_ = nullptr;  // compared, never followed
   guint seen_pool_max_ = 0;
@@ -227,7 +233,9 @@ class ClipTag {
   std::atomic<guint64> reported_latency_{GST_CLOCK_TIME_NONE};  // none: nobody has asked
   std::atomic<guint64> frames_in_{0}, frames_tagged_{0};
   std::atomic<guint64> skipped_late_{0}, skipped_still_{0};
-  std::atomic<double> rate_{0};  // looked at a second, of late
+  std::atomic<guint64> rate_inferred_{0};  // in the window that is measured
+  std::atomic<double> rate_{0};            // looked at a second, of late
+  RecentValues ages_;                      // ns, of the tags on frames
   std::atomic<bool> too_slow_{false}, told_too_slow_{false};
   std::atomic<bool> told_memory_{false};
 };

@@ -81,8 +81,11 @@ bool ClipTag::Start() {
   told_memory_ = told_too_slow_ = too_slow_ = false;
   frames_in_ = frames_tagged_ = skipped_late_ = skipped_still_ = 0;
   rate_ = 0;
+  rate_inferred_ = 0;
+  ages_.Clear();
   reported_latency_ = GST_CLOCK_TIME_NONE;
   prompts_ = Prompts::kEncoding;
+  metrics_ = OpenMetrics(settings.text.metrics_file);
   const std::lock_guard lock(prompts_mutex_);
   watcher_ = Watch(settings.text, seen);
   ApplyPrompts(spec.Take());
@@ -125,6 +128,7 @@ void ClipTag::SetContext(GstContext* context) {
 
 void ClipTag::Stop() {
   const StreamTurn turn(*this);
+  metrics_.reset();  // the last numbers, while they are there
   std::unique_ptr<PromptsWatcher> watcher;
   {
     const std::lock_guard lock(prompts_mutex_);
@@ -308,7 +312,9 @@ GstStructure* ClipTag::Stats() const {
       G_TYPE_UINT64, frames_tagged_.load(), "frames-held", G_TYPE_UINT,
       static_cast<guint>(queue_.frames()), "skipped-late", G_TYPE_UINT64, skipped_late_.load(),
       "skipped-still", G_TYPE_UINT64, skipped_still_.load(), "rate", G_TYPE_DOUBLE, rate_.load(),
-      "too-slow", G_TYPE_BOOLEAN, static_cast<gboolean>(too_slow_), nullptr);
+      "too-slow", G_TYPE_BOOLEAN, static_cast<gboolean>(too_slow_), "age-p50", G_TYPE_UINT64,
+      static_cast<guint64>(ages_.Quantile(0.5)), "age-p99", G_TYPE_UINT64,
+      static_cast<guint64>(ages_.Quantile(0.99)), nullptr);
   const std::lock_guard lock(control_mutex_);
   if (!stream_) return structure;
   const StreamStats stats = stream_->stats();
@@ -316,7 +322,11 @@ GstStructure* ClipTag::Stats() const {
   gst_structure_set(structure, "submitted", G_TYPE_UINT64, static_cast<guint64>(stats.submitted),
                     "inferred", G_TYPE_UINT64, static_cast<guint64>(stats.inferred), "failed",
                     G_TYPE_UINT64, static_cast<guint64>(stats.failed), "cancelled", G_TYPE_UINT64,
-                    static_cast<guint64>(stats.cancelled), "batches", G_TYPE_UINT64,
+                    static_cast<guint64>(stats.cancelled), "replaced", G_TYPE_UINT64,
+                    static_cast<guint64>(stats.replaced), "pictures", G_TYPE_UINT64,
+                    static_cast<guint64>(stats.pictures), "objects-reused", G_TYPE_UINT64,
+                    static_cast<guint64>(stats.objects_reused), "queued", G_TYPE_UINT,
+                    static_cast<guint>(stats.queued), "batches", G_TYPE_UINT64,
                     static_cast<guint64>(stats.batches), "mean-batch", G_TYPE_DOUBLE,
                     stats.mean_batch, "latency-p50", G_TYPE_UINT64,
                     static_cast<guint64>(stats.latency_p50_ns), "latency-p99", G_TYPE_UINT64,

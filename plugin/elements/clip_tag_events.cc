@@ -11,6 +11,9 @@
 namespace cliptag {
 namespace {
 
+// Frames of which a live stream keeps the pixels: one that waits for the engine, one that is in it.
+constexpr guint kHeldLive = 2;
+
 bool IsOfCudaMemory(const GstCapsFeatures* features) {
   return !gst_caps_features_is_any(features) &&
          gst_caps_features_contains(features, kCudaMemoryFeature);
@@ -100,7 +103,6 @@ void ClipTag::ResetCounters() {
   next_frame_ = 0;
   next_due_ns_ = GST_CLOCK_TIME_NONE;
   since_hurry_ = 0;
-  last_submitted_pts_ = 0;
   seen_pool_ = nullptr;
   seen_pool_max_ = 0;
   last_looked_ns_ = GST_CLOCK_TIME_NONE;
@@ -222,7 +224,7 @@ bool ClipTag::Allocation(GstQuery* query) {
     frame = settings_.frame;
   }
   seen_pool_max_ = 0;
-  const guint held = static_cast<guint>(Bound(frame));
+  const guint held = IsLive(frame.mode) ? kHeldLive : static_cast<guint>(Bound(frame));
   const guint pools = gst_query_get_n_allocation_pools(query);
   for (guint i = 0; i < pools; ++i) {
     GstBufferPool* pool = nullptr;

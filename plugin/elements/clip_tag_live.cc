@@ -41,9 +41,8 @@ GstFlowReturn ClipTag::ChainLive(BufferPtr buffer, const FrameSettings& frame, g
     item.buffer = std::move(buffer);
     return queue_.Add(std::move(item)) ? GST_FLOW_OK : queue_.flow();
   }
-  const bool looks = due && prompts_ == Prompts::kReady;
-  if (looks) LookLive(buffer.get(), frame, number, running_time);
-  CountRate(looks, false);
+  if (due && prompts_ == Prompts::kReady) LookLive(buffer.get(), frame, number, running_time);
+  MeasureRate();
   TellArrived(running_time);
   if (const AnswerPtr answer = live_.newest(); answer && !answer->result.tags.empty())
     buffer = Attach(std::move(buffer), *answer, answer->AgeAt(running_time));
@@ -80,14 +79,12 @@ void ClipTag::LookLive(GstBuffer* buffer, const FrameSettings& frame, guint64 nu
     done(std::move(failed));
     return;
   }
+  ++rate_due_;
   HurryIfLowered(frame);
 }
 
 void ClipTag::TellArrived(guint64 running_time) {
-  for (const AnswerPtr& answer : live_.Take()) {
-    CountRate(false, answer->result.status.ok());
-    Tell(answer, answer->AgeAt(running_time));
-  }
+  for (const AnswerPtr& answer : live_.Take()) Tell(answer, answer->AgeAt(running_time));
 }
 
 void ClipTag::WaitForLive() {
@@ -112,6 +109,7 @@ bool ClipTag::Tell(const AnswerPtr& answer, guint64 age) {
     frame = settings_.frame;
   }
   ++frames_tagged_;
+  ++rate_inferred_;
   TrackActive(result);
   last_told_ = answer;
   if (frame.post_messages) {
@@ -128,6 +126,7 @@ bool ClipTag::Tell(const AnswerPtr& answer, guint64 age) {
 BufferPtr ClipTag::Attach(BufferPtr buffer, const Answer& answer, guint64 age) {
   ResultContext context = answer.context;
   context.age = age;
+  ages_.Add(age);
   {
     const std::lock_guard lock(settings_mutex_);
     context.attach_embedding = settings_.frame.attach_embedding;
@@ -147,7 +146,7 @@ void ClipTag::TrackActive(const InferenceResult& result) {
   for (const TagEvent& event : result.events) {
     const ActiveKey key{event.label, event.of_object, event.id};
     if (event.start) {
-      active_tags_[key] = {event.pts_ns, event.score, event.score};
+      active_tags_[key] = {event.pts_ns, event.peak, event.score};
     } else {
       active_tags_.erase(key);
     }
@@ -184,23 +183,22 @@ void ClipTag::EndActiveTags() {
 }
 
 // How many frames a second are looked at, and whether that is what was asked for.
-void ClipTag::CountRate(bool due, bool reached) {
-  rate_due_ += due ? 1 : 0;
-  rate_inferred_ += reached ? 1 : 0;
+void ClipTag::MeasureRate() {
   const gint64 now = g_get_monotonic_time();
   if (rate_since_us_ == 0) {
     rate_since_us_ = now;
-    rate_due_ = rate_inferred_ = 0;
+    rate_due_ = 0;
+    rate_inferred_ = 0;
     slow_windows_ = 0;
     return;
   }
   const gint64 passed = now - rate_since_us_;
   if (passed < kRateWindow) return;
   const double seconds = static_cast<double>(passed) / G_USEC_PER_SEC;
-  rate_ = static_cast<double>(rate_inferred_) / seconds;
+  const auto inferred = static_cast<double>(rate_inferred_.exchange(0));
+  rate_ = inferred / seconds;
   // The first and the last answer of a window belong to its neighbours.
-  const bool slow =
-      static_cast<double>(rate_inferred_ + 1) < kReached * static_cast<double>(rate_due_);
+  const bool slow = inferred + 1 < kReached * static_cast<double>(rate_due_);
   slow_windows_ = slow ? slow_windows_ + 1 : 0;
   too_slow_ = slow_windows_ >= kSlowWindows;
   if (too_slow_ && !told_too_slow_.exchange(true)) {
@@ -212,7 +210,7 @@ void ClipTag::CountRate(bool due, bool reached) {
         (nullptr));
   }
   rate_since_us_ = now;
-  rate_due_ = rate_inferred_ = 0;
+  rate_due_ = 0;
 }
 
 }  // namespace cliptag

@@ -14,6 +14,7 @@ constexpr size_t kMostFramesAhead = 8;
 
 // While downstream is late, a frame is looked at this often all the same.
 constexpr guint64 kLongestBlind = GST_SECOND;
+constexpr int kAssumedRate = 25;  // frames a second, where neither timestamps nor caps tell
 
 }  // namespace
 
@@ -37,6 +38,7 @@ GstFlowReturn ClipTag::Chain(GstBuffer* raw) {
   LookAtPool(buffer.get());
   const bool due = IsDue(frame, number, running_time) && MayLook(running_time);
   if (IsLive(frame.mode)) return ChainLive(std::move(buffer), frame, number, running_time, due);
+  MeasureRate();
   Item item;
   std::shared_ptr<PendingFrame> pending;
   if (due) {
@@ -172,6 +174,15 @@ Status ClipTag::View(BufferPtr buffer, PendingFrame* pending) {
   return in_cuda_memory_ ? CudaFrames::Finish(pending->frame(), &pending->view) : Status();
 }
 
+// Of a frame, or what stands for it: smoothing and durations go by it, so it has to grow.
+guint64 ClipTag::PtsOf(GstBuffer* buffer, guint64 number) const {
+  if (GST_BUFFER_PTS_IS_VALID(buffer)) return GST_BUFFER_PTS(buffer);
+  const bool known = GST_VIDEO_INFO_FPS_N(&info_) > 0 && GST_VIDEO_INFO_FPS_D(&info_) > 0;
+  return gst_util_uint64_scale(
+      number, GST_SECOND * static_cast<guint64>(known ? GST_VIDEO_INFO_FPS_D(&info_) : 1),
+      static_cast<guint64>(known ? GST_VIDEO_INFO_FPS_N(&info_) : kAssumedRate));
+}
+
 InferenceRequest ClipTag::RequestFor(PendingFrame& pending, const FrameSettings& frame,
                                      guint64 number) {
   InferenceRequest request;
@@ -184,9 +195,7 @@ InferenceRequest ClipTag::RequestFor(PendingFrame& pending, const FrameSettings&
     request.objects = ObjectsOf(pending.buffer());
   }
   request.tile_rows = static_cast<int>(frame.tile_rows);
-  request.pts_ns = GST_BUFFER_PTS_IS_VALID(pending.buffer()) ? GST_BUFFER_PTS(pending.buffer())
-                                                             : last_submitted_pts_;
-  last_submitted_pts_ = request.pts_ns;
+  request.pts_ns = PtsOf(pending.buffer(), number);
   request.frame_number = number;
   request.deadline_ns = frame.batch_timeout_ns;
   return request;
@@ -205,6 +214,7 @@ void ClipTag::Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSe
     queue_.Complete(*pending, std::move(failed));
     return;
   }
+  ++rate_due_;
   HurryIfLowered(frame);
 }
 

@@ -26,7 +26,7 @@ GType BackendType() {
 
 GType PrecisionType() {
   static const GEnumValue values[] = {
-      {Int(Precision::kAuto), "The fastest that keeps the tags right", "auto"},
+      {Int(Precision::kAuto), "The fastest that keeps the tags of this model right", "auto"},
       {Int(Precision::kFp32), "32-bit floating point", "fp32"},
       {Int(Precision::kBf16), "bfloat16", "bf16"},
       {Int(Precision::kFp16), "16-bit floating point", "fp16"},
@@ -102,8 +102,11 @@ void InstallModelProperties(GObjectClass* klass) {
                         G_MAXINT, 0, kFixed));
   g_object_class_install_property(
       klass, PROP_PRECISION,
-      g_param_spec_enum("precision", "Precision", "Numbers that the model computes in",
-                        PrecisionType(), Int(Precision::kAuto), kFixed));
+      g_param_spec_enum(
+          "precision", "Precision",
+          "Numbers that the model computes in; auto on the CPU is int8 where a trial at "
+          "the first start finds it right for the model, else bf16 or fp32",
+          PrecisionType(), Int(Precision::kAuto), kFixed));
   g_object_class_install_property(
       klass, PROP_THREADS,
       g_param_spec_uint("threads", "Threads",
@@ -158,6 +161,18 @@ void InstallPolicyProperties(GObjectClass* klass) {
       g_param_spec_double("off-threshold", "Off threshold",
                           "An active tag becomes inactive below this score (-1 = 0.8 x threshold)",
                           -1, 1, -1, kPlaying));
+  g_object_class_install_property(
+      klass, PROP_SMOOTHING,
+      g_param_spec_uint64("smoothing", "Smoothing",
+                          "Time constant, in ns, of the exponential mean of scores that is held to "
+                          "the thresholds (0 = each score by itself)",
+                          0, G_MAXINT64, 0, kPlaying));
+  g_object_class_install_property(
+      klass, PROP_MIN_DURATION,
+      g_param_spec_uint64("min-duration", "Minimum duration",
+                          "Shortest span, in ns, for which a tag becomes active; shorter ones are "
+                          "never told (a prompts file may say otherwise per tag, in seconds)",
+                          0, G_MAXINT64, 0, kPlaying));
   g_object_class_install_property(
       klass, PROP_TOP_K,
       g_param_spec_uint("top-k", "Top k",
@@ -229,6 +244,12 @@ void InstallFrameProperties(GObjectClass* klass) {
       g_param_spec_boxed("stats", "Statistics", "Counts and latencies since the start",
                          GST_TYPE_STRUCTURE,
                          static_cast<GParamFlags>(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
+  g_object_class_install_property(
+      klass, PROP_METRICS_FILE,
+      g_param_spec_string("metrics-file", "Metrics file",
+                          "Where these statistics are written about once a second, in Prometheus' "
+                          "text format; elements that name the same file share it",
+                          nullptr, kFixed));
 }
 
 }  // namespace

@@ -21,6 +21,8 @@ enum {
   PROP_TEMPERATURE,
   PROP_THRESHOLD,
   PROP_OFF_THRESHOLD,
+  PROP_SMOOTHING,
+  PROP_MIN_DURATION,
   PROP_TOP_K,
   PROP_INTERVAL,
   PROP_MAX_RATE,
@@ -34,6 +36,7 @@ enum {
   PROP_ATTACH_EMBEDDING,
   PROP_POST_MESSAGES,
   PROP_STATS,
+  PROP_METRICS_FILE,
 };
 
 // The values of an enum property are those of the core's enum.

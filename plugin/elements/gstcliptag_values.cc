@@ -45,6 +45,9 @@ bool SetFixed(ClipTag& tag, guint id, const GValue* value, const char* name) {
         s.backend.threads = static_cast<int>(g_value_get_uint(value));
       });
       return true;
+    case PROP_METRICS_FILE:
+      tag.ChangeFixed(name, [&](TextSettings& s) { s.metrics_file = StringOf(value); });
+      return true;
     default:
       return false;
   }
@@ -87,6 +90,12 @@ bool SetPolicy(ClipTag& tag, guint id, const GValue* value) {
         break;
       case PROP_OFF_THRESHOLD:
         policy.off_threshold = g_value_get_double(value);
+        break;
+      case PROP_SMOOTHING:
+        policy.smoothing_ns = g_value_get_uint64(value);
+        break;
+      case PROP_MIN_DURATION:
+        policy.min_duration_ns = g_value_get_uint64(value);
         break;
       default:
         policy.top_k = static_cast<int>(g_value_get_uint(value));
@@ -155,6 +164,9 @@ bool GetText(const Settings& s, guint id, GValue* value) {
     case PROP_THREADS:
       g_value_set_uint(value, static_cast<guint>(s.text.backend.threads));
       return true;
+    case PROP_METRICS_FILE:
+      SetText(value, s.text.metrics_file);
+      return true;
     case PROP_PROMPTS:
       SetText(value, s.text.prompts);
       return true;
@@ -185,6 +197,12 @@ bool GetPolicyOrFrame(const Settings& s, guint id, GValue* value) {
       return true;
     case PROP_OFF_THRESHOLD:
       g_value_set_double(value, s.policy.off_threshold);
+      return true;
+    case PROP_SMOOTHING:
+      g_value_set_uint64(value, s.policy.smoothing_ns);
+      return true;
+    case PROP_MIN_DURATION:
+      g_value_set_uint64(value, s.policy.min_duration_ns);
       return true;
     case PROP_TOP_K:
       g_value_set_uint(value, static_cast<guint>(s.policy.top_k));

@@ -17,6 +17,7 @@ struct TextSettings {
   std::string model = "starter";
   BackendOptions backend;
   std::string prompts, prompts_file, templates, background;
+  std::string metrics_file;  // fixed, too
 };
 
 enum class Mode : uint8_t {

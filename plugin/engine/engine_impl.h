@@ -168,6 +168,7 @@ class EngineImpl final : public Engine {
                      std::vector<std::string>* truncated);
   // The bank for those prompts; streams that ask for the same ones share it.
   Result<std::shared_ptr<LoadedBank>> BankFor(PromptSpec spec);
+  Status EncodePictures(std::span<const FrameView> pictures, float* rows);
   Result<std::shared_ptr<LoadedBank>> LoadBank(std::shared_ptr<const PromptBank> bank);
 
   const std::shared_ptr<void> context_owner_;  // of the context that backend_ works in

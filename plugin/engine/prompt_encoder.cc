@@ -1,4 +1,5 @@
 // Prompts to banks, on the engine's worker: in chunks, with batches of frames served in between.
+#include <algorithm>
 #include <utility>
 
 #include "kernels/base/log.h"
@@ -29,7 +30,6 @@ std::string KeyOf(const PromptSpec& spec) {
     text(tag.label);
     list(tag.prompts);
     list(tag.negatives);
-    list(tag.images);
     for (const double value : {tag.threshold, tag.off_threshold, tag.min_duration_s})
       key += std::to_string(value) += ',';
   }
@@ -63,6 +63,20 @@ Status EngineImpl::EncodeTexts(std::span<const std::string> texts, float* rows,
   return {};
 }
 
+// In batches as small as a chunk of texts is short; the encoder's own are for frames in a hurry.
+Status EngineImpl::EncodePictures(std::span<const FrameView> pictures, float* rows) {
+  const double picture_ms = static_cast<double>(batch_ns_) / 1e6 / max_batch_;
+  const auto chunk = static_cast<size_t>(std::clamp<double>(kChunkMs / picture_ms, 1, max_batch_));
+  const size_t dim = static_cast<size_t>(model_->config().embed_dim);
+  for (size_t done = 0; done < pictures.size(); done += chunk) {
+    const auto part = pictures.subspan(done, std::min(chunk, pictures.size() - done));
+    CLIPTAG_RETURN_IF_ERROR(
+        model_->image().Encode(part, model_->config().preprocess, rows + done * dim));
+    ServeOneBatch();
+  }
+  return {};
+}
+
 void EngineImpl::LogProgress(size_t done) {
   constexpr auto kEvery = std::chrono::seconds(1);
   const Clock::time_point now = Clock::now();
@@ -83,21 +97,31 @@ Result<std::shared_ptr<LoadedBank>> EngineImpl::LoadBank(std::shared_ptr<const P
 }
 
 Result<std::shared_ptr<LoadedBank>> EngineImpl::BankFor(PromptSpec spec) {
-  const std::string key = KeyOf(spec);
-  std::weak_ptr<LoadedBank>& known = banks_[key];
-  if (std::shared_ptr<LoadedBank> bank = known.lock()) return bank;
+  // Pictures are decoded by each on his own: to compare them would take longer than to encode them.
+  const bool shared = std::all_of(spec.tags.begin(), spec.tags.end(),
+                                  [](const TagSpec& tag) { return tag.pictures.empty(); });
+  const std::string key = shared ? KeyOf(spec) : std::string();
+  if (const auto known = banks_.find(key); shared && known != banks_.end()) {
+    if (std::shared_ptr<LoadedBank> bank = known->second.lock()) return bank;
+  }
   auto encode = [this](std::span<const std::string> texts, float* rows,
                        std::vector<std::string>* truncated) {
     return EncodeTexts(texts, rows, truncated);
   };
+  auto encode_pictures = [this](std::span<const FrameView> pictures, float* rows) {
+    return EncodePictures(pictures, rows);
+  };
   job_texts_ = CountTexts(spec);
   job_texts_done_ = 0;
   job_logged_ = Clock::now();
-  CLIPTAG_ASSIGN_OR_RETURN(std::shared_ptr<const PromptBank> bank,
-                           BuildPromptBank(std::move(spec), model_->config().embed_dim, encode));
+  CLIPTAG_ASSIGN_OR_RETURN(
+      std::shared_ptr<const PromptBank> bank,
+      BuildPromptBank(std::move(spec), model_->config().embed_dim, encode, encode_pictures));
+  // Between the steps that take long with ten thousand rows.
+  if (static_cast<size_t>(bank->row_count()) >= kMany) ServeOneBatch();
   CLIPTAG_ASSIGN_OR_RETURN(std::shared_ptr<LoadedBank> loaded, LoadBank(std::move(bank)));
   std::erase_if(banks_, [](const auto& entry) { return entry.second.expired(); });
-  banks_[key] = loaded;
+  if (shared) banks_[key] = loaded;
   return loaded;
 }
 

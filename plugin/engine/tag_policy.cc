@@ -14,28 +14,99 @@ namespace {
 
 double Sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
 
-// exp(s c_tag) over itself plus the rows it is compared with, without overflow: the rivals enter as
-// their log-sum-exp relative to the tag.
-double ContrastScore(const PromptBank& bank, std::span<const float> cosines, int tag,
-                     double scale) {
-  double sum = 0.0;
-  const double own = cosines[tag];
-  for (int i = 0; i < bank.background; ++i) sum += std::exp(scale * (cosines[bank.tags + i] - own));
-  const PromptBank::Range negatives = bank.negatives[tag];
-  for (int i = 0; i < negatives.count; ++i)
-    sum += std::exp(scale * (cosines[negatives.first + i] - own));
-  return 1.0 / (1.0 + sum);  // sum may be infinity: the score is then 0
+double LogSumExp(double a, double b) {
+  const double most = std::max(a, b);
+  if (!std::isfinite(most)) return most;
+  return most + std::log1p(std::exp(std::min(a, b) - most));
 }
 
-void SoftmaxScores(std::span<const float> cosines, double scale, std::span<double> scores) {
-  const float best = *std::max_element(cosines.begin(), cosines.end());
-  double sum = 0.0;
-  for (size_t i = 0; i < cosines.size(); ++i) {
-    scores[i] = std::exp(scale * (cosines[i] - best));
-    sum += scores[i];
-  }
-  for (double& score : scores) score /= sum;
+// ln of the sum of exp(scale x cosine) over some rows.
+double LevelOf(std::span<const float> cosines, int first, int count, double scale) {
+  double level = -std::numeric_limits<double>::infinity();
+  for (int i = first; i < first + count; ++i) level = LogSumExp(level, scale * cosines[i]);
+  return level;
 }
+
+// Scores of the tags of one bank. See tag_policy.h for what is computed.
+class Scorer {
+ public:
+  Scorer(const PromptBank& bank, std::span<const float> cosines, double scale)
+      : bank_(bank), cosines_(cosines), scale_(scale) {}
+
+  double Contrast(int tag) const {
+    const PromptBank::Exemplar* exemplar = ExemplarOf(tag);
+    if (!exemplar) return TextContrast(tag);
+    const double seen = Seen(*exemplar);
+    if (exemplar->alone) return Sigmoid(seen);
+    const PromptBank::Range negatives = bank_.negatives[tag];
+    const double rivals =
+        LogSumExp(Background(), LevelOf(cosines_, negatives.first, negatives.count, scale_));
+    return Sigmoid(Together(scale_ * cosines_[tag] - rivals, seen));
+  }
+
+  // Over all tags. A constant in all logits changes nothing, so those of texts may be taken
+  // relative to the background, where a picture's have the same zero.
+  void Softmax(std::span<double> scores) const {
+    const double zero = bank_.exemplars.empty() ? 0.0 : Background();
+    for (int i = 0; i < bank_.tags; ++i) {
+      const PromptBank::Exemplar* exemplar = ExemplarOf(i);
+      const double said = scale_ * cosines_[i] - zero;
+      scores[i] = !exemplar         ? said
+                  : exemplar->alone ? Seen(*exemplar)
+                                    : Together(said, Seen(*exemplar));
+    }
+    const double best = *std::max_element(scores.begin(), scores.end());
+    double sum = 0.0;
+    for (double& score : scores) sum += score = std::exp(score - best);
+    for (double& score : scores) score /= sum;
+  }
+
+  double SigmoidOf(int tag, double bias) const {
+    const PromptBank::Exemplar* exemplar = ExemplarOf(tag);
+    const double said = scale_ * cosines_[tag] + bias;
+    if (!exemplar) return Sigmoid(said);
+    return Sigmoid(exemplar->alone ? Seen(*exemplar) : Together(said, Seen(*exemplar)));
+  }
+
+  double Cosine(int tag) const {
+    const PromptBank::Exemplar* exemplar = ExemplarOf(tag);
+    double cosine = cosines_[tag];
+    if (exemplar) cosine = (cosine + cosines_[exemplar->row]) / 2;
+    return std::clamp((cosine + 1.0) / 2.0, 0.0, 1.0);
+  }
+
+ private:
+  const PromptBank::Exemplar* ExemplarOf(int tag) const {
+    if (bank_.exemplars.empty() || bank_.exemplars[tag].row < 0) return nullptr;
+    return &bank_.exemplars[tag];
+  }
+  double Seen(const PromptBank::Exemplar& exemplar) const {
+    return (cosines_[exemplar.row] - exemplar.midpoint) * exemplar.scale;
+  }
+  // Words and pictures, neither with more weight than certainty has.
+  static double Together(double said, double seen) {
+    constexpr double kCertain = 6;  // 0.9975
+    return (std::clamp(said, -kCertain, kCertain) + std::clamp(seen, -kCertain, kCertain)) / 2;
+  }
+  double Background() const { return LevelOf(cosines_, bank_.tags, bank_.background, scale_); }
+
+  // exp(s c_tag) over itself plus the rows it is compared with, without overflow: the rivals enter
+  // relative to the tag.
+  double TextContrast(int tag) const {
+    double sum = 0.0;
+    const double own = cosines_[tag];
+    for (int i = 0; i < bank_.background; ++i)
+      sum += std::exp(scale_ * (cosines_[bank_.tags + i] - own));
+    const PromptBank::Range negatives = bank_.negatives[tag];
+    for (int i = 0; i < negatives.count; ++i)
+      sum += std::exp(scale_ * (cosines_[negatives.first + i] - own));
+    return 1.0 / (1.0 + sum);  // sum may be infinity: the score is then 0
+  }
+
+  const PromptBank& bank_;
+  const std::span<const float> cosines_;
+  const double scale_;
+};
 
 struct Thresholds {
   double on = 0.5, off = 0.4;
@@ -54,6 +125,11 @@ Thresholds ThresholdsOf(const TagSpec& tag, const PolicyOptions& options) {
   return t;
 }
 
+uint64_t MinDurationOf(const TagSpec& tag, const PolicyOptions& options) {
+  if (tag.min_duration_s >= 0) return static_cast<uint64_t>(tag.min_duration_s * 1e9);
+  return options.min_duration_ns;
+}
+
 uint64_t Since(uint64_t now_ns, uint64_t then_ns) {
   return now_ns > then_ns ? now_ns - then_ns : 0;
 }
@@ -63,21 +139,19 @@ uint64_t Since(uint64_t now_ns, uint64_t then_ns) {
 void ScoreTags(const PromptBank& bank, std::span<const float> cosines, Scoring scoring,
                double logit_scale, double logit_bias, std::span<double> scores) {
   if (bank.tags == 0) return;
-  switch (scoring) {
-    case Scoring::kContrast:
-      for (int i = 0; i < bank.tags; ++i) scores[i] = ContrastScore(bank, cosines, i, logit_scale);
-      break;
-    case Scoring::kSoftmax:
-      SoftmaxScores(cosines.first(bank.tags), logit_scale, scores.first(bank.tags));
-      break;
-    case Scoring::kSigmoid:
-      for (int i = 0; i < bank.tags; ++i)
-        scores[i] = Sigmoid(logit_scale * cosines[i] + logit_bias);
-      break;
-    case Scoring::kCosine:
-      for (int i = 0; i < bank.tags; ++i)
-        scores[i] = std::clamp((cosines[i] + 1.0) / 2.0, 0.0, 1.0);
-      break;
+  const Scorer scorer(bank, cosines, logit_scale);
+  if (scoring == Scoring::kSoftmax) return scorer.Softmax(scores.first(bank.tags));
+  for (int i = 0; i < bank.tags; ++i) {
+    switch (scoring) {
+      case Scoring::kSigmoid:
+        scores[i] = scorer.SigmoidOf(i, logit_bias);
+        break;
+      case Scoring::kCosine:
+        scores[i] = scorer.Cosine(i);
+        break;
+      default:
+        scores[i] = scorer.Contrast(i);
+    }
   }
 }
 
@@ -126,13 +200,49 @@ void TagPolicy::Adopt(const std::shared_ptr<const PromptBank>& bank, uint64_t pt
 }
 
 void TagPolicy::End(const State& state, uint64_t pts_ns, std::vector<TagEvent>* events) {
-  if (!state.active || !events) return;
+  if (!state.active() || !events) return;
   events->push_back({.label = state.label,
                      .start = false,
                      .pts_ns = pts_ns,
                      .score = state.last,
                      .duration_ns = Since(pts_ns, state.since_ns),
                      .peak = state.peak});
+}
+
+void TagPolicy::Smooth(double score, double weight, State* state) {
+  state->last = state->smoothed ? state->last + (score - state->last) * weight : score;
+  state->smoothed = true;
+}
+
+void TagPolicy::Decide(const TagSpec& tag, const PolicyOptions& options, uint64_t pts_ns,
+                       State* state, std::vector<TagEvent>* events) {
+  const Thresholds t = ThresholdsOf(tag, options);
+  const double score = state->last;
+  // Risen in what is now the future: time has jumped back, and the wait begins anew.
+  if (state->phase == Phase::kRisen && pts_ns < state->since_ns) state->phase = Phase::kInactive;
+  if (state->phase != Phase::kInactive && score < t.off) {
+    End(*state, pts_ns, events);
+    state->phase = Phase::kInactive;
+    return;
+  }
+  if (state->phase == Phase::kInactive) {
+    if (score < t.on) return;
+    state->phase = Phase::kRisen;
+    state->since_ns = pts_ns;
+    state->first = state->peak = score;
+  }
+  state->peak = std::max(state->peak, score);
+  if (state->phase == Phase::kActive ||
+      Since(pts_ns, state->since_ns) < MinDurationOf(tag, options))
+    return;
+  state->phase = Phase::kActive;
+  if (events) {
+    events->push_back({.label = state->label,
+                       .start = true,
+                       .pts_ns = state->since_ns,
+                       .score = state->first,
+                       .peak = state->peak});
+  }
 }
 
 std::vector<Tag> TagPolicy::Update(const std::shared_ptr<const PromptBank>& bank,
@@ -146,23 +256,16 @@ std::vector<Tag> TagPolicy::Update(const std::shared_ptr<const PromptBank>& bank
   std::vector<int> parts(n);
   ScoreParts(*bank, cosines, options.scoring, scale, logit_bias, scores, parts);
 
+  double weight = 1.0;  // of the new scores in the mean
+  if (options.smoothing_ns > 0 && pts_ns >= last_pts_ns_) {
+    const auto passed = static_cast<double>(pts_ns - last_pts_ns_);
+    weight = -std::expm1(-passed / static_cast<double>(options.smoothing_ns));
+  }
+  last_pts_ns_ = pts_ns;
   for (int i = 0; i < n; ++i) {
-    State& state = states_[i];
-    const Thresholds t = ThresholdsOf(bank->spec.tags[i], options);
-    state.last = scores[i];
-    if (!state.active && scores[i] >= t.on) {
-      state.active = true;
-      state.since_ns = pts_ns;
-      state.peak = scores[i];
-      if (events)
-        events->push_back(
-            {.label = state.label, .start = true, .pts_ns = pts_ns, .score = scores[i]});
-    } else if (state.active && scores[i] < t.off) {
-      End(state, pts_ns, events);
-      state.active = false;
-    } else if (state.active) {
-      state.peak = std::max(state.peak, scores[i]);
-    }
+    Smooth(scores[i], weight, &states_[i]);
+    scores[i] = states_[i].last;
+    Decide(bank->spec.tags[i], options, pts_ns, &states_[i], events);
   }
 
   std::vector<int> order(n);
@@ -172,11 +275,11 @@ std::vector<Tag> TagPolicy::Update(const std::shared_ptr<const PromptBank>& bank
   std::vector<Tag> tags;
   for (int rank = 0; rank < n; ++rank) {
     const int i = order[rank];
-    if (rank >= listed && !states_[i].active) continue;
+    if (rank >= listed && !states_[i].active()) continue;
     tags.push_back({.label = states_[i].label,
                     .score = scores[i],
                     .cosine = cosines[static_cast<size_t>(parts[i]) * bank->row_count() + i],
-                    .active = states_[i].active,
+                    .active = states_[i].active(),
                     .part = parts[i]});
   }
   return tags;

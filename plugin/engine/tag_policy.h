@@ -1,4 +1,11 @@
-// From cosines to tags: scores that mean something, thresholds with hysteresis, edges.
+// From cosines to tags: scores that mean something, smoothing, thresholds with hysteresis, edges.
+//
+// Time is the pts of the inferences, which may come at any distance. A score is smoothed by an
+// exponential mean, s += (x - s) (1 - exp(-dt / smoothing)); the first score after a reset starts
+// it, and so does one whose pts lies before the last one's. A tag becomes active once its smoothed
+// score has reached the threshold and has not fallen below the off-threshold for min-duration
+// since; the edge that is then told lies where the
+// threshold was reached, so that no span is told that is shorter than min-duration.
 //
 // One TagPolicy per stream; used by one thread at a time.
 #pragma once
@@ -20,13 +27,15 @@ struct PolicyOptions {
   Scoring scoring = Scoring::kContrast;
   double temperature = 0;  // 0 = the model's logit scale; else cosines are divided by it
   double threshold = 0.5;
-  double off_threshold = -1;  // -1 = 0.8 x threshold
-  int top_k = 5;              // 0 = all
+  double off_threshold = -1;     // -1 = 0.8 x threshold
+  uint64_t smoothing_ns = 0;     // time constant of the mean of scores; 0 = none
+  uint64_t min_duration_ns = 0;  // shortest active span; a tag's own min_duration_s wins
+  int top_k = 5;                 // 0 = all
 };
 
 struct Tag {
   std::string label;
-  double score = 0;   // 0..1, by the scoring asked for
+  double score = 0;   // 0..1, by the scoring asked for, smoothed: what is held to the thresholds
   double cosine = 0;  // raw
   bool active = false;
   int part = 0;  // which of the parts of the frame that were looked at this is about
@@ -40,15 +49,23 @@ struct Tag {
 struct TagEvent {
   std::string label;
   bool of_object = false;
-  int64_t id = -1;  // of the object's track
-  bool start = false;  // else end
-  uint64_t pts_ns = 0;
-  double score = 0;
+  int64_t id = -1;           // of the object's track
+  bool start = false;        // else end
+  uint64_t pts_ns = 0;       // of the edge: a start is told min-duration after it
+  double score = 0;          // at the edge
   uint64_t duration_ns = 0;  // at the end: since the start
-  double peak = 0;           // at the end: the largest score in between
+  double peak = 0;           // the largest score from the start's edge until this was told
 };
 
 // Scores of every tag from the cosines of one embedding with every row of the bank.
+//
+// A tag with exemplar pictures has a logit of what is seen, z (models/exemplars.h), beside or in
+// place of its logit of what is said, t: scale x cosine less ln of the sum of exp(scale x cosine)
+// over what it is compared with. In kContrast t is compared with background and own negatives, in
+// kSoftmax with the background (which changes nothing among texts), in kSigmoid it is
+// scale x cosine + bias. Its score is sigmoid(x), or in kSoftmax exp(x) over the sum of all tags',
+// with x = z where the tag has pictures alone, and the mean of t and z, each held within -6..6,
+// where it has both. kCosine takes the cosine with its prototype, or the mean of both cosines.
 void ScoreTags(const PromptBank& bank, std::span<const float> cosines, Scoring scoring,
                double logit_scale, double logit_bias, std::span<double> scores);
 
@@ -73,17 +90,28 @@ class TagPolicy {
   void Reset(uint64_t pts_ns, std::vector<TagEvent>* events);
 
  private:
+  // kRisen: the threshold was reached, but not yet for long enough.
+  enum class Phase : uint8_t { kInactive, kRisen, kActive };
   struct State {
     std::string label;
-    bool active = false;
+    bool smoothed = false;  // `last` is the mean so far
+    double last = 0;
+    // From kRisen on: since when, with which score, and the largest since.
+    Phase phase = Phase::kInactive;
     uint64_t since_ns = 0;
-    double peak = 0, last = 0;
+    double first = 0, peak = 0;
+
+    bool active() const { return phase == Phase::kActive; }
   };
   void Adopt(const std::shared_ptr<const PromptBank>& bank, uint64_t pts_ns,
              std::vector<TagEvent>* events);
+  static void Smooth(double score, double weight, State* state);
+  static void Decide(const TagSpec& tag, const PolicyOptions& options, uint64_t pts_ns,
+                     State* state, std::vector<TagEvent>* events);
   static void End(const State& state, uint64_t pts_ns, std::vector<TagEvent>* events);
 
   std::shared_ptr<const PromptBank> bank_;
+  uint64_t last_pts_ns_ = 0;   // of the last Update, when there are states
   std::vector<State> states_;  // one per tag of bank_
 };
 

@@ -115,12 +115,16 @@ TEST_F(ControlTest, PolicyChangesWhilePlaying) {
   Set("off-threshold", "0.125");
   Set("temperature", "0.5");
   Set("scoring", "softmax");
+  Set("smoothing", "1500000000");
+  Set("min-duration", "2000000000");
   Set("top-k", "1");
   const PolicyOptions policy = Fake().policy();
   EXPECT_DOUBLE_EQ(policy.threshold, 0.25);
   EXPECT_DOUBLE_EQ(policy.off_threshold, 0.125);
   EXPECT_DOUBLE_EQ(policy.temperature, 0.5);
   EXPECT_EQ(policy.scoring, Scoring::kSoftmax);
+  EXPECT_EQ(policy.smoothing_ns, 1'500'000'000u);
+  EXPECT_EQ(policy.min_duration_ns, 2'000'000'000u);
   EXPECT_EQ(policy.top_k, 1);
   EXPECT_EQ(gst_cliptag_structure_n_tags(gst_buffer_get_cliptag_meta(Through(0).get())), 1u);
 }
@@ -183,7 +187,7 @@ TEST_F(ControlTest, EveryPropertyReadsBackWhatWasSet) {
     ++checked;
   }
   g_free(specs);
-  EXPECT_EQ(checked, 25);
+  EXPECT_EQ(checked, 28);
 }
 
 TEST_F(ControlTest, StatsCount) {
@@ -226,6 +230,21 @@ TEST_F(ControlTest, AllocationAddsWhatIsHeldAndPromisesOnlyWhatDownstreamReads) 
   query = ask();
   EXPECT_TRUE(gst_query_find_allocation_meta(query, GST_VIDEO_META_API_TYPE, nullptr));
   EXPECT_TRUE(gst_query_find_allocation_meta(query, GST_VIDEO_CROP_META_API_TYPE, nullptr));
+  gst_query_unref(query);
+  gst_caps_unref(caps);
+}
+
+// A pool makes its least number of buffers at once, for each of hundreds of cameras.
+TEST_F(ControlTest, LiveAllocationIsOfTheTwoFramesThatAreHeld) {
+  Fake().max_batch = 32;
+  Set("mode", "live");
+  Play();
+  GstCaps* caps = gst_caps_from_string(CapsOf("GRAY8", 16, 8).c_str());
+  GstQuery* query = gst_query_new_allocation(caps, TRUE);
+  ASSERT_TRUE(gst_pad_peer_query(harness_->srcpad, query));
+  guint min = 0;
+  gst_query_parse_nth_allocation_pool(query, 0, nullptr, nullptr, &min, nullptr);
+  EXPECT_EQ(min, 2u);
   gst_query_unref(query);
   gst_caps_unref(caps);
 }

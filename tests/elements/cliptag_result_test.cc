@@ -92,6 +92,30 @@ TEST_F(ResultTest, EventsTellEdgesAndTheEndOfTheStreamEndsThem) {
   EXPECT_DOUBLE_EQ(score, 0.75);
 }
 
+TEST_F(ResultTest, AStartThatIsToldLateCountsFromItsEdge) {
+  Fake().SetScore([](const std::string& label, uint64_t frame) {
+    return label == "dog" && frame >= 5 ? 0.75 : 0.25;
+  });
+  Set("min-duration", std::to_string(3 * kFrame));
+  Play();
+  for (guint64 n = 0; n < 7; ++n) Through(n);
+  auto events = PopElementMessages(bus_, "cliptag-event");
+  ASSERT_EQ(events.size(), 1u);
+  guint64 pts = 0, duration = 0;
+  gst_structure_get_uint64(gst_message_get_structure(events[0].get()), "pts", &pts);
+  EXPECT_EQ(pts, 2 * kFrame);
+  ASSERT_TRUE(gst_harness_push_event(harness_, gst_event_new_eos()));
+  ASSERT_TRUE(WaitFor([&] {
+    events = PopElementMessages(bus_, "cliptag-event");
+    return !events.empty();
+  }));
+  gdouble peak = 0;
+  ASSERT_TRUE(gst_structure_get(gst_message_get_structure(events[0].get()), "duration",
+                                G_TYPE_UINT64, &duration, "peak", G_TYPE_DOUBLE, &peak, nullptr));
+  EXPECT_EQ(duration, 4 * kFrame);
+  EXPECT_DOUBLE_EQ(peak, 0.9) << "the peak from before the start was told";
+}
+
 TEST_F(ResultTest, WithoutMessagesOnlyTheMeta) {
   Set("post-messages", "false");
   Play();

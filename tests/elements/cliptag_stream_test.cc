@@ -385,6 +385,21 @@ TEST_F(StreamTest, TheChromaSiteOfTheCapsCounts) {
   EXPECT_FALSE(Fake().seen()[1].view.chroma_cosited_x);
 }
 
+TEST_F(StreamTest, TimePassesWithoutTimestamps) {
+  Set("interval", "2");
+  PlayAndWait();
+  for (guint64 n = 0; n < 5; ++n) {
+    GstBuffer* buffer = MakeFrame(n);
+    GST_BUFFER_PTS(buffer) = GST_CLOCK_TIME_NONE;
+    ASSERT_EQ(gst_harness_push(harness_, buffer), GST_FLOW_OK);
+    Pull();
+  }
+  const auto seen = Fake().seen();
+  ASSERT_EQ(seen.size(), 3u);
+  EXPECT_EQ(seen[1].pts_ns - seen[0].pts_ns, 2 * kFrame);
+  EXPECT_EQ(seen[2].pts_ns - seen[1].pts_ns, 2 * kFrame);
+}
+
 TEST_F(StreamTest, CropMetaAndOrientationReachTheEngine) {
   Play();
   GstBuffer* buffer = MakeFrame(0);

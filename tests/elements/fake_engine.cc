@@ -185,9 +185,11 @@ class FakeStream : public EngineStream {
         event.label = spec.label;
         event.start = active;
         event.pts_ns = request.pts_ns;
+        // A start is told late, as after a min-duration in which the score was higher still.
+        if (active) event.pts_ns -= std::min(event.pts_ns, control_.policy_.min_duration_ns);
         event.score = score;
         event.duration_ns = active ? 0 : 7;
-        event.peak = active ? 0 : 0.9;
+        event.peak = active && control_.policy_.min_duration_ns == 0 ? score : 0.9;
         result.events.push_back(event);
       }
       active_[spec.label] = active;

@@ -181,6 +181,135 @@ TEST_F(PolicyTest, ResetEndsWhatIsActive) {
   EXPECT_FALSE(Step(0.45, 4)[0].active);
 }
 
+// --- smoothing
+
+TEST_F(PolicyTest, SmoothingIsAnExponentialMeanOverIrregularTime) {
+  options_.smoothing_ns = 2'000'000'000;
+  options_.threshold = 0.9;
+  double mean = 0.8, last = 1.0;
+  EXPECT_NEAR(Step(0.8, 1.0)[0].score, mean, 1e-6) << "the first starts the mean";
+  for (const auto& [score, pts] : {std::pair{0.2, 1.04}, {0.9, 1.5}, {0.1, 6.5}, {0.4, 6.6}}) {
+    mean += (score - mean) * (1 - std::exp(-(pts - last) / 2));
+    last = pts;
+    const Tag tag = Step(score, pts)[0];
+    EXPECT_NEAR(tag.score, mean, 1e-6) << pts;
+    EXPECT_NEAR(tag.cosine, 2 * score - 1, 1e-6) << "the cosine stays raw";
+  }
+}
+
+TEST_F(PolicyTest, TheSmoothedScoreDecidesAndSortsAndPeaks) {
+  options_.smoothing_ns = 1'000'000'000;
+  Step(0.0, 0);
+  EXPECT_FALSE(Step(1.0, 0.1)[0].active) << "one high score among low ones";
+  std::vector<Tag> tags;
+  double pts = 0.1;
+  while (pts < 5 && (tags.empty() || !tags[0].active)) tags = Step(1.0, pts += 0.1);
+  EXPECT_NEAR(pts, 0.7, 0.01) << "1 - exp(-0.7) is just above one half";
+  EXPECT_NEAR(events_.at(0).score, tags[0].score, 1e-12);
+  Step(0.0, 20);
+  ASSERT_EQ(events_.size(), 2u);
+  EXPECT_NEAR(events_[1].peak, tags[0].score, 1e-12) << "of what was listed";
+  EXPECT_LT(events_[1].score, 0.01);
+}
+
+TEST_F(PolicyTest, ABackwardsJumpAndAResetStartTheMeanAnew) {
+  options_.smoothing_ns = 10'000'000'000;
+  Step(0.9, 100);
+  EXPECT_NEAR(Step(0.1, 50)[0].score, 0.1, 1e-6);
+  EXPECT_NEAR(Step(0.7, 50)[0].score, 0.1, 1e-6) << "no time has passed";
+  EXPECT_NEAR(Step(0.7, 55)[0].score, 0.7 - 0.6 * std::exp(-0.5), 1e-6);
+  policy_.Reset(0, nullptr);
+  EXPECT_NEAR(Step(0.2, 53)[0].score, 0.2, 1e-6);
+}
+
+TEST_F(PolicyTest, ANewBankKeepsTheMeanOfCommonLabels) {
+  options_.smoothing_ns = 1'000'000'000;
+  Step(0.8, 1);
+  auto bank = MakeBank();
+  bank->spec.tags = {{.label = "c"}, {.label = "a"}};
+  const float cosines[] = {0.2f, -1.0f, 0, 0, 0};  // c: 0.6, a: 0
+  const auto tags = policy_.Update(bank, cosines, options_, 100.0, 0.0, 2'000'000'000, nullptr);
+  ASSERT_EQ(tags[0].label, "c");
+  EXPECT_NEAR(tags[0].score, 0.6, 1e-6) << "new: its first score starts its mean";
+  EXPECT_NEAR(tags[1].score, 0.8 * std::exp(-1.0), 1e-6);
+}
+
+TEST_F(PolicyTest, SmoothingChangesWhilePlaying) {
+  Step(0.8, 1);
+  EXPECT_NEAR(Step(0.2, 2)[0].score, 0.2, 1e-6);
+  options_.smoothing_ns = 1'000'000'000;
+  EXPECT_NEAR(Step(0.8, 3)[0].score, 0.8 - 0.6 * std::exp(-1.0), 1e-6) << "from where it was";
+  options_.smoothing_ns = 0;
+  EXPECT_NEAR(Step(0.3, 4)[0].score, 0.3, 1e-6);
+}
+
+// --- min-duration
+
+TEST_F(PolicyTest, ATagIsActiveOnlyOnceItHasHeldForLongEnough) {
+  options_.min_duration_ns = 2'000'000'000;
+  EXPECT_FALSE(Step(0.6, 1)[0].active);
+  EXPECT_FALSE(Step(0.45, 2)[0].active) << "above the off-threshold: the wait goes on";
+  EXPECT_FALSE(Step(0.9, 2.9)[0].active);
+  EXPECT_TRUE(events_.empty());
+  EXPECT_TRUE(Step(0.45, 3)[0].active);
+  ASSERT_EQ(events_.size(), 1u);
+  EXPECT_TRUE(events_[0].start);
+  EXPECT_EQ(events_[0].pts_ns, 1'000'000'000u) << "where the threshold was reached";
+  EXPECT_NEAR(events_[0].score, 0.6, 1e-6);
+  EXPECT_NEAR(events_[0].peak, 0.9, 1e-6);
+  Step(0.1, 4);
+  ASSERT_EQ(events_.size(), 2u);
+  EXPECT_EQ(events_[1].duration_ns, 3'000'000'000u);
+  EXPECT_NEAR(events_[1].peak, 0.9, 1e-6) << "also from before it was told";
+}
+
+TEST_F(PolicyTest, ShorterSpansAreNeverTold) {
+  options_.min_duration_ns = 2'000'000'000;
+  Step(0.9, 1);
+  Step(0.9, 2.9);
+  Step(0.1, 3.5);  // 2.5 s after, but never seen above for 2 s
+  Step(0.9, 4);
+  Step(0.1, 5);
+  Step(0.9, 6);
+  policy_.Reset(9'000'000'000, &events_);
+  EXPECT_TRUE(events_.empty());
+}
+
+TEST_F(PolicyTest, ATagsOwnMinDurationWins) {
+  auto bank = MakeBank();
+  bank->spec.tags[0].min_duration_s = 0.5;
+  bank_ = bank;
+  options_.min_duration_ns = 60'000'000'000;
+  Step(0.9, 1);
+  EXPECT_TRUE(Step(0.9, 1.5)[0].active);
+  bank = MakeBank();
+  bank->spec.tags[0].min_duration_s = 0;
+  bank_ = bank;
+  policy_.Reset(0, nullptr);
+  EXPECT_TRUE(Step(0.9, 2)[0].active);
+}
+
+TEST_F(PolicyTest, ABackwardsJumpStartsTheWaitAnewAndANewBankDoesNot) {
+  options_.min_duration_ns = 2'000'000'000;
+  Step(0.9, 100);
+  EXPECT_FALSE(Step(0.9, 50)[0].active);
+  bank_ = MakeBank();
+  EXPECT_FALSE(Step(0.9, 51.9)[0].active);
+  EXPECT_TRUE(Step(0.9, 52)[0].active);
+  ASSERT_EQ(events_.size(), 1u);
+  EXPECT_EQ(events_[0].pts_ns, 50'000'000'000u);
+}
+
+TEST_F(PolicyTest, MinDurationChangesWhilePlaying) {
+  options_.min_duration_ns = 10'000'000'000;
+  Step(0.9, 1);
+  EXPECT_FALSE(Step(0.9, 3)[0].active);
+  options_.min_duration_ns = 2'000'000'000;
+  EXPECT_TRUE(Step(0.9, 3.1)[0].active);
+  options_.min_duration_ns = 10'000'000'000;
+  EXPECT_TRUE(Step(0.9, 3.2)[0].active) << "what is active stays so";
+}
+
 TEST_F(PolicyTest, NanNeverActivates) {
   EXPECT_FALSE(Step(std::numeric_limits<double>::quiet_NaN(), 0)[0].active);
   EXPECT_TRUE(events_.empty());
