@@ -50,6 +50,7 @@ const Stream kStreams[] = {
      true},
     {"H264BFrames", kX264B + " ! h264parse", "avdec_h264", true},
     {"H264OpenGop", kOpenGop + " ! h264parse", "avdec_h264", true},
+    {"H264Interlaced", kX264B + " interlaced=true ! h264parse", "avdec_h264", true},
     {"H264WithoutParser", kX264B + " ! video/x-h264,stream-format=avc", "avdec_h264", true},
     {"H264InDecodebin", kX264B + " ! h264parse", "decodebin", false},
     {"OpenH264", "openh264enc gop-size=12 ! h264parse", "openh264dec", true},
@@ -179,6 +180,12 @@ guint64 StatOf(GstElement* pipeline, const char* name) {
   gst_structure_free(stats);
   gst_object_unref(element);
   return value;
+}
+
+TEST(Keyframes, MissingElementsAreSeen) {
+  EXPECT_EQ(MissingIn("videotestsrc num-buffers=1 ! no-such-encoder a=b ! video/x-raw ! fakesink"),
+            "no-such-encoder");
+  EXPECT_EQ(MissingIn("videotestsrc num-buffers=1 ! video/x-raw,width=8 ! cliptagkeyframes"), "");
 }
 
 class KeyframesOf : public ::testing::TestWithParam<Stream> {};
