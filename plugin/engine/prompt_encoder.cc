@@ -117,6 +117,8 @@ Result<std::shared_ptr<LoadedBank>> EngineImpl::BankFor(PromptSpec spec) {
   CLIPTAG_ASSIGN_OR_RETURN(
       std::shared_ptr<const PromptBank> bank,
       BuildPromptBank(std::move(spec), model_->config().embed_dim, encode, encode_pictures));
+  // Between the steps that take long with ten thousand rows.
+  if (static_cast<size_t>(bank->row_count()) >= kMany) ServeOneBatch();
   CLIPTAG_ASSIGN_OR_RETURN(std::shared_ptr<LoadedBank> loaded, LoadBank(std::move(bank)));
   std::erase_if(banks_, [](const auto& entry) { return entry.second.expired(); });
   if (shared) banks_[key] = loaded;

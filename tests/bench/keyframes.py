@@ -14,6 +14,7 @@ make_scene.py needs.
 """
 import argparse
 import json
+import math
 import os
 import platform
 import re
@@ -90,12 +91,13 @@ def compare(full, keys):
     """(labels that differ, largest difference of a score), over all streams and times."""
     if full.keys() != keys.keys():
         sys.exit(f"not looked at at the same times: {sorted(full.keys() ^ keys.keys())[:10]}")
-    wrong, difference = 0, 0.0
+    wrong, differences = 0, [0.0]
     for key, tags in full.items():
         scores = dict(keys[key])
         wrong += tags[0][0] != keys[key][0][0] or {label for label, _ in tags} != scores.keys()
-        difference = max([difference] + [abs(score - scores.get(label, 9)) for label, score in tags])
-    return wrong, difference
+        differences += [abs(score - scores.get(label, 9)) for label, score in tags]
+    # max() passes over what is not a number.
+    return wrong, math.nan if any(map(math.isnan, differences)) else max(differences)
 
 
 def cpu_name():
