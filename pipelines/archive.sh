@@ -32,7 +32,7 @@ for file; do
     source_of "$file"
   fi
   begun=$SECONDS code=0 log=$(mktemp)
-  "${launch[@]}" -m "${source[@]}" ! videoconvert ! cliptag "${settings[@]}" \
+  "${launch[@]}" -m "${source[@]}" ! videoconvert ! cliptag "${settings[@]}" mode=exact \
     "interval=${CLIPTAG_INTERVAL:-10}" ! fakesink sync=false 2>"$log" |
     "$here/print_tags.py" --json "$tags" >/dev/null || code=$?
   if ((code)) || [[ ! -s $tags ]]; then

@@ -88,8 +88,6 @@ Status BenchStream::Build() {
 void BenchStream::SetUpTagger() {
   GObject* object = G_OBJECT(tagger_);
   const auto set = [object](const char* name, const std::string& value) {
-    // `mode` is newer than the element.
-    if (g_object_class_find_property(G_OBJECT_GET_CLASS(object), name) == nullptr) return;
     gst_util_set_object_arg(object, name, value.c_str());
   };
   g_object_set(object, "model", options_.model.model.c_str(), "prompts", options_.prompts, nullptr);

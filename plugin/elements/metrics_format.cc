@@ -33,6 +33,8 @@ constexpr Metric kMetrics[] = {
     {"failed", "cliptag_failed_total", "counter", "Frames that the engine could not look at."},
     {"cancelled", "cliptag_cancelled_total", "counter", "Frames given up in a flush or a stop."},
     {"pictures", "cliptag_pictures_total", "counter", "Frames, tiles and objects encoded."},
+    {"objects-reused", "cliptag_objects_reused_total", "counter",
+     "Objects whose embedding of an earlier frame stood."},
     {"queued", "cliptag_queued", "gauge", "Frames that wait for the engine."},
     {"too-slow", "cliptag_too_slow", "gauge", "1 while fewer frames are looked at than are due."},
     {"batches", "cliptag_batches_total", "counter", "Batches that held a frame of this stream."},
@@ -41,8 +43,9 @@ constexpr Metric kMetrics[] = {
      "Median time from handing a frame over to its tags, lately.", kNs},
     {"latency-p99", "cliptag_latency_p99_seconds", "gauge",
      "99th percentile of the time from handing a frame over to its tags, lately.", kNs},
-    {"age", "cliptag_tags_age_seconds", "gauge",
-     "How much older than the last frame the one is that its tags are of.", kNs},
+    {"age-p50", "cliptag_tags_age_p50_seconds", "gauge",
+     "Median of how much older than a frame the one is that its tags are of, lately.", kNs},
+    {"age-p99", "cliptag_tags_age_p99_seconds", "gauge", "99th percentile of the same.", kNs},
     {"threads", "cliptag_threads", "gauge", "Threads that compute."},
 };
 

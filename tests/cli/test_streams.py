@@ -8,6 +8,8 @@ import unittest
 from tool import TOOL, run, run_json, run_ok
 
 SMALL = ("--width", 320, "--height", 240, "--threads", 1)
+# A sanitizer takes its time: what is done is the same then, how often is not asked.
+SANITIZED = bool(os.environ.get("CLIPTAG_PRELOAD"))
 FIELDS = ["frames_in", "frames_late", "identity_frames_late", "tags_per_second", "age_ms", "jain", "rss_mb"]
 
 
@@ -27,11 +29,12 @@ class StreamsTest(unittest.TestCase):
         self.assertEqual(0, json["identity_frames_lost"])
         self.assertLessEqual(json["frames_late"], json["frames_in"])
         self.assertLessEqual(json["identity_frames_late"], json["identity_frames_in"])
-        self.assertGreater(json["tags_per_second"]["min"], 1)
         self.assertLessEqual(json["tags_per_second"]["max"], 2.5)
-        self.assertGreater(json["jain"], 0.9)
         self.assertLessEqual(json["jain"], 1.000001)
-        self.assertAlmostEqual(2 * streams, json["images_per_second"], delta=streams)
+        if not SANITIZED:
+            self.assertGreater(json["tags_per_second"]["min"], 1)
+            self.assertGreater(json["jain"], 0.9)
+            self.assertAlmostEqual(2 * streams, json["images_per_second"], delta=streams)
         self.assertLessEqual(json["age_ms"]["p50"], json["age_ms"]["p99"])
         self.assertGreater(json["rss_mb"], json["anonymous_mb"])
         self.assertGreater(json["anonymous_mb"], 1)
@@ -58,12 +61,15 @@ class StreamsTest(unittest.TestCase):
         json = bench("--streams", 7, "--seconds", 2, "--hostile", "--max-rate", "2/1")
         self.assertAlmostEqual(3 * 2 * 25, json["frames_in"], delta=3)
         self.assertEqual(0, json["frames_lost"])
-        self.assertGreater(json["jain"], 0.9)
-        self.assertGreater(json["tags_per_second"]["min"], 1)
         hostile = json["hostile"]
         self.assertEqual(4, hostile["streams"])
-        self.assertGreater(hostile["seeks"], 10)
-        self.assertGreater(hostile["prompt_changes"], 100)
+        self.assertGreater(hostile["seeks"], 0)
+        self.assertGreater(hostile["prompt_changes"], 0)
+        if not SANITIZED:
+            self.assertGreater(json["jain"], 0.9)
+            self.assertGreater(json["tags_per_second"]["min"], 1)
+            self.assertGreater(hostile["seeks"], 10)
+            self.assertGreater(hostile["prompt_changes"], 100)
         self.assertGreater(hostile["broken_frames"], 10)
         self.assertIsInstance(hostile["others_unharmed"], bool)
 

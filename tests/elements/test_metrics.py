@@ -69,7 +69,8 @@ class MetricsFileTest(unittest.TestCase):
             metrics = prometheus_format.read(f.read())
         for name in ("cliptag_frames_total", "cliptag_inferred_total", "cliptag_failed_total",
                      "cliptag_batches_total", "cliptag_batch_mean_frames", "cliptag_latency_p50_seconds",
-                     "cliptag_latency_p99_seconds"):
+                     "cliptag_latency_p99_seconds", "cliptag_replaced_total", "cliptag_too_slow",
+                     "cliptag_tags_age_p50_seconds"):
             self.assertIn(name, metrics)
             self.assertEqual(2, len(metrics[name]["samples"]), name)
         frames = {dict(labels)["stream"].split(":")[-1]: value
