@@ -63,8 +63,8 @@ struct InferenceRequest {
   Look look = Look::kFrame;
   int tile_rows = 2;  // of kTiles
   std::vector<ObjectRegion> objects;
-  // A request of this stream that still waits is answered with kCancelled, and this one takes its
-  // place in the queue and its deadline: at most one waits.
+  // A request of this stream that still waits, and may be replaced, too, is answered with
+  // kCancelled, and this one takes its place in the queue and its deadline: at most one waits.
   bool replace = false;
   uint64_t pts_ns = 0;
   uint64_t frame_number = 0;
