@@ -5,12 +5,12 @@
 // of its own instead, both cosines with the prototype, the unit mean of the pictures' embeddings:
 //   p  how near the tag's own pictures come: the mean, over its pictures, of the cosine with the
 //      unit mean of the others (of one picture alone: half way from u to 1);
-//   u  how near pictures come that show something else: the built-in ones, and each other tag's
-//      exemplars. Of these groups the one whose mean is largest counts: what is mistaken most
-//      easily for the tag must not pass, and everyday pictures are more alike than a built-in
-//      pattern and a photograph.
+//   u  how near pictures come that show something else: those of each other tag by their mean,
+//      the built-in ones (UnrelatedPictures) by the upper quartile of each kind, for they are a
+//      sample of all that a camera may see. The largest of these counts: what is taken for the tag
+//      most easily must not pass.
 // The tag's logit is 3 (c - m) / h, with m = (p + u) / 2 and h = (p - u) / 2: sigmoid makes 0.95
-// of p, 0.5 of m and 0.05 of u. h is at least 0.01, measured down from p, so that pictures which
+// of p, 0.5 of m and 0.05 of u. h is at least 0.02, measured down from p, so that pictures which
 // are no more like each other than like others divide by nothing.
 //
 // Thread safety: pure functions; a Picture is immutable once built.
@@ -52,6 +52,9 @@ Status FindExemplars(const std::string& folder, PromptSpec* spec);
 // names the file; the error adds the tag.
 using PictureDecodeFn = std::function<Result<Picture>(const std::string& path)>;
 Status DecodeExemplars(const PictureDecodeFn& decode, PromptSpec* spec);
+
+// Two kinds: patterns, and noise that has the light and shade of photographs.
+std::vector<std::vector<Picture>> UnrelatedPictures();
 
 // Of one tag: where its pictures point, and what turns a cosine with that into a logit.
 struct Prototype {

@@ -11,7 +11,7 @@
 
 #include "plugin/cli/diagnostics.h"
 #include "plugin/cli/media_reader.h"
-#include "plugin/cli/picture_check.h"
+#include "models/picture_check.h"
 
 namespace cliptag {
 namespace {

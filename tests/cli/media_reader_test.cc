@@ -8,7 +8,7 @@
 #include <opencv2/imgcodecs.hpp>
 
 #include "plugin/cli/diagnostics.h"
-#include "plugin/cli/picture_check.h"
+#include "models/picture_check.h"
 #include "tests/cli/test_files.h"
 
 namespace cliptag {

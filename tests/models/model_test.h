@@ -11,6 +11,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/base/status.h"
+#include "models/exemplars.h"
 
 namespace cliptag {
 
@@ -68,12 +69,7 @@ Rows ReadNpy(const std::string& path);
 
 double Cosine(const float* a, const float* b, int64_t n);
 
-// A picture as packed RGB; decoded by OpenCV (read_picture.cc), or before a run on a GPU.
-struct Picture {
-  int width = 0, height = 0;
-  std::vector<uint8_t> rgb;
-  FrameView view() const { return RgbView(rgb.data(), width * 3, width, height, RgbOrder::kRgb); }
-};
+// Decoded by OpenCV (read_picture.cc), or before a run on a GPU.
 Picture ReadPicture(const std::string& path);
 
 }  // namespace cliptag
