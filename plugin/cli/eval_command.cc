@@ -52,14 +52,16 @@ Result<Dataset> ReadDataset(const EvalOptions& options) {
 
 // Labels of the footage that no tag has, but for the usual one: most likely meant so, but a slip of
 // the pen looks the same.
-std::vector<std::string> LabelsWithoutTag(const Dataset& dataset, const PromptSpec& spec) {
+std::string LabelsWithoutTag(const Dataset& dataset, const PromptSpec& spec) {
   std::set<std::string> labels;
   for (const LabelledFile& file : dataset.files) {
     for (const LabelledSpan& span : file.spans) labels.insert(span.label);
   }
   for (const TagSpec& tag : spec.tags) labels.erase(tag.label);
   labels.erase("background");
-  return {labels.begin(), labels.end()};
+  std::string list;
+  for (const std::string& label : labels) list += (list.empty() ? "'" : ", '") + label + "'";
+  return list;
 }
 
 Status CheckSomeTagIsShown(const Dataset& dataset, const PromptSpec& spec) {
@@ -166,8 +168,9 @@ Status Eval(const EvalOptions& options, bool* bad_files) {
   CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, ReadPrompts(options.prompts));
   CLIPTAG_ASSIGN_OR_RETURN(const Dataset dataset, ReadDataset(options));
   CLIPTAG_RETURN_IF_ERROR(CheckSomeTagIsShown(dataset, spec));
-  for (const std::string& label : LabelsWithoutTag(dataset, spec)) {
-    PrintWarning("the label '" + label + "' is no tag's: what has it counts as showing none");
+  if (const std::string labels = LabelsWithoutTag(dataset, spec); !labels.empty()) {
+    PrintWarning("what is labelled " + labels +
+                 " counts as showing nothing, as no tag is called so");
   }
   CLIPTAG_ASSIGN_OR_RETURN(const Evaluation evaluation,
                            Evaluate(options, dataset, std::move(spec)));

@@ -37,7 +37,7 @@ std::function<void()> AddPromptOptions(CLI::App& app, PromptOptions* options) {
                  "model's own, else this one, unless given")
       ->option_text("LIST");
   app.add_option("--background", options->background,
-                 "What --scoring contrast compares each tag with, separated by ';'")
+                 "What scoring by contrast compares each tag with, separated by ';'")
       ->option_text("LIST");
   return [prompts, file] {
     if (prompts->count() + file->count() == 0) {
