@@ -144,6 +144,12 @@ struct BackendInfo {
   int threads = 1;
   bool asynchronous = false;  // operations go on while the caller prepares the next ones
   std::string description;    // "AMD EPYC, 2 threads, AVX512-BF16, oneDNN 2.6.3"
+  // Of the CPU, "avx512_bf16": what numbers may depend on beside the precision.
+  std::string instructions;
+  // Where the precision was left open: one that is quicker here than the one above, but right for
+  // some models alone, so that whoever has a model must try it (models/auto_precision.h). kAuto:
+  // there is none.
+  Precision quicker = Precision::kAuto;
   // What multiplies the shapes packed so far, a line each, where the backend had a choice.
   std::vector<std::string> products;
 };

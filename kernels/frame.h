@@ -35,6 +35,7 @@ struct Component {
 
 struct Rect {
   int x = 0, y = 0, width = 0, height = 0;
+  bool operator==(const Rect&) const = default;
 };
 
 // Where samples lie: memory that the CPU reads, or a CUDA device's.

@@ -6,37 +6,13 @@
 
 #include "models/clip_tensors.h"
 #include "models/image_encoder.h"
+#include "models/test_pictures.h"
 #include "models/text_encoder.h"
-#include "models/text_identity.h"
+#include "models/tower_identity.h"
 #include "models/weights.h"
 #include "models/workspace.h"
 
 namespace cliptag {
-namespace {
-
-constexpr int kTestSize = 64;  // pixels of the built-in test pictures, square
-
-// Three pictures that no working model takes for one another: rings of colour, their negative, and
-// stripes.
-std::vector<uint8_t> TestPicture(int kind) {
-  std::vector<uint8_t> pixels(kTestSize * kTestSize * 3);
-  for (int y = 0; y < kTestSize; ++y) {
-    for (int x = 0; x < kTestSize; ++x) {
-      const int dx = x - kTestSize / 2, dy = y - kTestSize / 2;
-      const int ring = (dx * dx + dy * dy) / 4;
-      uint8_t* p = &pixels[(y * kTestSize + x) * 3];
-      const int rgb[2][3] = {{ring % 256, x * 4, 255 - y * 4},
-                             {x / 4 % 2 * 255, 40, y / 8 % 2 * 200}};
-      for (int c = 0; c < 3; ++c) {
-        const int value = rgb[kind == 2][c];
-        p[c] = static_cast<uint8_t>(kind == 1 ? 255 - value : value);
-      }
-    }
-  }
-  return pixels;
-}
-
-}  // namespace
 
 struct ClipModel::Impl {
   explicit Impl(Backend& b) : backend(b), workspace(b) {}
@@ -108,14 +84,13 @@ Status ClipModel::EncodeTexts(std::span<const std::string> texts, float* embeddi
 }
 
 Status ClipModel::SelfCheck() {
-  constexpr int kPictures = 3;
+  constexpr int kPictures = 3, kSize = 64;  // the first three are enough to tell
   if (impl_->image->max_batch() == 0) CLIPTAG_RETURN_IF_ERROR(impl_->image->Setup(1));
   std::vector<std::vector<uint8_t>> pixels;
   std::vector<FrameView> frames;
   for (int i = 0; i < kPictures; ++i) {
-    pixels.push_back(TestPicture(i));
-    frames.push_back(
-        RgbView(pixels.back().data(), kTestSize * 3, kTestSize, kTestSize, RgbOrder::kRgb));
+    pixels.push_back(TestPicture(i, kSize));
+    frames.push_back(RgbView(pixels.back().data(), kSize * 3, kSize, kSize, RgbOrder::kRgb));
   }
   const size_t dim = static_cast<size_t>(impl_->config.embed_dim);
   std::vector<float> rows(kPictures * dim);

@@ -53,7 +53,7 @@ class ClipModel {
 
   const ModelConfig& config() const;
   const Tokenizer& tokenizer() const;
-  const std::string& text_identity() const;  // see models/text_identity.h
+  const std::string& text_identity() const;  // see models/tower_identity.h
   ImageEncoder& image();
   TextEncoder& text();
   Backend& backend();

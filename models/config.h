@@ -93,6 +93,15 @@ Result<std::string> FindModel(const std::string& name_or_path);
 // ~/.cache/cliptag; empty where neither variable is set.
 std::string UserCacheDirectory();
 
+// Where files of one kind among them are kept: in $CLIPTAG_TEXT_CACHE where that is set, else in
+// the folder KIND of the user's cache. Empty, and then nothing is kept, where that variable is
+// empty or nothing says where the user's cache is.
+std::string CacheDirectory(const std::string& kind);
+
+// A name for a cache's file, without an ending: what is readable of `name`, which may be any text,
+// and the beginning of `identity`.
+std::string CacheFileName(const std::string& name, const std::string& identity);
+
 // Every model that FindModel would find by name: (name, directory).
 std::vector<std::pair<std::string, std::string>> ListModels();
 

@@ -4,11 +4,13 @@
 #include <array>
 #include <cmath>
 #include <filesystem>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
 #include "models/json.h"
 #include "models/picture_check.h"
+#include "models/test_pictures.h"
 
 namespace cliptag {
 namespace {
@@ -18,7 +20,13 @@ namespace fs = std::filesystem;
 constexpr int kShorterSide = 512;         // what PictureFrom leaves at least
 constexpr size_t kMostPictures = 2000;    // of all tags: a mistaken folder is not read for an hour
 constexpr double kLeastHalfWidth = 0.02;  // of h, a cosine
-constexpr double kLogitOfLevel = 3;       // of p, and minus that of u
+constexpr int kUnrelatedSize = 96;        // pixels, square
+// Built-in pictures that show nothing anybody would tag. Photographs are near to each other and far
+// from patterns, drawings the other way round, so there are some of either kind: what looks like a
+// tag's pictures for no other reason than being a photograph or a drawing is known by them.
+constexpr int kUnrelated[][6] = {{0, 2, 7, 10, 18, 20},     // rings, stripes, noise, discs, …
+                                 {8, 11, 12, 13, 16, 21}};  // landscape, clouds, fog, …
+constexpr double kLogitOfLevel = 3;                         // of p, and minus that of u
 
 std::string Naming(const std::string& image, const TagSpec& tag) {
   return "The exemplar picture '" + image + "' of the tag '" + tag.label + "'";
@@ -151,9 +159,9 @@ Status CheckComplete(const std::string& path) {
 
 }  // namespace
 
-Picture PictureFrom(const FrameView& view) {
+ExemplarPicture PictureFrom(const FrameView& view) {
   const int factor = std::max(1, std::min(view.width, view.height) / kShorterSide);
-  Picture picture;
+  ExemplarPicture picture;
   picture.width = view.width / factor;
   picture.height = view.height / factor;
   picture.rgb.resize(size_t{3} * picture.width * picture.height);
@@ -212,13 +220,14 @@ Status DecodeExemplars(const PictureDecodeFn& decode, PromptSpec* spec) {
     tag.pictures.clear();
     for (const std::string& image : tag.images) {
       const Status complete = CheckComplete(image);
-      Result<Picture> picture = complete.ok() ? decode(image) : Result<Picture>(complete);
+      Result<ExemplarPicture> picture =
+          complete.ok() ? decode(image) : Result<ExemplarPicture>(complete);
       if (!picture.ok()) {
         return Status(picture.status().code(),
                       "An exemplar picture of the tag '" + tag.label +
                           "' cannot be used: " + picture.status().message());
       }
-      tag.pictures.push_back(std::make_shared<const Picture>(picture.Take()));
+      tag.pictures.push_back(std::make_shared<const ExemplarPicture>(picture.Take()));
     }
   }
   return {};
@@ -236,10 +245,13 @@ Result<std::vector<Prototype>> BuildPrototypes(const PromptSpec& spec, int dim,
   }
   if (views.empty()) return prototypes;
   if (!encode) return Internal("Exemplar pictures cannot be encoded here.");
-  const std::vector<std::vector<Picture>> unrelated = UnrelatedPictures();
-  for (const auto& group : unrelated) {
-    for (const Picture& picture : group) views.push_back(picture.view());
+  std::vector<ExemplarPicture> unrelated;
+  for (const auto& kind : kUnrelated) {
+    for (const int which : kind) {
+      unrelated.push_back({kUnrelatedSize, kUnrelatedSize, TestPicture(which, kUnrelatedSize)});
+    }
   }
+  for (const ExemplarPicture& picture : unrelated) views.push_back(picture.view());
   std::vector<float> rows(views.size() * static_cast<size_t>(dim));
   CLIPTAG_RETURN_IF_ERROR(encode(views, rows.data()));
   if (!std::all_of(rows.begin(), rows.end(), [](float x) { return std::isfinite(x); })) {
@@ -256,9 +268,9 @@ Result<std::vector<Prototype>> BuildPrototypes(const PromptSpec& spec, int dim,
     groups.emplace_back(next, count, dim);
     next += static_cast<size_t>(count) * dim;
   }
-  for (const auto& group : unrelated) {
-    groups.emplace_back(next, static_cast<int>(group.size()), dim);
-    next += group.size() * static_cast<size_t>(dim);
+  for (const auto& kind : kUnrelated) {
+    groups.emplace_back(next, static_cast<int>(std::size(kind)), dim);
+    next += std::size(kind) * static_cast<size_t>(dim);
   }
   for (size_t g = 0; g < tags.size(); ++g) {
     CLIPTAG_ASSIGN_OR_RETURN(prototypes[tags[g]],

@@ -1,6 +1,7 @@
 // Where models lie: names are looked up in $CLIPTAG_MODEL_PATH, the user's cache, the installed
 // models, and for an uninstalled build in the source tree.
 #include <algorithm>
+#include <cctype>
 #include <cstdlib>
 #include <filesystem>
 #include <set>
@@ -59,6 +60,22 @@ std::string UserCacheDirectory() {
   }
   const std::string home = Environment("HOME");
   return home.empty() ? "" : (fs::path(home) / ".cache" / "cliptag").string();
+}
+
+std::string CacheDirectory(const std::string& kind) {
+  if (const char* own = std::getenv("CLIPTAG_TEXT_CACHE")) return own;
+  const std::string cache = UserCacheDirectory();
+  return cache.empty() ? "" : cache + "/" + kind;
+}
+
+std::string CacheFileName(const std::string& name, const std::string& identity) {
+  constexpr size_t kLongest = 64, kDigits = 12;
+  std::string file;
+  for (const char c : name.substr(0, kLongest)) {
+    const bool plain = std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_';
+    file += plain ? c : '_';
+  }
+  return file + "-" + identity.substr(0, kDigits);
 }
 
 Result<std::string> FindModel(const std::string& name_or_path) {

@@ -1,12 +1,16 @@
 #include "models/load_model.h"
 
+#include <utility>
+
 #include "kernels/base/log.h"
+#include "models/auto_precision.h"
 
 namespace cliptag {
 namespace {
 
-Status LoadOn(const std::string& directory, FunctionRef<Status(ClipModel&)> prepare,
-              LoadedModel* loaded) {
+Status LoadOn(const std::string& directory, const BackendOptions& options,
+              FunctionRef<Status(ClipModel&)> prepare, LoadedModel* loaded) {
+  loaded->backend = FastestBackend(directory, options, std::move(loaded->backend));
   CLIPTAG_ASSIGN_OR_RETURN(loaded->model, ClipModel::Load(directory, *loaded->backend));
   return prepare(*loaded->model);
 }
@@ -17,7 +21,7 @@ Result<LoadedModel> LoadModel(const std::string& directory, const BackendOptions
                               FunctionRef<Status(ClipModel&)> prepare) {
   LoadedModel loaded;
   CLIPTAG_ASSIGN_OR_RETURN(loaded.backend, CreateBackend(options));
-  Status status = LoadOn(directory, prepare, &loaded);
+  Status status = LoadOn(directory, options, prepare, &loaded);
   const bool may_fall_back =
       options.kind == BackendKind::kAuto && loaded.backend->info().name != "cpu";
   if (!status.ok() && may_fall_back) {
@@ -27,7 +31,7 @@ Result<LoadedModel> LoadModel(const std::string& directory, const BackendOptions
     cpu.kind = BackendKind::kCpu;
     if (cpu.precision == Precision::kFp16) cpu.precision = Precision::kAuto;  // the GPU's alone
     CLIPTAG_ASSIGN_OR_RETURN(loaded.backend, CreateBackend(cpu));
-    status = LoadOn(directory, prepare, &loaded);
+    status = LoadOn(directory, cpu, prepare, &loaded);
     if (status.ok()) Log(LogLevel::kWarning, "The CPU is used instead of the GPU. " + why);
   }
   CLIPTAG_RETURN_IF_ERROR(status);

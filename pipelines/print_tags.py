@@ -3,8 +3,9 @@
 
     gst-launch-1.0 -m ... ! cliptag prompts="car; dog" ! ... | print_tags.py [--json tags.jsonl]
 
-Each begin and end of a tag is a line, and so are the best tags of every second. With --json each
-inference is also written as one JSON object a line, with the fields of the bus message `cliptag`. With
+Each begin and end of a tag is a line, and so are the best tags of every second. With several `cliptag` in
+the pipeline a line begins with the name of the one that it is of. With --json each inference is also written
+as one JSON object a line, with the fields of the bus message `cliptag` and that name as `stream`. With
 --truth (what make_scene.py wrote) a table at the end sets what was tagged beside what was in the picture.
 Nothing beside Python's own library is needed.
 """
@@ -14,7 +15,8 @@ import re
 import signal
 import sys
 
-MESSAGE = re.compile(r"Got message #\d+ from element \"[^\"]*\" \(element\): (cliptag(?:-event)?,.*)")
+MESSAGE = re.compile(
+    r"Got message #\d+ from element \"([^\"]*)\" \(element\): (cliptag(?:-event)?,.*)")
 INTEGERS = {"int", "uint", "gint", "guint", "int64", "uint64", "gint64", "guint64", "long", "ulong",
             "uchar", "guchar"}
 
@@ -90,13 +92,20 @@ def convert(kind, text):
 
 
 def messages(lines):
-    """(name, fields) of every message of `cliptag` in the output of gst-launch -m."""
+    """(name, fields) of every message of `cliptag` in the output of gst-launch -m; the element's name is
+    the field `stream`."""
     for line in lines:
         if match := MESSAGE.search(line):
-            yield StructureParser(match.group(1)).parse()
+            name, fields = StructureParser(match.group(2)).parse()
+            yield name, {**fields, "stream": match.group(1)}
+
+
+NO_TIME = 2 ** 64 - 1  # GST_CLOCK_TIME_NONE: a frame that nobody has given a time
 
 
 def clock(nanoseconds):
+    if nanoseconds == NO_TIME:
+        return "  -:--.--"
     seconds = nanoseconds / 1e9
     return f"{int(seconds // 60):3d}:{seconds % 60:05.2f}"
 
@@ -114,26 +123,32 @@ def bar(score):
 
 
 class Printer:
-    """Prints events as they come, and the state once in `every` seconds of video."""
+    """Prints events as they come, and the state of each stream once in `every` seconds of its video."""
 
     def __init__(self, every, most):
         self.every_ns = round(every * 1e9)
         self.most = most
-        self.next_ns = None
+        self.next_ns = {}  # by stream
+
+    def say(self, stream, line):
+        print(f"{stream}  {line}" if len(self.next_ns) > 1 else line, flush=True)
 
     def event(self, fields):
+        stream = fields.get("stream")
+        self.next_ns.setdefault(stream, None)
         line = f"{clock(fields['pts'])}  {fields['state']:5s}  {fields['label']}"
         if fields["state"] == "end":
             line += f"  after {fields['duration'] / 1e9:.2f} s, peak {fields['peak']:.2f}"
-        print(line, flush=True)
+        self.say(stream, line)
 
     def inference(self, fields):
-        pts = fields["pts"]
+        pts, stream = fields["pts"], fields.get("stream")
+        next_ns = self.next_ns.setdefault(stream, None)
         # A jump back is a seek: begin anew.
-        if self.next_ns is not None and self.next_ns - self.every_ns <= pts < self.next_ns:
+        if next_ns is not None and next_ns - self.every_ns <= pts < next_ns:
             return
-        self.next_ns = pts - pts % self.every_ns + self.every_ns
-        print(f"{clock(pts)}         {describe(fields['tags'], self.most)}", flush=True)
+        self.next_ns[stream] = pts - pts % self.every_ns + self.every_ns
+        self.say(stream, f"{clock(pts)}         {describe(fields['tags'], self.most)}")
 
 
 def active_spans(inferences, label, frame_s):

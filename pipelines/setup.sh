@@ -14,7 +14,7 @@ build=(g++ meson ninja-build pkg-config cmake git ca-certificates
 run=(gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
   gstreamer1.0-plugins-ugly gstreamer1.0-libav fonts-dejavu-core)
 demo=(python3 python3-pil fonts-noto-color-emoji)
-tests=(libgtest-dev libgmock-dev libbenchmark-dev python3-numpy)
+tests=(libgtest-dev libgmock-dev python3-numpy python3-gi gir1.2-gst-rtsp-server-1.0)
 
 say() { printf 'setup: %s\n' "$*"; }
 die() {

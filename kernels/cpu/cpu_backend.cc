@@ -274,6 +274,10 @@ Result<std::unique_ptr<Backend>> CreateCpuBackend(const BackendOptions& options)
   BackendInfo info;
   info.name = "cpu";
   info.precision = int8 ? Precision::kInt8 : bf16 ? Precision::kBf16 : Precision::kFp32;
+  info.instructions = ToString(level);
+  if (options.precision == Precision::kAuto && HasFastInt8(level)) {
+    info.quicker = Precision::kInt8;
+  }
   info.threads = pool->size();
   info.description = CpuName() + ", " + std::to_string(info.threads) +
                      (info.threads == 1 ? " thread, " : " threads, ") + ToString(level) + ", " +

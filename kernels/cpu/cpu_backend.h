@@ -9,7 +9,9 @@
 
 namespace cliptag {
 
-// Errors: a precision that the CPU backend does not offer, with the one to use instead.
+// Precision::kAuto is bf16 where the CPU multiplies it, else fp32; info().quicker is int8 where the
+// CPU multiplies bytes. Errors: a precision that the CPU backend does not offer, with the one to
+// use instead.
 Result<std::unique_ptr<Backend>> CreateCpuBackend(const BackendOptions& options);
 
 }  // namespace cliptag

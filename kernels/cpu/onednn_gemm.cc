@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "kernels/base/divide_up.h"
 #include "kernels/base/half.h"
 #include "kernels/cpu/weight_rows.h"
 #include "kernels/host_memory.h"
@@ -19,8 +20,6 @@ constexpr int64_t kRowBlock = 64;
 // oneDNN packs columns by 64; a block is a multiple of that.
 constexpr int64_t kUnit = 64;
 constexpr int64_t kLargestBlockUnits = 8;
-
-int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Width of the column blocks: what lets `threads` finish together soonest, then the widest that
 // still gives each thread two blocks, so that a thread that was interrupted gives work away.

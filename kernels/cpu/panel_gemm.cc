@@ -7,7 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/base/divide_up.h"
 #include "kernels/base/half.h"
+#include "kernels/base/row_stride.h"
 #include "kernels/host_memory.h"
 
 namespace cliptag {
@@ -21,11 +23,6 @@ constexpr int64_t kTaskBytes = 384 << 10;
 constexpr int64_t kTasksPerThread = 4;
 // Fewer rows than that read a panel for too little.
 constexpr int64_t kFewestRows = 32;
-
-int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-// Rows whose distance is a multiple of 2 KiB share two sets of the first-level cache, or one.
-int64_t SpreadStride(int64_t bytes) { return bytes % 2048 == 0 ? bytes + 64 : bytes; }
 
 template <typename Value>
 Value* As(const std::unique_ptr<Memory>& memory) {

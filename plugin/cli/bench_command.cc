@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "plugin/cli/bench_stages.h"
+#include "plugin/cli/bench_streams.h"
 #include "plugin/cli/diagnostics.h"
 #include "plugin/cli/measure.h"
 #include "plugin/cli/options.h"
@@ -18,6 +19,7 @@ struct BenchOptions {
   std::string stage = "encode";
   double seconds = 3;
   bool json = false;
+  StreamsOptions streams;
 };
 
 struct BenchResult {
@@ -90,6 +92,18 @@ void PrintTable(const BenchOptions& options, const BenchResult& result) {
   }
 }
 
+int RunStreams(const BenchOptions& options) {
+  const Result<StreamsResult> result = BenchStreams(options.streams);
+  if (!result.ok()) return Fail(result.status());
+  if (options.json) {
+    std::cout << ToJson(options.streams, *result).dump(1) << '\n';
+  } else {
+    std::cout << ToTable(options.streams, *result);
+  }
+  const Status written = FlushOutput();
+  return written.ok() ? 0 : Fail(written);
+}
+
 int RunBench(const BenchOptions& options) {
   const Result<BenchResult> result = Bench(options);
   if (!result.ok()) return Fail(result.status());
@@ -102,20 +116,58 @@ int RunBench(const BenchOptions& options) {
   return written.ok() ? 0 : Fail(written);
 }
 
+// Options that are of no use without --streams, or with it.
+void AddStreamsOptions(CLI::App& command, StreamsOptions* options, CLI::Option* stage) {
+  CLI::Option* streams =
+      command
+          .add_option("--streams", options->streams,
+                      "Run this many cameras through the element, in one process, and then through "
+                      "identity")
+          ->check(CLI::Range(1, 4096))
+          ->excludes(stage)
+          ->option_text("N");
+  command.add_option("--fps", options->fps, "Frames per second of each stream")
+      ->needs(streams)
+      ->option_text("RATE [25]");
+  command
+      .add_option("--max-rate", options->max_rate,
+                  "Looks per second at each stream; 0 = no limit, the default of --mode exact")
+      ->needs(streams)
+      ->option_text("RATE [1/1]");
+  command
+      .add_option("--mode", options->mode,
+                  "live: cameras, which nothing holds back; exact: frames come as fast as they are "
+                  "taken, and each waits for its tags")
+      ->check(CLI::IsMember({"live", "exact"}))
+      ->needs(streams)
+      ->option_text("NAME [live]");
+  command.add_flag("--align", options->aligned, "All cameras tick, and are looked at, together")
+      ->needs(streams);
+  command
+      .add_flag(
+          "--hostile", options->hostile,
+          "Four of the streams misbehave: a stuck sink, ten flushing seeks a second, a hundred "
+          "changes of prompts a second, broken frames; the others are measured")
+      ->needs(streams);
+}
+
 }  // namespace
 
 void AddBenchCommand(CLI::App& app, Command* chosen) {
   auto options = std::make_shared<BenchOptions>();
   CLI::App* command = app.add_subcommand("bench", "Measure how fast a model runs here");
-  command
-      ->add_option("--stage", options->stage,
-                   "encode: prepared tensor to embeddings; preprocess: raw frames to tensor; text: "
-                   "texts to embeddings; all: raw frames to tags")
-      ->check(CLI::IsMember({"encode", "preprocess", "text", "all"}))
-      ->option_text("NAME [encode]");
-  command->add_option("--batch", options->shape.batch, "Frames (or texts) per call")
-      ->check(CLI::Range(1, 1024))
-      ->option_text("N [1]");
+  CLI::Option* stage =
+      command
+          ->add_option(
+              "--stage", options->stage,
+              "encode: prepared tensor to embeddings; preprocess: raw frames to tensor; text: "
+              "texts to embeddings; all: raw frames to tags")
+          ->check(CLI::IsMember({"encode", "preprocess", "text", "all"}))
+          ->option_text("NAME [encode]");
+  CLI::Option* batch =
+      command->add_option("--batch", options->shape.batch, "Frames (or texts) per call")
+          ->check(CLI::Range(1, 1024))
+          ->option_text("N [1; with --streams the backend's choice]");
   command->add_option("--seconds", options->seconds, "How long to measure")
       ->check(FiniteRange(0, 3600))
       ->option_text("S [3]");
@@ -130,15 +182,35 @@ void AddBenchCommand(CLI::App& app, Command* chosen) {
       ->option_text("N [1080]");
   command->add_flag("--json", options->json, "Print JSON");
   AddModelOptions(*command, &options->model);
+  AddStreamsOptions(*command, &options->streams, stage);
   command->footer(
       "After a warm-up every call recomputes the whole batch, from inputs that rotate. "
       "images_per_second\n"
       "is the batch over the median call; ready_ms the time from loading to the end of the first "
       "call.\n\n"
+      "With --streams a frame is late if it reaches the sink more than 10 ms after its time; age "
+      "is "
+      "how\n"
+      "much older than a frame the one is that its tags are of; Jain's index is 1 if all streams "
+      "are "
+      "looked\n"
+      "at equally often.\n\n"
       "Examples:\n"
       "  cliptag bench --batch 8 --seconds 5\n"
-      "  cliptag bench --stage all --format NV12 --width 1920 --height 1080 --json");
-  command->callback([options, chosen] { *chosen = [options] { return RunBench(*options); }; });
+      "  cliptag bench --stage all --format NV12 --width 1920 --height 1080 --json\n"
+      "  cliptag bench --streams 64 --width 1280 --height 720 --fps 25 --max-rate 1/1");
+  command->callback([options, chosen, batch] {
+    StreamsOptions& streams = options->streams;
+    if (streams.streams == 0) {
+      *chosen = [options] { return RunBench(*options); };
+      return;
+    }
+    streams.model = options->model;
+    streams.shape = options->shape;
+    if (batch->count() == 0) streams.shape.batch = 0;
+    streams.seconds = options->seconds;
+    *chosen = [options] { return RunStreams(*options); };
+  });
 }
 
 }  // namespace cliptag

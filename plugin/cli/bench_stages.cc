@@ -113,10 +113,7 @@ class AllStage : public PreprocessStage {
 
   Status Setup() {
     CLIPTAG_RETURN_IF_ERROR(PreprocessStage::Setup());
-    CLIPTAG_ASSIGN_OR_RETURN(
-        PromptSpec spec,
-        ParsePrompts("person; dog; cat; car; bus; truck; bicycle; motorcycle; bird; "
-                     "tree; house; fire; boat; airplane; train; umbrella"));
+    CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, ParsePrompts(kBenchPrompts));
     spec.templates = model_.config().templates;
     const int dim = model_.config().embed_dim;
     CLIPTAG_ASSIGN_OR_RETURN(bank_,

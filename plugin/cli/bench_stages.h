@@ -19,6 +19,11 @@ struct BenchShape {
   int width = 1920, height = 1080;
 };
 
+// What frames are tagged with, where it is no matter of measuring.
+inline constexpr char kBenchPrompts[] =
+    "person; dog; cat; car; bus; truck; bicycle; motorcycle; bird; tree; house; fire; boat; "
+    "airplane; train; umbrella";
+
 class BenchStage {
  public:
   virtual ~BenchStage() = default;

@@ -11,7 +11,7 @@
 namespace cliptag {
 namespace {
 
-Result<Picture> ReadPicture(const std::string& path) {
+Result<ExemplarPicture> ReadPicture(const std::string& path) {
   CLIPTAG_RETURN_IF_ERROR(CheckMediaFile(path));
   if (!IsPicture(path)) {
     return DataLoss("'" + path + "' is no picture that OpenCV knows");

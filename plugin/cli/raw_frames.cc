@@ -42,6 +42,16 @@ Result<size_t> RawFrameBytes(const std::string& format, int width, int height) {
   return info.size;
 }
 
+Result<RawPictures> MakeRawPictures(const std::string& format, int width, int height, int count) {
+  CLIPTAG_ASSIGN_OR_RETURN(const GstVideoInfo info, InfoOf(format, width, height));
+  RawPictures pictures{info, {}};
+  for (int i = 0; i < count; ++i) {
+    std::vector<uint8_t>& bytes = pictures.bytes.emplace_back(info.size);
+    Fill(bytes, static_cast<size_t>(info.stride[0]), static_cast<uint32_t>(i));
+  }
+  return pictures;
+}
+
 Result<RawFrames> RawFrames::Make(const std::string& format, int width, int height, int count) {
   CLIPTAG_ASSIGN_OR_RETURN(const GstVideoInfo info, InfoOf(format, width, height));
   RawFrames frames;

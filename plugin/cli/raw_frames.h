@@ -2,6 +2,9 @@
 // top, the same ones every time. Thread safe once made.
 #pragma once
 
+#include <gst/video/video.h>
+
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
@@ -23,6 +26,13 @@ class RawFrames {
   std::vector<std::shared_ptr<const void>> mapped_;
   std::vector<FrameView> views_;
 };
+
+// The same pictures as plain memory, for buffers that a benchmark wraps around it.
+struct RawPictures {
+  GstVideoInfo info;
+  std::vector<std::vector<uint8_t>> bytes;  // one frame each, laid out as `info` says
+};
+Result<RawPictures> MakeRawPictures(const std::string& format, int width, int height, int count);
 
 // Bytes of one such frame.
 Result<size_t> RawFrameBytes(const std::string& format, int width, int height);

@@ -5,4 +5,6 @@ namespace cliptag {
 
 void AttachAnalytics(GstBuffer*, const std::vector<Tag>&) {}
 
+void AppendAnalyticsObjects(GstBuffer*, std::vector<ObjectRegion>*) {}
+
 }  // namespace cliptag

@@ -17,6 +17,7 @@
 #include <gst/video/video.h>
 
 #include <atomic>
+#include <compare>
 #include <functional>
 #include <map>
 #include <memory>
@@ -25,11 +26,15 @@
 #include <string>
 
 #include "plugin/elements/cuda_frames.h"
+#include "plugin/elements/live_tags.h"
 #include "plugin/elements/meta.h"
+#include "plugin/elements/metrics_file.h"
 #include "plugin/elements/output_queue.h"
 #include "plugin/elements/prompts_watcher.h"
+#include "plugin/elements/recent_values.h"
 #include "plugin/elements/settings.h"
 #include "plugin/engine/engine.h"
+#include "plugin/engine/still_picture.h"
 
 namespace cliptag {
 
@@ -98,25 +103,46 @@ class ClipTag {
   // Makes the engine, in the CUDA context of the elements beside where frames may come in it.
   Result<std::shared_ptr<Engine>> CreateEngine(const Settings& settings);
   bool UpstreamMayUseCuda() const;
+  // clip_tag_metrics.cc: the property metrics-file; null without one
+  std::unique_ptr<MetricsRegistration> OpenMetrics(const std::string& path);
+
+  // clip_tag_live.cc: answers, and frames that do not wait for them
+  bool IsLive(Mode mode);  // asks upstream, where it has not said yet
+  GstFlowReturn ChainLive(BufferPtr buffer, const FrameSettings& frame, guint64 number,
+                          guint64 running_time, bool due);
+  void LookLive(GstBuffer* buffer, const FrameSettings& frame, guint64 number,
+                guint64 running_time);
+  void TellArrived(guint64 running_time);
+  void WaitForLive();  // at the end of the stream
+  // Messages, events and counts of an answer; false if it has no tags to attach.
+  bool Tell(const AnswerPtr& answer, guint64 age);
+  BufferPtr Attach(BufferPtr buffer, const Answer& answer, guint64 age);
+  void Post(GstStructure* structure);
+  void TrackActive(const InferenceResult& result);
+  void EndActiveTags();
+  void MeasureRate();
 
   // stream
   bool StartTask();  // the src pad's
   bool IsDue(const FrameSettings& frame, guint64 number, guint64 running_time);
+  // Downstream is late: frames go on, without being looked at, but for one a second.
+  bool MayLook(guint64 running_time);
+  bool IsStill(const FrameSettings& frame, const PendingFrame& pending);
   // Null, and the buffer back in `item`, if it cannot be looked at.
   std::shared_ptr<PendingFrame> MakePending(BufferPtr buffer, Item* item);
   // Maps the buffer where it lies and describes it in `pending`, which has taken it in any case.
   Status View(BufferPtr buffer, PendingFrame* pending);
+  InferenceRequest RequestFor(PendingFrame& pending, const FrameSettings& frame, guint64 number);
   guint64 PtsOf(GstBuffer* buffer, guint64 number) const;
   void Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSettings& frame,
               guint64 number);
+  ResultContext ContextOf(const PendingFrame& pending) const;
+  void HurryIfLowered(const FrameSettings& frame);
   size_t Bound(const FrameSettings& frame) const;
   void LookAtPool(GstBuffer* buffer);
   GstFlowReturn WaitForPrompts();
   GstFlowReturn PushFrame(Item item);
   BufferPtr Deliver(PendingFrame& pending);
-  void Post(GstStructure* structure);
-  void TrackActive(const InferenceResult& result);
-  void EndActiveTags();
   bool PushEvent(EventPtr event);
   void FailIfEosWaits(GstFlowReturn flow);
 
@@ -129,6 +155,7 @@ class ClipTag {
   bool Allocation(GstQuery* query);
   bool Latency(GstQuery* query);
   guint64 OwnLatency() const;
+  void TakeQos(GstEvent* event);
   void FlushEngine();
   void ResetCounters();
   // Frames in CUDA memory are taken: the engine reads them, or may do so once it is there.
@@ -154,11 +181,18 @@ class ClipTag {
   enum class CudaUse { kUndecided, kYes, kNo };
   std::atomic<CudaUse> cuda_use_{CudaUse::kUndecided};  // decided while running
 
+  std::unique_ptr<MetricsRegistration> metrics_;  // from Start() to Stop(), which alone touch it
+
   std::mutex prompts_mutex_;
   std::unique_ptr<PromptsWatcher> watcher_;  // guarded by prompts_mutex_
   std::atomic<Prompts> prompts_{Prompts::kNone};
 
   OutputQueue queue_;
+  LiveTags live_;
+  enum class Liveness { kUnknown, kLive, kNot };
+  std::atomic<Liveness> liveness_{Liveness::kUnknown};  // of the pipeline
+  std::atomic<guint64> late_until_{0};                  // running time, by downstream's QoS events
+  std::atomic<bool> forget_still_{false};
 
   std::atomic<unsigned> stream_turns_{0};
   // The sink pad's streaming thread alone (its stream lock; StreamTurn).
@@ -170,6 +204,12 @@ class ClipTag {
   guint64 next_due_ns_ = GST_CLOCK_TIME_NONE;  // running time, for max-rate
   std::optional<Orientation> stream_orientation_, global_orientation_;
   guint since_hurry_ = 0;
+  guint64 last_looked_ns_ = GST_CLOCK_TIME_NONE;  // running time
+  StillPicture still_;
+  // Since when the machine's rate is measured, and how many frames it was asked for.
+  gint64 rate_since_us_ = 0;
+  guint64 rate_due_ = 0;
+  guint slow_windows_ = 0;
   GstBufferPool* seen_pool_ = nullptr;  // compared, never followed
   guint seen_pool_max_ = 0;
   bool told_not_mappable_ = false;
@@ -179,12 +219,24 @@ class ClipTag {
     guint64 since = 0;
     double peak = 0, last = 0;
   };
-  std::map<std::string, ActiveTag> active_tags_;
+  struct ActiveKey {
+    std::string label;
+    bool of_object = false;
+    int64_t id = -1;
+    auto operator<=>(const ActiveKey&) const = default;
+  };
+  std::map<ActiveKey, ActiveTag> active_tags_;
+  AnswerPtr last_told_;  // with tags
   guint64 last_pts_ = 0;
   bool told_not_tagged_ = false;
 
   std::atomic<guint64> reported_latency_{GST_CLOCK_TIME_NONE};  // none: nobody has asked
   std::atomic<guint64> frames_in_{0}, frames_tagged_{0};
+  std::atomic<guint64> skipped_late_{0}, skipped_still_{0};
+  std::atomic<guint64> rate_inferred_{0};  // in the window that is measured
+  std::atomic<double> rate_{0};            // looked at a second, of late
+  RecentValues ages_;                      // ns, of the tags on frames
+  std::atomic<bool> too_slow_{false}, told_too_slow_{false};
   std::atomic<bool> told_memory_{false};
 };
 

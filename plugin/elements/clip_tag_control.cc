@@ -70,11 +70,23 @@ bool ClipTag::Start() {
     model_name_ = engine_->model().name;
     engine_batch_ = static_cast<size_t>(std::max(1, engine_->max_batch()));
   }
+  if (const int threads = settings.text.backend.threads;
+      threads > 0 && backend.name == "cpu" && backend.threads != threads) {
+    GST_ELEMENT_WARNING(
+        element_, RESOURCE, SETTINGS,
+        ("The model runs in this process already, with %d threads: threads=%d is not taken.",
+         backend.threads, threads),
+        (nullptr));
+  }
   told_not_mappable_ = told_not_tagged_ = false;
-  told_memory_ = false;
-  frames_in_ = frames_tagged_ = 0;
+  told_memory_ = told_too_slow_ = too_slow_ = false;
+  frames_in_ = frames_tagged_ = skipped_late_ = skipped_still_ = 0;
+  rate_ = 0;
+  rate_inferred_ = 0;
+  ages_.Clear();
   reported_latency_ = GST_CLOCK_TIME_NONE;
   prompts_ = Prompts::kEncoding;
+  metrics_ = OpenMetrics(settings.text.metrics_file);
   const std::lock_guard lock(prompts_mutex_);
   watcher_ = Watch(settings.text, seen);
   ApplyPrompts(spec.Take());
@@ -90,7 +102,7 @@ Result<std::shared_ptr<Engine>> ClipTag::CreateEngine(const Settings& settings) 
   options.backend.cuda_context = cuda_.context();
   options.cuda_context_owner = cuda_.Keep();
   const CudaFrames::Scope scope(cuda_);
-  CLIPTAG_ASSIGN_OR_RETURN(std::shared_ptr<Engine> engine, Engine::Create(options));
+  CLIPTAG_ASSIGN_OR_RETURN(std::shared_ptr<Engine> engine, Engine::Share(options));
   const bool shares = options.backend.cuda_context != nullptr && engine->backend().name == "cuda";
   cuda_use_ = shares ? CudaUse::kYes : CudaUse::kNo;
   return engine;
@@ -117,6 +129,7 @@ void ClipTag::SetContext(GstContext* context) {
 
 void ClipTag::Stop() {
   const StreamTurn turn(*this);
+  metrics_.reset();  // the last numbers, while they are there
   std::unique_ptr<PromptsWatcher> watcher;
   {
     const std::lock_guard lock(prompts_mutex_);
@@ -131,7 +144,10 @@ void ClipTag::Stop() {
     engine.swap(engine_);
   }
   stream.reset();  // waits for callbacks, so nothing of the engine touches this object afterwards
+  live_.Drop();
   EndActiveTags();
+  last_told_.reset();
+  liveness_ = Liveness::kUnknown;
   queue_.Reset();
   queue_.Stop(GST_FLOW_FLUSHING);
   {
@@ -293,10 +309,14 @@ void ClipTag::ChangePolicy(const std::function<void(PolicyOptions&)>& change) {
 }
 
 GstStructure* ClipTag::Stats() const {
-  GstStructure* structure =
-      gst_structure_new("cliptag-stats", "frames-in", G_TYPE_UINT64, frames_in_.load(),
-                        "frames-tagged", G_TYPE_UINT64, frames_tagged_.load(), "frames-held",
-                        G_TYPE_UINT, static_cast<guint>(queue_.frames()), nullptr);
+  GstStructure* structure = gst_structure_new(
+      "cliptag-stats", "frames-in", G_TYPE_UINT64, frames_in_.load(), "frames-tagged",
+      G_TYPE_UINT64, frames_tagged_.load(), "frames-held", G_TYPE_UINT,
+      static_cast<guint>(queue_.frames()), "skipped-late", G_TYPE_UINT64, skipped_late_.load(),
+      "skipped-still", G_TYPE_UINT64, skipped_still_.load(), "rate", G_TYPE_DOUBLE, rate_.load(),
+      "too-slow", G_TYPE_BOOLEAN, static_cast<gboolean>(too_slow_), "age-p50", G_TYPE_UINT64,
+      static_cast<guint64>(ages_.Quantile(0.5)), "age-p99", G_TYPE_UINT64,
+      static_cast<guint64>(ages_.Quantile(0.99)), nullptr);
   const std::lock_guard lock(control_mutex_);
   if (!stream_) return structure;
   const StreamStats stats = stream_->stats();
@@ -304,7 +324,11 @@ GstStructure* ClipTag::Stats() const {
   gst_structure_set(structure, "submitted", G_TYPE_UINT64, static_cast<guint64>(stats.submitted),
                     "inferred", G_TYPE_UINT64, static_cast<guint64>(stats.inferred), "failed",
                     G_TYPE_UINT64, static_cast<guint64>(stats.failed), "cancelled", G_TYPE_UINT64,
-                    static_cast<guint64>(stats.cancelled), "batches", G_TYPE_UINT64,
+                    static_cast<guint64>(stats.cancelled), "replaced", G_TYPE_UINT64,
+                    static_cast<guint64>(stats.replaced), "pictures", G_TYPE_UINT64,
+                    static_cast<guint64>(stats.pictures), "objects-reused", G_TYPE_UINT64,
+                    static_cast<guint64>(stats.objects_reused), "queued", G_TYPE_UINT,
+                    static_cast<guint>(stats.queued), "batches", G_TYPE_UINT64,
                     static_cast<guint64>(stats.batches), "mean-batch", G_TYPE_DOUBLE,
                     stats.mean_batch, "latency-p50", G_TYPE_UINT64,
                     static_cast<guint64>(stats.latency_p50_ns), "latency-p99", G_TYPE_UINT64,

@@ -41,6 +41,7 @@ bool ClipTag::SinkEvent(GstEvent* raw) {
       queue_.ResumeFrom(GST_FLOW_EOS);
       break;
     case GST_EVENT_STREAM_START:
+      liveness_ = Liveness::kUnknown;
       stream_orientation_.reset();
       global_orientation_.reset();
       queue_.ResumeFrom(GST_FLOW_EOS);
@@ -50,6 +51,7 @@ bool ClipTag::SinkEvent(GstEvent* raw) {
       break;
     case GST_EVENT_EOS:
       if (stream_) stream_->Hurry();
+      WaitForLive();
       break;
     default:
       break;
@@ -72,12 +74,15 @@ void ClipTag::FlushStart(GstEvent* event) {
   gst_pad_push_event(src_pad_, event);
   gst_pad_pause_task(src_pad_);  // waits until what it was pushing has come back
   FlushEngine();
+  live_.Drop();
 }
 
 void ClipTag::FlushStop(GstEvent* event) {
   gst_pad_push_event(src_pad_, event);
   FlushEngine();  // again: a frame may have been on its way in when the flush started
+  live_.Drop();
   EndActiveTags();
+  last_told_.reset();
   gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
   ResetCounters();
   const std::lock_guard lock(control_mutex_);
@@ -97,6 +102,11 @@ void ClipTag::ResetCounters() {
   since_hurry_ = 0;
   seen_pool_ = nullptr;
   seen_pool_max_ = 0;
+  last_looked_ns_ = GST_CLOCK_TIME_NONE;
+  late_until_ = 0;
+  still_.Forget();
+  live_.Forget();
+  rate_since_us_ = 0;
 }
 
 bool ClipTag::TakeCaps(GstEvent* event) {
@@ -134,9 +144,19 @@ void ClipTag::TakeTags(GstEvent* event) {
 }
 
 bool ClipTag::SrcEvent(GstEvent* event) {
+  if (GST_EVENT_TYPE(event) == GST_EVENT_QOS) TakeQos(event);
   // Not linked until now, perhaps: try again.
   if (GST_EVENT_TYPE(event) == GST_EVENT_RECONFIGURE) queue_.ResumeFrom(GST_FLOW_NOT_LINKED);
   return gst_pad_push_event(sink_pad_, event);
+}
+
+// As base classes of GStreamer take it: what is late by some is likely to be late by twice that.
+void ClipTag::TakeQos(GstEvent* event) {
+  GstClockTimeDiff jitter = 0;
+  GstClockTime timestamp = 0;
+  gst_event_parse_qos(event, nullptr, nullptr, &jitter, &timestamp);
+  if (!GST_CLOCK_TIME_IS_VALID(timestamp)) return;
+  late_until_ = jitter > 0 ? timestamp + 2 * static_cast<guint64>(jitter) : 0;
 }
 
 bool ClipTag::SinkQuery(GstQuery* query) {
@@ -237,6 +257,8 @@ guint64 ClipTag::OwnLatency() const {
   guint64 timeout = 0;
   {
     const std::lock_guard lock(settings_mutex_);
+    const Mode mode = settings_.frame.mode;
+    if (mode == Mode::kLive || (mode == Mode::kAuto && liveness_ == Liveness::kLive)) return 0;
     timeout = settings_.frame.batch_timeout_ns;
   }
   const std::lock_guard lock(control_mutex_);
@@ -248,6 +270,7 @@ bool ClipTag::Latency(GstQuery* query) {
   gboolean live = FALSE;
   GstClockTime min = 0, max = 0;
   gst_query_parse_latency(query, &live, &min, &max);
+  liveness_ = live ? Liveness::kLive : Liveness::kNot;
   if (!live) return true;
   const guint64 own = OwnLatency();
   reported_latency_ = own;

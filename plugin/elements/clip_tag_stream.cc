@@ -12,6 +12,8 @@ namespace {
 // Frames held beyond a full batch, so that the next batch fills while one is computed.
 constexpr size_t kMostFramesAhead = 8;
 
+// While downstream is late, a frame is looked at this often all the same.
+constexpr guint64 kLongestBlind = GST_SECOND;
 constexpr int kAssumedRate = 25;  // frames a second, where neither timestamps nor caps tell
 
 }  // namespace
@@ -34,9 +36,12 @@ GstFlowReturn ClipTag::Chain(GstBuffer* raw) {
           ? gst_segment_to_running_time(&segment_, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer.get()))
           : GST_CLOCK_TIME_NONE;
   LookAtPool(buffer.get());
+  const bool due = IsDue(frame, number, running_time) && MayLook(running_time);
+  if (IsLive(frame.mode)) return ChainLive(std::move(buffer), frame, number, running_time, due);
+  MeasureRate();
   Item item;
   std::shared_ptr<PendingFrame> pending;
-  if (IsDue(frame, number, running_time)) {
+  if (due) {
     flow = WaitForPrompts();
     if (flow != GST_FLOW_OK) return flow;
     // When there is no room, no further frame of ours can join the batch: do not wait for its
@@ -44,6 +49,13 @@ GstFlowReturn ClipTag::Chain(GstBuffer* raw) {
     flow = queue_.WaitForRoom(Bound(frame), [this] { stream_->Hurry(); });
     if (flow != GST_FLOW_OK) return flow;
     pending = MakePending(std::move(buffer), &item);
+    if (pending) pending->running_time = running_time;
+    if (pending && IsStill(frame, *pending)) {
+      item.buffer = pending->TakeBuffer();
+      item.still = true;
+      item.running_time = running_time;
+      pending.reset();
+    }
   } else if (queue_.IsIdle()) {
     return gst_pad_push(src_pad_, buffer.release());
   } else {
@@ -70,6 +82,30 @@ bool ClipTag::IsDue(const FrameSettings& frame, guint64 number, guint64 running_
   if (scheduled && running_time < next_due_ns_) return false;
   const bool on_time = scheduled && running_time - next_due_ns_ < period;
   next_due_ns_ = (on_time ? next_due_ns_ : running_time) + period;
+  return true;
+}
+
+bool ClipTag::MayLook(guint64 running_time) {
+  const bool timed = GST_CLOCK_TIME_IS_VALID(running_time);
+  const bool late = timed && running_time < late_until_;
+  if (late && GST_CLOCK_TIME_IS_VALID(last_looked_ns_) && running_time >= last_looked_ns_ &&
+      running_time - last_looked_ns_ < kLongestBlind) {
+    ++skipped_late_;
+    return false;
+  }
+  if (timed) last_looked_ns_ = running_time;
+  return true;
+}
+
+bool ClipTag::IsStill(const FrameSettings& frame, const PendingFrame& pending) {
+  if (forget_still_.exchange(false)) still_.Forget();
+  if (frame.still_threshold <= 0) {
+    still_.Forget();
+    return false;
+  }
+  if (pending.view.memory != FrameMemory::kHost) return false;
+  if (!still_.Check(pending.view, frame.still_threshold)) return false;
+  ++skipped_still_;
   return true;
 }
 
@@ -147,15 +183,29 @@ guint64 ClipTag::PtsOf(GstBuffer* buffer, guint64 number) const {
       static_cast<guint64>(known ? GST_VIDEO_INFO_FPS_N(&info_) : kAssumedRate));
 }
 
-void ClipTag::Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSettings& frame,
-                     guint64 number) {
+InferenceRequest ClipTag::RequestFor(PendingFrame& pending, const FrameSettings& frame,
+                                     guint64 number) {
   InferenceRequest request;
-  request.frame = pending->view;
+  request.frame = pending.view;
   request.fit = frame.fit;
-  request.pts_ns = PtsOf(pending->buffer(), number);
+  if (frame.regions == Regions::kFrame) {
+    request.look = frame.tiles ? Look::kTiles : Look::kFrame;
+  } else {
+    request.look = frame.regions == Regions::kBoth ? Look::kFrameAndObjects : Look::kObjects;
+    request.objects = ObjectsOf(pending.buffer());
+  }
+  request.tile_rows = static_cast<int>(frame.tile_rows);
+  request.pts_ns = PtsOf(pending.buffer(), number);
   request.frame_number = number;
   request.deadline_ns = frame.batch_timeout_ns;
+  return request;
+}
+
+void ClipTag::Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSettings& frame,
+                     guint64 number) {
+  InferenceRequest request = RequestFor(*pending, frame, number);
   request.done = [this, pending](InferenceResult result) {
+    if (!result.status.ok()) forget_still_ = true;
     queue_.Complete(*pending, std::move(result));
   };
   if (Status status = stream_->Submit(std::move(request)); !status.ok()) {
@@ -164,6 +214,11 @@ void ClipTag::Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSe
     queue_.Complete(*pending, std::move(failed));
     return;
   }
+  ++rate_due_;
+  HurryIfLowered(frame);
+}
+
+void ClipTag::HurryIfLowered(const FrameSettings& frame) {
   // A max-batch that has been lowered since the engine was made.
   if (frame.max_batch > 0 && frame.max_batch < engine_batch_ && ++since_hurry_ >= frame.max_batch) {
     since_hurry_ = 0;
@@ -189,92 +244,35 @@ void ClipTag::Loop() {
 
 GstFlowReturn ClipTag::PushFrame(Item item) {
   BufferPtr buffer = item.pending ? Deliver(*item.pending) : std::move(item.buffer);
+  if (item.still && last_told_) {
+    buffer = Attach(std::move(buffer), *last_told_, last_told_->AgeAt(item.running_time));
+  }
   return gst_pad_push(src_pad_, buffer.release());
 }
 
-BufferPtr ClipTag::Deliver(PendingFrame& pending) {
-  const InferenceResult& result = pending.result;
-  BufferPtr buffer = pending.TakeBuffer();
-  if (!result.status.ok()) {
-    if (result.status.code() != StatusCode::kCancelled && !std::exchange(told_not_tagged_, true)) {
-      GST_ELEMENT_WARNING(element_, LIBRARY, FAILED,
-                          ("%s The frame passes without tags.", result.status.message().c_str()),
-                          (nullptr));
-    }
-    return buffer;
-  }
-  FrameSettings frame;
-  {
-    const std::lock_guard lock(settings_mutex_);
-    frame = settings_.frame;
-  }
+ResultContext ClipTag::ContextOf(const PendingFrame& pending) const {
   ResultContext context;
-  context.pts = GST_BUFFER_PTS(buffer.get());
+  context.pts = GST_BUFFER_PTS(pending.buffer());
   context.stream_time = pending.stream_time;
-  context.frame = result.frame;
   context.model = model_name_;
-  context.attach_embedding = frame.attach_embedding;
-  if (!result.tags.empty()) {
-    // Shares the memory, so the pixels stay where they are.
-    buffer.reset(gst_buffer_make_writable(buffer.release()));
-    AttachResult(buffer.get(), context, result);
-  }
-  ++frames_tagged_;
-  TrackActive(result);
-  if (frame.post_messages) {
-    Post(MakeResultStructure("cliptag", context, result));
-    for (const TagEvent& event : result.events) Post(MakeEventStructure(event));
-  }
-  LatencyMayHaveChanged();
-  return buffer;
+  return context;
 }
 
-void ClipTag::Post(GstStructure* structure) {
-  gst_element_post_message(element_, gst_message_new_element(GST_OBJECT(element_), structure));
-}
-
-void ClipTag::TrackActive(const InferenceResult& result) {
-  last_pts_ = result.pts_ns;
-  for (const TagEvent& event : result.events) {
-    if (event.start) {
-      active_tags_[event.label] = {event.pts_ns, event.peak, event.score};
-    } else {
-      active_tags_.erase(event.label);
-    }
-  }
-  for (const Tag& tag : result.tags) {
-    const auto it = active_tags_.find(tag.label);
-    if (it == active_tags_.end()) continue;
-    it->second.last = tag.score;
-    it->second.peak = std::max(it->second.peak, tag.score);
-  }
-}
-
-// At the end of a stream, a flush or a stop: every start that was told gets its end.
-void ClipTag::EndActiveTags() {
-  std::map<std::string, ActiveTag> ended;
-  ended.swap(active_tags_);
-  bool post = false;
-  {
-    const std::lock_guard lock(settings_mutex_);
-    post = settings_.frame.post_messages;
-  }
-  if (!post) return;
-  for (const auto& [label, tag] : ended) {
-    TagEvent event;
-    event.label = label;
-    event.pts_ns = last_pts_;
-    event.score = tag.last;
-    event.duration_ns = last_pts_ - std::min<guint64>(tag.since, last_pts_);
-    event.peak = tag.peak;
-    Post(MakeEventStructure(event));
-  }
+BufferPtr ClipTag::Deliver(PendingFrame& pending) {
+  auto answer = std::make_shared<Answer>();
+  answer->context = ContextOf(pending);
+  answer->running_time = pending.running_time;
+  answer->context.frame = pending.result.frame;
+  answer->result = std::move(pending.result);
+  BufferPtr buffer = pending.TakeBuffer();
+  return Tell(answer, 0) ? Attach(std::move(buffer), *answer, 0) : std::move(buffer);
 }
 
 bool ClipTag::PushEvent(EventPtr event) {
   if (GST_EVENT_TYPE(event.get()) == GST_EVENT_EOS) {
     FlushEngine();  // nothing is queued: it forgets which tags are active
     EndActiveTags();
+    last_told_.reset();
   }
   return gst_pad_push_event(src_pad_, event.release());
 }

@@ -3,6 +3,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/frame.h"
+#include "plugin/elements/settings.h"
 #include "plugin/engine/tag_policy.h"
 
 namespace cliptag {
@@ -25,7 +26,7 @@ GType BackendType() {
 
 GType PrecisionType() {
   static const GEnumValue values[] = {
-      {Int(Precision::kAuto), "The fastest that keeps the tags right", "auto"},
+      {Int(Precision::kAuto), "The fastest that keeps the tags of this model right", "auto"},
       {Int(Precision::kFp32), "32-bit floating point", "fp32"},
       {Int(Precision::kBf16), "bfloat16", "bf16"},
       {Int(Precision::kFp16), "16-bit floating point", "fp16"},
@@ -53,8 +54,32 @@ GType FitType() {
       {Int(Fit::kCrop), "The square in the middle", "crop"},
       {Int(Fit::kSquash), "Everything, its proportions changed", "squash"},
       {Int(Fit::kLetterbox), "Everything, with bars", "letterbox"},
+      {kFitTiles, "Overlapping squares that cover it; each tag from its best one, with its place",
+       "tiles"},
       {0, nullptr, nullptr}};
   static const GType type = g_enum_register_static("GstClipTagFit", values);
+  return type;
+}
+
+GType RegionsType() {
+  static const GEnumValue values[] = {
+      {Int(Regions::kFrame), "The frame", "frame"},
+      {Int(Regions::kObjects), "The objects that elements before this one have found", "objects"},
+      {Int(Regions::kBoth), "The frame and the objects", "both"},
+      {0, nullptr, nullptr}};
+  static const GType type = g_enum_register_static("GstClipTagRegions", values);
+  return type;
+}
+
+GType ModeType() {
+  static const GEnumValue values[] = {
+      {Int(Mode::kAuto), "live in live pipelines, else exact", "auto"},
+      {Int(Mode::kExact), "Every frame that is looked at leaves with its own tags, in order",
+       "exact"},
+      {Int(Mode::kLive), "Frames are never held back; the newest tags ride along with their age",
+       "live"},
+      {0, nullptr, nullptr}};
+  static const GType type = g_enum_register_static("GstClipTagMode", values);
   return type;
 }
 
@@ -77,8 +102,11 @@ void InstallModelProperties(GObjectClass* klass) {
                         G_MAXINT, 0, kFixed));
   g_object_class_install_property(
       klass, PROP_PRECISION,
-      g_param_spec_enum("precision", "Precision", "Numbers that the model computes in",
-                        PrecisionType(), Int(Precision::kAuto), kFixed));
+      g_param_spec_enum(
+          "precision", "Precision",
+          "Numbers that the model computes in; auto on the CPU is int8 where a trial at "
+          "the first start finds it right for the model, else bf16 or fp32",
+          PrecisionType(), Int(Precision::kAuto), kFixed));
   g_object_class_install_property(
       klass, PROP_THREADS,
       g_param_spec_uint("threads", "Threads",
@@ -179,6 +207,28 @@ void InstallFrameProperties(GObjectClass* klass) {
       g_param_spec_enum("fit", "Fit", "How a frame becomes the model's square", FitType(),
                         Int(Fit::kModel), kPlaying));
   g_object_class_install_property(
+      klass, PROP_TILE_ROWS,
+      g_param_spec_uint("tile-rows", "Tile rows",
+                        "With fit=tiles: squares along the shorter side of the frame", 1, 8, 2,
+                        kPlaying));
+  g_object_class_install_property(
+      klass, PROP_REGIONS,
+      g_param_spec_enum("regions", "Regions",
+                        "What is tagged: the frame, or what detectors before this element have "
+                        "marked in it, as GstVideoRegionOfInterestMeta or analytics metadata",
+                        RegionsType(), Int(Regions::kFrame), kPlaying));
+  g_object_class_install_property(
+      klass, PROP_MODE,
+      g_param_spec_enum("mode", "Mode", "Whether frames wait for their tags", ModeType(),
+                        Int(Mode::kAuto), kPlaying));
+  g_object_class_install_property(
+      klass, PROP_STILL_THRESHOLD,
+      g_param_spec_double(
+          "still-threshold", "Still threshold",
+          "While a small picture of the frame's brightness differs from that of the frame last "
+          "looked at by less than this on average (0..1), its tags stand (0 = off)",
+          0, 1, 0, kPlaying));
+  g_object_class_install_property(
       klass, PROP_ATTACH_EMBEDDING,
       g_param_spec_boolean("attach-embedding", "Attach embedding",
                            "Add the frame's embedding to meta and message", FALSE, kPlaying));
@@ -194,6 +244,12 @@ void InstallFrameProperties(GObjectClass* klass) {
       g_param_spec_boxed("stats", "Statistics", "Counts and latencies since the start",
                          GST_TYPE_STRUCTURE,
                          static_cast<GParamFlags>(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
+  g_object_class_install_property(
+      klass, PROP_METRICS_FILE,
+      g_param_spec_string("metrics-file", "Metrics file",
+                          "Where these statistics are written about once a second, in Prometheus' "
+                          "text format; elements that name the same file share it",
+                          nullptr, kFixed));
 }
 
 }  // namespace
@@ -205,7 +261,8 @@ void gst_clip_tag_install_properties(GObjectClass* klass) {
   InstallPromptProperties(klass);
   InstallPolicyProperties(klass);
   InstallFrameProperties(klass);
-  for (const GType type : {BackendType(), PrecisionType(), ScoringType(), FitType()}) {
+  for (const GType type :
+       {BackendType(), PrecisionType(), ScoringType(), FitType(), RegionsType(), ModeType()}) {
     gst_type_mark_as_plugin_api(type, static_cast<GstPluginAPIFlags>(0));
   }
 }

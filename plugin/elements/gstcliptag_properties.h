@@ -29,9 +29,14 @@ enum {
   PROP_MAX_BATCH,
   PROP_BATCH_TIMEOUT,
   PROP_FIT,
+  PROP_TILE_ROWS,
+  PROP_REGIONS,
+  PROP_MODE,
+  PROP_STILL_THRESHOLD,
   PROP_ATTACH_EMBEDDING,
   PROP_POST_MESSAGES,
   PROP_STATS,
+  PROP_METRICS_FILE,
 };
 
 // The values of an enum property are those of the core's enum.
@@ -39,6 +44,9 @@ template <typename E>
 constexpr int Int(E value) {
   return static_cast<int>(value);
 }
+
+// A value of the property `fit` that is not one of Fit.
+inline constexpr int kFitTiles = 100;
 
 }  // namespace cliptag
 

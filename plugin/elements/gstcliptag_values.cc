@@ -45,6 +45,9 @@ bool SetFixed(ClipTag& tag, guint id, const GValue* value, const char* name) {
         s.backend.threads = static_cast<int>(g_value_get_uint(value));
       });
       return true;
+    case PROP_METRICS_FILE:
+      tag.ChangeFixed(name, [&](TextSettings& s) { s.metrics_file = StringOf(value); });
+      return true;
     default:
       return false;
   }
@@ -119,7 +122,20 @@ bool SetFrame(ClipTag& tag, guint id, const GValue* value) {
         frame.batch_timeout_ns = g_value_get_uint64(value);
         break;
       case PROP_FIT:
-        frame.fit = static_cast<Fit>(g_value_get_enum(value));
+        frame.tiles = g_value_get_enum(value) == kFitTiles;
+        frame.fit = frame.tiles ? Fit::kModel : static_cast<Fit>(g_value_get_enum(value));
+        break;
+      case PROP_TILE_ROWS:
+        frame.tile_rows = g_value_get_uint(value);
+        break;
+      case PROP_REGIONS:
+        frame.regions = static_cast<Regions>(g_value_get_enum(value));
+        break;
+      case PROP_MODE:
+        frame.mode = static_cast<Mode>(g_value_get_enum(value));
+        break;
+      case PROP_STILL_THRESHOLD:
+        frame.still_threshold = g_value_get_double(value);
         break;
       case PROP_ATTACH_EMBEDDING:
         frame.attach_embedding = g_value_get_boolean(value);
@@ -147,6 +163,9 @@ bool GetText(const Settings& s, guint id, GValue* value) {
       return true;
     case PROP_THREADS:
       g_value_set_uint(value, static_cast<guint>(s.text.backend.threads));
+      return true;
+    case PROP_METRICS_FILE:
+      SetText(value, s.text.metrics_file);
       return true;
     case PROP_PROMPTS:
       SetText(value, s.text.prompts);
@@ -201,7 +220,19 @@ bool GetPolicyOrFrame(const Settings& s, guint id, GValue* value) {
       g_value_set_uint64(value, s.frame.batch_timeout_ns);
       return true;
     case PROP_FIT:
-      g_value_set_enum(value, Int(s.frame.fit));
+      g_value_set_enum(value, s.frame.tiles ? kFitTiles : Int(s.frame.fit));
+      return true;
+    case PROP_TILE_ROWS:
+      g_value_set_uint(value, s.frame.tile_rows);
+      return true;
+    case PROP_REGIONS:
+      g_value_set_enum(value, Int(s.frame.regions));
+      return true;
+    case PROP_MODE:
+      g_value_set_enum(value, Int(s.frame.mode));
+      return true;
+    case PROP_STILL_THRESHOLD:
+      g_value_set_double(value, s.frame.still_threshold);
       return true;
     case PROP_ATTACH_EMBEDDING:
       g_value_set_boolean(value, s.frame.attach_embedding);
@@ -219,7 +250,7 @@ bool SetAny(ClipTag& tag, guint id, const GValue* value, const char* name) {
     return true;
   }
   if (!SetFrame(tag, id, value)) return false;
-  if (id == PROP_BATCH_TIMEOUT) tag.LatencyMayHaveChanged();
+  if (id == PROP_BATCH_TIMEOUT || id == PROP_MODE) tag.LatencyMayHaveChanged();
   return true;
 }
 

@@ -1,5 +1,9 @@
 #include "plugin/elements/meta.h"
 
+#include <gst/video/video.h>
+
+#include <algorithm>
+
 #include "plugin/elements/gstcliptagmeta.h"
 
 namespace cliptag {
@@ -13,15 +17,60 @@ std::string ValidUtf8(const std::string& text) {
   return result;
 }
 
+GstStructure* MakeTagStructure(const char* name, const Tag& tag) {
+  return gst_structure_new(name, "label", G_TYPE_STRING, ValidUtf8(tag.label).c_str(), "score",
+                           G_TYPE_DOUBLE, tag.score, "cosine", G_TYPE_DOUBLE, tag.cosine, "active",
+                           G_TYPE_BOOLEAN, static_cast<gboolean>(tag.active), nullptr);
+}
+
 void AppendTag(GValue* list, const Tag& tag) {
+  GstStructure* structure = MakeTagStructure("tag", tag);
+  if (tag.region.width > 0) {
+    GstStructure* region = gst_structure_new(
+        "region", "x", G_TYPE_INT, tag.region.x, "y", G_TYPE_INT, tag.region.y, "w", G_TYPE_INT,
+        tag.region.width, "h", G_TYPE_INT, tag.region.height, nullptr);
+    if (tag.of_object)
+      gst_structure_set(region, "id", G_TYPE_INT64, static_cast<gint64>(tag.id), nullptr);
+    gst_structure_set(structure, "region", GST_TYPE_STRUCTURE, region, nullptr);
+    gst_structure_free(region);
+  }
   GValue value = G_VALUE_INIT;
   g_value_init(&value, GST_TYPE_STRUCTURE);
-  g_value_take_boxed(
-      &value,
-      gst_structure_new("tag", "label", G_TYPE_STRING, ValidUtf8(tag.label).c_str(), "score",
-                        G_TYPE_DOUBLE, tag.score, "cosine", G_TYPE_DOUBLE, tag.cosine, "active",
-                        G_TYPE_BOOLEAN, static_cast<gboolean>(tag.active), nullptr));
+  g_value_take_boxed(&value, structure);
   gst_value_list_append_and_take_value(list, &value);
+}
+
+Rect RectOf(const GstVideoRegionOfInterestMeta* roi) {
+  // Unsigned there: what is beyond an int lies outside of any frame.
+  const auto clamp = [](guint value) {
+    return static_cast<int>(std::min<guint>(value, G_MAXINT / 2));
+  };
+  return {clamp(roi->x), clamp(roi->y), clamp(roi->w), clamp(roi->h)};
+}
+
+template <typename F>
+void ForEachRegion(GstBuffer* buffer, F&& f) {
+  gpointer state = nullptr;
+  while (GstMeta* meta = gst_buffer_iterate_meta_filtered(
+             buffer, &state, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE))
+    f(reinterpret_cast<GstVideoRegionOfInterestMeta*>(meta));
+}
+
+int64_t TrackOf(GstVideoRegionOfInterestMeta* roi) {
+  GstStructure* tracked = gst_video_region_of_interest_meta_get_param(roi, "object_id");
+  gint id = -1;
+  if (tracked != nullptr && gst_structure_get_int(tracked, "id", &id) && id >= 0) return id;
+  // 0 and less is what detectors leave there that number nothing.
+  return roi->id > 0 ? roi->id : -1;
+}
+
+void AttachToRegions(GstBuffer* buffer, const std::vector<Tag>& tags) {
+  ForEachRegion(buffer, [&](GstVideoRegionOfInterestMeta* roi) {
+    for (const Tag& tag : tags) {
+      if (!tag.of_object || !(tag.marked_at == RectOf(roi))) continue;
+      gst_video_region_of_interest_meta_add_param(roi, MakeTagStructure("cliptag", tag));
+    }
+  });
 }
 
 void FillStructure(GstStructure* structure, const ResultContext& context,
@@ -42,6 +91,15 @@ void FillStructure(GstStructure* structure, const ResultContext& context,
 }
 
 }  // namespace
+
+std::vector<ObjectRegion> ObjectsOf(GstBuffer* buffer) {
+  std::vector<ObjectRegion> objects;
+  ForEachRegion(buffer, [&](GstVideoRegionOfInterestMeta* roi) {
+    objects.push_back({RectOf(roi), TrackOf(roi)});
+  });
+  AppendAnalyticsObjects(buffer, &objects);
+  return objects;
+}
 
 void RegisterCliptagMeta() {
   // No tags and no transform function: the meta is copied to whatever a frame is converted to,
@@ -64,6 +122,9 @@ GstStructure* MakeEventStructure(const TagEvent& event) {
       "cliptag-event", "label", G_TYPE_STRING, ValidUtf8(event.label).c_str(), "state",
       G_TYPE_STRING, event.start ? "start" : "end", "pts", G_TYPE_UINT64,
       static_cast<guint64>(event.pts_ns), "score", G_TYPE_DOUBLE, event.score, nullptr);
+  if (event.of_object) {
+    gst_structure_set(structure, "id", G_TYPE_INT64, static_cast<gint64>(event.id), nullptr);
+  }
   if (!event.start) {
     gst_structure_set(structure, "duration", G_TYPE_UINT64, static_cast<guint64>(event.duration_ns),
                       "peak", G_TYPE_DOUBLE, event.peak, nullptr);
@@ -76,6 +137,7 @@ bool AttachResult(GstBuffer* buffer, const ResultContext& context, const Inferen
   if (meta == nullptr) return false;
   FillStructure(gst_custom_meta_get_structure(meta), context, result);
   AttachAnalytics(buffer, result.tags);
+  AttachToRegions(buffer, result.tags);
   if (context.attach_embedding) AttachTensor(buffer, result.embedding);
   return true;
 }

@@ -31,12 +31,22 @@ GstStructure* MakeResultStructure(const char* name, const ResultContext& context
 // Message structure "cliptag-event". Caller owns.
 GstStructure* MakeEventStructure(const TagEvent& event);
 
-// Attaches everything to a writable buffer; false if GStreamer would not.
+// The objects that elements before this one have marked: GstVideoRegionOfInterestMeta, whose track
+// is the `object_id` that trackers of DL Streamer add, else its own id; and from GStreamer 1.24 on
+// the objects of analytics metadata.
+std::vector<ObjectRegion> ObjectsOf(GstBuffer* buffer);
+
+// Attaches everything to a writable buffer; false if GStreamer would not. The tags of an object are
+// also added to it where it is marked: as a parameter `cliptag` of its region of interest, or
+// related to it in analytics metadata.
 bool AttachResult(GstBuffer* buffer, const ResultContext& context, const InferenceResult& result);
 
 // In analytics_*.cc, whichever file meson has chosen for this GStreamer.
-// The tags as GstAnalytics classification, best first; nothing before GStreamer 1.24.
+// The tags as GstAnalytics classification, best first, those of an object related to it; nothing
+// before GStreamer 1.24.
 void AttachAnalytics(GstBuffer* buffer, const std::vector<Tag>& tags);
+// Appends the objects that analytics metadata knows.
+void AppendAnalyticsObjects(GstBuffer* buffer, std::vector<ObjectRegion>* objects);
 
 // In tensor_*.cc. The embedding as GstTensorMeta; nothing before GStreamer 1.26.
 void AttachTensor(GstBuffer* buffer, const std::vector<float>& embedding);

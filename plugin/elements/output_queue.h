@@ -16,6 +16,7 @@
 #include <memory>
 #include <mutex>
 #include <utility>
+#include <vector>
 
 #include "plugin/engine/engine.h"
 
@@ -53,7 +54,9 @@ class PendingFrame {
   }
 
   FrameView view;
+  std::vector<ObjectRegion> objects;
   guint64 stream_time = GST_CLOCK_TIME_NONE;
+  guint64 running_time = GST_CLOCK_TIME_NONE;
   InferenceResult result;  // valid once done
 
  private:
@@ -65,9 +68,11 @@ class PendingFrame {
 };
 
 struct Item {
-  BufferPtr buffer;                       // a frame that needs no inference
-  std::shared_ptr<PendingFrame> pending;  // or one that does
-  EventPtr event;                         // or an event
+  BufferPtr buffer;                            // a frame that needs no inference
+  bool still = false;                          // the tags of the last one that was looked at stand
+  guint64 running_time = GST_CLOCK_TIME_NONE;  // of a still one
+  std::shared_ptr<PendingFrame> pending;       // or one that does
+  EventPtr event;                              // or an event
 
   bool is_frame() const { return event == nullptr; }
 };

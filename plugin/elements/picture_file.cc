@@ -76,7 +76,7 @@ Status Preroll(GstElement* pipeline, const std::string& path) {
 
 }  // namespace
 
-Result<Picture> ReadPictureFile(const std::string& path) {
+Result<ExemplarPicture> ReadPictureFile(const std::string& path) {
   CLIPTAG_ASSIGN_OR_RETURN(const PipelinePtr pipeline, MakePipeline(path));
   CLIPTAG_RETURN_IF_ERROR(Preroll(pipeline.get(), path));
   const std::unique_ptr<GstElement, Unref> sink(
@@ -90,7 +90,7 @@ Result<Picture> ReadPictureFile(const std::string& path) {
       !gst_video_frame_map(&frame, &info, gst_sample_get_buffer(sample.get()), GST_MAP_READ)) {
     return Undecodable(path, "its decoder gave a frame that cannot be read.");
   }
-  Picture picture =
+  ExemplarPicture picture =
       PictureFrom(RgbView(static_cast<const uint8_t*>(GST_VIDEO_FRAME_PLANE_DATA(&frame, 0)),
                           GST_VIDEO_FRAME_PLANE_STRIDE(&frame, 0), GST_VIDEO_FRAME_WIDTH(&frame),
                           GST_VIDEO_FRAME_HEIGHT(&frame), RgbOrder::kRgb));

@@ -11,6 +11,6 @@
 namespace cliptag {
 
 // 8-bit RGB as the file stores it: alpha dropped, not turned. Errors name the file.
-Result<Picture> ReadPictureFile(const std::string& path);
+Result<ExemplarPicture> ReadPictureFile(const std::string& path);
 
 }  // namespace cliptag

@@ -2,6 +2,7 @@
 
 #include "kernels/base/log.h"
 #include "plugin/elements/gstcliptag.h"
+#include "plugin/elements/gstcliptagkeyframes.h"
 #include "plugin/elements/meta.h"
 
 GST_DEBUG_CATEGORY_STATIC(cliptag_core_debug);
@@ -32,6 +33,8 @@ bool RegisterAll(GstPlugin* plugin) {
   SetLogCallback(LogToGStreamer);
   RegisterCliptagMeta();
   return gst_element_register(plugin, "cliptag", GST_RANK_NONE, GST_TYPE_CLIP_TAG) &&
+         gst_element_register(plugin, "cliptagkeyframes", GST_RANK_NONE,
+                              GST_TYPE_CLIP_TAG_KEYFRAMES) &&
          RegisterOverlay(plugin);
 }
 

@@ -3,6 +3,7 @@
 
 #include <gst/gst.h>
 
+#include <cstdint>
 #include <string>
 
 #include "kernels/backend.h"
@@ -16,7 +17,15 @@ struct TextSettings {
   std::string model = "starter";
   BackendOptions backend;
   std::string prompts, prompts_file, templates, background;
+  std::string metrics_file;  // fixed, too
 };
+
+enum class Mode : uint8_t {
+  kAuto,   // kLive in live pipelines, else kExact
+  kExact,  // every frame that is looked at leaves with its own tags, in order
+  kLive,   // frames are never held back; the newest tags ride along
+};
+enum class Regions : uint8_t { kFrame, kObjects, kBoth };
 
 // What every frame asks for; small, so that the streaming thread can copy it.
 struct FrameSettings {
@@ -25,6 +34,11 @@ struct FrameSettings {
   guint max_batch = 0;                  // 0 = the backend's choice
   guint64 batch_timeout_ns = 10 * GST_MSECOND;
   Fit fit = Fit::kModel;
+  bool tiles = false;  // the property `fit` says so in place of a fit
+  guint tile_rows = 2;
+  Regions regions = Regions::kFrame;
+  Mode mode = Mode::kAuto;
+  double still_threshold = 0;  // 0 = off
   bool attach_embedding = false;
   bool post_messages = true;
 };

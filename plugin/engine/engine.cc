@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kCpuBatch = 4;  // weights are read once for four frames; more adds latency alone
 constexpr int kDeviceBatch = 32;
+constexpr int kTryWidth = 640, kTryHeight = 480;
 
 }  // namespace
 
@@ -52,25 +53,22 @@ Status EngineImpl::Start(int max_batch) {
   max_batch_ = max_batch;
   const int dim = model_->config().embed_dim;
   host_embeddings_.resize(static_cast<size_t>(max_batch) * dim);
-  batch_.reserve(max_batch);
-  next_batch_.reserve(max_batch);
   frames_.reserve(max_batch);
+  grey_.assign(size_t{kTryWidth} * kTryHeight * 3, 128);
 
   // One full batch on the clock, warm: what the LATENCY query will promise.
-  const std::vector<uint8_t> grey(static_cast<size_t>(640) * 480 * 3, 128);
-  const std::vector<FrameView> frames(max_batch,
-                                      RgbView(grey.data(), 640 * 3, 640, 480, RgbOrder::kRgb));
+  const std::vector<FrameView> frames(
+      max_batch, RgbView(grey_.data(), kTryWidth * 3, kTryWidth, kTryHeight, RgbOrder::kRgb));
   for (int run = 0; run < 2; ++run) {
     const Clock::time_point begin = Clock::now();
     CLIPTAG_RETURN_IF_ERROR(
         model_->image().Encode(frames, model_->config().preprocess, host_embeddings_.data()));
-    expected_latency_ns_ =
-        std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count();
+    batch_ns_ = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - begin).count();
   }
   Log(LogLevel::kInfo, "model " + model_->config().name + " on " + backend_->info().description +
                            ", " + ToString(backend_->info().precision) + ", batch of " +
-                           std::to_string(max_batch) + " in " +
-                           std::to_string(expected_latency_ns_ / 1000) + " us");
+                           std::to_string(max_batch) + " in " + std::to_string(batch_ns_ / 1000) +
+                           " us");
   worker_ = std::thread([this] { Loop(); });
   return {};
 }
@@ -79,44 +77,63 @@ std::unique_ptr<EngineStream> EngineImpl::OpenStream() {
   return std::make_unique<StreamImpl>(std::static_pointer_cast<EngineImpl>(shared_from_this()));
 }
 
+uint64_t EngineImpl::expected_latency_ns() const {
+  size_t streams = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    streams = streams_.size();
+  }
+  const size_t batches = (streams + max_batch_ - 1) / max_batch_;
+  return batch_ns_ * std::max<size_t>(1, batches);
+}
+
 // A batch is due when it is full or its oldest request's deadline has come; else `next` is when.
 bool EngineImpl::BatchDue(Clock::time_point now, Clock::time_point* next) const {
   size_t queued = 0;
   *next = Clock::time_point::max();
   for (const StreamImpl* stream : streams_) {
-    queued += stream->queue_.size();
     // Deadlines within a stream need not be in order: batch-timeout may change while playing.
-    for (const PendingRequest& pending : stream->queue_) *next = std::min(*next, pending.deadline);
+    for (const RequestPtr& pending : stream->queue_) {
+      queued +=
+          pending->taken > 0 ? pending->pictures.size() - pending->taken : pending->likely_pictures;
+      *next = std::min(*next, pending->deadline);
+    }
   }
   return queued > 0 && (queued >= static_cast<size_t>(max_batch_) || *next <= now);
+}
+
+bool EngineImpl::TakePicture(StreamImpl* stream, Batch* batch) {
+  const RequestPtr pending = stream->queue_.front();
+  // A batch holds one fit alone: it is preprocessed in one call.
+  if (!batch->pictures.empty() &&
+      pending->request.fit != batch->items[batch->pictures.front()].pending->request.fit)
+    return false;
+  if (pending->taken == 0) Plan(stream, pending.get());
+  BatchItem item{stream, pending, kNone};
+  if (!pending->pictures.empty()) {
+    item.picture = pending->taken++;
+    batch->pictures.push_back(batch->items.size());
+  }
+  batch->items.push_back(std::move(item));
+  ++stream->running_;
+  if (pending->taken == pending->pictures.size()) stream->queue_.pop_front();
+  return true;
 }
 
 bool EngineImpl::TakeBatch(Clock::time_point now, Batch* batch) {
   Clock::time_point next;
   if (!BatchDue(now, &next)) return false;
-  batch->clear();
-  // One request of each stream per round, beginning where the last batch ended, until full. A batch
-  // holds one fit alone: it is preprocessed in one call.
-  bool took = true;
-  while (took && batch->size() < static_cast<size_t>(max_batch_)) {
-    took = false;
-    for (size_t i = 0; i < streams_.size() && batch->size() < static_cast<size_t>(max_batch_);
-         ++i) {
-      StreamImpl* stream = streams_[(next_stream_ + i) % streams_.size()];
-      if (stream->queue_.empty()) continue;
-      if (!batch->empty() &&
-          stream->queue_.front().request.fit != batch->front().pending.request.fit)
-        continue;
-      batch->push_back({.stream = stream,
-                        .pending = std::move(stream->queue_.front()),
-                        .bank = stream->bank_,
-                        .policy = stream->policy_options_});
-      stream->queue_.pop_front();
-      ++stream->running_;
-      took = true;
-    }
+  batch->Clear();
+  // One picture of each stream per round, beginning behind the stream that had the last one, until
+  // full.
+  const size_t streams = streams_.size();
+  for (size_t in_vain = 0; in_vain < streams;) {
+    if (batch->pictures.size() == static_cast<size_t>(max_batch_)) break;
+    StreamImpl* stream = streams_[next_stream_ % streams];
+    next_stream_ = (next_stream_ + 1) % streams;
+    const bool took = !stream->queue_.empty() && TakePicture(stream, batch);
+    in_vain = took ? 0 : in_vain + 1;
   }
-  next_stream_ = (next_stream_ + batch->size()) % streams_.size();
   return true;
 }
 
@@ -136,6 +153,7 @@ void EngineImpl::Loop() {
       PromptJob job = std::move(*job_stream->job_);
       job_stream->job_.reset();
       job_stream->encoding_ = true;
+      ++next_job_;
       lock.unlock();
       RunJob(job_stream, std::move(job));
       lock.lock();
@@ -160,8 +178,8 @@ void EngineImpl::RunBatches(std::unique_lock<std::mutex>& lock, bool go_on) {
   Status status = Prepare(batch_);
   for (bool more = true; more;) {
     Matrix embeddings;
-    if (status.ok()) {
-      auto encoded = model_->image().EncodePrepared(static_cast<int>(batch_.size()));
+    if (status.ok() && !batch_.pictures.empty()) {
+      auto encoded = model_->image().EncodePrepared(static_cast<int>(batch_.pictures.size()));
       if (encoded.ok()) embeddings = *encoded;
       status = encoded.status();
     }
@@ -171,101 +189,15 @@ void EngineImpl::RunBatches(std::unique_lock<std::mutex>& lock, bool go_on) {
     more = go_on && NextJobStream() == nullptr && TakeBatch(Clock::now(), &next_batch_);
     lock.unlock();
     if (more) next_status = Prepare(next_batch_);
-    if (status.ok()) status = Score(batch_, embeddings);
+    if (status.ok() && !batch_.pictures.empty()) status = Score(batch_, embeddings);
     Answer(batch_, status);
     lock.lock();
-    FinishBatch(batch_);
+    FinishBatch(&batch_);
     if (!more) return;
     lock.unlock();
     std::swap(batch_, next_batch_);
     status = next_status;
   }
-}
-
-Status EngineImpl::Prepare(const Batch& batch) {
-  frames_.clear();
-  for (const BatchItem& item : batch) frames_.push_back(item.pending.request.frame);
-  PreprocessSpec spec = model_->config().preprocess;
-  const Fit fit = batch.front().pending.request.fit;
-  if (fit != Fit::kModel) spec.fit = fit;
-  return model_->image().Preprocess(frames_, spec);
-}
-
-Status EngineImpl::Score(Batch& batch, const Matrix& embeddings) {
-  const int n = static_cast<int>(batch.size());
-  CLIPTAG_RETURN_IF_ERROR(backend_->CopyToHost(embeddings.Rows(0, n), host_embeddings_.data()));
-
-  const int64_t dim = model_->config().embed_dim;
-  for (int first = 0; first < n;) {
-    // Neighbours with the same bank share one product.
-    const LoadedBank* bank = batch[first].bank.get();
-    int end = first + 1;
-    while (end < n && batch[end].bank.get() == bank) ++end;
-    const int64_t rows = bank ? bank->bank->row_count() : 0;
-    if (bank) {
-      const Matrix bank_rows{bank->rows->data(), DType::kF32, rows, dim, dim};
-      const Matrix cosines{bank->cosines->data(), DType::kF32, end - first, rows, rows};
-      CLIPTAG_RETURN_IF_ERROR(backend_->Similarity(embeddings.Rows(first, end - first), bank_rows,
-                                                   cosines, 0, nullptr));
-      host_cosines_.resize((end - first) * rows);
-      CLIPTAG_RETURN_IF_ERROR(backend_->CopyToHost(cosines, host_cosines_.data()));
-    }
-    for (int i = first; i < end; ++i)
-      ScoreItem(batch[i], host_embeddings_.data() + i * dim,
-                bank ? host_cosines_.data() + (i - first) * rows : nullptr);
-    first = end;
-  }
-  return {};
-}
-
-void EngineImpl::ScoreItem(BatchItem& item, const float* embedding, const float* cosines) {
-  const ModelConfig& config = model_->config();
-  InferenceResult& result = item.result;
-  result.embedding.assign(embedding, embedding + config.embed_dim);
-  for (float x : result.embedding) {
-    if (std::isfinite(x)) continue;
-    result.status =
-        Internal("model " + config.name + " gave an embedding that holds NaN or infinity");
-    return;
-  }
-  if (!cosines) return;
-  const std::shared_ptr<const PromptBank>& bank = item.bank->bank;
-  result.tags = item.stream->policy_.Update(bank, std::span(cosines, bank->row_count()),
-                                            item.policy, config.logit_scale, config.logit_bias,
-                                            item.pending.request.pts_ns, &result.events);
-}
-
-void EngineImpl::Answer(Batch& batch, const Status& status) {
-  for (BatchItem& item : batch) {
-    if (!status.ok()) {
-      item.result = {};
-      item.result.status = status;
-    }
-    item.result.pts_ns = item.pending.request.pts_ns;
-    item.result.frame = item.pending.request.frame_number;
-    // The callback, and what it holds, goes before the books are closed: never under the lock.
-    const Status own = item.result.status;
-    const auto done = std::exchange(item.pending.request.done, nullptr);
-    done(std::move(item.result));
-    item.result.status = own;
-  }
-}
-
-void EngineImpl::FinishBatch(Batch& batch) {
-  const Clock::time_point now = Clock::now();
-  for (size_t i = 0; i < batch.size(); ++i) {
-    StreamImpl* stream = batch[i].stream;
-    --stream->running_;
-    stream->Record(batch[i].pending, batch[i].result.status, now);
-    const bool first_of_stream =
-        std::none_of(batch.begin(), batch.begin() + i,
-                     [&](const BatchItem& other) { return other.stream == stream; });
-    if (!first_of_stream) continue;
-    ++stream->stats_.batches;
-    stream->batched_frames_ += batch.size();
-  }
-  batch.clear();
-  idle_.notify_all();
 }
 
 }  // namespace cliptag

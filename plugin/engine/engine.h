@@ -2,10 +2,15 @@
 // frames of all its streams into batches, encodes them, scores them and calls back. No GStreamer in
 // here.
 //
+// Fairness: a batch takes one picture of each stream in turn, and goes on where the last one ended.
+// A stream that is slow, flushes, changes its prompts all the time or hands in frames that cannot
+// be read costs the others nothing but their share of the worker's time.
+//
 // Ownership: streams hold the engine alive. A request borrows the frame's pixels until its callback
 // has run; the callback runs exactly once for every accepted request, on the worker (or, for a
-// request that is cancelled, on the thread that flushes), with no lock of the engine held. Thread
-// safety: every method may be called from any thread and takes the lock only to hand over.
+// request that is cancelled or replaced, on the thread that does so), with no lock of the engine
+// held. Thread safety: every method may be called from any thread and takes the lock only to hand
+// over.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +35,22 @@ struct EngineOptions {
   int max_batch = 0;  // 0 = the backend's choice
 };
 
+// What is looked at in a frame.
+enum class Look : uint8_t {
+  kFrame,            // the frame as a whole
+  kTiles,            // overlapping squares that cover it; a tag's score is that of its best square
+  kObjects,          // `objects` alone, each with tags of its own
+  kFrameAndObjects,  // both
+};
+
+// A part of a frame that a detector has found.
+struct ObjectRegion {
+  Rect rect;        // pixels of the frame as it is stored; what lies outside of it is cut off
+  int64_t id = -1;  // of its track; -1 = none: found again by where it is
+};
+
 struct InferenceResult {
-  Status status;  // not ok: no tags (kCancelled after a flush)
+  Status status;  // not ok: no tags (kCancelled after a flush, or when a newer frame came)
   std::vector<Tag> tags;
   std::vector<TagEvent> events;
   std::vector<float> embedding;  // unit length
@@ -42,6 +61,12 @@ struct InferenceResult {
 struct InferenceRequest {
   FrameView frame;
   Fit fit = Fit::kModel;
+  Look look = Look::kFrame;
+  int tile_rows = 2;  // of kTiles
+  std::vector<ObjectRegion> objects;
+  // A request of this stream that still waits is answered with kCancelled, and this one takes its
+  // place in the queue and its deadline: at most one waits.
+  bool replace = false;
   uint64_t pts_ns = 0;
   uint64_t frame_number = 0;
   // The batch that holds this request is closed this long after submission at the latest.
@@ -51,6 +76,10 @@ struct InferenceRequest {
 
 struct StreamStats {
   uint64_t submitted = 0, inferred = 0, failed = 0, cancelled = 0;
+  uint64_t replaced = 0;        // by a newer frame, before they were looked at
+  uint64_t pictures = 0;        // encoded: frames, tiles and objects
+  uint64_t objects_reused = 0;  // whose embedding of an earlier frame stood
+  size_t queued = 0;            // requests that wait now
   uint64_t batches = 0;         // that held a frame of this stream
   double mean_batch = 0;        // frames per batch, over those
   uint64_t latency_p50_ns = 0;  // submission to callback, over the last 512
@@ -88,6 +117,9 @@ class Engine : public std::enable_shared_from_this<Engine> {
  public:
   // Loads the model and checks it (SelfCheck). Blocks; errors are sentences for the user.
   static Result<std::shared_ptr<Engine>> Create(const EngineOptions& options);
+  // The engine that runs in this process for the same model, device and precision, else a new one.
+  // Its threads and largest batch are those of whoever came first.
+  static Result<std::shared_ptr<Engine>> Share(const EngineOptions& options);
   virtual ~Engine() = default;
 
   virtual std::unique_ptr<EngineStream> OpenStream() = 0;
@@ -95,8 +127,9 @@ class Engine : public std::enable_shared_from_this<Engine> {
   virtual const ModelConfig& model() const = 0;
   virtual const BackendInfo& backend() const = 0;
   virtual int max_batch() const = 0;
-  virtual uint64_t expected_latency_ns()
-      const = 0;  // measured: preprocess + encode of a full batch
+  // Measured at the start: preprocess and encode a full batch, as many times as it takes for one
+  // picture of every stream there is.
+  virtual uint64_t expected_latency_ns() const = 0;
 };
 
 }  // namespace cliptag

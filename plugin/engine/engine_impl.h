@@ -1,5 +1,8 @@
-// The engine's insides, shared by engine.cc (worker), engine_stream.cc (streams) and
-// prompt_encoder.cc.
+// The engine's insides, shared by engine.cc (worker), engine_batch.cc (what it does with a batch),
+// engine_stream.cc (streams) and prompt_encoder.cc.
+//
+// A request is one picture or several (tiles, objects). Pictures are what batches are made of, so a
+// request may be spread over some; it is answered when its last one is done.
 //
 // Threads: N streaming threads call StreamImpl; one worker runs Loop(). `mutex_` guards every
 // member marked so, of the engine and of its streams alike, and is never held while the model runs
@@ -10,6 +13,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <deque>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -19,6 +23,7 @@
 
 #include "models/clip_model.h"
 #include "plugin/engine/engine.h"
+#include "plugin/engine/object_tracks.h"
 #include "plugin/engine/text_cache.h"
 
 namespace cliptag {
@@ -42,8 +47,22 @@ struct PromptJob {
 struct PendingRequest {
   InferenceRequest request;
   Clock::time_point submitted;
-  Clock::time_point deadline;
+  Clock::time_point deadline;  // guarded by the engine's mutex, as `taken` and the next
+  size_t likely_pictures = 1;  // as far as can be told before it is planned
+
+  // From here on set when the worker takes the first picture, and the worker's own.
+  std::shared_ptr<LoadedBank> bank;
+  PolicyOptions policy;
+  std::vector<Rect> pictures;  // what is encoded; of width 0: the frame as a whole
+  size_t first_object = 0;     // of the pictures
+  std::vector<ObjectTracks::Sighting> objects;
+  size_t taken = 0;  // pictures that are in a batch or done
+  size_t done = 0;
+  std::vector<float> embeddings;  // (pictures, dim)
+  std::vector<float> cosines;     // (pictures, rows of the bank)
+  Status status;                  // the first thing that went wrong
 };
+using RequestPtr = std::shared_ptr<PendingRequest>;
 
 class EngineImpl;
 
@@ -63,13 +82,13 @@ class StreamImpl final : public EngineStream {
   friend class EngineImpl;
   static constexpr size_t kLatencies = 512;
 
-  void Record(const PendingRequest& request, const Status& status, Clock::time_point now);
+  void Record(const PendingRequest& request, Clock::time_point now);
 
   const std::shared_ptr<EngineImpl> engine_;
   // Guarded by engine_->mutex_.
-  std::deque<PendingRequest> queue_;
-  int running_ = 0;        // requests of this stream that the worker holds
-  bool encoding_ = false;  // the worker runs a prompt job of this stream
+  std::deque<RequestPtr> queue_;  // with pictures that no batch has yet
+  int running_ = 0;               // items of this stream in batches
+  bool encoding_ = false;         // the worker runs a prompt job of this stream
   bool closing_ = false;
   PolicyOptions policy_options_;
   std::shared_ptr<LoadedBank> bank_;
@@ -78,8 +97,10 @@ class StreamImpl final : public EngineStream {
   uint64_t batched_frames_ = 0;  // sum of the sizes of its batches
   std::array<uint64_t, kLatencies> latencies_ns_{};
   uint64_t latency_count_ = 0;
-  // Touched by the worker while running_ > 0, by Flush (with the lock) while it is 0.
+  // Touched by the worker when it takes a request and while running_ > 0, by Flush (with the lock)
+  // while that is 0.
   TagPolicy policy_;
+  ObjectTracks tracks_;
 };
 
 class EngineImpl final : public Engine {
@@ -95,39 +116,58 @@ class EngineImpl final : public Engine {
   const ModelConfig& model() const override { return model_->config(); }
   const BackendInfo& backend() const override { return backend_->info(); }
   int max_batch() const override { return max_batch_; }
-  uint64_t expected_latency_ns() const override { return expected_latency_ns_; }
+  uint64_t expected_latency_ns() const override;
 
  private:
   friend class StreamImpl;
 
+  // One picture of a request; or none, of a request that has nothing to be encoded.
   struct BatchItem {
     StreamImpl* stream = nullptr;
-    PendingRequest pending;
-    std::shared_ptr<LoadedBank> bank;
-    PolicyOptions policy;
-    InferenceResult result;
+    RequestPtr pending;
+    size_t picture = kNone;
   };
+  static constexpr size_t kNone = SIZE_MAX;
 
-  using Batch = std::vector<BatchItem>;
+  struct Batch {
+    std::vector<BatchItem> items;  // in the order of their answers
+    std::vector<size_t> pictures;  // those of the items that have one; 0..max_batch
+    void Clear() {
+      items.clear();
+      pictures.clear();
+    }
+  };
 
   void Loop();
   // With the lock held: moves what may run now into `batch`; false when nothing is due.
   bool TakeBatch(Clock::time_point now, Batch* batch);
+  bool TakePicture(StreamImpl* stream, Batch* batch);
   bool BatchDue(Clock::time_point now, Clock::time_point* next) const;
   StreamImpl* NextJobStream();
   // Runs batch_, which has been taken, and with `go_on` what is due by then: the next batch's
   // frames are brought to a device while it computes. The lock is held before and after.
   void RunBatches(std::unique_lock<std::mutex>& lock, bool go_on);
-  Status Prepare(const Batch& batch);  // the frames, for the encoder
-  Status Score(Batch& batch, const Matrix& embeddings);
-  void ScoreItem(BatchItem& item, const float* embedding, const float* cosines);
-  void Answer(Batch& batch, const Status& status);  // the callbacks, without the lock
-  void FinishBatch(Batch& batch);                   // bookkeeping, with the lock
-  void ServeOneBatch();                             // between two chunks of a prompt job
-  void LogProgress(size_t done);                    // of a prompt job
-  void RunJob(StreamImpl* stream, PromptJob job);   // without the lock
+  void ServeOneBatch();                            // between two chunks of a prompt job
+  void LogProgress(size_t done);                   // of a prompt job
+  void RunJob(StreamImpl* stream, PromptJob job);  // without the lock
+
+  // engine_batch.cc
+  void Plan(StreamImpl* stream, PendingRequest* pending);  // what of the frame is encoded
+  Status Prepare(const Batch& batch);                      // the frames, for the encoder
+  Status Preprocess(std::span<const FrameView> frames, Fit fit);
+  Status Score(const Batch& batch, const Matrix& embeddings);
+  void Keep(const BatchItem& item, const float* embedding, const float* cosines);
+  InferenceResult ResultOf(StreamImpl* stream, PendingRequest* pending);
+  void TagFrame(StreamImpl* stream, PendingRequest* pending, InferenceResult* result);
+  void TagObjects(StreamImpl* stream, PendingRequest* pending, InferenceResult* result);
+  void Answer(const Batch& batch, const Status& status);  // the callbacks, without the lock
+  void FinishBatch(Batch* batch);                         // bookkeeping, with the lock
+
+  // prompt_encoder.cc
   Status EncodeTexts(std::span<const std::string> texts, float* rows,
                      std::vector<std::string>* truncated);
+  // The bank for those prompts; streams that ask for the same ones share it.
+  Result<std::shared_ptr<LoadedBank>> BankFor(PromptSpec spec);
   Status EncodePictures(std::span<const FrameView> pictures, float* rows);
   Result<std::shared_ptr<LoadedBank>> LoadBank(std::shared_ptr<const PromptBank> bank);
 
@@ -135,22 +175,25 @@ class EngineImpl final : public Engine {
   const std::unique_ptr<Backend> backend_;
   const std::unique_ptr<ClipModel> model_;  // after backend_: destroyed before it
   int max_batch_ = 1;
-  uint64_t expected_latency_ns_ = 0;
+  uint64_t batch_ns_ = 0;  // that a full batch takes
 
   mutable std::mutex mutex_;
   std::condition_variable work_;      // something to do for the worker
   std::condition_variable idle_;      // a stream's running_ or encoding_ fell
   std::vector<StreamImpl*> streams_;  // guarded by mutex_
-  size_t next_stream_ = 0;            // guarded by mutex_: round robin
+  size_t next_stream_ = 0;            // guarded by mutex_: round robin of pictures
+  size_t next_job_ = 0;               // and of prompt jobs
   bool stop_ = false;                 // guarded by mutex_
 
   // The worker's own.
   Batch batch_, next_batch_;
   std::vector<FrameView> frames_;
+  std::vector<uint8_t> grey_;           // a picture for what cannot be read
   std::vector<float> host_embeddings_;  // (max_batch, embed_dim)
   std::vector<float> host_cosines_;
   TextCache text_cache_;
-  size_t job_texts_ = 0, job_texts_done_ = 0;  // of the prompt job that runs
+  std::map<std::string, std::weak_ptr<LoadedBank>> banks_;  // by what they were made of
+  size_t job_texts_ = 0, job_texts_done_ = 0;               // of the prompt job that runs
   Clock::time_point job_logged_;
   std::thread worker_;
 };

@@ -2,18 +2,22 @@
 #include <utility>
 
 #include "plugin/engine/engine_impl.h"
+#include "plugin/engine/frame_parts.h"
 
 namespace cliptag {
 namespace {
 
-void Cancel(std::deque<PendingRequest>& requests) {
-  for (PendingRequest& pending : requests) {
-    InferenceResult result;
-    result.status = Cancelled("flushed");
-    result.pts_ns = pending.request.pts_ns;
-    result.frame = pending.request.frame_number;
-    pending.request.done(std::move(result));
-  }
+void Cancel(InferenceRequest& request, const char* why) {
+  InferenceResult result;
+  result.status = Cancelled(why);
+  result.pts_ns = request.pts_ns;
+  result.frame = request.frame_number;
+  request.done(std::move(result));
+}
+
+// Those of which no batch has all pictures: the worker will not answer them.
+void Cancel(const std::deque<RequestPtr>& requests) {
+  for (const RequestPtr& pending : requests) Cancel(pending->request, "flushed");
 }
 
 }  // namespace
@@ -24,7 +28,7 @@ StreamImpl::StreamImpl(std::shared_ptr<EngineImpl> engine) : engine_(std::move(e
 }
 
 StreamImpl::~StreamImpl() {
-  std::deque<PendingRequest> cancelled;
+  std::deque<RequestPtr> cancelled;
   std::optional<PromptJob> job;
   {
     std::unique_lock lock(engine_->mutex_);
@@ -56,26 +60,40 @@ void StreamImpl::SetPolicy(const PolicyOptions& options) {
 }
 
 Status StreamImpl::Submit(InferenceRequest request) {
-  const Clock::time_point now = Clock::now();
+  auto pending = std::make_shared<PendingRequest>();
+  pending->submitted = Clock::now();
+  pending->deadline = pending->submitted + std::chrono::nanoseconds(request.deadline_ns);
+  if (request.look == Look::kTiles)
+    pending->likely_pictures =
+        TilesOf(AreaOf(request.frame), std::max(1, request.tile_rows)).size();
+  pending->request = std::move(request);
+  RequestPtr replaced;
   {
     std::lock_guard lock(engine_->mutex_);
     if (closing_) return Cancelled("the stream is closing");
-    const Clock::time_point deadline = now + std::chrono::nanoseconds(request.deadline_ns);
-    queue_.push_back({std::move(request), now, deadline});
     ++stats_.submitted;
+    if (pending->request.replace && !queue_.empty() && queue_.back()->taken == 0) {
+      replaced = std::exchange(queue_.back(), pending);
+      pending->deadline = std::min(pending->deadline, replaced->deadline);
+      ++stats_.replaced;
+    } else {
+      queue_.push_back(std::move(pending));
+    }
   }
   engine_->work_.notify_one();
+  if (replaced) Cancel(replaced->request, "a newer frame came");
   return {};
 }
 
 void StreamImpl::Flush() {
-  std::deque<PendingRequest> cancelled;
+  std::deque<RequestPtr> cancelled;
   {
     std::unique_lock lock(engine_->mutex_);
     cancelled.swap(queue_);
     stats_.cancelled += cancelled.size();
     engine_->idle_.wait(lock, [this] { return running_ == 0; });
     policy_.Reset(0, nullptr);
+    tracks_.Reset();
   }
   Cancel(cancelled);
 }
@@ -84,14 +102,15 @@ void StreamImpl::Hurry() {
   {
     std::lock_guard lock(engine_->mutex_);
     const Clock::time_point now = Clock::now();
-    for (PendingRequest& pending : queue_) pending.deadline = now;
+    for (const RequestPtr& pending : queue_) pending->deadline = now;
   }
   engine_->work_.notify_one();
 }
 
-void StreamImpl::Record(const PendingRequest& pending, const Status& status,
-                        Clock::time_point now) {
-  if (status.ok())
+void StreamImpl::Record(const PendingRequest& pending, Clock::time_point now) {
+  for (const ObjectTracks::Sighting& sighting : pending.objects)
+    stats_.objects_reused += sighting.encode ? 0 : 1;
+  if (pending.status.ok())
     ++stats_.inferred;
   else
     ++stats_.failed;
@@ -106,6 +125,7 @@ StreamStats StreamImpl::stats() const {
   {
     std::lock_guard lock(engine_->mutex_);
     stats = stats_;
+    stats.queued = queue_.size();
     if (stats.batches > 0) stats.mean_batch = static_cast<double>(batched_frames_) / stats.batches;
     n = std::min<uint64_t>(latency_count_, kLatencies);
     std::copy_n(latencies_ns_.begin(), n, latencies.begin());

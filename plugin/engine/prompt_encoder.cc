@@ -11,11 +11,40 @@ namespace {
 constexpr double kChunkMs = 10;  // of encoding texts between two looks at the frames that wait
 constexpr size_t kMany = 500;
 
+// Everything that a bank follows from, each text behind its length.
+std::string KeyOf(const PromptSpec& spec) {
+  std::string key;
+  const auto text = [&](const std::string& value) {
+    key += std::to_string(value.size());
+    key += ':';
+    key += value;
+  };
+  const auto list = [&](const std::vector<std::string>& values) {
+    key += std::to_string(values.size());
+    key += '[';
+    for (const std::string& value : values) text(value);
+  };
+  list(spec.templates);
+  list(spec.background);
+  for (const TagSpec& tag : spec.tags) {
+    text(tag.label);
+    list(tag.prompts);
+    list(tag.negatives);
+    for (const double value : {tag.threshold, tag.off_threshold, tag.min_duration_s})
+      key += std::to_string(value) += ',';
+  }
+  return key;
+}
+
 }  // namespace
 
 StreamImpl* EngineImpl::NextJobStream() {
-  for (StreamImpl* stream : streams_)
+  // In turn, as with frames: a stream that changes its prompts all the time must not be the only
+  // one.
+  for (size_t i = 0; i < streams_.size(); ++i) {
+    StreamImpl* stream = streams_[(next_job_ + i) % streams_.size()];
     if (stream->job_) return stream;
+  }
   return nullptr;
 }
 
@@ -36,7 +65,7 @@ Status EngineImpl::EncodeTexts(std::span<const std::string> texts, float* rows,
 
 // In batches as small as a chunk of texts is short; the encoder's own are for frames in a hurry.
 Status EngineImpl::EncodePictures(std::span<const FrameView> pictures, float* rows) {
-  const double picture_ms = static_cast<double>(expected_latency_ns_) / 1e6 / max_batch_;
+  const double picture_ms = static_cast<double>(batch_ns_) / 1e6 / max_batch_;
   const auto chunk = static_cast<size_t>(std::clamp<double>(kChunkMs / picture_ms, 1, max_batch_));
   const size_t dim = static_cast<size_t>(model_->config().embed_dim);
   for (size_t done = 0; done < pictures.size(); done += chunk) {
@@ -67,7 +96,14 @@ Result<std::shared_ptr<LoadedBank>> EngineImpl::LoadBank(std::shared_ptr<const P
   return loaded;
 }
 
-void EngineImpl::RunJob(StreamImpl* stream, PromptJob job) {
+Result<std::shared_ptr<LoadedBank>> EngineImpl::BankFor(PromptSpec spec) {
+  // Pictures are decoded by each on his own: to compare them would take longer than to encode them.
+  const bool shared = std::all_of(spec.tags.begin(), spec.tags.end(),
+                                  [](const TagSpec& tag) { return tag.pictures.empty(); });
+  const std::string key = shared ? KeyOf(spec) : std::string();
+  if (const auto known = banks_.find(key); shared && known != banks_.end()) {
+    if (std::shared_ptr<LoadedBank> bank = known->second.lock()) return bank;
+  }
   auto encode = [this](std::span<const std::string> texts, float* rows,
                        std::vector<std::string>* truncated) {
     return EncodeTexts(texts, rows, truncated);
@@ -75,27 +111,29 @@ void EngineImpl::RunJob(StreamImpl* stream, PromptJob job) {
   auto encode_pictures = [this](std::span<const FrameView> pictures, float* rows) {
     return EncodePictures(pictures, rows);
   };
-  Status status;
-  std::shared_ptr<LoadedBank> loaded;
-  job_texts_ = CountTexts(job.spec);
+  job_texts_ = CountTexts(spec);
   job_texts_done_ = 0;
   job_logged_ = Clock::now();
-  auto bank =
-      BuildPromptBank(std::move(job.spec), model_->config().embed_dim, encode, encode_pictures);
-  if (bank.ok()) {
-    auto result = LoadBank(bank.Take());
-    if (result.ok())
-      loaded = result.Take();
-    else
-      status = result.status();
-  } else {
-    status = bank.status();
-  }
-  {
+  CLIPTAG_ASSIGN_OR_RETURN(
+      std::shared_ptr<const PromptBank> bank,
+      BuildPromptBank(std::move(spec), model_->config().embed_dim, encode, encode_pictures));
+  // Between the steps that take long with ten thousand rows.
+  if (static_cast<size_t>(bank->row_count()) >= kMany) ServeOneBatch();
+  CLIPTAG_ASSIGN_OR_RETURN(std::shared_ptr<LoadedBank> loaded, LoadBank(std::move(bank)));
+  std::erase_if(banks_, [](const auto& entry) { return entry.second.expired(); });
+  if (shared) banks_[key] = loaded;
+  return loaded;
+}
+
+void EngineImpl::RunJob(StreamImpl* stream, PromptJob job) {
+  Result<std::shared_ptr<LoadedBank>> bank = BankFor(std::move(job.spec));
+  std::shared_ptr<LoadedBank> loaded = bank.ok() ? bank.Take() : nullptr;
+  std::shared_ptr<LoadedBank> replaced;  // destroyed without the lock
+  if (loaded) {
     std::lock_guard lock(mutex_);
-    if (loaded) stream->bank_ = loaded;
+    replaced = std::exchange(stream->bank_, loaded);
   }
-  job.done(status, loaded ? loaded->bank : nullptr);
+  job.done(bank.status(), loaded ? loaded->bank : nullptr);
   {
     std::lock_guard lock(mutex_);
     stream->encoding_ = false;

@@ -155,6 +155,23 @@ void ScoreTags(const PromptBank& bank, std::span<const float> cosines, Scoring s
   }
 }
 
+void ScoreParts(const PromptBank& bank, std::span<const float> cosines, Scoring scoring,
+                double logit_scale, double logit_bias, std::span<double> scores,
+                std::span<int> parts) {
+  const size_t rows = static_cast<size_t>(bank.row_count());
+  std::vector<double> own(scores.size());
+  for (size_t part = 0; part * rows < cosines.size(); ++part) {
+    ScoreTags(bank, cosines.subspan(part * rows, rows), scoring, logit_scale, logit_bias, own);
+    for (size_t i = 0; i < own.size(); ++i) {
+      // Never active, and whoever sorts them needs an order.
+      const double score = std::isfinite(own[i]) ? own[i] : 0.0;
+      if (part > 0 && score <= scores[i]) continue;
+      scores[i] = score;
+      parts[i] = static_cast<int>(part);
+    }
+  }
+}
+
 void TagPolicy::Adopt(const std::shared_ptr<const PromptBank>& bank, uint64_t pts_ns,
                       std::vector<TagEvent>* events) {
   // By label: banks may hold ten thousand. A label that occurs twice keeps its order.
@@ -236,9 +253,8 @@ std::vector<Tag> TagPolicy::Update(const std::shared_ptr<const PromptBank>& bank
   const int n = bank->tags;
   const double scale = options.temperature > 0 ? 1.0 / options.temperature : logit_scale;
   std::vector<double> scores(n);
-  ScoreTags(*bank, cosines, options.scoring, scale, logit_bias, scores);
-  for (double& score : scores)
-    if (!std::isfinite(score)) score = 0.0;  // never active, and the sort below needs an order
+  std::vector<int> parts(n);
+  ScoreParts(*bank, cosines, options.scoring, scale, logit_bias, scores, parts);
 
   double weight = 1.0;  // of the new scores in the mean
   if (options.smoothing_ns > 0 && pts_ns >= last_pts_ns_) {
@@ -262,8 +278,9 @@ std::vector<Tag> TagPolicy::Update(const std::shared_ptr<const PromptBank>& bank
     if (rank >= listed && !states_[i].active()) continue;
     tags.push_back({.label = states_[i].label,
                     .score = scores[i],
-                    .cosine = cosines[i],
-                    .active = states_[i].active()});
+                    .cosine = cosines[static_cast<size_t>(parts[i]) * bank->row_count() + i],
+                    .active = states_[i].active(),
+                    .part = parts[i]});
   }
   return tags;
 }

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/frame.h"
 #include "models/prompts.h"
 
 namespace cliptag {
@@ -37,10 +38,18 @@ struct Tag {
   double score = 0;   // 0..1, by the scoring asked for, smoothed: what is held to the thresholds
   double cosine = 0;  // raw
   bool active = false;
+  int part = 0;  // which of the parts of the frame that were looked at this is about
+  // Of a tile or an object: where in the frame, in its pixels. Width 0: the frame as a whole.
+  Rect region;
+  bool of_object = false;
+  int64_t id = -1;  // of the object's track
+  Rect marked_at;   // the object as its detector gave it; the region is cut to the frame
 };
 
 struct TagEvent {
   std::string label;
+  bool of_object = false;
+  int64_t id = -1;           // of the object's track
   bool start = false;        // else end
   uint64_t pts_ns = 0;       // of the edge: a start is told min-duration after it
   double score = 0;          // at the edge
@@ -60,11 +69,18 @@ struct TagEvent {
 void ScoreTags(const PromptBank& bank, std::span<const float> cosines, Scoring scoring,
                double logit_scale, double logit_bias, std::span<double> scores);
 
+// The same for several embeddings in turn, (parts, rows): of each tag the best score, and the part
+// that has it.
+void ScoreParts(const PromptBank& bank, std::span<const float> cosines, Scoring scoring,
+                double logit_scale, double logit_bias, std::span<double> scores,
+                std::span<int> parts);
+
 class TagPolicy {
  public:
-  // The tags of one inference, best first: the top_k, and every active one beside them. Appends the
-  // edges to `events` (when not null). A bank other than the last one's keeps the state of labels
-  // that are in both and ends the others.
+  // The tags of one inference, best first: the top_k, and every active one beside them. `cosines`
+  // are those of one embedding, or of several parts of the frame in turn: a tag then has the score
+  // of its best part. Appends the edges to `events` (when not null). A bank other than the last
+  // one's keeps the state of labels that are in both and ends the others.
   std::vector<Tag> Update(const std::shared_ptr<const PromptBank>& bank,
                           std::span<const float> cosines, const PolicyOptions& options,
                           double logit_scale, double logit_bias, uint64_t pts_ns,

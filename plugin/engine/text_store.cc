@@ -6,10 +6,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cctype>
 #include <cerrno>
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <thread>
@@ -367,19 +365,9 @@ void TextStore::GiveUp(const std::string& what) {
 std::unique_ptr<TextStore> OpenUserTextStore(const std::string& name, const std::string& identity,
                                              int dim) {
   TextStoreOptions options;
-  const char* directory = std::getenv("CLIPTAG_TEXT_CACHE");
-  if (directory != nullptr) {
-    options.directory = directory;
-  } else if (const std::string cache = UserCacheDirectory(); !cache.empty()) {
-    options.directory = cache + "/texts";
-  }
+  options.directory = CacheDirectory("texts");
   if (options.directory.empty()) return nullptr;
-  constexpr size_t kLongest = 64, kDigits = 12;
-  for (const char c : name.substr(0, kLongest)) {
-    const bool plain = std::isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_';
-    options.name += plain ? c : '_';
-  }
-  options.name += "-" + identity.substr(0, kDigits);
+  options.name = CacheFileName(name, identity);
   options.identity = identity;
   options.dim = dim;
   return std::make_unique<TextStore>(std::move(options));

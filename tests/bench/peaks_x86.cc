@@ -86,27 +86,11 @@ bool MayUseTiles() {
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
 }
 
-__attribute__((target("amx-tile,amx-bf16"))) void TilesBf16(long rounds) {
-  const TileConfig config;
-  _tile_loadconfig(&config);
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
-  _tile_zero(4);
-  _tile_zero(5);
-  _tile_zero(6);
-  _tile_zero(7);
-  for (long r = 0; r < rounds; ++r) {
-    _tile_dpbf16ps(0, 4, 6);
-    _tile_dpbf16ps(1, 4, 7);
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-  }
-  _tile_release();
-}
+enum class TileValues { kBf16, kInt8 };
 
-__attribute__((target("amx-tile,amx-int8"))) void TilesInt8(long rounds) {
+// GCC's multiplications take the numbers of tiles as they stand, so they are spelt out.
+template <TileValues kValues>
+__attribute__((target("amx-tile,amx-bf16,amx-int8"))) void Tiles(long rounds) {
   const TileConfig config;
   _tile_loadconfig(&config);
   _tile_zero(0);
@@ -118,10 +102,17 @@ __attribute__((target("amx-tile,amx-int8"))) void TilesInt8(long rounds) {
   _tile_zero(6);
   _tile_zero(7);
   for (long r = 0; r < rounds; ++r) {
-    _tile_dpbssd(0, 4, 6);
-    _tile_dpbssd(1, 4, 7);
-    _tile_dpbssd(2, 5, 6);
-    _tile_dpbssd(3, 5, 7);
+    if constexpr (kValues == TileValues::kBf16) {
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    } else {
+      _tile_dpbssd(0, 4, 6);
+      _tile_dpbssd(1, 4, 7);
+      _tile_dpbssd(2, 5, 6);
+      _tile_dpbssd(3, 5, 7);
+    }
   }
   _tile_release();
 }
@@ -158,8 +149,9 @@ PeakLoops AvailablePeakLoops() {
   }
   constexpr double kTiles = 4;
   if (level >= CpuLevel::kAmx && MayUseTiles()) {
-    loops.bf16 = {"AMX-BF16", kTiles * 2 * 16 * 16 * 32, &TilesBf16};
-    if (Has(7, 0, 'd', 25)) loops.int8 = {"AMX-INT8", kTiles * 2 * 16 * 16 * 64, &TilesInt8};
+    loops.bf16 = {"AMX-BF16", kTiles * 2 * 16 * 16 * 32, &Tiles<TileValues::kBf16>};
+    if (Has(7, 0, 'd', 25))
+      loops.int8 = {"AMX-INT8", kTiles * 2 * 16 * 16 * 64, &Tiles<TileValues::kInt8>};
   }
   return loops;
 }

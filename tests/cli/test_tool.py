@@ -64,7 +64,7 @@ class TextCache(ToolTest):
 
     def test_texts_are_encoded_once_for_embed_and_classify(self):
         first = self.rows("--text", "a photo of a dog.", "--text", "a")
-        files = os.listdir(self.at("texts"))
+        files = [f for f in os.listdir(self.at("texts")) if f.endswith(".texts")]
         self.assertEqual(1, len(files))
         self.assertTrue(files[0].startswith("starter-"))
         path = os.path.join(self.at("texts"), files[0])
@@ -393,6 +393,22 @@ class Bench(ToolTest):
         result = self.bench("--backend", "cpu", "--precision", "int8")
         self.assertEqual("int8", result["precision"])
         self.assertRegex("\n".join(result["products"]), r"192x768: (avx512_vnni|amx_int8|int8) ")
+
+    def test_auto_takes_bytes_for_the_starter_where_they_are_quick(self):
+        products = "\n".join(self.bench("--backend", "cpu", "--precision", "int8")["products"])
+        quick = "avx512_vnni" in products or "amx_int8" in products
+        before = os.environ.get("CLIPTAG_TEXT_CACHE")
+        self.addCleanup(os.environ.__setitem__, "CLIPTAG_TEXT_CACHE", before or "")
+        os.environ["CLIPTAG_TEXT_CACHE"] = self.at("trials")
+        for start in ("first", "second"):
+            with self.subTest(start=start):
+                result = self.bench("--backend", "cpu")
+                self.assertEqual(quick, result["precision"] == "int8", result["precision"])
+                self.assertEqual(quick, "192x768: avx512_vnni" in "\n".join(result["products"]) or
+                                 "192x768: amx_int8" in "\n".join(result["products"]))
+        trials = os.listdir(self.at("trials")) if quick else []
+        self.assertEqual(quick, len(trials) == 1 and trials[0].startswith("starter-") and
+                         trials[0].endswith(".precision"), trials)
 
     def test_fields_of_every_stage(self):
         for stage in ("encode", "preprocess", "text", "all"):

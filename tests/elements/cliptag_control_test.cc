@@ -187,7 +187,7 @@ TEST_F(ControlTest, EveryPropertyReadsBackWhatWasSet) {
     ++checked;
   }
   g_free(specs);
-  EXPECT_EQ(checked, 23);
+  EXPECT_EQ(checked, 28);
 }
 
 TEST_F(ControlTest, StatsCount) {

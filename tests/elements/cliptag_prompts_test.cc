@@ -123,7 +123,7 @@ class ExemplarsTest : public PromptsTest {
     folder_.Write("prompts.json",
                   R"({"tags": [{"label": "fork lift", "images": )" + images + "}]}");
   }
-  static std::vector<std::shared_ptr<const Picture>> Pictures() {
+  static std::vector<std::shared_ptr<const ExemplarPicture>> Pictures() {
     return Fake().spec().tags.at(0).pictures;
   }
   TemporaryFolder folder_;

@@ -46,16 +46,27 @@ class FakeStream : public EngineStream {
   }
 
   Status Submit(InferenceRequest request) override {
+    std::optional<Waiting> replaced;
     {
       const std::lock_guard lock(control_.mutex_);
       const FrameView& v = request.frame;
       const bool readable = v.memory == FrameMemory::kHost;
       control_.seen_.push_back({v, request.fit, request.pts_ns, request.frame_number,
-                                request.deadline_ns, readable ? v.component[0].data[0] : -1});
+                                request.deadline_ns, readable ? v.component[0].data[0] : -1,
+                                request.look, request.tile_rows, request.objects, request.replace});
       const auto deadline = Clock::now() + std::chrono::nanoseconds(request.deadline_ns);
+      if (request.replace && !queue_.empty()) {
+        replaced = std::move(queue_.back());
+        queue_.pop_back();
+      }
       queue_.push_back({std::move(request), deadline});
     }
     control_.changed_.notify_all();
+    if (replaced) {
+      InferenceResult result;
+      result.status = Cancelled("a newer frame came");
+      replaced->request.done(std::move(result));
+    }
     return {};
   }
 
@@ -243,6 +254,10 @@ Result<std::shared_ptr<Engine>> Engine::Create(const EngineOptions& options) {
   control.options_.cuda_context_owner = nullptr;
   if (!control.create_status.ok()) return control.create_status;
   return std::shared_ptr<Engine>(std::make_shared<FakeEngine>(options.cuda_context_owner));
+}
+
+Result<std::shared_ptr<Engine>> Engine::Share(const EngineOptions& options) {
+  return Create(options);
 }
 
 FakeControl& FakeControl::Get() {

@@ -27,6 +27,10 @@ class FakeControl {
     Fit fit;
     uint64_t pts_ns, frame, deadline_ns;
     int luma_like;  // the first sample of component 0, read while the pixels were there; -1: CUDA
+    Look look;
+    int tile_rows;
+    std::vector<ObjectRegion> objects;
+    bool replace;
   };
   using Score = std::function<double(const std::string& label, uint64_t frame)>;
 

@@ -23,7 +23,7 @@ class PictureFileTest : public ::testing::Test {
     return path;
   }
   std::string ErrorOf(const std::string& name) {
-    const Result<Picture> picture = ReadPictureFile(folder_ / name);
+    const Result<ExemplarPicture> picture = ReadPictureFile(folder_ / name);
     if (picture.ok()) return "no error";
     EXPECT_NE(picture.status().message().find(name), std::string::npos)
         << picture.status().message();
@@ -50,7 +50,7 @@ TEST_F(PictureFileTest, ReadsEveryKind) {
       continue;
     }
     gst_object_unref(factory);
-    const Result<Picture> picture = ReadPictureFile(Make(kind.name, kind.encoder));
+    const Result<ExemplarPicture> picture = ReadPictureFile(Make(kind.name, kind.encoder));
     ASSERT_TRUE(picture.ok()) << picture.status().message();
     EXPECT_EQ(picture->width, 40);
     EXPECT_EQ(picture->height, 24);
@@ -63,7 +63,8 @@ TEST_F(PictureFileTest, ReadsEveryKind) {
 }
 
 TEST_F(PictureFileTest, PathsMayHoldAnything) {
-  const Result<Picture> picture = ReadPictureFile(Make("what's ! \" this, 100%.png", "pngenc"));
+  const Result<ExemplarPicture> picture =
+      ReadPictureFile(Make("what's ! \" this, 100%.png", "pngenc"));
   EXPECT_TRUE(picture.ok()) << picture.status().message();
 }
 

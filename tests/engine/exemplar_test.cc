@@ -44,7 +44,7 @@ class ExemplarTest : public ::testing::Test {
     TagSpec tag;
     tag.label = kNames[which];
     for (int i = 0; i < count; ++i) {
-      auto picture = std::make_shared<Picture>();
+      auto picture = std::make_shared<ExemplarPicture>();
       const FrameView view = Any(kThings[which], random).View(&picture->rgb);
       picture->width = view.width;
       picture->height = view.height;

@@ -71,7 +71,7 @@ TEST(DecodeExemplarsTest, ErrorsNameTheTagAndTheReason) {
   dir.Write("whole.png", "\x89PNG\r\n\x1a\n");
   dir.Write("text.jpg", "no picture");
   PromptSpec spec = SpecOf("\"" + dir.File("whole.png") + "\"");
-  const auto decode = [](const std::string& path) -> Result<Picture> {
+  const auto decode = [](const std::string& path) -> Result<ExemplarPicture> {
     return DataLoss("'" + path + "' is broken.");
   };
   ExpectError(DecodeExemplars(decode, &spec), StatusCode::kDataLoss,
@@ -94,7 +94,7 @@ TEST(PictureFromTest, LargePicturesAreAveragedDown) {
       p[2] = static_cast<uint8_t>(x / 8);
     }
   }
-  const Picture picture =
+  const ExemplarPicture picture =
       PictureFrom(RgbView(bgr.data(), 3 * kWidth, kWidth, kHeight, RgbOrder::kBgr));
   ASSERT_EQ(picture.width, 800);
   ASSERT_EQ(picture.height, 550);
@@ -102,23 +102,10 @@ TEST(PictureFromTest, LargePicturesAreAveragedDown) {
   EXPECT_EQ(p[0], 150);
   EXPECT_EQ(p[1], 100);
   EXPECT_EQ(p[2], 50);
-  const Picture small = PictureFrom(RgbView(bgr.data(), 3 * kWidth, 700, 1000, RgbOrder::kBgr));
+  const ExemplarPicture small =
+      PictureFrom(RgbView(bgr.data(), 3 * kWidth, 700, 1000, RgbOrder::kBgr));
   EXPECT_EQ(small.width, 700);
   EXPECT_EQ(small.rgb[3 * 699], 699 / 8);
-}
-
-TEST(UnrelatedPicturesTest, AreTheSameEverywhereAndAllDifferent) {
-  const auto groups = UnrelatedPictures();
-  ASSERT_EQ(groups.size(), 2u);
-  std::vector<std::vector<uint8_t>> all;
-  for (const auto& group : groups) {
-    ASSERT_GE(group.size(), 4u);
-    for (const Picture& picture : group) all.push_back(picture.rgb);
-  }
-  for (size_t a = 0; a < all.size(); ++a) {
-    EXPECT_EQ(all[a].size(), size_t{3} * 96 * 96);
-    EXPECT_EQ(std::count(all.begin(), all.end(), all[a]), 1) << a;
-  }
 }
 
 // The embedding of a picture one pixel wide points where its three samples do; that of any other
@@ -143,8 +130,8 @@ PromptSpec Pictured(const std::vector<std::vector<std::array<uint8_t, 3>>>& tags
     tag.label = "tag " + std::to_string(spec.tags.size());
     for (const auto& samples : pictures) {
       tag.images.push_back("x.png");
-      tag.pictures.push_back(std::make_shared<const Picture>(
-          Picture{1, 1, std::vector<uint8_t>(samples.begin(), samples.end())}));
+      tag.pictures.push_back(std::make_shared<const ExemplarPicture>(
+          ExemplarPicture{1, 1, std::vector<uint8_t>(samples.begin(), samples.end())}));
     }
     spec.tags.push_back(tag);
   }

@@ -11,7 +11,6 @@
 
 #include "kernels/backend.h"
 #include "kernels/base/status.h"
-#include "models/exemplars.h"
 
 namespace cliptag {
 
@@ -69,7 +68,12 @@ Rows ReadNpy(const std::string& path);
 
 double Cosine(const float* a, const float* b, int64_t n);
 
-// Decoded by OpenCV (read_picture.cc), or before a run on a GPU.
+// A picture as packed RGB; decoded by OpenCV (read_picture.cc), or before a run on a GPU.
+struct Picture {
+  int width = 0, height = 0;
+  std::vector<uint8_t> rgb;
+  FrameView view() const { return RgbView(rgb.data(), width * 3, width, height, RgbOrder::kRgb); }
+};
 Picture ReadPicture(const std::string& path);
 
 }  // namespace cliptag

@@ -279,7 +279,9 @@ TEST_P(ExemplarSetTest, Separates) {
       if (static_cast<int>(tag.images.size()) == count) break;
       is_exemplar_[i] = true;
       tag.images.push_back(SharedDir() + "/starter/eval/" + name + "/" + file);
-      tag.pictures.push_back(std::make_shared<const Picture>(ReadPicture(tag.images.back())));
+      Picture picture = ReadPicture(tag.images.back());
+      tag.pictures.push_back(std::make_shared<const ExemplarPicture>(
+          ExemplarPicture{picture.width, picture.height, std::move(picture.rgb)}));
     }
     spec.tags.push_back(tag);
   }

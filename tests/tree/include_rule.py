@@ -23,7 +23,7 @@ ROOMS = {
     "tests": Room(
         ("kernels", "models", "plugin/engine", "plugin/elements", "plugin/cli"),
         {"onednn", "cuda", "simd", "json", "unicode", "http", "gstreamer", "gstcheck", "drawing",
-         "broker", "opencv", "cli11", "faiss", "sqlite", "libpq", "gtest", "benchmark"}),
+         "broker", "opencv", "cli11", "faiss", "sqlite", "libpq", "gtest"}),
 }
 
 # How the core reports: errors as values, and the callback that elements and tool map to their own logs.
@@ -47,7 +47,6 @@ LIBRARIES = [
     ("opencv", r"opencv2/"),
     ("cli11", r"CLI/"),
     ("gtest", r"(gtest|gmock)/"),
-    ("benchmark", r"benchmark/"),
 ]
 # The C library and the kernel's own headers; C++ headers are those without a dot or a slash.
 SYSTEM = re.compile(

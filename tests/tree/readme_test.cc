@@ -146,7 +146,8 @@ TEST_P(PropertyTable, EqualsTheElement) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Readme, PropertyTable, testing::Values("cliptag", "cliptagoverlay"),
+INSTANTIATE_TEST_SUITE_P(Readme, PropertyTable,
+                         testing::Values("cliptag", "cliptagkeyframes", "cliptagoverlay"),
                          [](const auto& info) { return std::string(info.param); });
 
 // Every `gst-launch-1.0` line of the README without the program and its flags, up to a pipe or

@@ -43,7 +43,7 @@ class ParserTest(unittest.TestCase):
         self.assertEqual([], found[1][1]["tags"])
         self.assertEqual("YWJjZA==", found[1][1]["embedding"])
         self.assertEqual({"label": "hot dog", "state": "end", "pts": 61550000000, "score": 1e-7,
-                          "duration": 2500000000, "peak": 1.0}, found[2][1])
+                          "duration": 2500000000, "peak": 1.0, "stream": "cliptag0"}, found[2][1])
 
     def test_garbage_is_an_error(self):
         for text in ("", "cliptag, pts", "cliptag, =3", "cliptag, pts=(guint64)x;"):
@@ -83,6 +83,21 @@ class ScriptTest(unittest.TestCase):
         self.assertRegex(run.stdout, r"0:01\.50 +\* car ▮▮▮▮▮ 0\.99")
         self.assertRegex(run.stdout, r"1:01\.55 +end +hot dog +after 2\.50 s, peak 1\.00")
         self.assertEqual([30, 31], [row["frame"] for row in rows])
+        self.assertEqual(["cliptag0"] * 2, [row["stream"] for row in rows])
+
+    def test_streams_are_named_and_kept_apart(self):
+        second = FIRST.replace("cliptag0", "cliptag1")
+        run = subprocess.run([sys.executable, SCRIPT], input=FIRST + second, capture_output=True,
+                             text=True, encoding="utf-8", check=True)
+        self.assertEqual("", run.stderr)
+        lines = run.stdout.splitlines()
+        self.assertEqual(2, sum("car" in line for line in lines), run.stdout)
+        self.assertFalse(lines[0].startswith("cliptag"))
+        self.assertRegex(run.stdout, r"(?m)^cliptag1  +0:01\.50 +\* car")
+
+    def test_a_frame_without_a_time(self):
+        self.assertEqual("  -:--.--", print_tags.clock(2 ** 64 - 1))
+        self.assertEqual("  1:01.50", print_tags.clock(61500000000))
 
 
 if __name__ == "__main__":

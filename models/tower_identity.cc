@@ -1,0 +1,119 @@
+#include "models/tower_identity.h"
+
+#include <filesystem>
+#include <fstream>
+#include <initializer_list>
+#include <iterator>
+#include <vector>
+
+#include "models/content_hash.h"
+
+namespace cliptag {
+namespace {
+
+void AddTensor(const HostTensor& tensor, ContentHash* hash) {
+  hash->AddNumber(static_cast<int64_t>(tensor.type));
+  hash->AddBytes(tensor.shape.data(), tensor.shape.size() * sizeof(tensor.shape[0]));
+  const size_t bytes =
+      tensor.data == nullptr ? 0 : static_cast<size_t>(tensor.elements()) * SizeOf(tensor.type);
+  hash->AddBytes(tensor.data, bytes);
+}
+
+void AddAll(std::initializer_list<const HostTensor*> tensors, ContentHash* hash) {
+  for (const HostTensor* tensor : tensors) AddTensor(*tensor, hash);
+}
+
+void AddBlocks(const std::vector<BlockTensors>& blocks, ContentHash* hash) {
+  for (const BlockTensors& b : blocks) {
+    AddAll({&b.norm1.gamma, &b.norm1.beta, &b.norm2.gamma, &b.norm2.beta, &b.out, &b.out_bias,
+            &b.fc1, &b.fc1_bias, &b.fc2, &b.fc2_bias, &b.scale1, &b.scale2},
+           hash);
+    for (int i = 0; i < 3; ++i) AddAll({&b.qkv[i], &b.qkv_bias[i]}, hash);
+  }
+}
+
+void AddTensors(const TextTensors& t, ContentHash* hash) {
+  AddAll({&t.token, &t.position, &t.final_norm.gamma, &t.final_norm.beta, &t.projection.weight,
+          &t.projection.bias},
+         hash);
+  AddBlocks(t.blocks, hash);
+}
+
+void AddTensors(const VisionTensors& t, ContentHash* hash) {
+  AddAll({&t.patch, &t.patch_bias, &t.class_token, &t.position, &t.pre_norm.gamma, &t.pre_norm.beta,
+          &t.post_norm.gamma, &t.post_norm.beta, &t.projection.weight, &t.projection.bias},
+         hash);
+  AddBlocks(t.blocks, hash);
+}
+
+void AddConfig(const ModelConfig& config, const TextTensors& tensors, ContentHash* hash) {
+  const TextConfig& text = config.text;
+  for (const int number :
+       {config.embed_dim, text.transformer.width, text.transformer.layers, text.transformer.heads,
+        text.transformer.mlp_width, static_cast<int>(text.transformer.activation),
+        static_cast<int>(text.transformer.layer_scale), text.context_length, text.vocab_size,
+        text.bos_id, text.eos_id, text.pad_id, static_cast<int>(text.pooling),
+        static_cast<int>(text.causal), static_cast<int>(text.projection),
+        static_cast<int>(text.clean), static_cast<int>(tensors.projection.transposed)}) {
+    hash->AddNumber(number);
+  }
+  hash->AddBytes(&text.transformer.layer_norm_eps, sizeof(text.transformer.layer_norm_eps));
+}
+
+void AddConfig(const ModelConfig& config, const VisionTensors& tensors, ContentHash* hash) {
+  const VisionConfig& image = config.vision;
+  const PreprocessSpec& pixels = config.preprocess;
+  for (const int number :
+       {config.embed_dim, image.transformer.width, image.transformer.layers,
+        image.transformer.heads, image.transformer.mlp_width,
+        static_cast<int>(image.transformer.activation),
+        static_cast<int>(image.transformer.layer_scale), image.image_size, image.patch_size,
+        static_cast<int>(image.patch_bias), static_cast<int>(image.pre_norm),
+        static_cast<int>(image.final_norm_after_pool), static_cast<int>(image.average_pool),
+        static_cast<int>(tensors.projection.transposed), pixels.size, pixels.patch,
+        static_cast<int>(pixels.fit), static_cast<int>(pixels.interpolation)}) {
+    hash->AddNumber(number);
+  }
+  hash->AddBytes(&image.transformer.layer_norm_eps, sizeof(image.transformer.layer_norm_eps));
+  for (const auto& rgb : {pixels.mean, pixels.std, pixels.fill})
+    hash->AddBytes(rgb, 3 * sizeof(float));
+}
+
+// The files that LoadTokenizer may look at; where there is none it takes the built-in vocabulary.
+Status AddTokenizer(const std::string& directory, ContentHash* hash) {
+  for (const char* name : {"vocab.json", "merges.txt", "tokenizer.json", "special_tokens_map.json",
+                           "tokenizer_config.json"}) {
+    const std::string path = directory + "/" + name;
+    hash->AddText(name);
+    std::error_code error;
+    if (!std::filesystem::exists(path, error)) {
+      hash->AddNumber(-1);
+      continue;
+    }
+    std::ifstream file(path, std::ios::binary);
+    const std::string content{std::istreambuf_iterator<char>(file), {}};
+    if (!file) return NotFound("Cannot read " + path + ".");
+    hash->AddNumber(static_cast<int64_t>(content.size()));
+    hash->AddText(content);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<std::string> TextIdentity(const ModelConfig& config, const TextTensors& tensors) {
+  ContentHash hash;
+  AddConfig(config, tensors, &hash);
+  AddTensors(tensors, &hash);
+  CLIPTAG_RETURN_IF_ERROR(AddTokenizer(config.path, &hash));
+  return hash.Hex();
+}
+
+std::string ImageIdentity(const ModelConfig& config, const VisionTensors& tensors) {
+  ContentHash hash;
+  AddConfig(config, tensors, &hash);
+  AddTensors(tensors, &hash);
+  return hash.Hex();
+}
+
+}  // namespace cliptag

@@ -1,0 +1,216 @@
+// Answers of the engine: what is told of them, and live mode, in which frames do not wait for them.
+#include <algorithm>
+#include <utility>
+
+#include "plugin/elements/clip_tag.h"
+#include "plugin/elements/gstcliptag.h"
+
+namespace cliptag {
+namespace {
+
+constexpr gint64 kRateWindow = 2 * G_USEC_PER_SEC;
+// Of what was due; less than this in two windows running means that the machine is too slow.
+constexpr double kReached = 0.9;
+constexpr guint kSlowWindows = 2;
+
+}  // namespace
+
+bool ClipTag::IsLive(Mode mode) {
+  if (mode != Mode::kAuto) return mode == Mode::kLive;
+  if (liveness_ == Liveness::kUnknown) {
+    GstQuery* query = gst_query_new_latency();
+    gboolean live = FALSE;
+    if (gst_pad_peer_query(sink_pad_, query))
+      gst_query_parse_latency(query, &live, nullptr, nullptr);
+    gst_query_unref(query);
+    liveness_ = live ? Liveness::kLive : Liveness::kNot;
+    GST_INFO_OBJECT(element_, "mode is %s: the pipeline is %s", live ? "live" : "exact",
+                    live ? "live" : "not live");
+  }
+  return liveness_ == Liveness::kLive;
+}
+
+GstFlowReturn ClipTag::ChainLive(BufferPtr buffer, const FrameSettings& frame, guint64 number,
+                                 guint64 running_time, bool due) {
+  if (prompts_ == Prompts::kFailed) return GST_FLOW_ERROR;  // it has been posted
+  // Frames from before the mode became live wait for their tags, and this one behind them.
+  if (!queue_.IsIdle()) {
+    const GstFlowReturn flow = queue_.WaitForRoom(Bound(frame), [this] { stream_->Hurry(); });
+    if (flow != GST_FLOW_OK) return flow;
+    Item item;
+    item.buffer = std::move(buffer);
+    return queue_.Add(std::move(item)) ? GST_FLOW_OK : queue_.flow();
+  }
+  if (due && prompts_ == Prompts::kReady) LookLive(buffer.get(), frame, number, running_time);
+  MeasureRate();
+  TellArrived(running_time);
+  if (const AnswerPtr answer = live_.newest(); answer && !answer->result.tags.empty())
+    buffer = Attach(std::move(buffer), *answer, answer->AgeAt(running_time));
+  return gst_pad_push(src_pad_, buffer.release());
+}
+
+// The engine reads the frame while it goes on: it is held, and whoever writes to it downstream
+// makes a copy first.
+void ClipTag::LookLive(GstBuffer* buffer, const FrameSettings& frame, guint64 number,
+                       guint64 running_time) {
+  Item unused;
+  const std::shared_ptr<PendingFrame> pending =
+      MakePending(BufferPtr(gst_buffer_ref(buffer)), &unused);
+  if (!pending || IsStill(frame, *pending)) return;
+  pending->running_time = running_time;
+  InferenceRequest request = RequestFor(*pending, frame, number);
+  request.replace = true;
+  const unsigned era = live_.Begin();
+  request.done = [this, pending, era, context = ContextOf(*pending)](InferenceResult result) {
+    auto answer = std::make_shared<Answer>();
+    answer->context = context;
+    answer->context.frame = result.frame;
+    answer->running_time = pending->running_time;
+    answer->result = std::move(result);
+    pending->TakeBuffer();  // whoever holds the request longer does not hold the frame
+    if (!answer->result.status.ok()) forget_still_ = true;
+    live_.Arrived(era, std::move(answer));
+    queue_.Wake();
+  };
+  const auto done = request.done;
+  if (Status status = stream_->Submit(std::move(request)); !status.ok()) {
+    InferenceResult failed;
+    failed.status = std::move(status);
+    done(std::move(failed));
+    return;
+  }
+  ++rate_due_;
+  HurryIfLowered(frame);
+}
+
+void ClipTag::TellArrived(guint64 running_time) {
+  for (const AnswerPtr& answer : live_.Take()) Tell(answer, answer->AgeAt(running_time));
+}
+
+void ClipTag::WaitForLive() {
+  if (!live_.awaits_any() && live_.newest() == nullptr) return;
+  if (!queue_.WaitUntil([this] { return !live_.awaits_any(); })) return;
+  if (queue_.WaitIdle()) TellArrived(GST_CLOCK_TIME_NONE);
+}
+
+bool ClipTag::Tell(const AnswerPtr& answer, guint64 age) {
+  const InferenceResult& result = answer->result;
+  if (!result.status.ok()) {
+    if (result.status.code() != StatusCode::kCancelled && !std::exchange(told_not_tagged_, true)) {
+      GST_ELEMENT_WARNING(element_, LIBRARY, FAILED,
+                          ("%s The frame passes without tags.", result.status.message().c_str()),
+                          (nullptr));
+    }
+    return false;
+  }
+  FrameSettings frame;
+  {
+    const std::lock_guard lock(settings_mutex_);
+    frame = settings_.frame;
+  }
+  ++frames_tagged_;
+  ++rate_inferred_;
+  TrackActive(result);
+  last_told_ = answer;
+  if (frame.post_messages) {
+    ResultContext context = answer->context;
+    context.attach_embedding = frame.attach_embedding;
+    context.age = age;
+    Post(MakeResultStructure("cliptag", context, result));
+    for (const TagEvent& event : result.events) Post(MakeEventStructure(event));
+  }
+  LatencyMayHaveChanged();
+  return !result.tags.empty();
+}
+
+BufferPtr ClipTag::Attach(BufferPtr buffer, const Answer& answer, guint64 age) {
+  ResultContext context = answer.context;
+  context.age = age;
+  ages_.Add(age);
+  {
+    const std::lock_guard lock(settings_mutex_);
+    context.attach_embedding = settings_.frame.attach_embedding;
+  }
+  // Shares the memory, so the pixels stay where they are.
+  buffer.reset(gst_buffer_make_writable(buffer.release()));
+  AttachResult(buffer.get(), context, answer.result);
+  return buffer;
+}
+
+void ClipTag::Post(GstStructure* structure) {
+  gst_element_post_message(element_, gst_message_new_element(GST_OBJECT(element_), structure));
+}
+
+void ClipTag::TrackActive(const InferenceResult& result) {
+  last_pts_ = result.pts_ns;
+  for (const TagEvent& event : result.events) {
+    const ActiveKey key{event.label, event.of_object, event.id};
+    if (event.start) {
+      active_tags_[key] = {event.pts_ns, event.peak, event.score};
+    } else {
+      active_tags_.erase(key);
+    }
+  }
+  for (const Tag& tag : result.tags) {
+    const auto it = active_tags_.find({tag.label, tag.of_object, tag.id});
+    if (it == active_tags_.end()) continue;
+    it->second.last = tag.score;
+    it->second.peak = std::max(it->second.peak, tag.score);
+  }
+}
+
+// At the end of a stream, a flush or a stop: every start that was told gets its end.
+void ClipTag::EndActiveTags() {
+  std::map<ActiveKey, ActiveTag> ended;
+  ended.swap(active_tags_);
+  bool post = false;
+  {
+    const std::lock_guard lock(settings_mutex_);
+    post = settings_.frame.post_messages;
+  }
+  if (!post) return;
+  for (const auto& [key, tag] : ended) {
+    TagEvent event;
+    event.label = key.label;
+    event.of_object = key.of_object;
+    event.id = key.id;
+    event.pts_ns = last_pts_;
+    event.score = tag.last;
+    event.duration_ns = last_pts_ - std::min<guint64>(tag.since, last_pts_);
+    event.peak = tag.peak;
+    Post(MakeEventStructure(event));
+  }
+}
+
+// How many frames a second are looked at, and whether that is what was asked for.
+void ClipTag::MeasureRate() {
+  const gint64 now = g_get_monotonic_time();
+  if (rate_since_us_ == 0) {
+    rate_since_us_ = now;
+    rate_due_ = 0;
+    rate_inferred_ = 0;
+    slow_windows_ = 0;
+    return;
+  }
+  const gint64 passed = now - rate_since_us_;
+  if (passed < kRateWindow) return;
+  const double seconds = static_cast<double>(passed) / G_USEC_PER_SEC;
+  const auto inferred = static_cast<double>(rate_inferred_.exchange(0));
+  rate_ = inferred / seconds;
+  // The first and the last answer of a window belong to its neighbours.
+  const bool slow = inferred + 1 < kReached * static_cast<double>(rate_due_);
+  slow_windows_ = slow ? slow_windows_ + 1 : 0;
+  too_slow_ = slow_windows_ >= kSlowWindows;
+  if (too_slow_ && !told_too_slow_.exchange(true)) {
+    GST_ELEMENT_INFO(
+        element_, RESOURCE, SETTINGS,
+        ("The machine is too slow for what is asked of it: of %.1f frames a second that are due, "
+         "%.1f are looked at, the newest ones. The video is not held back.",
+         static_cast<double>(rate_due_) / seconds, rate_.load()),
+        (nullptr));
+  }
+  rate_since_us_ = now;
+  rate_due_ = 0;
+}
+
+}  // namespace cliptag

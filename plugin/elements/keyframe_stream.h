@@ -1,0 +1,81 @@
+// What `cliptagkeyframes` does with its stream: which buffers go on, and the times, gaps and
+// parameter sets of those that do not.
+//
+// Owned by the element, and owns nothing of GStreamer's but its caps' bytes. Chain() and
+// SinkEvent() are for the sink pad's streaming thread, Reset() for when that is stopped; the
+// maximum rate and the statistics may be touched by any thread at any time.
+#pragma once
+
+#include <gst/gst.h>
+
+#include <atomic>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "plugin/elements/gap_tracker.h"
+#include "plugin/elements/keyframe_parser.h"
+#include "plugin/elements/output_queue.h"
+#include "plugin/elements/parameter_sets.h"
+#include "plugin/elements/rate_schedule.h"
+
+namespace cliptag {
+
+class KeyframeStream {
+ public:
+  // Both outlive this and are not owned.
+  KeyframeStream(GstElement* element, GstPad* src_pad) : element_(element), src_pad_(src_pad) {}
+
+  GstFlowReturn Chain(GstBuffer* buffer);
+  // Looks at an event of the sink pad and hands it on.
+  bool SinkEvent(GstEvent* event);
+  void Reset();
+
+  void SetMaxRate(gint n, gint d);
+  void GetMaxRate(gint* n, gint* d) const;
+  GstStructure* Stats() const;
+
+ private:
+  enum class Fate { kKeep, kDrop, kHeaders };
+  struct Decision {
+    Fate fate = Fate::kDrop;
+    std::vector<uint8_t> headers;  // to be put in, at this place
+    size_t headers_at = 0;
+  };
+
+  Decision Decide(GstBuffer* buffer);
+  bool IsDue(const GstBuffer* buffer);
+  BufferPtr Prepare(BufferPtr buffer, const Decision& decision);
+  BufferPtr WithHeaders(BufferPtr buffer, size_t at, const std::vector<uint8_t>& headers);
+  void WarnOnce(const char* what);
+  void PushGap(const std::optional<Gap>& gap);
+  EventPtr WithKeyUnitsFlag(EventPtr event) const;
+  void SetCaps(GstCaps* caps);
+  void Forget();
+
+  GstElement* const element_;
+  GstPad* const src_pad_;
+
+  mutable std::mutex settings_mutex_;
+  gint max_rate_n_ = 0, max_rate_d_ = 1;  // guarded by settings_mutex_
+
+  // Of whoever holds the sink pad's stream lock. That one is GLib's: this says the same to those
+  // who (ThreadSanitizer) cannot see it, and is only taken under it.
+  std::mutex stream_mutex_;
+  bool have_caps_ = false;  // this and all up to told_: guarded by stream_mutex_
+  VideoCodec codec_ = VideoCodec::kH264;
+  NalFraming framing_ = NalFraming::kNone;
+  std::vector<uint8_t> codec_data_;
+  KeyframeParser parser_;
+  std::vector<ParameterSet> sets_;  // of the buffer in hand
+  ParameterSets memory_;
+  GstSegment segment_{};
+  RateSchedule schedule_;
+  GapTracker gaps_;
+  bool dropped_since_ = false;  // the next keyframe is a discontinuity
+  bool told_ = false;
+
+  std::atomic<guint64> frames_in_{0}, keyframes_{0}, passed_{0}, dropped_{0};
+};
+
+}  // namespace cliptag

@@ -1,0 +1,231 @@
+// What the worker does with a batch: frames to embeddings, embeddings to tags, answers.
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "kernels/base/log.h"
+#include "plugin/engine/engine_impl.h"
+#include "plugin/engine/frame_parts.h"
+
+namespace cliptag {
+namespace {
+
+constexpr int kGreySide = 32;
+
+// Cosines of an embedding that was made for an earlier frame. A product for one picture: no device
+// is asked.
+std::vector<float> CosinesOf(const PromptBank& bank, const std::vector<float>& embedding) {
+  std::vector<float> cosines(bank.row_count());
+  for (int row = 0; row < bank.row_count(); ++row) {
+    const float* values = bank.row(row);
+    float sum = 0;
+    for (int i = 0; i < bank.dim; ++i) sum += values[i] * embedding[i];
+    cosines[row] = sum;
+  }
+  return cosines;
+}
+
+}  // namespace
+
+void EngineImpl::Plan(StreamImpl* stream, PendingRequest* pending) {
+  const InferenceRequest& request = pending->request;
+  pending->bank = stream->bank_;
+  pending->policy = stream->policy_options_;
+  const Rect area = AreaOf(request.frame);
+  switch (request.look) {
+    case Look::kTiles:
+      pending->pictures = TilesOf(area, std::max(1, request.tile_rows));
+      break;
+    case Look::kFrame:
+    case Look::kFrameAndObjects:
+      pending->pictures.push_back({});
+      break;
+    case Look::kObjects:
+      break;
+  }
+  pending->first_object = pending->pictures.size();
+  if (request.look == Look::kObjects || request.look == Look::kFrameAndObjects) {
+    pending->objects = stream->tracks_.See(request.objects, area, request.pts_ns);
+    for (const ObjectTracks::Sighting& sighting : pending->objects)
+      if (sighting.encode) pending->pictures.push_back(SquareAround(sighting.object.rect, area));
+  }
+  pending->embeddings.resize(pending->pictures.size() * model_->config().embed_dim);
+}
+
+Status EngineImpl::Preprocess(std::span<const FrameView> frames, Fit fit) {
+  PreprocessSpec spec = model_->config().preprocess;
+  if (fit != Fit::kModel) spec.fit = fit;
+  return model_->image().Preprocess(frames, spec);
+}
+
+Status EngineImpl::Prepare(const Batch& batch) {
+  if (batch.pictures.empty()) return {};
+  frames_.clear();
+  for (const size_t i : batch.pictures) {
+    const BatchItem& item = batch.items[i];
+    frames_.push_back(item.pending->request.frame);
+    if (const Rect& part = item.pending->pictures[item.picture]; part.width > 0)
+      frames_.back().crop = part;
+  }
+  const Fit fit = batch.items[batch.pictures.front()].pending->request.fit;
+  const Status status = Preprocess(frames_, fit);
+  if (status.ok() || frames_.size() == 1) return status;
+  // A frame that cannot be read must not take the others with it: whoever fails alone is named, and
+  // a grey picture takes its place.
+  for (size_t i = 0; i < frames_.size(); ++i) {
+    const Status own = Preprocess(std::span(frames_).subspan(i, 1), fit);
+    if (own.ok()) continue;
+    PendingRequest& pending = *batch.items[batch.pictures[i]].pending;
+    if (pending.status.ok()) pending.status = own;
+    frames_[i] = RgbView(grey_.data(), kGreySide * 3, kGreySide, kGreySide, RgbOrder::kRgb);
+  }
+  return Preprocess(frames_, fit);
+}
+
+Status EngineImpl::Score(const Batch& batch, const Matrix& embeddings) {
+  const int n = static_cast<int>(batch.pictures.size());
+  const auto bank_of = [&](int i) { return batch.items[batch.pictures[i]].pending->bank.get(); };
+  CLIPTAG_RETURN_IF_ERROR(backend_->CopyToHost(embeddings.Rows(0, n), host_embeddings_.data()));
+
+  const int64_t dim = model_->config().embed_dim;
+  for (int first = 0; first < n;) {
+    // Neighbours with the same bank share one product.
+    const LoadedBank* bank = bank_of(first);
+    int end = first + 1;
+    while (end < n && bank_of(end) == bank) ++end;
+    const int64_t rows = bank ? bank->bank->row_count() : 0;
+    if (bank) {
+      const Matrix bank_rows{bank->rows->data(), DType::kF32, rows, dim, dim};
+      const Matrix cosines{bank->cosines->data(), DType::kF32, end - first, rows, rows};
+      CLIPTAG_RETURN_IF_ERROR(backend_->Similarity(embeddings.Rows(first, end - first), bank_rows,
+                                                   cosines, 0, nullptr));
+      host_cosines_.resize((end - first) * rows);
+      CLIPTAG_RETURN_IF_ERROR(backend_->CopyToHost(cosines, host_cosines_.data()));
+    }
+    for (int i = first; i < end; ++i)
+      Keep(batch.items[batch.pictures[i]], host_embeddings_.data() + i * dim,
+           bank ? host_cosines_.data() + (i - first) * rows : nullptr);
+    first = end;
+  }
+  return {};
+}
+
+void EngineImpl::Keep(const BatchItem& item, const float* embedding, const float* cosines) {
+  const ModelConfig& config = model_->config();
+  PendingRequest& pending = *item.pending;
+  const bool finite = std::all_of(embedding, embedding + config.embed_dim,
+                                  [](float x) { return std::isfinite(x); });
+  if (!finite && pending.status.ok()) {
+    pending.status =
+        Internal("model " + config.name + " gave an embedding that holds NaN or infinity");
+  }
+  std::copy_n(embedding, config.embed_dim,
+              pending.embeddings.begin() + item.picture * config.embed_dim);
+  if (!cosines) return;
+  const size_t rows = pending.bank->bank->row_count();
+  pending.cosines.resize(pending.pictures.size() * rows);
+  std::copy_n(cosines, rows, pending.cosines.begin() + item.picture * rows);
+}
+
+void EngineImpl::TagFrame(StreamImpl* stream, PendingRequest* pending, InferenceResult* result) {
+  if (pending->first_object == 0) return;
+  const ModelConfig& config = model_->config();
+  const size_t rows = pending->bank->bank->row_count();
+  result->tags = stream->policy_.Update(
+      pending->bank->bank, std::span(pending->cosines).first(pending->first_object * rows),
+      pending->policy, config.logit_scale, config.logit_bias, result->pts_ns, &result->events);
+  for (Tag& tag : result->tags) tag.region = pending->pictures[tag.part];
+}
+
+void EngineImpl::TagObjects(StreamImpl* stream, PendingRequest* pending, InferenceResult* result) {
+  const ModelConfig& config = model_->config();
+  const std::shared_ptr<const PromptBank>& bank = pending->bank->bank;
+  std::vector<TagEvent> events;
+  for (const ObjectTracks::Sighting& sighting : pending->objects) {
+    const std::vector<float>* embedding = stream->tracks_.EmbeddingOf(sighting);
+    TagPolicy* policy = stream->tracks_.PolicyOf(sighting);
+    if (!embedding || !policy) continue;
+    events.clear();
+    for (Tag& tag :
+         policy->Update(bank, CosinesOf(*bank, *embedding), pending->policy, config.logit_scale,
+                        config.logit_bias, result->pts_ns, &events)) {
+      tag.region = sighting.object.rect;
+      tag.of_object = true;
+      tag.marked_at = sighting.marked_at;
+      tag.id = sighting.object.id;
+      result->tags.push_back(std::move(tag));
+    }
+    for (TagEvent& event : events) {
+      event.of_object = true;
+      event.id = sighting.object.id;
+      result->events.push_back(std::move(event));
+    }
+  }
+  stream->tracks_.Forget(result->pts_ns, &result->events);
+}
+
+InferenceResult EngineImpl::ResultOf(StreamImpl* stream, PendingRequest* pending) {
+  InferenceResult result;
+  result.pts_ns = pending->request.pts_ns;
+  result.frame = pending->request.frame_number;
+  result.status = pending->status;
+  const size_t dim = model_->config().embed_dim;
+  const bool good = result.status.ok();
+  // Tracks learn of failures, too.
+  size_t picture = pending->first_object;
+  for (const ObjectTracks::Sighting& sighting : pending->objects) {
+    if (!sighting.encode) continue;
+    stream->tracks_.Encoded(
+        sighting, good ? std::span<const float>(pending->embeddings).subspan(picture * dim, dim)
+                       : std::span<const float>());
+    ++picture;
+  }
+  if (!good) return result;
+  // Of tiles there is no one embedding.
+  if (pending->first_object == 1) {
+    result.embedding.assign(pending->embeddings.begin(), pending->embeddings.begin() + dim);
+  }
+  if (!pending->bank) return result;
+  TagFrame(stream, pending, &result);
+  if (!pending->objects.empty() || stream->tracks_.size() > 0) TagObjects(stream, pending, &result);
+  return result;
+}
+
+void EngineImpl::Answer(const Batch& batch, const Status& status) {
+  for (const BatchItem& item : batch.items) {
+    PendingRequest& pending = *item.pending;
+    if (item.picture != kNone) {
+      if (!status.ok() && pending.status.ok()) pending.status = status;
+      if (++pending.done < pending.pictures.size()) continue;
+    }
+    InferenceResult result = ResultOf(item.stream, &pending);
+    // The callback, and what it holds, goes before the books are closed: never under the lock.
+    const auto done = std::exchange(pending.request.done, nullptr);
+    done(std::move(result));
+  }
+}
+
+void EngineImpl::FinishBatch(Batch* batch) {
+  const Clock::time_point now = Clock::now();
+  std::vector<BatchItem>& items = batch->items;
+  for (size_t i = 0; i < items.size(); ++i) {
+    StreamImpl* stream = items[i].stream;
+    const PendingRequest& pending = *items[i].pending;
+    const bool has_picture = items[i].picture != kNone;
+    --stream->running_;
+    if (!has_picture || items[i].picture + 1 == pending.pictures.size())
+      stream->Record(pending, now);
+    if (!has_picture) continue;
+    ++stream->stats_.pictures;
+    const bool first_of_stream = std::none_of(
+        items.begin(), items.begin() + i,
+        [&](const BatchItem& other) { return other.stream == stream && other.picture != kNone; });
+    if (!first_of_stream) continue;
+    ++stream->stats_.batches;
+    stream->batched_frames_ += batch->pictures.size();
+  }
+  batch->Clear();
+  idle_.notify_all();
+}
+
+}  // namespace cliptag

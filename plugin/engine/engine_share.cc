@@ -1,0 +1,94 @@
+// One engine for all who ask for the same model on the same device in the same precision.
+#include <algorithm>
+#include <condition_variable>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "models/load_model.h"
+#include "plugin/engine/engine.h"
+
+namespace cliptag {
+namespace {
+
+struct Shared {
+  std::string directory;
+  BackendOptions asked;
+  std::weak_ptr<Engine> engine;
+};
+
+// What is known of the engines of this process. Never destroyed: elements may outlive main().
+struct Registry {
+  std::mutex mutex;
+  std::condition_variable made;
+  std::vector<Shared> engines;      // guarded by mutex, as the next
+  std::vector<std::string> making;  // directories whose model is being loaded
+};
+
+Registry& TheRegistry() {
+  static auto* const registry = new Registry;
+  return *registry;
+}
+
+bool IsBackend(BackendKind kind, const std::string& name) {
+  return (kind == BackendKind::kCpu && name == "cpu") ||
+         (kind == BackendKind::kCuda && name == "cuda");
+}
+
+// What was asked for is the same, or it is what came of another question.
+bool Serves(const Shared& shared, const Engine& engine, const std::string& directory,
+            const BackendOptions& wanted) {
+  const BackendInfo& info = engine.backend();
+  if (shared.directory != directory) return false;
+  if (wanted.kind != shared.asked.kind && !IsBackend(wanted.kind, info.name)) return false;
+  if (wanted.precision != shared.asked.precision && wanted.precision != info.precision)
+    return false;
+  // The CPU is one device, and has no contexts.
+  return info.name == "cpu" ||
+         (wanted.device == shared.asked.device && wanted.cuda_context == shared.asked.cuda_context);
+}
+
+std::shared_ptr<Engine> Find(Registry& registry, const std::string& directory,
+                             const BackendOptions& wanted) {
+  std::shared_ptr<Engine> found;
+  std::erase_if(registry.engines, [&](const Shared& shared) {
+    std::shared_ptr<Engine> engine = shared.engine.lock();
+    if (!engine) return true;
+    if (!found && Serves(shared, *engine, directory, wanted)) found = std::move(engine);
+    return false;
+  });
+  return found;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Engine>> Engine::Share(const EngineOptions& options) {
+  CLIPTAG_ASSIGN_OR_RETURN(std::string directory, FindModel(options.model));
+  std::error_code ignored;
+  const auto real = std::filesystem::weakly_canonical(directory, ignored);
+  if (!ignored && !real.empty()) directory = real.string();
+
+  Registry& registry = TheRegistry();
+  std::unique_lock lock(registry.mutex);
+  std::vector<std::string>& making = registry.making;
+  while (true) {
+    if (std::shared_ptr<Engine> engine = Find(registry, directory, options.backend)) return engine;
+    if (std::find(making.begin(), making.end(), directory) == making.end()) break;
+    registry.made.wait(lock);
+  }
+  making.push_back(directory);
+  lock.unlock();
+  Result<std::shared_ptr<Engine>> created = Create(options);
+  lock.lock();
+  making.erase(std::find(making.begin(), making.end(), directory));
+  registry.made.notify_all();
+  if (!created.ok()) return created;
+  std::shared_ptr<Engine> engine = created.Take();
+  registry.engines.push_back({directory, options.backend, engine});
+  return engine;
+}
+
+}  // namespace cliptag

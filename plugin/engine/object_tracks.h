@@ -1,0 +1,64 @@
+// What one stream knows of the objects in its frames: of each track the embedding, and the state of
+// its tags. An object is encoded again only when its track is new, when it has moved or when its
+// embedding has aged; in between its embedding stands, and is scored with the prompts of the day.
+//
+// Used by one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "plugin/engine/engine.h"
+#include "plugin/engine/tag_policy.h"
+
+namespace cliptag {
+
+class ObjectTracks {
+ public:
+  // An object of one frame. Valid until Forget() or Reset(), unless its track goes before that.
+  struct Sighting {
+    int64_t track = 0;    // key of the track
+    ObjectRegion object;  // cut to the frame
+    Rect marked_at;       // as it was given
+    bool encode = false;  // else the track's embedding stands
+  };
+
+  // Finds the tracks of a frame's objects and begins those that are new. Objects outside of `area`
+  // are left out. By id, or for those without one by the overlap with where they were.
+  std::vector<Sighting> See(std::span<const ObjectRegion> objects, const Rect& area,
+                            uint64_t pts_ns);
+
+  // The embedding that See() asked for; empty if it could not be made: the next frame tries again.
+  void Encoded(const Sighting& sighting, std::span<const float> embedding);
+
+  // Null when there is none.
+  const std::vector<float>* EmbeddingOf(const Sighting& sighting) const;
+  TagPolicy* PolicyOf(const Sighting& sighting);
+
+  // Drops the tracks that have not been seen for a while; their active tags end.
+  void Forget(uint64_t pts_ns, std::vector<TagEvent>* events);
+  void Reset();
+
+  size_t size() const { return tracks_.size(); }
+
+ private:
+  struct Track {
+    int64_t id = -1;
+    Rect encoded_at;  // where the object was then
+    uint64_t encoded_ns = 0;
+    Rect seen_at;
+    uint64_t seen_ns = 0;
+    bool asked = false;  // an embedding is there or on its way
+    std::vector<float> embedding;
+    TagPolicy policy;
+  };
+
+  std::map<int64_t, Track>::iterator Find(const ObjectRegion& object, uint64_t pts_ns);
+
+  std::map<int64_t, Track> tracks_;
+  int64_t next_nameless_ = -2;  // keys of tracks without an id go down from here
+};
+
+}  // namespace cliptag
