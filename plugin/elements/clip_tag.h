@@ -94,7 +94,7 @@ class ClipTag {
 
   // control
   bool running() const;  // between Start() and Stop()
-  // What follows from the text settings; reads the prompts file.
+  // What follows from the text settings; reads the prompts file and the pictures that it names.
   static Result<PromptSpec> BuildSpec(const TextSettings& text);
   std::unique_ptr<PromptsWatcher> Watch(const TextSettings& text, PromptsWatcher::Stamp seen);
   void OnPromptsFile(PromptsWatcher::Change change);
