@@ -147,7 +147,7 @@ void AddStreamsOptions(CLI::App& command, StreamsOptions* options, CLI::Option* 
       .add_flag(
           "--hostile", options->hostile,
           "Four of the streams misbehave: a stuck sink, ten flushing seeks a second, a hundred "
-          "changes of prompts a second, broken frames; the others are measured")
+          "new lists of prompts a second, broken frames; the others are measured")
       ->needs(streams);
 }
 

@@ -7,12 +7,11 @@
 namespace cliptag {
 namespace {
 
-// As many lists as a person might switch between; all are encoded once, early on.
+// Never the same twice, so that a text has to be encoded every time.
 std::string PromptList(uint64_t n) {
-  constexpr const char* kColours[] = {"red", "blue", "green", "yellow"};
   constexpr const char* kThings[] = {"car", "bus", "door", "bicycle", "boat"};
-  return std::string("a ") + kColours[n % std::size(kColours)] + " " +
-         kThings[n % std::size(kThings)] + "; a person; a dog";
+  return std::string("a ") + kThings[n % std::size(kThings)] + " with the number " +
+         std::to_string(n) + "; a person; a dog";
 }
 
 }  // namespace

@@ -273,6 +273,8 @@ Result<StreamsResult> BenchStreams(const StreamsOptions& options) {
   CLIPTAG_ASSIGN_OR_RETURN(const RawPictures pictures,
                            MakeRawPictures(shape.format, shape.width, shape.height, kPictures));
   CLIPTAG_RETURN_IF_ERROR(FindCliptagElement());
+  // The texts of the stream whose prompts change are of no use to anyone later.
+  if (options.hostile) g_setenv("CLIPTAG_TEXT_CACHE", "", TRUE);
   StreamsResult result;
   // Without a clock nothing is late.
   result.has_identity = options.mode != "exact";
