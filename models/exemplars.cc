@@ -48,7 +48,8 @@ Result<std::vector<std::string>> PicturesIn(const fs::path& folder, const std::s
   std::error_code error;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     std::error_code ignored;
-    if (IsPictureName(it->path()) && !it->is_directory(ignored)) {
+    const bool hidden = it->path().filename().string().front() == '.';
+    if (!hidden && IsPictureName(it->path()) && !it->is_directory(ignored)) {
       files.push_back(it->path().string());
     }
   }

@@ -23,7 +23,7 @@ class FindExemplarsTest : public ::testing::Test {
   void SetUp() override {
     std::filesystem::create_directories(dir_.File("fork/old.png"));  // a folder of that name
     for (const char* name : {"fork/b.JPG", "fork/a.png", "fork/c.webp", "fork/d.bmp", "fork/e.jpeg",
-                             "fork/notes.txt", "one.dat"}) {
+                             "fork/notes.txt", "fork/.a.png", "one.dat"}) {
       dir_.Write(name, "x");
     }
   }
