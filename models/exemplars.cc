@@ -4,8 +4,13 @@
 #include <array>
 #include <cmath>
 #include <filesystem>
+#include <iterator>
 #include <system_error>
 #include <utility>
+
+#include "models/json.h"
+#include "models/picture_check.h"
+#include "models/test_pictures.h"
 
 namespace cliptag {
 namespace {
@@ -15,7 +20,13 @@ namespace fs = std::filesystem;
 constexpr int kShorterSide = 512;         // what PictureFrom leaves at least
 constexpr size_t kMostPictures = 2000;    // of all tags: a mistaken folder is not read for an hour
 constexpr double kLeastHalfWidth = 0.02;  // of h, a cosine
-constexpr double kLogitOfLevel = 3;       // of p, and minus that of u
+constexpr int kUnrelatedSize = 96;        // pixels, square
+// Built-in pictures that show nothing anybody would tag. Photographs are near to each other and far
+// from patterns, drawings the other way round, so there are some of either kind: what looks like a
+// tag's pictures for no other reason than being a photograph or a drawing is known by them.
+constexpr int kUnrelated[][6] = {{0, 2, 7, 10, 18, 20},     // rings, stripes, noise, discs, …
+                                 {8, 11, 12, 13, 16, 21}};  // landscape, clouds, fog, …
+constexpr double kLogitOfLevel = 3;                         // of p, and minus that of u
 
 std::string Naming(const std::string& image, const TagSpec& tag) {
   return "The exemplar picture '" + image + "' of the tag '" + tag.label + "'";
@@ -79,6 +90,19 @@ class Group {
     return sum / count_;
   }
 
+  // Below which three quarters of the pictures' cosines with `direction` lie.
+  double UpperQuartile(const std::vector<double>& direction) const {
+    std::vector<double> cosines(static_cast<size_t>(count_));
+    for (int k = 0; k < count_; ++k) {
+      for (int i = 0; i < dim_; ++i) {
+        cosines[k] += direction[i] * rows_[static_cast<size_t>(k) * dim_ + i];
+      }
+    }
+    const auto at = cosines.begin() + 3 * count_ / 4;
+    std::nth_element(cosines.begin(), at, cosines.end());
+    return *at;
+  }
+
   // The mean cosine of a picture with the unit mean of the others. Two at least.
   double LeaveOneOut() const {
     double sum = 0;
@@ -102,43 +126,9 @@ class Group {
   std::vector<double> sum_;
 };
 
-// Pictures of nothing that anybody would tag: flat, graded, noisy, striped, checked, ringed, discs,
-// a horizon.
-std::vector<Picture> UnrelatedPictures() {
-  constexpr int kSize = 96, kKinds = 8;
-  std::vector<Picture> pictures;
-  uint32_t random = 1;
-  for (int kind = 0; kind < kKinds; ++kind) {
-    Picture picture{kSize, kSize, std::vector<uint8_t>(size_t{3} * kSize * kSize)};
-    for (int y = 0; y < kSize; ++y) {
-      for (int x = 0; x < kSize; ++x) {
-        random = random * 1664525 + 1013904223;
-        const int noise = static_cast<int>(random >> 25);  // 0..127
-        const int dx = x - kSize / 2, dy = y - kSize / 2;
-        const bool odd = (x / 12 + y / 12) % 2 != 0;
-        const bool disc = (x % 32 - 16) * (x % 32 - 16) + (y % 32 - 16) * (y % 32 - 16) < 100;
-        const int colours[kKinds][3] = {
-            {128, 128, 128},
-            {x * 255 / kSize, y * 255 / kSize, 160},
-            {noise * 2, noise * 2, noise * 2},
-            {x / 6 % 2 * 200, 60, x / 6 % 2 * 120},
-            {odd ? 230 : 30, odd ? 230 : 30, odd ? 220 : 40},
-            {(dx * dx + dy * dy) / 8 % 256, x * 2, 255 - y * 2},
-            {disc ? 200 : 240, disc ? 60 : 240, disc ? 80 : 230},
-            {y < 56 ? 150 + y : 70 + noise / 2, y < 56 ? 190 : 100 + noise / 3, y < 56 ? 230 : 60},
-        };
-        uint8_t* p = &picture.rgb[(size_t{3} * kSize * y) + size_t{3} * x];
-        for (int c = 0; c < 3; ++c) p[c] = static_cast<uint8_t>(colours[kind][c]);
-      }
-    }
-    pictures.push_back(std::move(picture));
-  }
-  return pictures;
-}
-
-// Of the tag whose pictures are groups[own].
+// Of the tag whose pictures are groups[own]. From `tags` on, groups are the built-in ones.
 Result<Prototype> BuildPrototype(const TagSpec& tag, const std::vector<Group>& groups, size_t own,
-                                 int dim) {
+                                 size_t tags, int dim) {
   const std::vector<double> direction = groups[own].Mean(-1);
   if (direction.empty()) {
     return InvalidArgument("The exemplar pictures of the tag '" + tag.label +
@@ -146,7 +136,9 @@ Result<Prototype> BuildPrototype(const TagSpec& tag, const std::vector<Group>& g
   }
   double unrelated = -1;
   for (size_t g = 0; g < groups.size(); ++g) {
-    if (g != own) unrelated = std::max(unrelated, groups[g].Level(direction));
+    if (g == own) continue;
+    const double level = g < tags ? groups[g].Level(direction) : groups[g].UpperQuartile(direction);
+    unrelated = std::max(unrelated, level);
   }
   const double positive = groups[own].count() > 1 ? groups[own].LeaveOneOut() : (1 + unrelated) / 2;
   const double half = std::max((positive - unrelated) / 2, kLeastHalfWidth);
@@ -158,11 +150,18 @@ Result<Prototype> BuildPrototype(const TagSpec& tag, const std::vector<Group>& g
   return prototype;
 }
 
+// Decoders fill what is missing of a file with grey.
+Status CheckComplete(const std::string& path) {
+  CLIPTAG_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
+  if (PictureIsComplete({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()})) return {};
+  return DataLoss("The picture '" + path + "' is truncated: the file ends before it does.");
+}
+
 }  // namespace
 
-Picture PictureFrom(const FrameView& view) {
+ExemplarPicture PictureFrom(const FrameView& view) {
   const int factor = std::max(1, std::min(view.width, view.height) / kShorterSide);
-  Picture picture;
+  ExemplarPicture picture;
   picture.width = view.width / factor;
   picture.height = view.height / factor;
   picture.rgb.resize(size_t{3} * picture.width * picture.height);
@@ -200,8 +199,10 @@ Status FindExemplars(const std::string& folder, PromptSpec* spec) {
         CLIPTAG_ASSIGN_OR_RETURN(const std::vector<std::string> inside,
                                  PicturesIn(path, image, tag));
         files.insert(files.end(), inside.begin(), inside.end());
-      } else {
+      } else if (fs::is_regular_file(status)) {
         files.push_back(path.string());
+      } else {
+        return InvalidArgument(Naming(image, tag) + " is neither a file nor a folder.");
       }
     }
     tag.images = std::move(files);
@@ -218,13 +219,15 @@ Status DecodeExemplars(const PictureDecodeFn& decode, PromptSpec* spec) {
   for (TagSpec& tag : spec->tags) {
     tag.pictures.clear();
     for (const std::string& image : tag.images) {
-      Result<Picture> picture = decode(image);
+      const Status complete = CheckComplete(image);
+      Result<ExemplarPicture> picture =
+          complete.ok() ? decode(image) : Result<ExemplarPicture>(complete);
       if (!picture.ok()) {
         return Status(picture.status().code(),
                       "An exemplar picture of the tag '" + tag.label +
                           "' cannot be used: " + picture.status().message());
       }
-      tag.pictures.push_back(std::make_shared<const Picture>(picture.Take()));
+      tag.pictures.push_back(std::make_shared<const ExemplarPicture>(picture.Take()));
     }
   }
   return {};
@@ -242,15 +245,20 @@ Result<std::vector<Prototype>> BuildPrototypes(const PromptSpec& spec, int dim,
   }
   if (views.empty()) return prototypes;
   if (!encode) return Internal("Exemplar pictures cannot be encoded here.");
-  const std::vector<Picture> unrelated = UnrelatedPictures();
-  for (const Picture& picture : unrelated) views.push_back(picture.view());
+  std::vector<ExemplarPicture> unrelated;
+  for (const auto& kind : kUnrelated) {
+    for (const int which : kind) {
+      unrelated.push_back({kUnrelatedSize, kUnrelatedSize, TestPicture(which, kUnrelatedSize)});
+    }
+  }
+  for (const ExemplarPicture& picture : unrelated) views.push_back(picture.view());
   std::vector<float> rows(views.size() * static_cast<size_t>(dim));
   CLIPTAG_RETURN_IF_ERROR(encode(views, rows.data()));
   if (!std::all_of(rows.begin(), rows.end(), [](float x) { return std::isfinite(x); })) {
     return Internal("The model gave embeddings of exemplar pictures that hold NaN or infinity.");
   }
 
-  std::vector<size_t> tags;  // of the groups; the last group is the built-in one
+  std::vector<size_t> tags;  // of the first groups; the built-in ones follow
   std::vector<Group> groups;
   const float* next = rows.data();
   for (size_t t = 0; t < spec.tags.size(); ++t) {
@@ -260,10 +268,13 @@ Result<std::vector<Prototype>> BuildPrototypes(const PromptSpec& spec, int dim,
     groups.emplace_back(next, count, dim);
     next += static_cast<size_t>(count) * dim;
   }
-  groups.emplace_back(next, static_cast<int>(unrelated.size()), dim);
+  for (const auto& kind : kUnrelated) {
+    groups.emplace_back(next, static_cast<int>(std::size(kind)), dim);
+    next += std::size(kind) * static_cast<size_t>(dim);
+  }
   for (size_t g = 0; g < tags.size(); ++g) {
     CLIPTAG_ASSIGN_OR_RETURN(prototypes[tags[g]],
-                             BuildPrototype(spec.tags[tags[g]], groups, g, dim));
+                             BuildPrototype(spec.tags[tags[g]], groups, g, tags.size(), dim));
   }
   return prototypes;
 }

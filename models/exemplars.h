@@ -5,15 +5,15 @@
 // of its own instead, both cosines with the prototype, the unit mean of the pictures' embeddings:
 //   p  how near the tag's own pictures come: the mean, over its pictures, of the cosine with the
 //      unit mean of the others (of one picture alone: half way from u to 1);
-//   u  how near pictures come that show something else: the built-in ones, and each other tag's
-//      exemplars. Of these groups the one whose mean is largest counts: what is mistaken most
-//      easily for the tag must not pass, and everyday pictures are more alike than a built-in
-//      pattern and a photograph.
+//   u  how near pictures come that show something else: those of each other tag by their mean,
+//      the built-in ones (models/test_pictures.h), patterns and such as have the light and shade of
+//      photographs, by the upper quartile of each kind, for they are a sample of all that a camera
+//      may see. The largest of these counts: what is taken for the tag most easily must not pass.
 // The tag's logit is 3 (c - m) / h, with m = (p + u) / 2 and h = (p - u) / 2: sigmoid makes 0.95
-// of p, 0.5 of m and 0.05 of u. h is at least 0.01, measured down from p, so that pictures which
+// of p, 0.5 of m and 0.05 of u. h is at least 0.02, measured down from p, so that pictures which
 // are no more like each other than like others divide by nothing.
 //
-// Thread safety: pure functions; a Picture is immutable once built.
+// Thread safety: pure functions; a picture is immutable once built.
 #pragma once
 
 #include <cstdint>
@@ -30,7 +30,7 @@
 namespace cliptag {
 
 // A decoded picture, packed RGB.
-struct Picture {
+struct ExemplarPicture {
   int width = 0, height = 0;
   std::vector<uint8_t> rgb;
 
@@ -41,7 +41,7 @@ struct Picture {
 
 // Copies an 8-bit RGB view. What is far larger than any model looks at is averaged down by a whole
 // factor, to a shorter side of at least 512, so that a folder of photographs fits in memory.
-Picture PictureFrom(const FrameView& view);
+ExemplarPicture PictureFrom(const FrameView& view);
 
 // Puts files in the place of what a prompts file in `folder` names as images: relative paths begin
 // there, and a folder stands for every picture in it (by name: jpg, jpeg, png, webp, bmp), in the
@@ -50,7 +50,7 @@ Status FindExemplars(const std::string& folder, PromptSpec* spec);
 
 // Decodes every tag's images into its pictures. `decode` tells what is wrong in a sentence that
 // names the file; the error adds the tag.
-using PictureDecodeFn = std::function<Result<Picture>(const std::string& path)>;
+using PictureDecodeFn = std::function<Result<ExemplarPicture>(const std::string& path)>;
 Status DecodeExemplars(const PictureDecodeFn& decode, PromptSpec* spec);
 
 // Of one tag: where its pictures point, and what turns a cosine with that into a logit.

@@ -16,7 +16,7 @@
 
 namespace cliptag {
 
-struct Picture;  // models/exemplars.h
+struct ExemplarPicture;  // models/exemplars.h
 
 struct TagSpec {
   std::string label;
@@ -26,7 +26,7 @@ struct TagSpec {
       negatives;                    // what this tag alone is compared with, beside the background
   std::vector<std::string> images;  // exemplar pictures (paths)
   // The same decoded, by whoever built the spec (DecodeExemplars); a bank does not keep them.
-  std::vector<std::shared_ptr<const Picture>> pictures;
+  std::vector<std::shared_ptr<const ExemplarPicture>> pictures;
   double threshold = -1;  // -1 = the element's
   double off_threshold = -1;
   double min_duration_s = -1;

@@ -4,7 +4,6 @@
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <optional>
 #include <vector>
 
@@ -12,6 +11,7 @@
 #include "plugin/cli/diagnostics.h"
 #include "plugin/cli/encode_files.h"
 #include "plugin/cli/options.h"
+#include "plugin/cli/prompt_options.h"
 #include "plugin/engine/tag_policy.h"
 
 namespace cliptag {
@@ -20,7 +20,7 @@ namespace {
 struct ClassifyOptions {
   ModelOptions model;
   InputOptions input;
-  std::string prompts, prompts_file, templates, background;
+  PromptOptions prompts;
   std::string scoring = "softmax";
   std::optional<int> top_k;
   bool json = false;
@@ -33,37 +33,10 @@ Scoring ScoringFrom(const std::string& name) {
   return static_cast<Scoring>(found - std::begin(kScorings));
 }
 
-// A prompts file's own templates and background go before the options', as in the element.
-Result<PromptSpec> PromptsFrom(const ClassifyOptions& options, const ModelConfig& config) {
-  CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, options.prompts_file.empty()
-                                                ? ParsePrompts(options.prompts)
-                                                : ReadPromptsFile(options.prompts_file));
-  if (spec.templates.empty() && !options.templates.empty()) {
-    CLIPTAG_ASSIGN_OR_RETURN(spec.templates, SplitList(options.templates, "templates"));
-  }
-  if (spec.templates.empty()) spec.templates = config.templates;
-  if (spec.background.empty() && !options.background.empty()) {
-    CLIPTAG_ASSIGN_OR_RETURN(spec.background, SplitList(options.background, "background"));
-  }
-  return spec;
-}
-
-Result<std::shared_ptr<const PromptBank>> EncodePrompts(ClipModel& model, PromptSpec spec) {
-  TextSession session(model, CountTexts(spec));
-  return BuildPromptBank(
-      std::move(spec), model.config().embed_dim,
-      [&](std::span<const std::string> texts, float* rows, std::vector<std::string>* truncated) {
-        return session.Encode(texts, rows, truncated);
-      });
-}
-
 // The tags of a frame, best first.
 std::vector<Tag> TagsOf(const PromptBank& bank, std::span<const float> embedding, Scoring scoring,
                         const ModelConfig& config, int top_k) {
-  std::vector<float> cosines(static_cast<size_t>(bank.row_count()));
-  for (int i = 0; i < bank.row_count(); ++i) {
-    cosines[i] = std::inner_product(embedding.begin(), embedding.end(), bank.row(i), 0.0f);
-  }
+  const std::vector<float> cosines = CosinesOf(bank, embedding);
   std::vector<double> scores(static_cast<size_t>(bank.tags));
   ScoreTags(bank, cosines, scoring, config.logit_scale, config.logit_bias, scores);
   std::vector<Tag> tags;
@@ -130,12 +103,11 @@ class Printer {
 };
 
 Status Classify(const ClassifyOptions& options, bool* bad_files) {
-  // Prompts are read before and after the model: most mistakes in them do not need it.
-  CLIPTAG_RETURN_IF_ERROR(PromptsFrom(options, ModelConfig()).status());
+  // Prompts are read before the model: most mistakes in them do not need it.
+  CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, ReadPrompts(options.prompts));
   CLIPTAG_ASSIGN_OR_RETURN(const LoadedModel session, LoadSession(options.model));
   ClipModel& model = *session.model;
   const ModelConfig& config = model.config();
-  CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, PromptsFrom(options, config));
   CLIPTAG_ASSIGN_OR_RETURN(const auto bank, EncodePrompts(model, std::move(spec)));
   WarnTruncated(bank->truncated, config);
 
@@ -171,23 +143,7 @@ void AddClassifyCommand(CLI::App& app, Command* chosen) {
   CLI::App* command =
       app.add_subcommand("classify", "Tag pictures and videos with labels of your own");
   AddInputOptions(*command, &options->input)->required();
-  CLI::Option* prompts =
-      command->add_option("--prompts", options->prompts, "Labels, separated by ';' or newlines")
-          ->option_text("LABELS");
-  CLI::Option* file = command
-                          ->add_option("--prompts-file", options->prompts_file,
-                                       "One label a line, or JSON with tags, templates, background")
-                          ->option_text("F");
-  prompts->excludes(file);
-  command
-      ->add_option("--templates", options->templates,
-                   "Sentences around each label, \"a photo of a {}.\", separated by ';'; the "
-                   "model's own, else this one, unless given")
-      ->option_text("LIST");
-  command
-      ->add_option("--background", options->background,
-                   "What --scoring contrast compares each tag with, separated by ';'")
-      ->option_text("LIST");
+  const auto check = AddPromptOptions(*command, &options->prompts);
   command
       ->add_option("--scoring", options->scoring,
                    "softmax: over the labels; contrast: each against the background; sigmoid: with "
@@ -208,10 +164,8 @@ void AddClassifyCommand(CLI::App& app, Command* chosen) {
       "Examples:\n"
       "  cliptag classify --prompts \"cat; dog; bird\" photo.jpg\n"
       "  cliptag classify --prompts-file tags.json --scoring contrast --fps 2 --json street.mp4");
-  command->callback([options, prompts, file, chosen] {
-    if (prompts->count() + file->count() == 0) {
-      throw CLI::RequiredError("--prompts or --prompts-file");
-    }
+  command->callback([options, check, chosen] {
+    check();
     *chosen = [options] { return RunClassify(*options); };
   });
 }

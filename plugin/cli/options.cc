@@ -68,14 +68,18 @@ CLI::Option* AddStrings(CLI::App& app, const std::string& name, std::vector<std:
   return option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
 }
 
-CLI::Option* AddInputOptions(CLI::App& app, InputOptions* options) {
-  constexpr int kAnyNumber = CLI::detail::expected_max_vector_size;
+void AddSampling(CLI::App& app, InputOptions* options) {
   app.add_option("--fps", options->fps, "Frames taken per second of video; 0 = every frame")
       ->check(FiniteRange(0, 1000))
       ->option_text("RATE [1]");
   app.add_option("--batch", options->batch, "Frames that are encoded at once")
       ->check(CLI::Range(1, 1024))
       ->option_text("N [8]");
+}
+
+CLI::Option* AddInputOptions(CLI::App& app, InputOptions* options) {
+  constexpr int kAnyNumber = CLI::detail::expected_max_vector_size;
+  AddSampling(app, options);
   return AddStrings(app, "FILE", &options->files, "Pictures and videos, in any mixture")
       ->expected(1, kAnyNumber)
       ->allow_extra_args(true)

@@ -23,6 +23,7 @@ using Command = std::function<int()>;
 void AddEmbedCommand(CLI::App& app, Command* chosen);
 void AddClassifyCommand(CLI::App& app, Command* chosen);
 void AddBenchCommand(CLI::App& app, Command* chosen);
+void AddEvalCommand(CLI::App& app, Command* chosen);
 void AddModelsCommand(CLI::App& app, Command* chosen);
 
 struct ModelOptions {
@@ -41,7 +42,9 @@ struct InputOptions {
   int batch = 8;
 };
 
-// FILE…, --fps, --batch.
+// --fps, --batch.
+void AddSampling(CLI::App& app, InputOptions* options);
+// FILE… as well.
 CLI::Option* AddInputOptions(CLI::App& app, InputOptions* options);
 
 // A number from `least` to `most`. CLI::Range lets NaN through.

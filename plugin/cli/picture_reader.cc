@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "models/picture_check.h"
 #include "plugin/cli/diagnostics.h"
 #include "plugin/cli/media_reader.h"
-#include "plugin/cli/picture_check.h"
 
 namespace cliptag {
 namespace {

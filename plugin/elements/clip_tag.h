@@ -94,7 +94,7 @@ class ClipTag {
 
   // control
   bool running() const;  // between Start() and Stop()
-  // What follows from the text settings; reads the prompts file.
+  // What follows from the text settings; reads the prompts file and the pictures that it names.
   static Result<PromptSpec> BuildSpec(const TextSettings& text);
   std::unique_ptr<PromptsWatcher> Watch(const TextSettings& text, PromptsWatcher::Stamp seen);
   void OnPromptsFile(PromptsWatcher::Change change);
@@ -112,7 +112,7 @@ class ClipTag {
                           guint64 running_time, bool due);
   void LookLive(GstBuffer* buffer, const FrameSettings& frame, guint64 number,
                 guint64 running_time);
-  void TellArrived(guint64 running_time);
+  void TellArrived();  // on the src pad's task
   void WaitForLive();  // at the end of the stream
   // Messages, events and counts of an answer; false if it has no tags to attach.
   bool Tell(const AnswerPtr& answer, guint64 age);
@@ -191,6 +191,7 @@ class ClipTag {
   LiveTags live_;
   enum class Liveness { kUnknown, kLive, kNot };
   std::atomic<Liveness> liveness_{Liveness::kUnknown};  // of the pipeline
+  std::atomic<guint64> newest_running_time_{0};         // of live frames
   std::atomic<guint64> late_until_{0};                  // running time, by downstream's QoS events
   std::atomic<bool> forget_still_{false};
 

@@ -3,6 +3,7 @@
 
 #include "plugin/elements/clip_tag.h"
 #include "plugin/elements/gstcliptag.h"
+#include "plugin/elements/picture_file.h"
 
 namespace cliptag {
 namespace {
@@ -178,6 +179,7 @@ Result<PromptSpec> ClipTag::BuildSpec(const TextSettings& text) {
   if (spec.background.empty() && !text.background.empty()) {
     CLIPTAG_ASSIGN_OR_RETURN(spec.background, SplitList(text.background, "background prompts"));
   }
+  CLIPTAG_RETURN_IF_ERROR(DecodeExemplars(ReadPictureFile, &spec));
   return spec;
 }
 

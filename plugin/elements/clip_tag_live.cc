@@ -33,20 +33,19 @@ bool ClipTag::IsLive(Mode mode) {
 GstFlowReturn ClipTag::ChainLive(BufferPtr buffer, const FrameSettings& frame, guint64 number,
                                  guint64 running_time, bool due) {
   if (prompts_ == Prompts::kFailed) return GST_FLOW_ERROR;  // it has been posted
-  // Frames from before the mode became live wait for their tags, and this one behind them.
-  if (!queue_.IsIdle()) {
-    const GstFlowReturn flow = queue_.WaitForRoom(Bound(frame), [this] { stream_->Hurry(); });
-    if (flow != GST_FLOW_OK) return flow;
-    Item item;
-    item.buffer = std::move(buffer);
-    return queue_.Add(std::move(item)) ? GST_FLOW_OK : queue_.flow();
-  }
+  if (GST_CLOCK_TIME_IS_VALID(running_time)) newest_running_time_ = running_time;
   if (due && prompts_ == Prompts::kReady) LookLive(buffer.get(), frame, number, running_time);
   MeasureRate();
-  TellArrived(running_time);
   if (const AnswerPtr answer = live_.newest(); answer && !answer->result.tags.empty())
     buffer = Attach(std::move(buffer), *answer, answer->AgeAt(running_time));
-  return gst_pad_push(src_pad_, buffer.release());
+  if (queue_.IsIdle()) return gst_pad_push(src_pad_, buffer.release());
+  // Behind frames from before the mode became live, which wait for their tags, or behind a message
+  // that is being posted.
+  const GstFlowReturn flow = queue_.WaitForRoom(Bound(frame), [this] { stream_->Hurry(); });
+  if (flow != GST_FLOW_OK) return flow;
+  Item item;
+  item.buffer = std::move(buffer);
+  return queue_.Add(std::move(item)) ? GST_FLOW_OK : queue_.flow();
 }
 
 // The engine reads the frame while it goes on: it is held, and whoever writes to it downstream
@@ -70,6 +69,10 @@ void ClipTag::LookLive(GstBuffer* buffer, const FrameSettings& frame, guint64 nu
     pending->TakeBuffer();  // whoever holds the request longer does not hold the frame
     if (!answer->result.status.ok()) forget_still_ = true;
     live_.Arrived(era, std::move(answer));
+    // By the src pad's task: nobody's handler of messages holds up the engine or the video.
+    Item hint;
+    hint.tell = true;
+    queue_.Add(std::move(hint));
     queue_.Wake();
   };
   const auto done = request.done;
@@ -83,14 +86,13 @@ void ClipTag::LookLive(GstBuffer* buffer, const FrameSettings& frame, guint64 nu
   HurryIfLowered(frame);
 }
 
-void ClipTag::TellArrived(guint64 running_time) {
-  for (const AnswerPtr& answer : live_.Take()) Tell(answer, answer->AgeAt(running_time));
+void ClipTag::TellArrived() {
+  for (const AnswerPtr& answer : live_.Take()) Tell(answer, answer->AgeAt(newest_running_time_));
 }
 
 void ClipTag::WaitForLive() {
-  if (!live_.awaits_any() && live_.newest() == nullptr) return;
-  if (!queue_.WaitUntil([this] { return !live_.awaits_any(); })) return;
-  if (queue_.WaitIdle()) TellArrived(GST_CLOCK_TIME_NONE);
+  if (!live_.is_busy()) return;
+  if (queue_.WaitUntil([this] { return !live_.awaits_any(); })) queue_.WaitIdle();
 }
 
 bool ClipTag::Tell(const AnswerPtr& answer, guint64 age) {

@@ -233,7 +233,9 @@ void ClipTag::Loop() {
     return;
   }
   GstFlowReturn flow = GST_FLOW_OK;
-  if (item.event) {
+  if (item.tell) {
+    TellArrived();
+  } else if (item.event) {
     PushEvent(std::move(item.event));
   } else {
     flow = PushFrame(std::move(item));

@@ -33,8 +33,8 @@
  * gst-launch-1.0 -m rtspsrc location=rtsp://camera.local/stream ! rtph264depay ! h264parse \
  *   ! cliptagkeyframes max-rate=1/1 ! decodebin ! videoconvert \
  *   ! cliptag mode=exact prompts="a car; a person" ! fakesink
- * ]| A camera at a look a second. In the mode `live`, which live pipelines have otherwise, a frame does
- * not wait for its tags, which then are told with the next one: a second later here.
+ * ]| A camera at a look a second. In the mode `live`, which live pipelines have otherwise, a frame
+ * does not wait for its tags, which then are told with the next one: a second later here.
  *
  * Since: 0.1
  */

@@ -74,14 +74,12 @@ GstFlowReturn KeyframeStream::Chain(GstBuffer* raw) {
     // Neither shown nor missed: it changes nothing about the times of pictures.
     return gst_pad_push(src_pad_, buffer.release());
   }
-  ++frames_in_;
+  Count(decision);
   if (decision.fate == Fate::kDrop) {
-    ++dropped_;
     dropped_since_ = true;
     PushGap(gaps_.Dropped(buffer.get()));
     return GST_FLOW_OK;
   }
-  ++passed_;
   PushGap(gaps_.BeforeKeyframe(buffer.get()));
   buffer = Prepare(std::move(buffer), decision);
   gaps_.KeyframeSent(buffer.get());
@@ -107,13 +105,11 @@ KeyframeStream::Decision KeyframeStream::Decide(GstBuffer* buffer) {
                                                      : "is broken in part");
     }
   }
-  bool key = picture.kind == PictureKind::kKeyframe;
-  if (picture.kind == PictureKind::kUnknown) {
-    key = !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT);
-  }
-  if (key) ++keyframes_;
+  decision.keyframe = picture.kind == PictureKind::kUnknown
+                          ? !GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT)
+                          : picture.kind == PictureKind::kKeyframe;
   decision.fate = picture.kind == PictureKind::kHeaders ? Fate::kHeaders
-                  : key && IsDue(buffer)                ? Fate::kKeep
+                  : decision.keyframe && IsDue(buffer)  ? Fate::kKeep
                                                         : Fate::kDrop;
   decision.headers_at = picture.headers_at;
   bool all = true;
@@ -125,6 +121,13 @@ KeyframeStream::Decision KeyframeStream::Decide(GstBuffer* buffer) {
   if (!all) WarnOnce("has more parameter sets than a stream may have; some are forgotten");
   sets_.clear();
   return decision;
+}
+
+void KeyframeStream::Count(const Decision& decision) {
+  const std::lock_guard lock(mutex_);
+  ++counts_.frames_in;
+  if (decision.keyframe) ++counts_.keyframes;
+  ++(decision.fate == Fate::kKeep ? counts_.passed : counts_.dropped);
 }
 
 void KeyframeStream::WarnOnce(const char* what) {
@@ -169,10 +172,9 @@ BufferPtr KeyframeStream::WithHeaders(BufferPtr buffer, size_t at,
   BufferPtr with(gst_buffer_new());
   gst_buffer_copy_into(with.get(), buffer.get(), kAllButMemory, 0, -1);
   if (at > 0) gst_buffer_copy_into(with.get(), buffer.get(), GST_BUFFER_COPY_MEMORY, 0, at);
-  gst_buffer_append_memory(
-      with.get(), gst_memory_new_wrapped(static_cast<GstMemoryFlags>(0),
-                                         g_memdup2(headers.data(), headers.size()), headers.size(),
-                                         0, headers.size(), nullptr, nullptr));
+  GstBuffer* added = gst_buffer_new_memdup(headers.data(), headers.size());
+  gst_buffer_append_memory(with.get(), gst_buffer_get_memory(added, 0));
+  gst_buffer_unref(added);
   gst_buffer_copy_into(with.get(), buffer.get(), GST_BUFFER_COPY_MEMORY, at, -1);
   return with;
 }
@@ -271,25 +273,27 @@ void KeyframeStream::Reset() {
   gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
   gaps_.SetSegment(segment_);
   told_ = false;
-  frames_in_ = keyframes_ = passed_ = dropped_ = 0;
+  const std::lock_guard counts_lock(mutex_);
+  counts_ = Counts();
 }
 
 void KeyframeStream::SetMaxRate(gint n, gint d) {
-  const std::lock_guard lock(settings_mutex_);
+  const std::lock_guard lock(mutex_);
   max_rate_n_ = n;
   max_rate_d_ = d;
 }
 
 void KeyframeStream::GetMaxRate(gint* n, gint* d) const {
-  const std::lock_guard lock(settings_mutex_);
+  const std::lock_guard lock(mutex_);
   *n = max_rate_n_;
   *d = max_rate_d_;
 }
 
 GstStructure* KeyframeStream::Stats() const {
-  return gst_structure_new("cliptagkeyframes-stats", "frames-in", G_TYPE_UINT64, frames_in_.load(),
-                           "keyframes", G_TYPE_UINT64, keyframes_.load(), "passed", G_TYPE_UINT64,
-                           passed_.load(), "dropped", G_TYPE_UINT64, dropped_.load(), nullptr);
+  const std::lock_guard lock(mutex_);
+  return gst_structure_new("cliptagkeyframes-stats", "frames-in", G_TYPE_UINT64, counts_.frames_in,
+                           "keyframes", G_TYPE_UINT64, counts_.keyframes, "passed", G_TYPE_UINT64,
+                           counts_.passed, "dropped", G_TYPE_UINT64, counts_.dropped, nullptr);
 }
 
 }  // namespace cliptag

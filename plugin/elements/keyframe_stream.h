@@ -8,7 +8,6 @@
 
 #include <gst/gst.h>
 
-#include <atomic>
 #include <mutex>
 #include <optional>
 #include <vector>
@@ -39,11 +38,17 @@ class KeyframeStream {
   enum class Fate { kKeep, kDrop, kHeaders };
   struct Decision {
     Fate fate = Fate::kDrop;
+    bool keyframe = false;
     std::vector<uint8_t> headers;  // to be put in, at this place
     size_t headers_at = 0;
   };
 
+  struct Counts {
+    guint64 frames_in = 0, keyframes = 0, passed = 0, dropped = 0;
+  };
+
   Decision Decide(GstBuffer* buffer);
+  void Count(const Decision& decision);
   bool IsDue(const GstBuffer* buffer);
   BufferPtr Prepare(BufferPtr buffer, const Decision& decision);
   BufferPtr WithHeaders(BufferPtr buffer, size_t at, const std::vector<uint8_t>& headers);
@@ -56,8 +61,9 @@ class KeyframeStream {
   GstElement* const element_;
   GstPad* const src_pad_;
 
-  mutable std::mutex settings_mutex_;
-  gint max_rate_n_ = 0, max_rate_d_ = 1;  // guarded by settings_mutex_
+  mutable std::mutex mutex_;
+  gint max_rate_n_ = 0, max_rate_d_ = 1;  // this and counts_: guarded by mutex_
+  Counts counts_;
 
   // Of whoever holds the sink pad's stream lock. That one is GLib's: this says the same to those
   // who (ThreadSanitizer) cannot see it, and is only taken under it.
@@ -74,8 +80,6 @@ class KeyframeStream {
   GapTracker gaps_;
   bool dropped_since_ = false;  // the next keyframe is a discontinuity
   bool told_ = false;
-
-  std::atomic<guint64> frames_in_{0}, keyframes_{0}, passed_{0}, dropped_{0};
 };
 
 }  // namespace cliptag

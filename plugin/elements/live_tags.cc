@@ -37,6 +37,11 @@ bool LiveTags::awaits_any() const {
   return awaited_ > 0;
 }
 
+bool LiveTags::is_busy() const {
+  const std::lock_guard lock(mutex_);
+  return awaited_ > 0 || !untold_.empty();
+}
+
 void LiveTags::Forget() {
   AnswerPtr old;
   const std::lock_guard lock(mutex_);

@@ -38,6 +38,8 @@ class LiveTags {
   std::vector<AnswerPtr> Take();
   AnswerPtr newest() const;
   bool awaits_any() const;
+  // Awaits any, or has some to tell.
+  bool is_busy() const;
   // The newest tags are of another stream or place: they ride along no more.
   void Forget();
   // After a flush: what has not been told is dropped, too.

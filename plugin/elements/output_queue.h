@@ -73,8 +73,9 @@ struct Item {
   guint64 running_time = GST_CLOCK_TIME_NONE;  // of a still one
   std::shared_ptr<PendingFrame> pending;       // or one that does
   EventPtr event;                              // or an event
+  bool tell = false;                           // or a hint that there is something to tell
 
-  bool is_frame() const { return event == nullptr; }
+  bool is_frame() const { return buffer != nullptr || pending != nullptr; }
 };
 
 class OutputQueue {

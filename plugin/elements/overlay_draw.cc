@@ -1,24 +1,12 @@
 #include "plugin/elements/overlay_draw.h"
 
-#include <pango/pangocairo.h>
-
 #include <algorithm>
 #include <cmath>
-#include <memory>
+
+#include "plugin/elements/overlay_cairo.h"
 
 namespace cliptag {
 namespace {
-
-struct CairoDestroy {
-  void operator()(cairo_t* c) const { cairo_destroy(c); }
-  void operator()(cairo_surface_t* s) const { cairo_surface_destroy(s); }
-};
-struct GObjectUnref {
-  void operator()(gpointer o) const { g_object_unref(o); }
-};
-using CairoPtr = std::unique_ptr<cairo_t, CairoDestroy>;
-using SurfacePtr = std::unique_ptr<cairo_surface_t, CairoDestroy>;
-using LayoutPtr = std::unique_ptr<PangoLayout, GObjectUnref>;
 
 // Everything in pixels, from the frame's size alone, so that it reads the same at 240p and at 4K.
 struct Measures {
@@ -35,28 +23,6 @@ struct Measures {
   int width() const { return label + bar + number + 2 * gap + 2 * padding; }
   int height() const { return static_cast<int>(lines) * line + 2 * padding; }
 };
-
-LayoutPtr MakeLayout(cairo_t* cairo, const OverlayStyle& style, int text_px) {
-  LayoutPtr layout(pango_cairo_create_layout(cairo));
-  PangoFontDescription* font = pango_font_description_from_string(style.font.c_str());
-  pango_font_description_set_absolute_size(font, static_cast<double>(text_px) * PANGO_SCALE);
-  pango_layout_set_font_description(layout.get(), font);
-  pango_font_description_free(font);
-  pango_layout_set_single_paragraph_mode(layout.get(), TRUE);
-  return layout;
-}
-
-void SetText(PangoLayout* layout, const std::string& text, bool bold) {
-  PangoAttrList* attributes = pango_attr_list_new();
-  pango_attr_list_insert(attributes,
-                         pango_attr_weight_new(bold ? PANGO_WEIGHT_BOLD : PANGO_WEIGHT_NORMAL));
-  pango_layout_set_attributes(layout, attributes);
-  pango_attr_list_unref(attributes);
-  // Labels are a user's bytes; Pango wants UTF-8.
-  gchar* valid = g_utf8_make_valid(text.data(), static_cast<gssize>(text.size()));
-  pango_layout_set_text(layout, valid, -1);
-  g_free(valid);
-}
 
 int TextWidth(PangoLayout* layout, const std::string& text) {
   SetText(layout, text, /*bold=*/true);
@@ -193,43 +159,15 @@ GstVideoOverlayComposition* DrawOverlay(const std::vector<OverlayLine>& lines,
   const Measures m = Measure(lines, style, frame_width, frame_height);
   if (m.lines == 0) return nullptr;
   const int width = m.width(), height = m.height();
-  // Cairo's ARGB32 is what GstVideoOverlayComposition wants: native-endian, premultiplied.
-  const int stride = width * 4;
-  const gsize size = static_cast<gsize>(stride) * static_cast<gsize>(height);
-  GstBuffer* pixels = gst_buffer_new_allocate(nullptr, size, nullptr);
-  if (pixels == nullptr) return nullptr;
-  gst_buffer_memset(pixels, 0, 0, size);
-  GstMapInfo map;
-  if (!gst_buffer_map(pixels, &map, GST_MAP_READWRITE)) {
-    gst_buffer_unref(pixels);
-    return nullptr;
-  }
-  bool drawn = false;
-  {
-    const SurfacePtr surface(
-        cairo_image_surface_create_for_data(map.data, CAIRO_FORMAT_ARGB32, width, height, stride));
-    const CairoPtr cairo(cairo_create(surface.get()));
-    DrawPanel(cairo.get(), m, lines, style);
-    cairo_surface_flush(surface.get());
-    drawn = cairo_status(cairo.get()) == CAIRO_STATUS_SUCCESS;
-  }
-  gst_buffer_unmap(pixels, &map);
-  if (!drawn) {
-    gst_buffer_unref(pixels);
-    return nullptr;
-  }
-  gst_buffer_add_video_meta(pixels, GST_VIDEO_FRAME_FLAG_NONE,
-                            GST_VIDEO_OVERLAY_COMPOSITION_FORMAT_RGB, static_cast<guint>(width),
-                            static_cast<guint>(height));
   const bool right = style.position == OverlayPosition::kTopRight ||
                      style.position == OverlayPosition::kBottomRight;
   const bool bottom = style.position == OverlayPosition::kBottomLeft ||
                       style.position == OverlayPosition::kBottomRight;
-  GstVideoOverlayRectangle* rectangle = gst_video_overlay_rectangle_new_raw(
-      pixels, right ? frame_width - m.margin - width : m.margin,
-      bottom ? frame_height - m.margin - height : m.margin, static_cast<guint>(width),
-      static_cast<guint>(height), GST_VIDEO_OVERLAY_FORMAT_FLAG_PREMULTIPLIED_ALPHA);
-  gst_buffer_unref(pixels);
+  GstVideoOverlayRectangle* rectangle =
+      DrawRectangle(right ? frame_width - m.margin - width : m.margin,
+                    bottom ? frame_height - m.margin - height : m.margin, width, height,
+                    [&](cairo_t* cairo) { DrawPanel(cairo, m, lines, style); });
+  if (rectangle == nullptr) return nullptr;
   GstVideoOverlayComposition* composition = gst_video_overlay_composition_new(rectangle);
   gst_video_overlay_rectangle_unref(rectangle);
   return composition;

@@ -1,5 +1,6 @@
 // Which tags the overlay shows at a frame, and the picture of them, drawn anew only when it would
-// look different.
+// look different: tags of the frame and of tiles in a panel, active ones of tiles also as the box
+// that they were seen in, and at each object its best tag.
 //
 // Thread safety: used by one thread at a time.
 #pragma once
@@ -10,6 +11,7 @@
 #include <memory>
 #include <vector>
 
+#include "plugin/elements/overlay_boxes.h"
 #include "plugin/elements/overlay_draw.h"
 
 namespace cliptag {
@@ -37,11 +39,24 @@ class OverlayPanel {
   GstVideoOverlayComposition* Draw(const OverlayProperties& properties, int width, int height);
 
  private:
+  struct Shown {
+    std::vector<OverlayLine> lines;
+    std::vector<OverlayBox> boxes;
+    bool operator==(const Shown&) const = default;
+  };
+  struct Seen {
+    OverlayLine line;
+    OverlayBox box;  // of width 0: none
+    bool of_object = false;
+  };
+  static Seen SeenOf(const GstStructure* tag);
+  Shown WhatToShow(const OverlayProperties& properties) const;
+
   bool have_tags_ = false;
-  std::vector<OverlayLine> tags_;
+  std::vector<Seen> tags_;
   guint64 tags_pts_ = 0;
   CompositionPtr drawn_;
-  std::vector<OverlayLine> drawn_lines_;
+  Shown drawn_shown_;
   OverlayStyle drawn_style_;
   int drawn_width_ = 0, drawn_height_ = 0;
 };

@@ -21,6 +21,7 @@
 
 #include "kernels/backend.h"
 #include "models/config.h"
+#include "models/exemplars.h"
 #include "models/prompts.h"
 #include "plugin/engine/tag_policy.h"
 
@@ -63,8 +64,8 @@ struct InferenceRequest {
   Look look = Look::kFrame;
   int tile_rows = 2;  // of kTiles
   std::vector<ObjectRegion> objects;
-  // A request of this stream that still waits is answered with kCancelled, and this one takes its
-  // place in the queue and its deadline: at most one waits.
+  // A request of this stream that still waits, and may be replaced, too, is answered with
+  // kCancelled, and this one takes its place in the queue and its deadline: at most one waits.
   bool replace = false;
   uint64_t pts_ns = 0;
   uint64_t frame_number = 0;
@@ -89,9 +90,10 @@ class EngineStream {
  public:
   virtual ~EngineStream() = default;  // cancels what is queued and waits for what runs
 
-  // Encodes the prompts on the worker between batches, then swaps them in whole; `done` tells how
-  // it went (the old prompts stay on error). Requests submitted before the swap may use the old
-  // ones. A newer call overtakes an older one that has not begun (which is then told kCancelled).
+  // Encodes the prompts, and the pictures that the spec brings decoded, on the worker between
+  // batches, then swaps them in whole; `done` tells how it went (the old prompts stay on error).
+  // Requests submitted before the swap may use the old ones. A newer call overtakes an older one
+  // that has not begun (which is then told kCancelled).
   virtual void SetPrompts(PromptSpec spec,
                           std::function<void(Status, std::shared_ptr<const PromptBank>)> done) = 0;
   virtual void SetPolicy(const PolicyOptions& options) = 0;

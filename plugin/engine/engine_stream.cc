@@ -72,7 +72,9 @@ Status StreamImpl::Submit(InferenceRequest request) {
     std::lock_guard lock(engine_->mutex_);
     if (closing_) return Cancelled("the stream is closing");
     ++stats_.submitted;
-    if (pending->request.replace && !queue_.empty() && queue_.back()->taken == 0) {
+    const bool may_replace = pending->request.replace && !queue_.empty() &&
+                             queue_.back()->request.replace && queue_.back()->taken == 0;
+    if (may_replace) {
       replaced = std::exchange(queue_.back(), pending);
       pending->deadline = std::min(pending->deadline, replaced->deadline);
       ++stats_.replaced;

@@ -7,8 +7,8 @@
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 
+#include "models/picture_check.h"
 #include "plugin/cli/diagnostics.h"
-#include "plugin/cli/picture_check.h"
 #include "tests/cli/test_files.h"
 
 namespace cliptag {

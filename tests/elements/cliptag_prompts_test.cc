@@ -1,10 +1,13 @@
 // Prompts of `cliptag`, from its properties and from a file, changed while it plays.
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <thread>
 
 #include "tests/elements/cliptag_fixture.h"
+#include "tests/elements/run_pipeline.h"
+#include "tests/elements/temporary_folder.h"
 
 namespace cliptag::test {
 namespace {
@@ -98,6 +101,79 @@ TEST_F(PromptsFileTest, IsReadAgainWhenItChanges) {
   ASSERT_EQ(rename((path_ + "~").c_str(), path_.c_str()), 0);
   ASSERT_TRUE(WaitFor([] { return Fake().labels() == Labels{"seven"}; }));
   EXPECT_TRUE(Warnings().empty());
+}
+
+// --- exemplar pictures
+
+class ExemplarsTest : public PromptsTest {
+ protected:
+  void SetUp() override {
+    PromptsTest::SetUp();
+    Set("prompts-file", folder_ / "prompts.json");
+    std::filesystem::create_directory(folder_ / "mine");
+  }
+  void WritePicture(const std::string& name) {
+    const RunResult run = RunPipeline(
+        "videotestsrc num-buffers=1 ! video/x-raw,format=RGB,width=40,height=24 ! pngenc ! "
+        "filesink location=\"" +
+        (folder_ / name) + "\"");
+    ASSERT_TRUE(run.eos) << run.error;
+  }
+  void WritePrompts(const std::string& images) {
+    folder_.Write("prompts.json",
+                  R"({"tags": [{"label": "fork lift", "images": )" + images + "}]}");
+  }
+  static std::vector<std::shared_ptr<const ExemplarPicture>> Pictures() {
+    return Fake().spec().tags.at(0).pictures;
+  }
+  TemporaryFolder folder_;
+};
+
+TEST_F(ExemplarsTest, ReachTheEngineDecoded) {
+  WritePicture("mine/a.png");
+  WritePicture("mine/b.png");
+  WritePicture("c.png");
+  WritePrompts(R"(["mine", "c.png"])");
+  PlayAndWait();
+  ASSERT_EQ(Pictures().size(), 3u);
+  for (const auto& picture : Pictures()) {
+    EXPECT_EQ(picture->width, 40);
+    EXPECT_EQ(picture->height, 24);
+    EXPECT_EQ(picture->rgb.size(), 3u * 40 * 24);
+  }
+  WritePrompts("\"c.png\"");
+  ASSERT_TRUE(WaitFor([] { return Fake().prompts_set() == 2; }));
+  EXPECT_EQ(Pictures().size(), 1u);
+}
+
+TEST_F(ExemplarsTest, AtTheStartBadOnesAreErrors) {
+  WritePrompts("\"none.png\"");
+  std::string error = FailedStart();
+  EXPECT_NE(error.find("'none.png'"), std::string::npos) << error;
+  EXPECT_NE(error.find("'fork lift'"), std::string::npos) << error;
+  WritePrompts("\"mine\"");
+  error = FailedStart();
+  EXPECT_NE(error.find("holds no picture"), std::string::npos) << error;
+  folder_.Write("mine/text.jpg", "This is a text, whatever its name says.");
+  error = FailedStart();
+  EXPECT_NE(error.find("text.jpg"), std::string::npos) << error;
+  EXPECT_NE(error.find("'fork lift'"), std::string::npos) << error;
+}
+
+TEST_F(ExemplarsTest, WhilePlayingBadOnesAreWarningsAndTheOldOnesStay) {
+  WritePicture("c.png");
+  WritePrompts("\"c.png\"");
+  PlayAndWait();
+  std::vector<std::string> warnings;
+  for (const char* images : {"\"none.png\"", "\"mine\"", "\"prompts.json\""}) {
+    WritePrompts(images);
+    ASSERT_TRUE(WaitFor([&] { return !(warnings = Warnings()).empty(); })) << images;
+    EXPECT_EQ(warnings.size(), 1u);
+    EXPECT_NE(warnings[0].find("'fork lift'"), std::string::npos) << warnings[0];
+    EXPECT_NE(warnings[0].find("stay as they were"), std::string::npos) << warnings[0];
+    EXPECT_EQ(Fake().prompts_set(), 1);
+  }
+  EXPECT_NE(MetaOf(Through(0).get()), nullptr) << "playing goes on";
 }
 
 TEST_F(PromptsFileTest, CanBeTakenBackWhilePlaying) {

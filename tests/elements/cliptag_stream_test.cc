@@ -198,6 +198,10 @@ TEST_F(StreamTest, FramesNotLookedAtGoStraightThroughButNeverOvertake) {
   Fake().Release();
   EXPECT_EQ(GST_BUFFER_PTS(Pull().get()), 0u);
   EXPECT_EQ(GST_BUFFER_PTS(Pull().get()), kFrame);
+  // The task that pushed the last one may still be on its way back; this waits for it.
+  GstQuery* drain = gst_query_new_drain();
+  gst_pad_peer_query(harness_->srcpad, drain);
+  gst_query_unref(drain);
   Set("interval", "1000");
   ASSERT_EQ(Push(3), GST_FLOW_OK);
   EXPECT_EQ(gst_harness_buffers_in_queue(harness_), 1u) << "pushed before chain returned";

@@ -416,6 +416,11 @@ TEST(ParameterSets, AreBounded) {
   EXPECT_FALSE(memory.Dropped(std::vector<ParameterSet>{{0x701, large}}));
   EXPECT_TRUE(memory.Dropped(std::vector<ParameterSet>{{0x700, large}}));
   EXPECT_EQ(memory.TakeMissing({}, parser).size(), large.size() + 4);
+  // One that replaces another takes its place.
+  for (uint8_t i = 0; i < 8; ++i) {
+    const Bytes next(200 * 1024, i);
+    EXPECT_TRUE(memory.Dropped(std::vector<ParameterSet>{{0x700, next}}));
+  }
 }
 
 }  // namespace

@@ -197,6 +197,53 @@ TEST_F(OverlayTest, LinesAreThoseAskedFor) {
   EXPECT_FALSE(Changed(Through(MakeFrame(0), {{"cat", 0.1, 0.1, false}}).get()));
 }
 
+TEST_F(OverlayTest, ATileOfAnActiveTagIsABoxAndItsTagALine) {
+  const Rect tile{300, 200, 120, 120};
+  Play("RGB", 640, 480);
+  const std::vector<Tag> panel_only = {{.label = "dog", .score = 0.75, .active = true}};
+  const GstVideoRectangle panel = ChangedBox(Through(MakeFrame(0), panel_only).get());
+  std::vector<Tag> tags = panel_only;
+  tags[0].region = tile;
+  const GstVideoRectangle with_box = ChangedBox(Through(MakeFrame(1), tags).get());
+  EXPECT_EQ(with_box.x, panel.x);
+  EXPECT_EQ(with_box.x + with_box.w, tile.x + tile.width);
+  EXPECT_EQ(with_box.y + with_box.h, tile.y + tile.height);
+  tags[0].active = false;
+  const GstVideoRectangle inactive = ChangedBox(Through(MakeFrame(2), tags).get());
+  EXPECT_EQ(inactive.h, panel.h);
+}
+
+TEST_F(OverlayTest, AnObjectIsABoxWithItsBestTagAndNoLine) {
+  Play("RGB", 640, 480);
+  const Rect object{300, 200, 100, 50};
+  const std::vector<Tag> tags = {
+      {.label = "dog", .score = 0.75, .active = true, .region = object, .of_object = true},
+      {.label = "cat", .score = 0.5, .region = object, .of_object = true}};
+  const GstVideoRectangle box = ChangedBox(Through(MakeFrame(0), tags).get());
+  EXPECT_EQ(box.x, object.x);
+  EXPECT_LT(box.y, object.y) << "the caption lies above";
+  EXPECT_GT(box.y, object.y - 60);
+  EXPECT_EQ(box.y + box.h, object.y + object.height);
+  // The picture inside stays as it is.
+  Play("GRAY8", 640, 480);
+  const BufferHolder out = Through(MakeFrame(0), tags);
+  GstMapInfo map;
+  ASSERT_TRUE(gst_buffer_map(out.get(), &map, GST_MAP_READ));
+  EXPECT_EQ(map.data[225 * 640 + 350], kValue);
+  EXPECT_NE(map.data[200 * 640 + 350], kValue);
+  gst_buffer_unmap(out.get(), &map);
+  // At the top the caption lies inside; boxes beyond the frame are cut, and nothing else is drawn.
+  Play("RGB", 640, 480);
+  std::vector<Tag> at_the_top = tags;
+  for (Tag& tag : at_the_top) tag.region = {600, 0, 100, 50};
+  const GstVideoRectangle top = ChangedBox(Through(MakeFrame(0), at_the_top).get());
+  EXPECT_EQ(top.y, 0);
+  EXPECT_EQ(top.x + top.w, 640);
+  EXPECT_EQ(top.h, 50);
+  for (Tag& tag : at_the_top) tag.region = {G_MAXINT - 5, G_MAXINT - 5, 4, 4};
+  Through(MakeFrame(1), at_the_top);
+}
+
 TEST_F(OverlayTest, DownstreamThatDrawsGetsTheCompositionAndUntouchedPixels) {
   Play();
   gst_harness_add_propose_allocation_meta(harness_, GST_VIDEO_OVERLAY_COMPOSITION_META_API_TYPE,

@@ -30,8 +30,15 @@ inline PipelinePtr Parse(const std::string& launch) {
   return pipeline;
 }
 
+struct EventResult {
+  std::string label;
+  bool start = false;
+  guint64 pts = 0, duration = 0;  // the latter at the end
+};
+
 struct RunResult {
   std::vector<TagResult> frames;
+  std::vector<EventResult> events;
   std::vector<std::string> warnings;
   std::string error;
   bool eos = false;
@@ -53,6 +60,15 @@ inline RunResult RunPipeline(const std::string& launch) {
     if (GST_MESSAGE_TYPE(message.get()) == GST_MESSAGE_ERROR) run.error = TextOf(message.get());
     if (GST_MESSAGE_TYPE(message.get()) == GST_MESSAGE_WARNING) {
       run.warnings.push_back(TextOf(message.get()));
+    }
+    if (gst_message_has_name(message.get(), "cliptag-event")) {
+      const GstStructure* told = gst_message_get_structure(message.get());
+      EventResult event;
+      event.label = gst_structure_get_string(told, "label");
+      event.start = gst_structure_get_string(told, "state") == std::string("start");
+      gst_structure_get_uint64(told, "pts", &event.pts);
+      gst_structure_get_uint64(told, "duration", &event.duration);
+      run.events.push_back(event);
     }
     if (!gst_message_has_name(message.get(), "cliptag")) continue;
     const GValue* tags = gst_structure_get_value(gst_message_get_structure(message.get()), "tags");

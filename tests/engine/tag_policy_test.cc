@@ -62,6 +62,77 @@ TEST(ScoreTags, ExtremeScalesStayFinite) {
   }
 }
 
+// --- exemplars
+
+// Tags: words, pictures alone, both; one background row; one negative of "both"; the prototype of
+// "both". Rows in that order.
+std::shared_ptr<PromptBank> PicturedBank() {
+  auto bank = std::make_shared<PromptBank>();
+  bank->spec.tags = {{.label = "words"}, {.label = "pictures"}, {.label = "both"}};
+  bank->dim = 1;
+  bank->rows.assign(6, 1.0f);
+  bank->tags = 3;
+  bank->background = 1;
+  bank->negatives = {{4, 0}, {4, 0}, {4, 1}};
+  bank->exemplars = {{}, {1, 0.7, 20, true}, {5, 0.6, 10, false}};
+  return bank;
+}
+
+double SigmoidOf(double x) { return 1 / (1 + std::exp(-x)); }
+
+TEST(ScoreTags, ExemplarsInEveryScoring) {
+  const float cosines[] = {0.30f, 0.75f, 0.28f, 0.25f, 0.26f, 0.80f};
+  const auto bank = PicturedBank();
+  std::vector<double> scores(3);
+  const double z1 = 1.0, z2 = 2.0, scale = 100;
+  ScoreTags(*bank, cosines, Scoring::kContrast, scale, 0, scores);
+  EXPECT_NEAR(scores[0], SigmoidOf(scale * 0.05), 1e-5);
+  EXPECT_NEAR(scores[1], SigmoidOf(z1), 1e-5);
+  const double said = 28 - std::log(std::exp(25.0) + std::exp(26.0));
+  EXPECT_NEAR(scores[2], SigmoidOf((said + z2) / 2), 1e-5);
+
+  ScoreTags(*bank, cosines, Scoring::kSoftmax, scale, 0, scores);
+  const double logits[] = {5, z1, (3 + z2) / 2};
+  const double sum = std::exp(logits[0]) + std::exp(logits[1]) + std::exp(logits[2]);
+  for (int i = 0; i < 3; ++i) EXPECT_NEAR(scores[i], std::exp(logits[i]) / sum, 1e-5) << i;
+
+  ScoreTags(*bank, cosines, Scoring::kSigmoid, 10, -2, scores);
+  EXPECT_NEAR(scores[0], SigmoidOf(1), 1e-5);
+  EXPECT_NEAR(scores[1], SigmoidOf(z1), 1e-5);
+  EXPECT_NEAR(scores[2], SigmoidOf((0.8 + z2) / 2), 1e-5);
+
+  ScoreTags(*bank, cosines, Scoring::kCosine, scale, 0, scores);
+  EXPECT_NEAR(scores[0], 0.65, 1e-6);
+  EXPECT_NEAR(scores[1], 0.875, 1e-6);
+  EXPECT_NEAR(scores[2], (0.54 + 1) / 2, 1e-6);
+}
+
+TEST(ScoreTags, NeitherWordsNorPicturesDecideAlone) {
+  std::vector<double> scores(3);
+  // What is said is certain, what is seen is as certain of the opposite; and both extreme.
+  for (const float prototype : {0.0f, -1.0f}) {
+    const float cosines[] = {0, 0, 0.9f, 0.0f, 0.0f, prototype};
+    ScoreTags(*PicturedBank(), cosines, Scoring::kContrast, 1000, 0, scores);
+    EXPECT_NEAR(scores[2], 0.5, 1e-9);
+  }
+  const float nothing[] = {-1, -1, -1, 1, 1, -1};
+  for (const Scoring scoring : {Scoring::kContrast, Scoring::kSoftmax, Scoring::kSigmoid}) {
+    ScoreTags(*PicturedBank(), nothing, scoring, 1e6, 0, scores);
+    for (double score : scores) EXPECT_TRUE(score >= 0 && score <= 1) << score;
+  }
+}
+
+TEST(ScoreTags, SoftmaxOfWordsIsTheSameBesidePictures) {
+  // A bank with a picture that is far off: the words share as they would without it.
+  auto bank = PicturedBank();
+  bank->exemplars[2] = {};
+  const float cosines[] = {0.30f, -1.0f, 0.28f, 0.25f, 0.26f, 0};
+  std::vector<double> scores(3);
+  ScoreTags(*bank, cosines, Scoring::kSoftmax, 100, 0, scores);
+  EXPECT_NEAR(scores[0], SigmoidOf(2), 1e-4);
+  EXPECT_NEAR(scores[2], SigmoidOf(-2), 1e-4);
+}
+
 class PolicyTest : public ::testing::Test {
  protected:
   // One inference in which tag a scores `a` and b scores 0 under cosine scoring.

@@ -182,9 +182,6 @@ TEST(PromptBankTest, RefusesByName) {
   spec.templates = {"a photo"};
   ExpectError(BuildPromptBank(spec, 3, FakeEncode), StatusCode::kInvalidArgument,
               {"a photo", "{}"});
-  spec = Must(ParsePrompts("cat"));
-  spec.tags[0].images = {"cat.jpg"};
-  ExpectError(BuildPromptBank(spec, 3, FakeEncode), StatusCode::kUnsupported, {"'cat'", "cat.jpg"});
   ExpectError(BuildPromptBank({}, 3, FakeEncode), StatusCode::kInvalidArgument, {"No prompts"});
   const TextEncodeFn zeros = [](std::span<const std::string> texts, float* out, Strings*) {
     std::fill_n(out, texts.size() * 3, 0.0f);

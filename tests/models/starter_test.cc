@@ -2,10 +2,12 @@
 // built-in background.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 
 #include "models/clip_model.h"
+#include "models/exemplars.h"
 #include "models/json.h"
 #include "models/prompts.h"
 #include "tests/models/model_test.h"
@@ -221,6 +223,92 @@ TEST_P(BackgroundTest, Separates) {
 INSTANTIATE_TEST_SUITE_P(Sets, BackgroundTest,
                          ::testing::Values(std::tuple("emoji", 0.96, 0.92),
                                            std::tuple("photos", 0.89, 0.68)),
+                         [](const auto& i) { return std::string(std::get<0>(i.param)); });
+
+// Some pictures of each label as exemplars, the others held out: what is of a label scores above
+// one half for it, what is not below. Every label beside the others, and each with nobody to be
+// compared with but the built-in pictures.
+class ExemplarSetTest
+    : public StarterTest,
+      public ::testing::WithParamInterface<std::tuple<const char*, int, double, double>> {
+ protected:
+  struct Shares {
+    int right = 0, rights = 0, wrong = 0, wrongs = 0;
+    double of_right() const { return static_cast<double>(right) / rights; }
+    double of_wrong() const { return static_cast<double>(wrong) / wrongs; }
+  };
+
+  void Judge(const Prototype& prototype, size_t label, Shares* shares) const {
+    for (size_t i = 0; i < names_.size(); ++i) {
+      if (is_exemplar_[i]) continue;
+      double cosine = 0;
+      for (int k = 0; k < dim(); ++k) {
+        cosine += double{prototype.row[k]} * embeddings_[i * dim() + k];
+      }
+      const bool above = cosine > prototype.midpoint;
+      if (names_[i].label == label) {
+        ++shares->rights;
+        shares->right += above;
+      } else {
+        ++shares->wrongs;
+        shares->wrong += !above;
+      }
+    }
+  }
+
+  std::vector<std::string> labels_;
+  std::vector<Labelled> names_;
+  std::vector<float> embeddings_;
+  std::vector<bool> is_exemplar_;
+};
+
+TEST_P(ExemplarSetTest, Separates) {
+  const auto& [name, count, balanced_together, balanced_alone] = GetParam();
+  SKIP_WITHOUT_SHARED(std::string("starter/eval/") + name);
+  embeddings_ = EncodeSet(name, &labels_, &names_);
+  is_exemplar_.resize(names_.size());
+  PromptSpec spec;
+  for (size_t label = 0; label < labels_.size(); ++label) {
+    std::map<std::string, size_t> sorted;
+    for (size_t i = 0; i < names_.size(); ++i) {
+      if (names_[i].label == label) sorted[names_[i].name] = i;
+    }
+    TagSpec tag;
+    tag.label = labels_[label];
+    for (const auto& [file, i] : sorted) {
+      if (static_cast<int>(tag.images.size()) == count) break;
+      is_exemplar_[i] = true;
+      tag.images.push_back(SharedDir() + "/starter/eval/" + name + "/" + file);
+      Picture picture = ReadPicture(tag.images.back());
+      tag.pictures.push_back(std::make_shared<const ExemplarPicture>(
+          ExemplarPicture{picture.width, picture.height, std::move(picture.rgb)}));
+    }
+    spec.tags.push_back(tag);
+  }
+  const PictureEncodeFn encode = [&](std::span<const FrameView> views, float* rows) {
+    return model_->image().Encode(views, model_->config().preprocess, rows);
+  };
+  Shares together, alone;
+  const auto prototypes = Must(BuildPrototypes(spec, dim(), encode));
+  for (size_t label = 0; label < labels_.size(); ++label) {
+    Judge(prototypes[label], label, &together);
+    PromptSpec one;
+    one.tags = {spec.tags[label]};
+    Judge(Must(BuildPrototypes(one, dim(), encode))[0], label, &alone);
+  }
+  for (const auto& [what, shares] : {std::pair{"together", together}, std::pair{"alone", alone}}) {
+    RecordProperty(std::string(what) + "_right_above_half", std::to_string(shares.of_right()));
+    RecordProperty(std::string(what) + "_wrong_below_half", std::to_string(shares.of_wrong()));
+    std::printf("%s, %d each, %s: %.3f of the right above one half, %.3f of the wrong below\n",
+                name, count, what, shares.of_right(), shares.of_wrong());
+  }
+  EXPECT_GE((together.of_right() + together.of_wrong()) / 2, balanced_together);
+  EXPECT_GE((alone.of_right() + alone.of_wrong()) / 2, balanced_alone);
+}
+
+INSTANTIATE_TEST_SUITE_P(Sets, ExemplarSetTest,
+                         ::testing::Values(std::tuple("emoji", 3, 0.95, 0.9),
+                                           std::tuple("photos", 10, 0.75, 0.72)),
                          [](const auto& i) { return std::string(std::get<0>(i.param)); });
 
 }  // namespace

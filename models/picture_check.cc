@@ -1,4 +1,4 @@
-#include "plugin/cli/picture_check.h"
+#include "models/picture_check.h"
 
 #include <cstring>
 

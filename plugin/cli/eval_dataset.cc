@@ -1,0 +1,148 @@
+#include "plugin/cli/eval_dataset.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string_view>
+#include <system_error>
+#include <unordered_map>
+#include <utility>
+
+namespace cliptag {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool IsHidden(const fs::path& path) { return path.filename().string().rfind('.', 0) == 0; }
+
+Status CannotRead(const fs::path& path, const std::error_code& error) {
+  return NotFound("cannot read '" + path.string() + "': " + error.message());
+}
+
+// Everything in a folder, in the order of names; hidden things aside.
+Result<std::vector<fs::path>> ListFolder(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> entries;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
+    if (!IsHidden(it->path())) entries.push_back(it->path());
+  }
+  if (error) return CannotRead(folder, error);
+  std::sort(entries.begin(), entries.end());
+  return entries;
+}
+
+Status AddFiles(const fs::path& folder, const std::string& label, Dataset* dataset) {
+  CLIPTAG_ASSIGN_OR_RETURN(const std::vector<fs::path> entries, ListFolder(folder));
+  for (const fs::path& entry : entries) {
+    std::error_code error;
+    if (fs::is_directory(entry, error)) {
+      CLIPTAG_RETURN_IF_ERROR(AddFiles(entry, label, dataset));
+    } else {
+      dataset->files.push_back({entry.string(), {{.label = label}}});
+    }
+  }
+  return {};
+}
+
+// The fields of a row; quotes around a field may hold commas, and two of them mean one.
+std::vector<std::string> Fields(std::string_view row) {
+  std::vector<std::string> fields(1);
+  bool quoted = false;
+  for (size_t i = 0; i < row.size(); ++i) {
+    if (row[i] == '"' && quoted && i + 1 < row.size() && row[i + 1] == '"') {
+      fields.back() += row[++i];
+    } else if (row[i] == '"' && (quoted || fields.back().empty())) {
+      quoted = !quoted;
+    } else if (row[i] == ',' && !quoted) {
+      fields.emplace_back();
+    } else {
+      fields.back() += row[i];
+    }
+  }
+  for (std::string& field : fields) {
+    const size_t first = field.find_first_not_of(" \t\r");
+    field = first == std::string::npos
+                ? ""
+                : field.substr(first, field.find_last_not_of(" \t\r") - first + 1);
+  }
+  return fields;
+}
+
+bool ParseSeconds(const std::string& text, double* seconds) {
+  if (text.empty()) return true;  // stays
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  if (*end != '\0' || !std::isfinite(value) || value < 0) return false;
+  *seconds = value;
+  return true;
+}
+
+}  // namespace
+
+bool LabelledFile::Shows(const std::string& label, std::optional<double> time_s) const {
+  return std::any_of(spans.begin(), spans.end(), [&](const LabelledSpan& span) {
+    return span.label == label && (!time_s || (*time_s >= span.start_s && *time_s < span.end_s));
+  });
+}
+
+Status ReadLabelFolders(const std::string& folder, Dataset* dataset) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) {
+    return NotFound("the dataset '" + folder + "' is no folder; it should hold one per label");
+  }
+  CLIPTAG_ASSIGN_OR_RETURN(const std::vector<fs::path> entries, ListFolder(folder));
+  const size_t before = dataset->files.size();
+  for (const fs::path& entry : entries) {
+    if (!fs::is_directory(entry, error)) {
+      return InvalidArgument("'" + entry.string() +
+                             "' lies in no folder: put it into one that is named after what it "
+                             "shows");
+    }
+    CLIPTAG_RETURN_IF_ERROR(AddFiles(entry, entry.filename().string(), dataset));
+  }
+  if (dataset->files.size() == before) {
+    return InvalidArgument("the dataset '" + folder + "' holds no files; it should hold a folder " +
+                           "per label with pictures and videos in it");
+  }
+  return {};
+}
+
+Status ReadLabelTable(const std::string& path, Dataset* dataset) {
+  std::error_code error;
+  std::ifstream file(path);
+  if (!file || fs::is_directory(path, error)) {
+    return NotFound("cannot read the table of labels '" + path + "'");
+  }
+  const fs::path folder = fs::path(path).parent_path();
+  std::unordered_map<std::string, size_t> known;
+  for (size_t i = 0; i < dataset->files.size(); ++i) known.emplace(dataset->files[i].path, i);
+  std::string line;
+  for (int number = 1; std::getline(file, line); ++number) {
+    if (number == 1 && line.rfind("\xEF\xBB\xBF", 0) == 0) line.erase(0, 3);
+    const std::vector<std::string> fields = Fields(line);
+    if (fields == std::vector<std::string>{""}) continue;
+    if (number == 1 && fields.front() == "file") continue;
+    const auto wrong = [&](const std::string& what) {
+      return InvalidArgument("'" + path + "', line " + std::to_string(number) + ": " + what);
+    };
+    if (fields.size() != 4 || fields[0].empty()) {
+      return wrong("four fields are needed: file,start,end,label");
+    }
+    LabelledSpan span;
+    span.label = fields[3];
+    if (!ParseSeconds(fields[1], &span.start_s) || !ParseSeconds(fields[2], &span.end_s)) {
+      return wrong("'" + fields[1] + "' to '" + fields[2] + "' is no span of seconds");
+    }
+    if (span.end_s <= span.start_s) return wrong("the span ends before it has begun");
+    const fs::path video = folder / fields[0];
+    if (!fs::exists(video, error)) return wrong("there is no file '" + video.string() + "'");
+    const auto [at, is_new] = known.emplace(video.string(), dataset->files.size());
+    if (is_new) dataset->files.push_back({video.string(), {}});
+    if (!span.label.empty()) dataset->files[at->second].spans.push_back(std::move(span));
+  }
+  return {};
+}
+
+}  // namespace cliptag
