@@ -9,10 +9,6 @@ namespace {
 struct CliptagBenchSource {
   GstPushSrc parent;
   cliptag::BenchFeed* feed;
-  guint64 next_frame;  // the streaming thread's
-  // Guarded by the object's lock.
-  GstClockID waits_for;
-  gboolean unlocked;
 };
 struct CliptagBenchSourceClass {
   GstPushSrcClass parent_class;
@@ -39,10 +35,9 @@ guint64 RunningTime(GstElement* element) {
 }
 
 // What has passed before the source came to it was seen by nobody, as with a camera.
-guint64 NextFrame(CliptagBenchSource* self, guint64 now) {
-  const cliptag::BenchFeed& feed = *self->feed;
-  const guint64 next = std::max(self->next_frame, feed.first_frame);
-  if (!feed.live || self->next_frame > 0 || TimeOf(feed, next) >= now) return next;
+guint64 NextFrame(const cliptag::BenchFeed& feed, guint64 now) {
+  const guint64 ours = feed.next_frame, next = std::max(ours, feed.first_frame);
+  if (!feed.live || ours > 0 || TimeOf(feed, next) >= now) return next;
   return gst_util_uint64_scale_ceil(now - feed.phase_ns, static_cast<guint64>(feed.fps_n),
                                     GST_SECOND * static_cast<guint64>(feed.fps_d));
 }
@@ -55,27 +50,32 @@ bool WaitFor(CliptagBenchSource* self, guint64 running_time) {
   GstClockID id =
       gst_clock_new_single_shot_id(clock, gst_element_get_base_time(element) + running_time);
   gst_object_unref(clock);
-  GST_OBJECT_LOCK(self);
-  bool go_on = !self->unlocked;
-  if (go_on) self->waits_for = id;
-  GST_OBJECT_UNLOCK(self);
+  cliptag::BenchFeed& feed = *self->feed;
+  bool go_on = false;
+  {
+    const std::lock_guard lock(feed.mutex);
+    go_on = !feed.unlocked;
+    if (go_on) feed.waits_for = id;
+  }
   if (go_on) go_on = gst_clock_id_wait(id, nullptr) != GST_CLOCK_UNSCHEDULED;
-  GST_OBJECT_LOCK(self);
-  self->waits_for = nullptr;
-  GST_OBJECT_UNLOCK(self);
+  {
+    const std::lock_guard lock(feed.mutex);
+    feed.waits_for = nullptr;
+  }
   gst_clock_id_unref(id);
   return go_on;
 }
 
 GstFlowReturn cliptag_bench_source_create(GstPushSrc* source, GstBuffer** out) {
+  const cliptag::BenchTurn turn;
   CliptagBenchSource* self = Self(source);
   cliptag::BenchFeed& feed = *self->feed;
   const guint64 now = RunningTime(GST_ELEMENT(source));
-  const guint64 n = NextFrame(self, now);
+  const guint64 n = NextFrame(feed, now);
   const guint64 pts = TimeOf(feed, n), taken = feed.live ? pts : now;
   if (feed.live && !WaitFor(self, pts)) return GST_FLOW_FLUSHING;
   if (feed.window->Ends(taken)) return GST_FLOW_EOS;
-  self->next_frame = n + 1;
+  feed.next_frame = n + 1;
 
   const auto& pictures = feed.pictures->bytes;
   const auto& bytes = pictures[(feed.first_picture + n) % pictures.size()];
@@ -99,23 +99,24 @@ GstFlowReturn cliptag_bench_source_create(GstPushSrc* source, GstBuffer** out) {
 }
 
 gboolean cliptag_bench_source_unlock(GstBaseSrc* source) {
-  CliptagBenchSource* self = Self(source);
-  GST_OBJECT_LOCK(self);
-  self->unlocked = TRUE;
-  if (self->waits_for != nullptr) gst_clock_id_unschedule(self->waits_for);
-  GST_OBJECT_UNLOCK(self);
+  const cliptag::BenchTurn turn;
+  cliptag::BenchFeed& feed = *Self(source)->feed;
+  const std::lock_guard lock(feed.mutex);
+  feed.unlocked = true;
+  if (feed.waits_for != nullptr) gst_clock_id_unschedule(feed.waits_for);
   return TRUE;
 }
 
 gboolean cliptag_bench_source_unlock_stop(GstBaseSrc* source) {
-  CliptagBenchSource* self = Self(source);
-  GST_OBJECT_LOCK(self);
-  self->unlocked = FALSE;
-  GST_OBJECT_UNLOCK(self);
+  const cliptag::BenchTurn turn;
+  cliptag::BenchFeed& feed = *Self(source)->feed;
+  const std::lock_guard lock(feed.mutex);
+  feed.unlocked = false;
   return TRUE;
 }
 
 GstCaps* cliptag_bench_source_get_caps(GstBaseSrc* source, GstCaps* filter) {
+  const cliptag::BenchTurn turn;
   const cliptag::BenchFeed* feed = Self(source)->feed;
   if (feed == nullptr) return gst_caps_new_any();
   GstVideoInfo info = feed->pictures->info;
@@ -129,7 +130,8 @@ GstCaps* cliptag_bench_source_get_caps(GstBaseSrc* source, GstCaps* filter) {
 }
 
 gboolean cliptag_bench_source_start(GstBaseSrc* source) {
-  Self(source)->next_frame = 0;
+  const cliptag::BenchTurn turn;
+  Self(source)->feed->next_frame = 0;
   return TRUE;
 }
 
@@ -137,7 +139,8 @@ gboolean cliptag_bench_source_is_seekable(GstBaseSrc*) { return TRUE; }
 
 // Wherever to: what comes is what the camera sees now.
 gboolean cliptag_bench_source_do_seek(GstBaseSrc* source, GstSegment*) {
-  Self(source)->next_frame = 0;
+  const cliptag::BenchTurn turn;
+  Self(source)->feed->next_frame = 0;
   return TRUE;
 }
 
@@ -161,9 +164,6 @@ void cliptag_bench_source_class_init(CliptagBenchSourceClass* klass) {
 
 void cliptag_bench_source_init(CliptagBenchSource* self) {
   self->feed = nullptr;
-  self->next_frame = 0;
-  self->waits_for = nullptr;
-  self->unlocked = FALSE;
   gst_base_src_set_format(GST_BASE_SRC(self), GST_FORMAT_TIME);
 }
 

@@ -111,6 +111,7 @@ BenchStream::~BenchStream() {
 Status BenchStream::Start(GstClock* clock, guint64 base_time_ns) {
   clock_ = clock;
   base_time_ns_ = base_time_ns;
+  { const BenchTurn all_is_set; }
   gst_pipeline_use_clock(GST_PIPELINE(pipeline_), clock);
   gst_element_set_start_time(pipeline_, GST_CLOCK_TIME_NONE);  // the base time is ours
   gst_element_set_base_time(pipeline_, base_time_ns);
@@ -130,6 +131,7 @@ void BenchStream::Release() {
 void BenchStream::Stop() {
   Release();
   gst_element_set_state(pipeline_, GST_STATE_NULL);
+  const BenchTurn turn;
 }
 
 Status BenchStream::error() const {
@@ -148,6 +150,7 @@ guint64 BenchStream::RunningTime() const {
 }
 
 GstPadProbeReturn BenchStream::OnBuffer(GstPad*, GstPadProbeInfo* info, gpointer self) {
+  const BenchTurn turn;
   auto* stream = static_cast<BenchStream*>(self);
   stream->Count(GST_PAD_PROBE_INFO_BUFFER(info));
   if (stream->options_.hostility == Hostility::kStuckSink) stream->WaitForRelease();
@@ -174,6 +177,7 @@ void BenchStream::WaitForRelease() {
 
 // Messages are looked at where they are posted, so that none piles up on a bus.
 GstBusSyncReply BenchStream::OnMessage(GstBus*, GstMessage* message, gpointer self) {
+  const BenchTurn turn;
   auto* stream = static_cast<BenchStream*>(self);
   switch (GST_MESSAGE_TYPE(message)) {
     case GST_MESSAGE_ELEMENT:
