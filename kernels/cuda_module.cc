@@ -12,9 +12,11 @@
 namespace cliptag {
 namespace {
 
+constexpr char kModuleVariable[] = "CLIPTAG_CUDA_MODULE";
+
 // The module to open; empty when there is none.
 std::string FindModule() {
-  if (const char* named = std::getenv("CLIPTAG_CUDA_MODULE"); named != nullptr) return named;
+  if (const char* named = std::getenv(kModuleVariable); named != nullptr) return named;
   for (const char* path : {CLIPTAG_BUILT_CUDA_MODULE, CLIPTAG_INSTALLED_CUDA_MODULE}) {
     if (access(path, R_OK) == 0) return path;
   }
@@ -40,6 +42,20 @@ Result<const CudaModule*> Open(const std::string& path) {
   return module;  // never closed: its objects live on
 }
 
+// Without a driver the module would only say so, after cuBLASLt has been loaded, which costs 96 MB
+// and takes a while. A module that is named may bring a stand-in of its own.
+Status CheckDriver() {
+  constexpr char kDriver[] = "libcuda.so.1";
+  if (std::getenv(kModuleVariable) != nullptr) return {};
+  void* driver = dlopen(kDriver, RTLD_LAZY | RTLD_LOCAL);
+  if (driver == nullptr) {
+    return Unsupported("There is no NVIDIA driver (" + std::string(kDriver) +
+                       " cannot be loaded); install it, or use backend=cpu.");
+  }
+  dlclose(driver);
+  return {};
+}
+
 }  // namespace
 
 bool HasCudaModule() { return !FindModule().empty(); }
@@ -51,6 +67,7 @@ Result<std::unique_ptr<Backend>> CreateCudaBackend(const BackendOptions& options
         "This build of cliptag has no CUDA backend; build it where the CUDA toolkit is, or use "
         "backend=cpu.");
   }
+  CLIPTAG_RETURN_IF_ERROR(CheckDriver());
   CLIPTAG_ASSIGN_OR_RETURN(const CudaModule* module, Open(path));
   return module->create(options);
 }

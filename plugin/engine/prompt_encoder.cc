@@ -97,6 +97,7 @@ Result<std::shared_ptr<LoadedBank>> EngineImpl::LoadBank(std::shared_ptr<const P
 }
 
 Result<std::shared_ptr<LoadedBank>> EngineImpl::BankFor(PromptSpec spec) {
+  if (spec.templates.empty()) spec.templates = model_->config().templates;
   // Pictures are decoded by each on his own: to compare them would take longer than to encode them.
   const bool shared = std::all_of(spec.tags.begin(), spec.tags.end(),
                                   [](const TagSpec& tag) { return tag.pictures.empty(); });

@@ -120,7 +120,7 @@ class CommandLine(ToolTest):
                 (["bench", "--seconds", "nan"], "--seconds"),
                 (["bench", "--precision", "fp64"], "--precision"),
                 (["bench", "--backend", "abacus"], "--backend"),
-                (["bench", "--streams", "4"], "--streams"),
+                (["bench", "--stream", "4"], "--stream"),
                 (["models"], "subcommand"),
                 (["models", "info"], "MODEL")):
             with self.subTest(args=args):
