@@ -23,6 +23,53 @@ TEST(Analytics, ClassificationBestFirst) {
   EXPECT_FLOAT_EQ(gst_analytics_cls_mtd_get_level(&classification, 1), 0.25f);
 }
 
+TEST(Analytics, ObjectsAreFoundWithTheirTracksAndGetTheirTags) {
+  const BufferHolder buffer(gst_buffer_new());
+  GstAnalyticsRelationMeta* meta = gst_buffer_add_analytics_relation_meta(buffer.get());
+  GstAnalyticsODMtd tracked, other;
+  const GQuark person = g_quark_from_string("person");
+  ASSERT_TRUE(gst_analytics_relation_meta_add_od_mtd(meta, person, 1, 2, 30, 40, 0.9f, &tracked));
+  ASSERT_TRUE(gst_analytics_relation_meta_add_od_mtd(meta, person, 50, 60, 7, 8, 0.9f, &other));
+  GstAnalyticsTrackingMtd track;
+  ASSERT_TRUE(gst_analytics_relation_meta_add_tracking_mtd(meta, 77, 0, &track));
+  ASSERT_TRUE(gst_analytics_relation_meta_set_relation(meta, GST_ANALYTICS_REL_TYPE_RELATE_TO,
+                                                       tracked.id, track.id));
+  const std::vector<ObjectRegion> objects = ObjectsOf(buffer.get());
+  ASSERT_EQ(objects.size(), 2u);
+  EXPECT_EQ(objects[0].rect, (Rect{1, 2, 30, 40}));
+  EXPECT_EQ(objects[0].id, 77);
+  EXPECT_EQ(objects[1].rect, (Rect{50, 60, 7, 8}));
+  EXPECT_EQ(objects[1].id, -1);
+
+  const Rect cut{1, 2, 20, 40};
+  AttachAnalytics(buffer.get(), {{.label = "street", .score = 0.5},
+                                 {.label = "helmet",
+                                  .score = 0.75,
+                                  .region = cut,
+                                  .of_object = true,
+                                  .id = 77,
+                                  .marked_at = objects[0].rect}});
+  gpointer state = nullptr;
+  GstAnalyticsClsMtd own;
+  ASSERT_TRUE(gst_analytics_relation_meta_get_direct_related(
+      meta, tracked.id, GST_ANALYTICS_REL_TYPE_RELATE_TO, gst_analytics_cls_mtd_get_mtd_type(),
+      &state, &own));
+  ASSERT_EQ(gst_analytics_cls_mtd_get_length(&own), 1u);
+  EXPECT_EQ(gst_analytics_cls_mtd_get_quark(&own, 0), g_quark_from_string("helmet"));
+  EXPECT_FLOAT_EQ(gst_analytics_cls_mtd_get_level(&own, 0), 0.75f);
+  state = nullptr;
+  EXPECT_FALSE(gst_analytics_relation_meta_get_direct_related(
+      meta, other.id, GST_ANALYTICS_REL_TYPE_RELATE_TO, gst_analytics_cls_mtd_get_mtd_type(),
+      &state, &own));
+  // And the frame's own, of nobody.
+  int classifications = 0;
+  state = nullptr;
+  while (
+      gst_analytics_relation_meta_iterate(meta, &state, gst_analytics_cls_mtd_get_mtd_type(), &own))
+    ++classifications;
+  EXPECT_EQ(classifications, 2);
+}
+
 TEST(Analytics, NoTagsNoMeta) {
   const BufferHolder buffer(gst_buffer_new());
   AttachAnalytics(buffer.get(), {});
