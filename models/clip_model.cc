@@ -30,7 +30,7 @@ struct ClipModel::Impl {
 
 Status ClipModel::Impl::Load(const std::string& directory) {
   CLIPTAG_ASSIGN_OR_RETURN(config, ReadModelConfig(directory));
-  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(directory, config.layout));
+  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(config));
   CLIPTAG_ASSIGN_OR_RETURN(const VisionTensors vision, GetVisionTensors(*weights, config));
   CLIPTAG_ASSIGN_OR_RETURN(const TextTensors words, GetTextTensors(*weights, config));
   if (weights->Has("logit_scale")) {
