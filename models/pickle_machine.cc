@@ -96,9 +96,8 @@ Result<uint32_t> PickleMachine::Run() {
     }
     Step(static_cast<uint8_t>(pickle_[at_++]));
   }
-  CLIPTAG_RETURN_IF_ERROR(status_);
   const uint32_t result = Pop();
-  CLIPTAG_RETURN_IF_ERROR(status_);
+  if (!status_.ok()) return status_;
   return result;
 }
 

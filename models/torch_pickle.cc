@@ -9,7 +9,7 @@ namespace cliptag {
 namespace {
 
 constexpr int kMaxDepth = 64;           // of modules within modules
-constexpr size_t kMaxVisits = 1 << 20;  // of attributes: a hostile pickle names one module often
+constexpr size_t kMaxVisits = 1 << 18;  // of attributes: a hostile pickle names one module often
 
 class Flattener {
  public:
