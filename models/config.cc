@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "models/config_reader.h"
+#include "models/name_check.h"
 #include "models/weights.h"
 
 namespace cliptag {
@@ -91,7 +92,9 @@ Result<ModelConfig> Read(const std::string& path) {
 
 Result<ModelConfig> ReadModelConfig(const std::string& path) {
   try {
-    return Read(path);
+    CLIPTAG_ASSIGN_OR_RETURN(ModelConfig config, Read(path));
+    config.warnings = NameContradictions(config);
+    return config;
   } catch (const std::exception& e) {  // a field of a JSON type that nobody expects there
     return DataLoss("Cannot read the configuration in " + path + ": " + e.what() + ".");
   }

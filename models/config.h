@@ -82,6 +82,8 @@ struct ModelConfig {
   std::vector<std::string> templates;  // the model's own prompt templates, if its files name any
   double logit_scale = 100.0;          // exp of the stored parameter
   double logit_bias = 0.0;
+  // What in its files contradicts its name, in sentences (models/name_check.h).
+  std::vector<std::string> warnings;
 };
 
 // Reads the configuration in a directory, or of a file of weights in one. Errors name the file and
