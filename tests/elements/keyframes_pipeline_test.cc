@@ -230,6 +230,8 @@ TEST_P(KeyframesOf, GiveThePixelsAndTagsOfFullDecoding) {
   if (stream.at_once) Probe(pipeline.get(), "decoder", "src", &AtOnce::Out, &at_once);
   EXPECT_EQ(RunToTheEnd(pipeline.get()), "");
 
+  // All have come to rest, as ThreadSanitizer cannot see.
+  const std::scoped_lock lock(full.mutex, keys.mutex, at_once.mutex);
   EXPECT_EQ(full.frames.size(), 36u);
   EXPECT_EQ(keys.count, kKeyframes);
   EXPECT_EQ(StatOf(pipeline.get(), "frames-in"), 36u);
