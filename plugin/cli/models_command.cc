@@ -11,6 +11,7 @@
 #include "plugin/cli/measure.h"
 #include "plugin/cli/model_facts.h"
 #include "plugin/cli/options.h"
+#include "plugin/cli/pull_command.h"
 
 namespace cliptag {
 namespace {
@@ -191,7 +192,8 @@ void AddModelsCommand(CLI::App& app, Command* chosen) {
       "ones; a directory anywhere can be named by its path.\n\n"
       "Examples:\n"
       "  cliptag models list\n"
-      "  cliptag models info starter");
+      "  cliptag models info starter\n"
+      "  cliptag models pull wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M");
 
   auto as_json = std::make_shared<bool>(false);
   CLI::App* list = command->add_subcommand("list", "List the models that can be named");
@@ -208,6 +210,7 @@ void AddModelsCommand(CLI::App& app, Command* chosen) {
   info->callback([options, as_json, chosen] {
     *chosen = [options, as_json] { return InfoCommand(*options, *as_json); };
   });
+  AddPullCommand(*command, chosen);
 }
 
 }  // namespace cliptag
