@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <chrono>
 
 #include "models/hub_http.h"
 
@@ -16,14 +17,20 @@ struct SlistFree {
 using Slist = std::unique_ptr<curl_slist, SlistFree>;
 using Handle = std::unique_ptr<CURL, decltype(&curl_easy_cleanup)>;
 
+using Clock = std::chrono::steady_clock;
+
 // What the callbacks of one request share.
 struct Transfer {
   CURL* curl;
   HttpSink* sink;
   const std::atomic<bool>* stop;
+  double stall_s;
   HttpReply reply;
   bool begun = false;
   bool refused = false;
+  bool stalled = false;
+  curl_off_t bytes = 0;  // that had come when last_byte was set
+  Clock::time_point last_byte = Clock::now();
 
   bool HasBody() const { return reply.status == 200 || reply.status == 206; }
   bool Begin() {
@@ -69,9 +76,19 @@ size_t OnBody(char* data, size_t size, size_t count, void* user) {
   return 0;
 }
 
-int OnProgress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
-  const auto& transfer = *static_cast<const Transfer*>(user);
-  return transfer.stop != nullptr && *transfer.stop ? 1 : 0;
+// Called about once a second and with all that comes.
+int OnProgress(void* user, curl_off_t, curl_off_t bytes, curl_off_t, curl_off_t) {
+  auto& transfer = *static_cast<Transfer*>(user);
+  if (transfer.stop != nullptr && *transfer.stop) return 1;
+  const auto now = Clock::now();
+  if (bytes != transfer.bytes) {
+    transfer.bytes = bytes;
+    transfer.last_byte = now;
+  }
+  // Libcurl's own limit looks at the mean of several seconds.
+  transfer.stalled =
+      std::chrono::duration<double>(now - transfer.last_byte).count() > transfer.stall_s;
+  return transfer.stalled ? 1 : 0;
 }
 
 HttpFailure FailureOf(CURLcode code) {
@@ -115,7 +132,11 @@ class CurlClient : public HttpClient {
       : curl_(std::move(curl)), settings_(settings), stop_(stop) {}
 
   HttpReply Get(const HttpRequest& request, HttpSink* sink) override {
-    Transfer transfer{.curl = curl_.get(), .sink = sink, .stop = stop_, .reply = {}};
+    Transfer transfer{.curl = curl_.get(),
+                      .sink = sink,
+                      .stop = stop_,
+                      .stall_s = static_cast<double>(settings_.stall_s),
+                      .reply = {}};
     char words[CURL_ERROR_SIZE] = "";
     const Slist headers = SetUp(request, &transfer, words);
     const CURLcode code = curl_easy_perform(curl_.get());
@@ -125,6 +146,10 @@ class CurlClient : public HttpClient {
       reply.failure = HttpFailure::kSink;
     }
     reply.reason = words[0] != '\0' ? words : curl_easy_strerror(code);
+    if (transfer.stalled) {
+      reply.failure = HttpFailure::kTimeout;
+      reply.reason = "nothing for " + std::to_string(settings_.stall_s) + " s";
+    }
     long proxy_status = 0;
     curl_easy_getinfo(curl_.get(), CURLINFO_HTTP_CONNECTCODE, &proxy_status);
     if (code != CURLE_OK && proxy_status >= 400) reply.failure = HttpFailure::kProxy;
@@ -148,8 +173,6 @@ class CurlClient : public HttpClient {
     curl_easy_setopt(curl, CURLOPT_USERAGENT, "cliptag/" CLIPTAG_VERSION);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, settings_.answer_s);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, settings_.stall_s);
     curl_easy_setopt(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, words);
     if (!settings_.ca_file.empty()) {

@@ -145,7 +145,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name, value)
         if begin:
-            self.send_header("Content-Range", f"bytes {begin}-{len(data) - 1}/{len(data)}")
+            self.send_header("Content-Range",
+                             how.get("content_range", f"bytes {begin}-{len(data) - 1}/{len(data)}"))
         if how.get("no_length"):
             self.send_header("Connection", "close")
             self.close_connection = True
