@@ -8,7 +8,6 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <set>
 #include <utility>
@@ -21,7 +20,6 @@
 #include "models/hub_record.h"
 #include "models/hub_repository.h"
 #include "models/hub_settings.h"
-#include "models/safetensors.h"
 
 namespace cliptag {
 namespace {
@@ -227,21 +225,7 @@ Status Pull::CheckIsClip(const HubPlan& plan) {
 
 Result<std::vector<HubFile>> Pull::WeightFiles(const HubPlan& plan) {
   if (plan.index.empty()) return std::vector<HubFile>{plan.weights};
-  Result<std::map<std::string, std::string>> index =
-      ReadSafetensorsIndex(staging_ + "/" + plan.index);
-  if (!index.ok()) return index.status();
-  std::set<std::string> names;
-  for (const auto& [tensor, shard] : *index) names.insert(shard);
-  std::vector<HubFile> files;
-  for (const std::string& name : names) {
-    const HubFile* file = repository_.Find(name);
-    if (file == nullptr || !IsPlainFileName(name)) {
-      return DataLoss("The " + plan.index + " of " + id_ + " names a file '" + name +
-                      "', which the repository does not have.");
-    }
-    files.push_back(*file);
-  }
-  return files;
+  return ReadShards(staging_ + "/" + plan.index, repository_);
 }
 
 // What is still to come has to fit. What other programs write meanwhile is found out when it
@@ -308,7 +292,7 @@ PulledModel Pull::Look(const HubPlan& plan) {
   const std::string stem = plan.index.substr(0, plan.index.find('.')) + "-";
   for (const HubFile& file : repository_.files) {
     const bool shard =
-        !plan.index.empty() && file.name.starts_with(stem) && file.name.ends_with(".safetensors");
+        !plan.index.empty() && file.name.starts_with(stem) && !file.name.ends_with(".json");
     if (shard) taken_.push_back(file);
   }
   return Outcome(IsThere());

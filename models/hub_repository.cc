@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <set>
 #include <utility>
 
 #include "models/json.h"
@@ -86,7 +87,10 @@ constexpr Candidate kCandidates[] = {
     {"model.safetensors", Layout::kHuggingFace},
     {"model.safetensors.index.json", Layout::kHuggingFace},
     {"open_clip_pytorch_model.bin", Layout::kOpenClip},
+    {"open_clip_pytorch_model.bin.index.json", Layout::kOpenClip},
+    {"open_clip_model.bin", Layout::kOpenClip},
     {"pytorch_model.bin", Layout::kHuggingFace},
+    {"pytorch_model.bin.index.json", Layout::kHuggingFace},
 };
 
 const char* ConfigOf(Layout layout) {
@@ -153,6 +157,26 @@ Result<HubRepository> ParseRepository(std::string_view json, const std::string& 
     if (IsPlainFileName(path)) repository.files.push_back(ReadFileEntry(entry, path));
   }
   return repository;
+}
+
+Result<std::vector<HubFile>> ReadShards(const std::string& index, const HubRepository& repository) {
+  CLIPTAG_ASSIGN_OR_RETURN(const Json root, ReadJsonFile(index));
+  const auto map = root.is_object() ? root.find("weight_map") : root.end();
+  if (map == root.end() || !map->is_object() || map->empty()) {
+    return DataLoss(index + " has no weight_map that names the files of weights.");
+  }
+  std::set<std::string> names;
+  for (const Json& shard : *map) names.insert(shard.is_string() ? shard.get<std::string>() : "");
+  std::vector<HubFile> files;
+  for (const std::string& name : names) {
+    const HubFile* file = repository.Find(name);
+    if (file == nullptr) {
+      return DataLoss(index + " names a file '" + Shown(name) + "', which " + repository.id +
+                      " does not have.");
+    }
+    files.push_back(*file);
+  }
+  return files;
 }
 
 bool GoesWithModel(const HubFile& file) {

@@ -55,6 +55,9 @@ Result<HubRepository> ParseRepository(std::string_view json, const std::string& 
 // The files that make a model: in the layout whose weights are there, safetensors before pickles.
 Result<HubPlan> PlanFiles(const HubRepository& repository);
 
+// The files that an index (*.index.json on this disk) names, each one of the repository's.
+Result<std::vector<HubFile>> ReadShards(const std::string& index, const HubRepository& repository);
+
 // Whether a file that IsPlainFileName belongs beside the weights: tokenizer, preprocessing,
 // licence.
 bool GoesWithModel(const HubFile& file);
