@@ -73,7 +73,7 @@ std::vector<CachedModel> CachedModels(const std::string& cache) {
     if (!id.starts_with(kPrefix)) continue;
     id.erase(0, sizeof(kPrefix) - 1);
     if (const size_t dashes = id.find("--"); dashes != std::string::npos)
-      id.replace(dashes, 2, "/");
+      id = id.substr(0, dashes) + '/' + id.substr(dashes + 2);
     const std::string commit = CommitOf(it->path(), "main");
     const fs::path snapshot = it->path() / "snapshots" / commit;
     if (commit.empty() || !ReadModelConfig(snapshot.string()).ok()) continue;

@@ -176,8 +176,8 @@ Status Pull::Download(const HubFile& file) {
     return NotFound("Hugging Face's cache has no whole " + file.name + " of " + id_ +
                     ", and the hub is not asked.");
   }
-  const HubRequest request{.path = "/" + UrlEncode(id_, true) + "/resolve/" + repository_.commit +
-                                   "/" + UrlEncode(file.name, true),
+  const HubRequest request{.path = std::string("/") + UrlEncode(id_, true) + "/resolve/" +
+                                   repository_.commit + "/" + UrlEncode(file.name, true),
                            .id = id_,
                            .revision = revision_,
                            .file = file.name};

@@ -110,7 +110,7 @@ Status ParseHubName(const std::string& text, std::string* id, std::string* revis
   *id = text.substr(0, at);
   *revision = at == std::string::npos ? "main" : text.substr(at + 1);
   if (!IsId(*id)) {
-    return InvalidArgument("'" + Shown(text) +
+    return InvalidArgument(std::string("'") + Shown(text) +
                            "' is no model of a hub: ORG/NAME is wanted, as in "
                            "wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M, with @REVISION behind it "
                            "where it matters.");
@@ -119,7 +119,8 @@ Status ParseHubName(const std::string& text, std::string* id, std::string* revis
   if (revision->empty() || revision->size() > 255 ||
       !std::all_of(revision->begin(), revision->end(), printable) ||
       revision->find("..") != std::string::npos) {
-    return InvalidArgument("'" + Shown(*revision) + "' is no revision: a branch, a tag or a " +
+    return InvalidArgument(std::string("'") + Shown(*revision) +
+                           "' is no revision: a branch, a tag or a " +
                            "commit is wanted after the @.");
   }
   return {};

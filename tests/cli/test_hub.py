@@ -75,6 +75,14 @@ class Pulled(HubCase):
         self.hub.repos["org/old"] = Repo(files)
         self.pull_ok("org/old")
         self.assert_whole("old", files)
+        del files["pytorch_model.bin"]
+        shards = {f"pytorch_model-0000{i}-of-00002.bin": b"pickle %d" % i for i in (1, 2)}
+        index = {"weight_map": {"a": list(shards)[0], "b": list(shards)[1], "c": list(shards)[0]}}
+        files.update(shards, **{"pytorch_model.bin.index.json": json.dumps(index).encode()})
+        self.hub.repos["org/older"] = Repo(files)
+        self.assertIn(list(shards)[1], self.pull_ok("--dry-run", "org/older"))
+        self.pull_ok("org/older")
+        self.assert_whole("older", files)
 
     def test_revisions(self):
         self.repo.revisions.append("refs/pr/1")
