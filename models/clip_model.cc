@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "kernels/base/log.h"
 #include "models/clip_tensors.h"
 #include "models/image_encoder.h"
 #include "models/test_pictures.h"
@@ -30,7 +31,8 @@ struct ClipModel::Impl {
 
 Status ClipModel::Impl::Load(const std::string& directory) {
   CLIPTAG_ASSIGN_OR_RETURN(config, ReadModelConfig(directory));
-  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(directory, config.layout));
+  for (const std::string& warning : config.warnings) Log(LogLevel::kWarning, warning);
+  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(config));
   CLIPTAG_ASSIGN_OR_RETURN(const VisionTensors vision, GetVisionTensors(*weights, config));
   CLIPTAG_ASSIGN_OR_RETURN(const TextTensors words, GetTextTensors(*weights, config));
   if (weights->Has("logit_scale")) {

@@ -46,6 +46,8 @@ class FieldReader {
 // The two layouts; `file` is the configuration's path.
 Status ReadHuggingFaceConfig(const std::string& file, ModelConfig* config);
 Status ReadOpenClipConfig(const std::string& file, ModelConfig* config);
+// From the tensors of an archive that OpenAI published; `file` is the archive.
+Status ReadOpenAiConfig(const std::string& file, ModelConfig* config);
 
 // The relations that every model must keep: heads divide the width, patches fit the picture.
 Status CheckConfig(const ModelConfig& config, const std::string& file);

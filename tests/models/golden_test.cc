@@ -95,7 +95,8 @@ constexpr const char* kTiny[] = {"hf",
                                  "openclip",
                                  "openclip-no-pre-avg",
                                  "openclip-avg-final-layerscale",
-                                 "openclip-first-noproj"};
+                                 "openclip-first-noproj",
+                                 "openai"};
 
 std::string TestName(const ::testing::TestParamInfo<std::tuple<const char*, GoldenEngine>>& info) {
   std::string name = std::string(std::get<0>(info.param)) + "_" + std::get<1>(info.param).name;
