@@ -78,7 +78,9 @@ Json TowerJson(const TransformerConfig& t, int64_t parameters, double flops) {
           {"layers", t.layers},
           {"heads", t.heads},
           {"mlp_width", t.mlp_width},
-          {"activation", t.activation == Activation::kQuickGelu ? "quick_gelu" : "gelu"}};
+          {"activation", t.activation == Activation::kQuickGelu  ? "quick_gelu"
+                         : t.activation == Activation::kTanhGelu ? "gelu_tanh"
+                                                                 : "gelu"}};
 }
 
 // Everything about a model: its files, and one second of running it.
