@@ -100,7 +100,7 @@ Result<std::string> FindModel(const std::string& name_or_path) {
     if (fs::is_directory(name_or_path, error) || fs::is_regular_file(name_or_path, error)) {
       return name_or_path;
     }
-    return NotFound("There is no model directory " + name_or_path +
+    return NotFound("There is no model directory " + name_or_path + HubAdvice(name_or_path) +
                     "; a name without a slash is looked up among the installed models.");
   }
   const std::vector<fs::path> searched = SearchPath();
