@@ -51,7 +51,7 @@ Result<std::unique_ptr<Canvas>> Canvas::Create(const std::string& path, double w
   }
   if (canvas->png_) cairo_scale(canvas->cairo_, kPixelsPerPoint, kPixelsPerPoint);
   cairo_set_line_join(canvas->cairo_, CAIRO_LINE_JOIN_ROUND);
-  canvas->Rectangle({0, 0}, width, height, {1, 1, 1});
+  canvas->Rectangle({0, 0}, width + 1, height + 1, {1, 1, 1});  // to the last pixel's edge
   return canvas;
 }
 

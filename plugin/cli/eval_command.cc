@@ -125,7 +125,9 @@ void AddProbe(CLI::App& command, Options* options) {
       ->option_text("N [5]");
   add("--l2", &probe.l2, "Weight of the penalty")
       ->check(FiniteRange(1e-9, 1e3))
-      ->option_text("X [0.001]");
+      ->option_text("X [0.003]");
+  add("--bank", &options->eval.bank, "Keep the probe on all pictures as a prompt bank")
+      ->option_text("F.safetensors");
   add("--prior", &options->prior,
       "What weights are drawn to: none, zero; words, what the class names say")
       ->check(CLI::IsMember({"none", "words"}))

@@ -13,7 +13,7 @@ constexpr double kTop = 24;   // of the title
 constexpr double kLeft = 44;  // of the axis' numbers and name
 constexpr double kBelow = 36;
 constexpr double kWidth = 270, kHeight = 200;  // of the axes
-constexpr double kLegend = 130;
+constexpr double kLegend = 140;
 // Okabe's and Ito's colours, which colour-blind readers can tell apart, and an ink.
 constexpr Colour kColours[] = {{0.00, 0.45, 0.70}, {0.84, 0.37, 0.00}, {0.00, 0.62, 0.45},
                                {0.80, 0.47, 0.65}, {0.34, 0.71, 0.91}, {0.90, 0.62, 0.00},
@@ -55,6 +55,9 @@ class Axes {
     const double y = At(0, share).y;
     canvas_->Line({corner_.x, y}, {corner_.x + kWidth, y}, colour, 1, dashed);
   }
+  void Heading(const std::string& text) const {
+    canvas_->Text({corner_.x + kWidth + 16, corner_.y - 10}, text, {.size = 8, .colour = kFaint});
+  }
   // Entries of a legend, one below the other at the right; gives where the sample goes.
   Point Legend(size_t entry, const std::string& text) const {
     const Point at = {corner_.x + kWidth + 16, corner_.y + 6 + 15 * static_cast<double>(entry)};
@@ -95,6 +98,7 @@ void DrawCorruptions(Canvas* canvas, Point corner, const ZeroShotResult& result)
   };
   std::stable_sort(kinds.begin(), kinds.end(),
                    [&](size_t a, size_t b) { return end_of(a) > end_of(b); });
+  axes.Heading("mean over strengths, %");
   for (size_t entry = 0; entry < kinds.size(); ++entry) {
     const size_t k = kinds[entry];
     const Colour colour = kColours[k % std::size(kColours)];
@@ -115,7 +119,6 @@ void DrawCorruptions(Canvas* canvas, Point corner, const ZeroShotResult& result)
   }
   axes.LegendLine(kinds.size(), Numbered("chance", chance), kInk, /*dashed=*/true);
   canvas->Marker(axes.At(0, result.clean.top1()), 0, kInk);
-  axes.Legend(kinds.size() + 1, "(means over strengths)");
 }
 
 void DrawProbe(Canvas* canvas, Point corner, const ProbeResult& probe, double zero_shot,

@@ -44,9 +44,9 @@ void Summarise(ProbePoint* point) {
 
 }  // namespace
 
-Result<ProbeResult> EvaluateProbe(const LabelledEmbeddings& train, const LabelledEmbeddings& test,
-                                  std::span<const float> class_rows, double logit_scale,
-                                  const ProbeOptions& options, uint64_t seed) {
+ProbeResult EvaluateProbe(const LabelledEmbeddings& train, const LabelledEmbeddings& test,
+                          std::span<const float> class_rows, double logit_scale,
+                          const ProbeOptions& options, uint64_t seed) {
   const int classes = static_cast<int>(class_rows.size() / train.dim);
   std::vector<int> count_of(static_cast<size_t>(classes));
   for (const int label : train.labels) ++count_of[static_cast<size_t>(label)];
@@ -56,9 +56,6 @@ Result<ProbeResult> EvaluateProbe(const LabelledEmbeddings& train, const Labelle
   result.from_words = options.from_words;
   result.seed = seed;
   result.smallest_class = *std::min_element(count_of.begin(), count_of.end());
-  if (result.smallest_class == 0) {
-    return DataLoss("a class of the pictures to learn from has none that could be read");
-  }
   std::vector<double> prior;
   if (options.from_words) {
     for (const float value : class_rows) prior.push_back(logit_scale * value);

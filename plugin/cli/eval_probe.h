@@ -6,7 +6,6 @@
 #include <span>
 #include <vector>
 
-#include "kernels/base/status.h"
 #include "plugin/cli/eval_result.h"
 
 namespace cliptag {
@@ -14,8 +13,8 @@ namespace cliptag {
 // Both with the same classes, and at least a picture to learn from in each. `class_rows` are what
 // the names say, (classes, dim), and `logit_scale` how sure the model is of that. A draw of each
 // number of shots for every seed from `seed` on, and all pictures in the end.
-Result<ProbeResult> EvaluateProbe(const LabelledEmbeddings& train, const LabelledEmbeddings& test,
-                                  std::span<const float> class_rows, double logit_scale,
-                                  const ProbeOptions& options, uint64_t seed);
+ProbeResult EvaluateProbe(const LabelledEmbeddings& train, const LabelledEmbeddings& test,
+                          std::span<const float> class_rows, double logit_scale,
+                          const ProbeOptions& options, uint64_t seed);
 
 }  // namespace cliptag

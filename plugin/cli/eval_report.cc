@@ -129,6 +129,8 @@ Json Probe(const EvalOptions& options, const ProbeResult& probe) {
                {"seeds", options.probe.seeds},
                {"shots", std::move(points)}};
   json["all"] = Numbers(probe.all);
+  json["scale"] = probe.bank.scale;
+  json["bank"] = options.bank.empty() ? Json() : Json(options.bank);
   return json;
 }
 

@@ -27,6 +27,7 @@ struct EvalOptions {
   std::string captions;
   ProbeOptions probe;
   std::string train;  // a folder; empty: no probe
+  std::string bank;   // a file for the probe; empty: none
   bool json = false;
   std::string plot;
 };

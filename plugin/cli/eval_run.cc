@@ -1,10 +1,12 @@
 #include "plugin/cli/eval_run.h"
 
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <utility>
 
 #include "models/prompts.h"
+#include "plugin/cli/eval_bank.h"
 #include "plugin/cli/eval_captions.h"
 #include "plugin/cli/eval_plot.h"
 #include "plugin/cli/eval_probe.h"
@@ -39,6 +41,7 @@ Status CheckSameFolders(const EvalDataset& dataset, const EvalDataset& train,
 Result<Inputs> ReadInputs(const EvalOptions& options) {
   Inputs inputs;
   if (!options.plot.empty()) CLIPTAG_RETURN_IF_ERROR(CheckPlot(options.plot));
+  if (!options.bank.empty()) CLIPTAG_RETURN_IF_ERROR(CheckBankPath(options.bank));
   if (!options.templates_file.empty()) {
     CLIPTAG_ASSIGN_OR_RETURN(inputs.templates, ReadTemplates(options.templates_file));
   } else if (!options.templates.empty()) {
@@ -69,9 +72,10 @@ Result<ProbeResult> TryProbe(ClipModel& model, const Inputs& inputs, const EvalO
   };
   CLIPTAG_RETURN_IF_ERROR(
       EncodeDataset(model, *inputs.train, options.input, keep, &result->unreadable));
-  if (train.labels.empty()) {
-    return DataLoss("no file of the pictures to learn from, '" + options.train +
-                    "', could be read");
+  for (size_t i = 0; i < inputs.train->classes.size(); ++i) {
+    if (std::count(train.labels.begin(), train.labels.end(), static_cast<int>(i)) > 0) continue;
+    return DataLoss("no file in '" + inputs.train->classes[i].folder +
+                    "' of the pictures to learn from could be read");
   }
   return EvaluateProbe(train, result->zero_shot->embeddings, result->zero_shot->class_rows,
                        model.config().logit_scale, options.probe, options.seed);
@@ -95,6 +99,7 @@ Result<EvalResult> RunEvaluation(const EvalOptions& options) {
   }
   if (inputs.train) {
     CLIPTAG_ASSIGN_OR_RETURN(result.probe, TryProbe(model, inputs, options, &result));
+    if (!options.bank.empty()) CLIPTAG_RETURN_IF_ERROR(WriteProbeBank(options.bank, result));
   }
   if (inputs.captions) {
     CLIPTAG_ASSIGN_OR_RETURN(result.captions, EvaluateCaptions(model, *inputs.captions,

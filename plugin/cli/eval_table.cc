@@ -45,7 +45,7 @@ void ZeroShot(const ZeroShotResult& zero_shot, std::string* out) {
   int width = 5;
   for (const EvalClass& one : zero_shot.classes) width = std::max(width, WidthOf(one.label()));
   const bool top5 = clean.classes() > Accuracy::kTop;
-  *out += Padded("class", width) + "  pictures   top-1";
+  *out += "\n" + Padded("class", width) + "  pictures   top-1";
   *out += top5 ? "   top-5  most often taken for\n" : "  most often taken for\n";
   for (int i = 0; i < clean.classes(); ++i) {
     *out += Padded(zero_shot.classes[static_cast<size_t>(i)].label(), width);
@@ -98,7 +98,7 @@ void Retrieval(const CaptionsResult& captions, std::string* out) {
   row("text to image", captions.recall.text_to_image);
 }
 
-void Probe(const ProbeResult& probe, std::string* out) {
+void Probe(const EvalOptions& options, const ProbeResult& probe, std::string* out) {
   Append(out, "\nlinear probe, l2 %g%s, learnt from %zu pictures\nshots       top-1\n", probe.l2,
          probe.from_words ? " about the words" : "", probe.pictures);
   for (const ProbePoint& point : probe.points) {
@@ -109,19 +109,24 @@ void Probe(const ProbeResult& probe, std::string* out) {
              100 * point.deviation, point.top1.size());
     }
   }
+  if (!options.bank.empty()) {
+    *out += "written to " + options.bank;
+    Append(out, "; for its probabilities take scoring=softmax temperature=%.4g\n",
+           1 / probe.bank.scale);
+  }
 }
 
 }  // namespace
 
 std::string ToTable(const EvalOptions& options, const EvalResult& result) {
   std::string out = "model " + result.model + ", " + result.backend.name + ", " +
-                    ToString(result.backend.precision) + "\n\n";
+                    ToString(result.backend.precision) + "\n";
   if (result.zero_shot) {
     ZeroShot(*result.zero_shot, &out);
     if (!result.zero_shot->corrupted.empty()) Corruptions(*result.zero_shot, &out);
   }
   if (result.captions) Retrieval(*result.captions, &out);
-  if (result.probe) Probe(*result.probe, &out);
+  if (result.probe) Probe(options, *result.probe, &out);
   if (!result.unreadable.empty()) {
     Append(&out, "\n%zu files could not be read and count for nothing\n", result.unreadable.size());
   }

@@ -23,9 +23,8 @@ namespace cliptag {
 struct ProbeOptions {
   std::vector<int> shots = {1, 2, 4, 8, 16};
   int seeds = 5;  // draws of each number of shots
-  double l2 = 1e-3;
+  double l2 = 3e-3;
   bool from_words = false;  // W0 is what the names say
-  std::string output;       // a bank of the probe on all pictures; empty: none
 };
 
 // Embeddings of unit length with a class each.
