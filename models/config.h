@@ -25,6 +25,12 @@ enum class TextClean : uint8_t {
   kWhitespace,
   kCanonicalize
 };  // open_clip's cleaning kinds
+// How the image tower's tokens become one where attention does it: a learnt query asks them all.
+enum class AttentionPool : uint8_t {
+  kNone,
+  kProbe,  // SigLIP: the normed tokens; an MLP is added to the answer, which is the embedding
+  kQuery,  // CoCa: the tokens by a norm of their own, in heads of the embedding's width
+};
 enum class Projection : uint8_t {
   kMatrix,  // (width, embed_dim) without a bias; Hugging Face stores it transposed
   kLinear,  // a linear layer with a bias
@@ -51,9 +57,13 @@ struct VisionConfig {
   bool pre_norm = true;     // layer norm before the first block (ln_pre / pre_layrnorm)
   bool final_norm_after_pool = false;
   bool average_pool = false;  // mean of the patch tokens instead of the class token
+  bool class_token = true;
+  AttentionPool attention_pool = AttentionPool::kNone;
+  int pool_heads = 0, pool_queries = 1;  // of kQuery; only the first query's answer counts
+  bool timm = false;                     // open_clip's layout with timm's names of tensors
 
   int patches() const { return (image_size / patch_size) * (image_size / patch_size); }
-  int tokens() const { return patches() + 1; }
+  int tokens() const { return patches() + (class_token ? 1 : 0); }
 };
 
 struct TextConfig {
@@ -65,6 +75,10 @@ struct TextConfig {
   int pad_id = 0;
   TextPooling pooling = TextPooling::kEosId;
   bool causal = true;
+  // CoCa: a class token after the text, whose output is the embedding. Open_clip's mask of padding
+  // lies one token too far right, and published weights were trained so; correct_class_mask has it
+  // right.
+  bool class_token = false, correct_class_mask = false;
   Projection projection = Projection::kMatrix;
   TextClean clean = TextClean::kLower;
   std::string tokenizer_name;  // text_cfg.hf_tokenizer_name: its files must lie beside the model

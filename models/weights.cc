@@ -145,8 +145,10 @@ std::vector<std::string> Weights::Names() const {
 // (transformers strips it) before every tensor.
 void Weights::StripPrefix() {
   for (const char* prefix : {"", "module.", "model.", "clip."}) {
-    for (const char* probe : {"visual.class_embedding", "visual.conv1.weight",
-                              "vision_model.embeddings.class_embedding"}) {
+    for (const char* probe :
+         {"visual.class_embedding", "visual.conv1.weight", "visual.trunk.patch_embed.proj.weight",
+          "vision_model.embeddings.class_embedding",
+          "vision_model.embeddings.patch_embedding.weight"}) {
       if (files_.count(std::string(prefix) + probe) > 0) {
         prefix_ = prefix;
         return;

@@ -75,6 +75,18 @@ Result<ModelFacts> ReadModelFacts(const ModelConfig& config) {
   return facts;
 }
 
+int64_t DirectoryBytes(const std::string& directory) {
+  int64_t bytes = 0;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(directory, error), end; !error && it != end;
+       it.increment(error)) {
+    std::error_code unreadable;
+    const uintmax_t size = it->file_size(unreadable);
+    if (!unreadable && it->is_regular_file(unreadable)) bytes += static_cast<int64_t>(size);
+  }
+  return bytes;
+}
+
 double ImageFlops(const ModelConfig& config) {
   const VisionConfig& v = config.vision;
   const double patch_values = 3.0 * v.patch_size * v.patch_size;
