@@ -110,7 +110,8 @@ Status ParseHubName(const std::string& text, std::string* id, std::string* revis
   *id = text.substr(0, at);
   revision->assign(at == std::string::npos ? "main" : text.c_str() + at + 1);
   if (!IsId(*id)) {
-    return InvalidArgument(std::string("'") + Shown(text) +
+    const std::string shown = Shown(text);
+    return InvalidArgument("'" + shown +
                            "' is no model of a hub: ORG/NAME is wanted, as in "
                            "wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M, with @REVISION behind it "
                            "where it matters.");
