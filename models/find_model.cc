@@ -7,6 +7,7 @@
 #include <set>
 
 #include "models/config.h"
+#include "models/weights.h"
 
 namespace cliptag {
 namespace {
@@ -39,7 +40,8 @@ bool IsModel(const fs::path& directory) {
   std::error_code error;
   if (directory.filename().string().starts_with(".")) return false;
   return fs::exists(directory / "config.json", error) ||
-         fs::exists(directory / "open_clip_config.json", error);
+         fs::exists(directory / "open_clip_config.json", error) ||
+         !FindArchives(directory.string()).empty();
 }
 
 std::string Sentence(const std::string& name, const std::vector<fs::path>& searched) {
@@ -95,7 +97,9 @@ Result<std::string> FindModel(const std::string& name_or_path) {
     return InvalidArgument("The model's name is empty; 'starter' is always there.");
   }
   if (name_or_path.find('/') != std::string::npos) {
-    if (fs::is_directory(name_or_path, error)) return name_or_path;
+    if (fs::is_directory(name_or_path, error) || fs::is_regular_file(name_or_path, error)) {
+      return name_or_path;
+    }
     return NotFound("There is no model directory " + name_or_path + HubAdvice(name_or_path) +
                     "; a name without a slash is looked up among the installed models.");
   }

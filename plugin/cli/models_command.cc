@@ -119,7 +119,9 @@ Json TowerJson(const TransformerConfig& t, int64_t parameters, double flops) {
           {"layers", t.layers},
           {"heads", t.heads},
           {"mlp_width", t.mlp_width},
-          {"activation", t.activation == Activation::kQuickGelu ? "quick_gelu" : "gelu"}};
+          {"activation", t.activation == Activation::kQuickGelu  ? "quick_gelu"
+                         : t.activation == Activation::kTanhGelu ? "gelu_tanh"
+                                                                 : "gelu"}};
 }
 
 // What the configuration and the files tell.
