@@ -50,7 +50,8 @@ Status ClipModel::Impl::LoadWords() {
 
 Status ClipModel::Impl::Load(const std::string& directory) {
   CLIPTAG_ASSIGN_OR_RETURN(config, ReadModelConfig(directory));
-  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(directory, config.layout));
+  for (const std::string& warning : config.warnings) Log(LogLevel::kWarning, warning);
+  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(config));
   CLIPTAG_ASSIGN_OR_RETURN(const VisionTensors vision, GetVisionTensors(*weights, config));
   CLIPTAG_ASSIGN_OR_RETURN(const TextTensors words, GetTextTensors(*weights, config));
   if (weights->Has("logit_scale")) {

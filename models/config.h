@@ -1,6 +1,7 @@
 // What a CLIP model's files say about it, read from either layout (Hugging Face: config.json +
 // preprocessor_config.json; open_clip: open_clip_config.json) with the reference's defaults and
-// precedence. Plain data; thread safe to share once read.
+// precedence, or from the tensors of OpenAI's archives, which have nothing else. Plain data; thread
+// safe to share once read.
 #pragma once
 
 #include <string>
@@ -84,8 +85,9 @@ struct TextConfig {
 };
 
 struct ModelConfig {
-  std::string name;  // the directory's last component, or "starter"
-  std::string path;  // the directory
+  std::string name;          // the directory's last component, or "starter"
+  std::string path;          // the directory
+  std::string weights_file;  // where it was named; empty: what FindWeights finds there
   Layout layout = Layout::kHuggingFace;
   int embed_dim = 512;
   VisionConfig vision;
@@ -94,13 +96,17 @@ struct ModelConfig {
   std::vector<std::string> templates;  // the model's own prompt templates, if its files name any
   double logit_scale = 100.0;          // exp of the stored parameter
   double logit_bias = 0.0;
+  // What in its files contradicts its name, in sentences (models/name_check.h).
+  std::vector<std::string> warnings;
 };
 
-// Reads the configuration in `directory`. Errors name the file and the field.
-Result<ModelConfig> ReadModelConfig(const std::string& directory);
+// Reads the configuration in a directory, or of a file of weights in one. Errors name the file and
+// the field.
+Result<ModelConfig> ReadModelConfig(const std::string& path);
 
-// The directory a `model` value stands for: a path when it has a slash, else a name looked up in
-// $CLIPTAG_MODEL_PATH, the user's cache, the installed models. The error lists where it looked.
+// The directory a `model` value stands for: a path when it has a slash (and then it may be a file
+// of weights as well), else a name looked up in $CLIPTAG_MODEL_PATH, the user's cache, the
+// installed models. The error lists where it looked.
 Result<std::string> FindModel(const std::string& name_or_path);
 
 // Where this user's files that can be made again are kept: $XDG_CACHE_HOME/cliptag, else

@@ -4,9 +4,11 @@
 #include <fstream>
 #include <initializer_list>
 #include <iterator>
+#include <utility>
 #include <vector>
 
 #include "models/content_hash.h"
+#include "models/weights.h"
 
 namespace cliptag {
 namespace {
@@ -129,6 +131,14 @@ Result<std::string> TextIdentity(const ModelConfig& config, const TextTensors& t
   AddTensors(tensors, &hash);
   CLIPTAG_RETURN_IF_ERROR(AddTokenizer(config.path, &hash));
   return hash.Hex();
+}
+
+Result<TextEncoderFacts> ReadTextIdentity(const std::string& path) {
+  CLIPTAG_ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(path));
+  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(config));
+  CLIPTAG_ASSIGN_OR_RETURN(const TextTensors tensors, GetTextTensors(*weights, config));
+  CLIPTAG_ASSIGN_OR_RETURN(std::string identity, TextIdentity(config, tensors));
+  return TextEncoderFacts{config.name, std::move(identity), config.embed_dim};
 }
 
 std::string ImageIdentity(const ModelConfig& config, const VisionTensors& tensors) {

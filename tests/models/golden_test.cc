@@ -104,7 +104,8 @@ constexpr const char* kTiny[] = {"hf",
                                  "siglip2-timm",
                                  "siglip-hf",
                                  "coca",
-                                 "coca-correct-mask"};
+                                 "coca-correct-mask",
+                                 "openai"};
 
 std::string TestName(const ::testing::TestParamInfo<std::tuple<const char*, GoldenEngine>>& info) {
   std::string name = std::string(std::get<0>(info.param)) + "_" + std::get<1>(info.param).name;
