@@ -23,18 +23,26 @@ EACH = 4
 STARTER_EVAL = os.path.join(SHARED, "starter", "eval")
 
 
+DRAWN = {}  # made when first asked for: drawing takes longer than most of the tests
+
+
+def draw(first):
+    """A dataset of the things, EACH of them, each drawing another."""
+    if first not in DRAWN:
+        folder = tempfile.TemporaryDirectory(prefix="cliptag-test.")
+        unittest.addModuleCleanup(folder.cleanup)
+        for name, thing in THINGS.items():
+            os.makedirs(os.path.join(folder.name, name))
+            for i in range(EACH):
+                drawings.write_drawing(os.path.join(folder.name, name, f"{i}.png"), thing, first + i)
+        DRAWN[first] = folder.name
+    return DRAWN[first]
+
+
 class Case(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory(prefix="cliptag-test.")
-        cls.addClassCleanup(folder.cleanup)
-        cls.drawn = os.path.join(folder.name, "drawn")
-        cls.more = os.path.join(folder.name, "more")
-        for root, first in ((cls.drawn, 0), (cls.more, 50)):
-            for name, thing in THINGS.items():
-                os.makedirs(os.path.join(root, name))
-                for i in range(EACH):
-                    drawings.write_drawing(os.path.join(root, name, f"{i}.png"), thing, first + i)
+        cls.drawn = draw(0)
         cls.files = [os.path.join(cls.drawn, name, f"{i}.png") for name in THINGS for i in range(EACH)]
 
     def setUp(self):
@@ -378,6 +386,11 @@ class Retrieval(Case):
 
 
 class Probe(Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.more = draw(50)
+
     def names(self):
         """Words that mislead: what is learnt must be from the pictures."""
         return self.write("names", "rain\nfog\nmusic\nmoney\n")
@@ -457,7 +470,7 @@ class Figures(Case):
 
     def test_png_and_svg(self):
         self.draws()
-        args = ("eval", "--dataset", self.drawn, "--templates", TEMPLATES, "--train", self.more, "--shots", "1")
+        args = ("eval", "--dataset", self.drawn, "--templates", TEMPLATES, "--train", self.drawn, "--shots", "1")
         run_ok(*args, "--plot", self.at("f.png"))
         with open(self.at("f.png"), "rb") as f:
             head = f.read(24)
