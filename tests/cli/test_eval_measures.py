@@ -393,13 +393,13 @@ class Probe(Case):
 
     def names(self):
         """Words that mislead: what is learnt must be from the pictures."""
-        return self.write("names", "rain\nfog\nmusic\nmoney\n")
+        return self.write("names", "star\nalarm clock\nheart\nsmiling face\n")
 
     def test_a_few_pictures_teach_what_words_do_not_say(self):
         args = ("--class-names", self.names(), "--train", self.more, "--shots", "4,1,2", "--seeds", "3")
         out = self.eval_json(*args)
         probe = out["probe"]
-        self.assertLess(out["top1"], 0.6)
+        self.assertLess(out["top1"], 0.3)
         self.assertEqual([1, 2, 4, "all"], [point["shots"] for point in probe["shots"]])
         self.assertEqual([3, 3, 3, 1], [len(point["draws"]) for point in probe["shots"]])
         self.assertGreater(probe["all"]["top1"], 0.9)
