@@ -119,8 +119,8 @@ def load_model(directory, bias=False):
     expected = model.state_dict()
     for name in sorted(expected.keys() | tensors.keys()):
         if name not in tensors or name not in expected:
-            raise ValueError(f'{directory}: the weights {"lack" if name in expected else "have in excess"} the '
-                             f'tensor {name}.')
+            wrong = 'lack' if name in expected else 'have in excess'
+            raise ValueError(f'{directory}: the weights {wrong} the tensor {name}.')
         if expected[name].shape != tensors[name].shape:
             raise ValueError(f'{directory}: {name} is {tuple(tensors[name].shape)}, but config.json wants '
                              f'{tuple(expected[name].shape)}.')
@@ -173,7 +173,7 @@ def load_state(directory, model, optimizer, recipe):
     """Restores a state into model and optimizer; returns the number of steps done."""
     path = os.path.join(directory, STATE)
     if not os.path.exists(path):
-        raise ValueError(f'{directory} has no {STATE}: nothing was begun there that --resume could go on with.')
+        raise ValueError(f'{directory} has no {STATE}: there is nothing that --resume could go on with.')
     state = torch.load(path, map_location='cpu', weights_only=True)
     for key, value in recipe.items():
         was = state['recipe'].get(key)

@@ -27,7 +27,8 @@ class Tower:
 
     def check(self, what):
         if self.activation not in ('quick_gelu', 'gelu'):
-            raise ValueError(f'{what}: hidden_act is "{self.activation}"; quick_gelu and gelu can be trained.')
+            raise ValueError(f'{what}: hidden_act is "{self.activation}"; quick_gelu and gelu can be '
+                             'trained.')
         if min(self.width, self.layers, self.heads, self.mlp_width) < 1 or self.width % self.heads:
             raise ValueError(f'{what}: a width of {self.width} cannot be divided among {self.heads} heads.')
 
@@ -183,17 +184,20 @@ class Clip(nn.Module):
             attention = tower.width ** -0.5
             branch = attention * (2 * tower.layers) ** -0.5
             for layer in module.encoder.layers:
-                for linear, deviation in ((layer.self_attn.q_proj, attention), (layer.self_attn.k_proj, attention),
-                                          (layer.self_attn.v_proj, attention), (layer.self_attn.out_proj, branch),
-                                          (layer.mlp.fc1, (2 * tower.width) ** -0.5), (layer.mlp.fc2, branch)):
+                own = layer.self_attn
+                for linear, deviation in (
+                        (own.q_proj, attention), (own.k_proj, attention), (own.v_proj, attention),
+                        (own.out_proj, branch), (layer.mlp.fc1, (2 * tower.width) ** -0.5),
+                        (layer.mlp.fc2, branch)):
                     nn.init.normal_(linear.weight, std=deviation)
                     nn.init.zeros_(linear.bias)
         vision = config.vision.width ** -0.5
-        nn.init.normal_(self.vision_model.embeddings.class_embedding, std=vision)
-        nn.init.normal_(self.vision_model.embeddings.position_embedding.weight, std=vision)
-        nn.init.normal_(self.vision_model.embeddings.patch_embedding.weight, std=0.02)
-        nn.init.normal_(self.text_model.embeddings.token_embedding.weight, std=0.02)
-        nn.init.normal_(self.text_model.embeddings.position_embedding.weight, std=0.01)
+        pictures, texts = self.vision_model.embeddings, self.text_model.embeddings
+        nn.init.normal_(pictures.class_embedding, std=vision)
+        nn.init.normal_(pictures.position_embedding.weight, std=vision)
+        nn.init.normal_(pictures.patch_embedding.weight, std=0.02)
+        nn.init.normal_(texts.token_embedding.weight, std=0.02)
+        nn.init.normal_(texts.position_embedding.weight, std=0.01)
         nn.init.normal_(self.visual_projection.weight, std=vision)
         nn.init.normal_(self.text_projection.weight, std=config.text.width ** -0.5)
 

@@ -26,7 +26,8 @@ def valid(header):
     if len(header) < BLOCK or not header[148:156].strip(b'\0 '):
         return False
     wanted = number(header[148:156])
-    return wanted == sum(header[:148]) + 8 * ord(' ') + sum(header[156:]) and number(header[124:136]) is not None
+    found = sum(header[:148]) + 8 * ord(' ') + sum(header[156:])
+    return wanted == found and number(header[124:136]) is not None
 
 
 def text_of(data):
@@ -75,12 +76,12 @@ def members(path, note):
                 continue
             if not valid(header):
                 if at == 0 and header[:2] in (b'\x1f\x8b', b'BZ', b'\x28\xb5', b'\xfd7'):
-                    raise ValueError(f'{path} is compressed; shards are plain tar (pictures are small already).')
+                    raise ValueError(f'{path} is compressed; shards are plain tar.')
                 found = next_header(file, at + 1)
-                note(f'{path}: no tar header at byte {at}; ' + (
-                    'nothing can be read from there on.' if found is None else f'reading goes on at byte {found}.'))
                 if found is None:
+                    note(f'{path}: no tar header at byte {at} nor later; the rest is left out.')
                     return
+                note(f'{path}: no tar header at byte {at}; reading goes on at byte {found}.')
                 at, long_name, pax = found, None, {}
                 continue
             size, kind = number(header[124:136]), header[156:157]
@@ -123,7 +124,8 @@ def samples(path, note):
         if sample and sample.picture() and sample.caption():
             return True
         if sample:
-            note(f'{path}: {sample.name} has no {"caption" if sample.picture() else "picture"} and is left out.')
+            missing = 'caption' if sample.picture() else 'picture'
+            note(f'{path}: {sample.name} has no {missing} and is left out.')
         return False
 
     current = None

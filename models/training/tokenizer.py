@@ -125,7 +125,8 @@ def read(directory, context, merge_count=0):
     pairs = [tuple(line.split(' ')) for line in lines if line and not line.startswith('#version')]
     bad = [pair for pair in pairs if len(pair) != 2]
     if bad:
-        raise ValueError(f'{paths[1]}: a merge is two tokens with a space between them, not "{" ".join(bad[0])}".')
+        raise ValueError(f'{paths[1]}: a merge is two tokens with a space between them, not '
+                         f'"{" ".join(bad[0])}".')
     if merge_count > len(pairs):
         raise ValueError(f'{paths[1]} has {len(pairs)} merges, fewer than the {merge_count} asked for.')
     if merge_count:
