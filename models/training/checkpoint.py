@@ -174,7 +174,10 @@ def load_state(directory, model, optimizer, recipe):
     path = os.path.join(directory, STATE)
     if not os.path.exists(path):
         raise ValueError(f'{directory} has no {STATE}: there is nothing that --resume could go on with.')
-    state = torch.load(path, map_location='cpu', weights_only=True)
+    try:
+        state = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as e:  # whatever a damaged file makes of it
+        raise ValueError(f'{path} cannot be read: {str(e).splitlines()[0]}') from e
     for key, value in recipe.items():
         was = state['recipe'].get(key)
         if was != value:

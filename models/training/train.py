@@ -81,7 +81,7 @@ def parse(argv=None):
     add('--freeze', nargs='*', choices=('vision', 'text'), default=[], help='towers that stay as they are')
     add('--crop-scale', type=float, nargs=2, default=(0.5, 1.0), metavar=('LEAST', 'MOST'),
         help='share of the picture that is shown')
-    add('--flip', action='store_true', help='mirror half of the pictures; not where captions say left or right')
+    add('--flip', action='store_true', help='mirror half of the pictures; not where captions say left')
     add('--precision', choices=('bf16', 'fp32'), default='bf16',
         help='of the products; weights are kept in fp32')
     add('--save-precision', choices=('fp16', 'fp32'), default='fp16', help='of the weights in model/')
@@ -168,7 +168,7 @@ class Run:
         trained = [p for p in self.model.parameters() if p.grad is not None]
         norm = torch.nn.utils.clip_grad_norm_(trained, args.clip_grad or math.inf)
         if not (loss.isfinite() and norm.isfinite()):
-            raise ValueError(f'Step {number + 1}: the loss or its gradient is not a finite number; lower --lr, '
+            raise ValueError(f'Step {number + 1}: the loss or its gradient is no finite number; lower --lr, '
                              'or use --precision fp32. The last save is untouched.')
         self.optimizer.step()
         self.model.clamp_scale()
