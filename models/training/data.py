@@ -4,7 +4,6 @@ Sources are tar shards (tar_shards.py) and folders of pictures with a .txt besid
 What the run's n-th pair is, how it is cropped and which of its captions is taken follow from the seed and
 n, whatever the number of processes and workers; so a run that is resumed goes on as if it had never stopped.
 """
-import csv
 import functools
 import hashlib
 import io
@@ -16,7 +15,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from tar_shards import PICTURES, samples
+from folders import Folder, lines_of
+from tar_shards import samples
 
 TRIES = 16     # neighbours that are tried in place of a picture that cannot be read
 COMPLAINTS = 20  # of each process
@@ -64,64 +64,6 @@ class Shard:
         captions = fields.get('captions') or fields.get('caption')
         captions = [captions] if isinstance(captions, str) else list(captions or [])
         return picture, captions, fields.get('concept')
-
-
-class Folder:
-    """Pictures under a directory, each with a .txt of the same name (a caption a line), or listed in its
-    captions.csv (columns file, caption and, if wanted, concept; a row for each caption)."""
-
-    def __init__(self, path):
-        table = os.path.join(path, 'captions.csv')
-        self.rows = read_table(table) if os.path.exists(table) else beside(path)
-        self.path = path
-        if not self.rows:
-            raise ValueError(f'{path} has no picture with a caption: put a .txt beside each picture, or a '
-                             'captions.csv with the columns file and caption.')
-        listed = hashlib.blake2b(repr(self.rows).encode(), digest_size=8).hexdigest()
-        self.signature = (listed, len(self.rows))
-
-    def __len__(self):
-        return len(self.rows)
-
-    def read(self, index):
-        file, captions, concept = self.rows[index]
-        with open(os.path.join(self.path, file), 'rb') as f:
-            return f.read(), captions, concept
-
-
-def lines_of(text):
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def is_picture(name):
-    return name.rpartition('.')[2].lower() in PICTURES
-
-
-def beside(path):
-    rows = []
-    for folder, names, files in os.walk(path):
-        names.sort()
-        for name in sorted(filter(is_picture, files)):
-            text = os.path.join(folder, name.rpartition('.')[0] + '.txt')
-            if os.path.exists(text):
-                with open(text, encoding='utf-8', errors='replace') as f:
-                    if captions := lines_of(f.read()):
-                        rows.append((os.path.relpath(os.path.join(folder, name), path), captions, None))
-    return rows
-
-
-def read_table(path):
-    found = {}
-    with open(path, encoding='utf-8-sig', newline='') as f:
-        reader = csv.DictReader(f)
-        if not {'file', 'caption'} <= set(reader.fieldnames or []):
-            raise ValueError(f'{path} needs the columns file and caption; it has {reader.fieldnames}.')
-        for row in reader:
-            if not row['file'] or not (row['caption'] or '').strip():
-                raise ValueError(f'{path}:{reader.line_num}: a row needs a file and a caption.')
-            captions, _ = found.setdefault(row['file'], ([], row.get('concept') or None))
-            captions.append(row['caption'].strip())
-    return [(file, captions, concept) for file, (captions, concept) in found.items()]
 
 
 def open_sources(paths):
