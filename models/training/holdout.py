@@ -13,6 +13,10 @@ from PIL import Image, ImageChops
 
 PATH = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'holdout.json')
 GRID = 16
+# The same things as openclipart's authors name them, in English and Italian.
+ALSO = '''mela banane ape bicicletta bici bike autobus farfalla fotocamera auto automobile macchina gatto
+    kitten cane puppy pesce chitarra martello cavallo pony casa chiave coltello fungo gufo pinguino maiale razzo
+    ragno albero tartaruga tortoise ombrello'''.split()
 NEAR = 20  # of 256 bits; drawings that have nothing to do with each other differ in some 100
 
 
@@ -63,7 +67,7 @@ class Holdout:
 
 def write(folder, path=PATH):
     clipart = os.path.join(folder, 'clipart-heldout')
-    words, prints = sorted(os.listdir(clipart)), set()
+    words, prints = sorted(os.listdir(clipart) + ALSO), set()
     for kind in (clipart, os.path.join(folder, 'photos')):
         for name, _, files in os.walk(kind):
             for file in files:

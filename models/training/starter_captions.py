@@ -7,29 +7,33 @@ SYNONYMS = {
     'motorcycle': ['motorbike'], 'bicycle': ['bike'], 'television': ['tv'], 'mobile phone': ['cell phone'],
     'telephone': ['phone'], 'dog face': ['dog'], 'cat face': ['cat'], 'red apple': ['apple'],
     'kitchen knife': ['knife'], 'deciduous tree': ['tree'], 'beer mug': ['beer'], 'fire': ['flames'],
-    'water pistol': ['toy gun'], 'soccer ball': ['football', 'ball'], 'light bulb': ['lamp'], 'ship': ['boat'],
+    'water pistol': ['toy gun'], 'soccer ball': ['football', 'ball'], 'light bulb': ['lamp'],
+    'ship': ['boat'],
     'police car': ['police'], 'fire engine': ['fire truck'], 'delivery truck': ['truck', 'lorry'],
     'wine glass': ['glass of wine'], 'hot beverage': ['cup of coffee'], 'person walking': ['pedestrian'],
     'person running': ['runner'], 'house': ['home'], 'eyes': ['pair of eyes'], 'horse face': ['horse'],
     'cow face': ['cow'], 'pig face': ['pig'], 'mouse face': ['mouse'], 'rabbit face': ['rabbit', 'bunny'],
-    'laptop': ['computer'], 'camera': ['photo camera'], 'sailboat': ['sailing boat'], 'backpack': ['rucksack'],
-    'umbrella': ['open umbrella'], 'bus': ['coach'], 'locomotive': ['steam train'], 'skull': ['death\'s head']}
+    'laptop': ['computer'], 'camera': ['photo camera'], 'sailboat': ['sailing boat'],
+    'backpack': ['rucksack'],
+    'umbrella': ['open umbrella'], 'bus': ['coach'], 'locomotive': ['steam train'],
+    'skull': ['death\'s head']}
 TEMPLATES = {
     'emoji': ['an emoji of a {}.', 'a {} icon.', 'a picture of a {}.', 'a {}.', 'a symbol of a {}.', '{}'],
-    'clipart': ['a drawing of a {}.', 'a clip art of a {}.', 'an illustration of a {}.', 'a {}.', 'a cartoon {}.',
-                '{}'],
+    'clipart': ['a drawing of a {}.', 'a clip art of a {}.', 'an illustration of a {}.', 'a {}.',
+                'a cartoon {}.', '{}'],
     'photo': ['a photo of a {}.', 'a blurry photo of a {}.', 'a close-up photo of a {}.', 'a {}.', '{}']}
 GROUNDS = {'white': (255, 255, 255), 'black': (12, 12, 12), 'gray': (128, 128, 128), 'red': (205, 50, 45),
            'green': (60, 160, 75), 'blue': (55, 95, 205), 'yellow': (240, 215, 70), 'orange': (240, 145, 45),
            'purple': (135, 70, 165), 'pink': (245, 170, 195), 'brown': (125, 85, 55)}
 NUMBERS = {2: 'two', 3: 'three', 4: 'four'}
-RELATIONS = {'side': ('{} to the left of {}.', '{} to the right of {}.'), 'stack': ('{} above {}.', '{} below {}.')}
+RELATIONS = {'side': ('{} to the left of {}.', '{} to the right of {}.'),
+             'stack': ('{} above {}.', '{} below {}.')}
 # What stands in openclipart's file names beside titles: authors, series, sizes.
 NOISE = set('''aiga architetto architett architet archi archite arch ganson benji juliane krug nicu jean jarno
     vasamaa victor gerald buculei yves phillips linda kim luiz sergio blueman dan peterm francesc francesco
     frances fran fra franc rollandin enrique matthew frederic zazou nicolas jonathan meza aj fc sm pt step bwh
-    gerhards jon mike scott john anthony ralf charles clem cle park led icon simple the and with for new svg png
-    gnome mime lemon theme filesystems apps plastik stock drawn contour boitel bouchard anonymous'''.split())
+    gerhards jon mike scott john anthony ralf charles clem cle park led icon simple the and with for new svg
+    png     gnome mime lemon theme filesystems apps plastik stock drawn contour boitel bouchard anonymous'''.split())
 
 
 def article(noun):
@@ -62,8 +66,9 @@ def fill(template, noun):
 
 def title_words(file, folder):
     """What openclipart's file name says of a picture, without its author; else its folder's name."""
-    words = [w for w in re.split(r'[^a-z]+', file.rpartition('.')[0].lower()) if len(w) > 2 and w not in NOISE]
-    return words[:4] or [w for w in re.split(r'[^a-z]+', folder.lower()) if len(w) > 2 and w not in NOISE]
+    def telling(text):
+        return [w for w in re.split(r'[^a-z]+', text.lower()) if len(w) > 2 and w not in NOISE]
+    return telling(file.rpartition('.')[0])[:4] or telling(folder)
 
 
 def unicode_emoji():

@@ -101,7 +101,8 @@ class TarTest(unittest.TestCase):
         data[at + 130] ^= 0x41
         notes = self.expect(bytes(data), 0, 2, 3)
         self.assertEqual(2, len(notes), notes)  # the header, and a caption without its picture
-        self.assertIn(f'no tar header at byte {at}; reading goes on at byte {data.index(b"001.txt")}', notes[0])
+        self.assertIn(f'no tar header at byte {at}; reading goes on at byte {data.index(b"001.txt")}',
+                      notes[0])
         self.assertIn('001 has no picture', notes[1])
 
     def test_lost_bytes_shift_what_follows(self):
@@ -120,7 +121,8 @@ class TarTest(unittest.TestCase):
         data = tar_of(pairs(2)).rstrip(b'\0')
         data += bytes(-len(data) % BLOCK)
         notes = self.expect(data + b'\x55' * 3000, 0, 1)
-        self.assertEqual([f'{self.path}: no tar header at byte {len(data)} nor later; the rest is left out.'], notes)
+        self.assertEqual([f'{self.path}: no tar header at byte {len(data)} nor later; the rest is left out.'],
+                         notes)
 
     def test_no_tar_at_all(self):
         found, notes = self.read(b'not a tar' * 1000)
@@ -143,7 +145,7 @@ class PlotTest(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix='cliptag-test.') as folder:
             log, out = os.path.join(folder, 'log.jsonl'), os.path.join(folder, 'loss.svg')
             with open(log, 'w', encoding='utf-8') as f:
-                for step, loss in ((10, 4.0), (20, 3.0), (30, 9.0), (30, 2.0), (40, 1.0)):  # 30 was done twice
+                for step, loss in ((10, 4.0), (20, 3.0), (30, 9.0), (30, 2.0), (40, 1.0)):  # 30 done twice
                     f.write(json.dumps({'step': step, 'loss': loss}) + '\n')
             self.assertEqual([(10, 4.0), (20, 3.0), (30, 2.0), (40, 1.0)], plot.read_log(log))
             plot.plot(log, out)

@@ -24,9 +24,10 @@ import toy_data
 import train
 
 SOURCE = torch_python.SOURCE
-TOOL = os.path.join(os.environ.get('CLIPTAG_BUILD_ROOT', os.path.join(SOURCE, 'build')), 'plugin', 'cli', 'cliptag')
-COMMON = ['--shape', 'tiny', '--merges', '300', '--precision', 'fp32', '--save-precision', 'fp32', '--threads', '1',
-          '--device', 'cpu']
+TOOL = os.path.join(os.environ.get('CLIPTAG_BUILD_ROOT', os.path.join(SOURCE, 'build')), 'plugin', 'cli',
+                    'cliptag')
+COMMON = ['--shape', 'tiny', '--merges', '300', '--precision', 'fp32', '--save-precision', 'fp32',
+          '--threads', '1', '--device', 'cpu']
 
 
 def starter_tokenizer():
@@ -77,7 +78,8 @@ class DataTest(WithFolder):
     def test_a_table(self):
         self.save('one.png')
         with open(self.path('captions.csv'), 'w', encoding='utf-8', newline='') as f:
-            csv.writer(f).writerows([('file', 'caption', 'concept'), ('one.png', 'a, b', 'thing'), ('one.png', 'c', '')])
+            csv.writer(f).writerows([('file', 'caption', 'concept'), ('one.png', 'a, b', 'thing'),
+                                     ('one.png', 'c', '')])
         self.assertEqual((['a, b', 'c'], 'thing'), data.Folder(self.folder).read(0)[1:])
 
     def test_errors(self):
@@ -109,8 +111,9 @@ class DataTest(WithFolder):
         self.assertIn('pair 0 cannot be read and its neighbour is taken', said.getvalue())
         self.assertTrue(np.array_equal(first[0], second[0]))
         os.truncate(self.path('1.png'), 60)
-        with contextlib.redirect_stderr(io.StringIO()), self.assertRaisesRegex(RuntimeError, 'None of 16 pairs'):
-            pairs[0, 0]
+        with contextlib.redirect_stderr(io.StringIO()):
+            with self.assertRaisesRegex(RuntimeError, 'None of 16 pairs'):
+                pairs[0, 0]
 
     def test_every_pair_once_an_epoch_over_all_processes(self):
         whole = data.Schedule(21, 4, 1, 0, 10)
@@ -145,8 +148,8 @@ class RunTest(WithFolder):
     def setUp(self):
         super().setUp()
         toy_data.write_shards(self.path('toys'), 60)
-        self.arguments = ['--data', self.path('toys'), *COMMON, '--batch', 16, '--warmup', 2, '--log-every', 1,
-                          '--workers', 0]
+        self.arguments = ['--data', self.path('toys'), *COMMON, '--batch', 16, '--warmup', 2, '--log-every',
+                          1, '--workers', 0]
 
     def state(self, output):
         return torch.load(self.path(output, checkpoint.STATE), weights_only=True)
@@ -164,15 +167,18 @@ class RunTest(WithFolder):
             for name, value in slots.items():
                 self.assertTrue(torch.equal(value, resumed['optimizer']['state'][key][name]), (key, name))
         self.assertEqual(self.losses('whole'), self.losses('run'))
-        files = [self.path(run, 'model', 'model.safetensors') for run in ('whole', 'run')]
-        self.assertEqual(*[open(f, 'rb').read() for f in files])
+        models = []
+        for run in ('whole', 'run'):
+            with open(self.path(run, 'model', 'model.safetensors'), 'rb') as f:
+                models.append(f.read())
+        self.assertEqual(*models)
 
     def test_two_processes_are_one(self):
         extra = ['--steps', '2', '--soft-targets', '--micro-batch', '5']
         self.train(*self.arguments, *extra, output='one')
         command = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2',
-                   os.path.join(torch_python.TRAINING, 'train.py'), *map(str, self.arguments), *extra, '--output',
-                   self.path('two')]
+                   os.path.join(torch_python.TRAINING, 'train.py'), *map(str, self.arguments), *extra,
+                   '--output', self.path('two')]
         done = subprocess.run(command, capture_output=True, text=True, timeout=280)
         self.assertEqual(0, done.returncode, done.stderr)
         self.assertIn('2 x cpu', done.stdout)
@@ -190,14 +196,13 @@ class RunTest(WithFolder):
     def test_fine_tuning_begins_with_the_model(self):
         self.train(*self.arguments, '--steps', 2, output='first')
         model = self.path('first', 'model')
-        self.train('--data', self.path('toys'), '--from', model, '--batch', 16, '--steps', 1, '--warmup', 0, '--lr', 0,
-                   '--workers', 0, '--save-precision', 'fp32', '--freeze', 'text', '--device', 'cpu', output='second')
+        again = ['--data', self.path('toys'), '--from', model, '--batch', 16, '--warmup', 0, '--workers', 0,
+                 '--save-precision', 'fp32', '--freeze', 'text', '--device', 'cpu']
+        self.train(*again, '--steps', 1, '--lr', 0, output='second')
         before, after = (checkpoint.read_tensors(self.path(run, 'model')) for run in ('first', 'second'))
         for name, tensor in before.items():
             self.assertTrue(torch.equal(tensor, after[name]), name)
-        self.train('--data', self.path('toys'), '--from', model, '--batch', 16, '--steps', 2, '--lr', 1e-3, '--warmup',
-                   0, '--workers', 0, '--save-precision', 'fp32', '--freeze', 'text', '--device', 'cpu', '--loss',
-                   'siglip', output='third')
+        self.train(*again, '--steps', 2, '--lr', 1e-3, '--loss', 'siglip', output='third')
         third = checkpoint.read_tensors(self.path('third', 'model'))
         for name, tensor in before.items():
             self.assertEqual(name.startswith('text_model.'), torch.equal(tensor, third[name]), name)
@@ -214,9 +219,10 @@ class RunTest(WithFolder):
         toy_data.write_shards(self.path('toys'), 62)
         self.assertIn('was made with data=', self.train(*self.arguments, *steps, '--resume', expected=1))
         self.assertIn('no finite number; lower --lr', self.train(
-            *self.arguments, '--steps', 5, '--lr', 1e30, '--warmup', 0, '--clip-grad', 0, output='wild', expected=1))
-        self.assertIn('has no vocab.json', self.train(*self.arguments, *steps, '--tokenizer', self.folder, output='x',
-                                                      expected=1))
+            *self.arguments, '--steps', 5, '--lr', 1e30, '--warmup', 0, '--clip-grad', 0, output='wild',
+            expected=1))
+        self.assertIn('has no vocab.json', self.train(
+            *self.arguments, *steps, '--tokenizer', self.folder, output='x', expected=1))
         os.unlink(self.path('run', checkpoint.STATE))
         with open(self.path('run', checkpoint.STATE), 'wb') as f:
             f.write(b'rubbish')
@@ -228,8 +234,8 @@ class ShortRunTest(WithFolder):
 
     def test_the_loss_falls_and_cliptag_loads_the_model(self):
         toy_data.write_shards(self.path('toys'), 1200)
-        self.train('--data', self.path('toys'), *COMMON, '--batch', 48, '--steps', 200, '--lr', 2e-3, '--warmup', 20,
-                   '--weight-decay', 0.05, '--soft-targets', '--workers', 0, '--log-every', 1,
+        self.train('--data', self.path('toys'), *COMMON, '--batch', 48, '--steps', 200, '--lr', 2e-3,
+                   '--warmup', 20, '--weight-decay', 0.05, '--soft-targets', '--workers', 0, '--log-every', 1,
                    '--plot', self.path('loss.svg'))
         losses = [loss for _, loss in self.losses()]
         first, last = np.mean(losses[:10]), np.mean(losses[-10:])
@@ -260,8 +266,8 @@ class ShortRunTest(WithFolder):
         for kind, arguments in (('images', files), ('texts', words)):
             rows = self.path('rows.npy')
             done = subprocess.run([TOOL, 'embed', '--model', self.path('run', 'model'), '--precision', 'fp32',
-                                   '--threads', '1', '--output', rows, *arguments], capture_output=True, text=True,
-                                  timeout=120)
+                                   '--threads', '1', '--output', rows, *arguments],
+                                  capture_output=True, text=True, timeout=120)
             self.assertEqual((0, ''), (done.returncode, done.stderr))
             worst = (torch.from_numpy(np.load(rows)) * expected[kind]).sum(-1).min().item()
             print(f'{kind}: worst cosine of cliptag to PyTorch {worst:.6f}')

@@ -20,7 +20,7 @@ if missing and other and os.environ.get('CLIPTAG_TRAINING_TRIED') != other:
 if missing and other:
     sys.exit(f'CLIPTAG_TRAINING_PYTHON names {other}, which lacks {", ".join(missing)}.')
 if missing:
-    print(f'no {", ".join(missing)} here: pip install -r models/training/requirements.txt somewhere and name that '
-          'Python in CLIPTAG_TRAINING_PYTHON')
+    print(f'no {", ".join(missing)} here: pip install -r models/training/requirements.txt somewhere and name '
+          'that Python in CLIPTAG_TRAINING_PYTHON')
     sys.exit(77)
 sys.path.insert(0, TRAINING)
