@@ -33,7 +33,8 @@ NOISE = set('''aiga architetto architett architet archi archite arch ganson benj
     vasamaa victor gerald buculei yves phillips linda kim luiz sergio blueman dan peterm francesc francesco
     frances fran fra franc rollandin enrique matthew frederic zazou nicolas jonathan meza aj fc sm pt step bwh
     gerhards jon mike scott john anthony ralf charles clem cle park led icon simple the and with for new svg
-    png     gnome mime lemon theme filesystems apps plastik stock drawn contour boitel bouchard anonymous'''.split())
+    png gnome mime lemon theme filesystems apps plastik stock drawn contour boitel bouchard
+    anonymous'''.split())
 
 
 def article(noun):
