@@ -205,7 +205,7 @@ class Backend {
   virtual Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines,
                             int k, int32_t* top) = 0;
 
-  // --- operations of convolutional encoders; the CPU has none yet -------------------------------
+  // --- operations of convolutional encoders -----------------------------------------------------
   virtual Result<std::unique_ptr<Convolution>> PackConvolution(const ConvolutionSpec& spec);
   // out = relu(x * W + b + residual); `residual` (as out) may be null, relu may be off. All of
   // compute_type.

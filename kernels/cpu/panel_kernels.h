@@ -14,6 +14,16 @@ static inline Word LoadWord(const char* p) {
   return word;
 }
 
+// On to the rows behind the next `rows`.
+static inline void AdvanceRows(int rows, EpilogueTask* finish) {
+  const int64_t bytes = finish->bf16 ? 2 : 4;
+  finish->out = static_cast<char*>(finish->out) + rows * finish->out_stride * bytes;
+  if (finish->residual != nullptr) {
+    finish->residual =
+        static_cast<const char*>(finish->residual) + rows * finish->residual_stride * bytes;
+  }
+}
+
 extern const PanelKernel kPanelInt8Portable;
 extern const PanelKernel kPanelAvx512F32;
 extern const PanelKernel kPanelAvx512Bf16;
