@@ -9,6 +9,7 @@
 #include "kernels/backend.h"
 #include "kernels/base/status.h"
 #include "models/config.h"
+#include "models/resnet_tensors.h"
 #include "models/weights.h"
 
 namespace cliptag {
@@ -39,6 +40,7 @@ struct VisionTensors {
   NormTensors pre_norm, post_norm;
   std::vector<BlockTensors> blocks;
   ProjectionTensors projection;
+  ResNetTensors resnet;  // of a ResNet there is this alone
 };
 
 struct TextTensors {

@@ -32,6 +32,22 @@ void AddBlocks(const std::vector<BlockTensors>& blocks, ContentHash* hash) {
   }
 }
 
+void AddConvolution(const NormedConvolutionTensors& t, ContentHash* hash) {
+  AddAll({&t.weight, &t.gamma, &t.beta, &t.mean, &t.variance}, hash);
+}
+
+void AddResNet(const ResNetTensors& t, ContentHash* hash) {
+  for (const NormedConvolutionTensors& stem : t.stem) AddConvolution(stem, hash);
+  for (const BottleneckTensors& block : t.blocks) {
+    for (const auto* part : {&block.conv1, &block.conv2, &block.conv3, &block.shortcut}) {
+      AddConvolution(*part, hash);
+    }
+    hash->AddNumber(block.stride);
+  }
+  AddAll({&t.position, &t.q, &t.k, &t.v, &t.q_bias, &t.k_bias, &t.v_bias, &t.out, &t.out_bias},
+         hash);
+}
+
 void AddTensors(const TextTensors& t, ContentHash* hash) {
   AddAll({&t.token, &t.position, &t.final_norm.gamma, &t.final_norm.beta, &t.projection.weight,
           &t.projection.bias},
@@ -44,6 +60,7 @@ void AddTensors(const VisionTensors& t, ContentHash* hash) {
           &t.post_norm.gamma, &t.post_norm.beta, &t.projection.weight, &t.projection.bias},
          hash);
   AddBlocks(t.blocks, hash);
+  AddResNet(t.resnet, hash);
 }
 
 void AddConfig(const ModelConfig& config, const TextTensors& tensors, ContentHash* hash) {
@@ -63,15 +80,26 @@ void AddConfig(const ModelConfig& config, const TextTensors& tensors, ContentHas
 void AddConfig(const ModelConfig& config, const VisionTensors& tensors, ContentHash* hash) {
   const VisionConfig& image = config.vision;
   const PreprocessSpec& pixels = config.preprocess;
-  for (const int number :
-       {config.embed_dim, image.transformer.width, image.transformer.layers,
-        image.transformer.heads, image.transformer.mlp_width,
-        static_cast<int>(image.transformer.activation),
-        static_cast<int>(image.transformer.layer_scale), image.image_size, image.patch_size,
-        static_cast<int>(image.patch_bias), static_cast<int>(image.pre_norm),
-        static_cast<int>(image.final_norm_after_pool), static_cast<int>(image.average_pool),
-        static_cast<int>(tensors.projection.transposed), pixels.size, pixels.patch,
-        static_cast<int>(pixels.fit), static_cast<int>(pixels.interpolation)}) {
+  for (const int number : {config.embed_dim,
+                           image.transformer.width,
+                           image.transformer.layers,
+                           image.transformer.heads,
+                           image.transformer.mlp_width,
+                           static_cast<int>(image.transformer.activation),
+                           static_cast<int>(image.transformer.layer_scale),
+                           image.image_size,
+                           image.patch_size,
+                           static_cast<int>(image.patch_bias),
+                           static_cast<int>(image.pre_norm),
+                           static_cast<int>(image.final_norm_after_pool),
+                           static_cast<int>(image.average_pool),
+                           static_cast<int>(tensors.projection.transposed),
+                           pixels.size,
+                           pixels.patch,
+                           static_cast<int>(pixels.fit),
+                           static_cast<int>(pixels.interpolation),
+                           image.resnet.width,
+                           image.resnet.heads}) {
     hash->AddNumber(number);
   }
   hash->AddBytes(&image.transformer.layer_norm_eps, sizeof(image.transformer.layer_norm_eps));

@@ -89,11 +89,12 @@ class CpuBackend : public Backend {
     ForRows(out.rows, out.cols, [&](int64_t first, int64_t rows, int) {
       for (int64_t r = first; r < first + rows; ++r) {
         const int64_t item = r / tokens, token = r % tokens;
+        void* to = out.Rows(r, 1).data;
         if (token < extra) {
-          kernels_.add(class_token, false, Row(position, token), out.cols, Row(out, r));
+          kernels_.add(class_token, false, Row(position, token), out.cols, to, IsBf16(out));
         } else {
           const Matrix patch = patches.Rows(item * (tokens - extra) + token - extra, 1);
-          kernels_.add(patch.data, IsBf16(patch), Row(position, token), out.cols, Row(out, r));
+          kernels_.add(patch.data, IsBf16(patch), Row(position, token), out.cols, to, IsBf16(out));
         }
       }
     });
@@ -108,7 +109,7 @@ class CpuBackend : public Backend {
         const Matrix token = table.Rows(ids[r], 1);
         const float* place = Row(position, r % tokens);
         if (table.type != DType::kF16) {
-          kernels_.add(token.data, IsBf16(table), place, out.cols, Row(out, r));
+          kernels_.add(token.data, IsBf16(table), place, out.cols, Row(out, r), false);
           continue;
         }
         for (int64_t c = 0; c < out.cols; ++c) {

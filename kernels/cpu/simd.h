@@ -55,7 +55,7 @@ struct SimdKernels {
   void (*attention)(const AttentionTask& task);
   void (*epilogue)(const EpilogueTask& task);
   // out[i] = a[i] + b[i].
-  void (*add)(const void* a, bool bf16, const float* b, int64_t n, float* out);
+  void (*add)(const void* a, bool bf16, const float* b, int64_t n, void* out, bool out_bf16);
   void (*normalize)(float* x, int64_t n);  // to unit length; zero stays zero
   // out[i] = a . rows[i] of `count` rows.
   void (*dot_rows)(const float* a, const float* rows, int64_t stride, int64_t count, int64_t n,

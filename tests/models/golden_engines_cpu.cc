@@ -1,6 +1,4 @@
-#include "models/clip_model.h"
 #include "tests/models/golden_engines.h"
-#include "tests/models/model_test.h"
 
 namespace cliptag {
 namespace {
@@ -8,13 +6,6 @@ namespace {
 template <Precision kPrecision>
 Result<std::unique_ptr<Backend>> CreateCpu() {
   return CreateBackend({.kind = BackendKind::kCpu, .precision = kPrecision, .threads = 2});
-}
-
-TEST(RefusedModels, ResNetIsRefusedByName) {
-  SKIP_WITHOUT_SHARED("goldens/openclip-resnet");
-  const auto backend = CreateRefBackend();
-  ExpectError(ClipModel::Load(SharedDir() + "/goldens/openclip-resnet", *backend),
-              StatusCode::kUnsupported, {"open_clip_config.json", "layers", "ResNet"});
 }
 
 }  // namespace
