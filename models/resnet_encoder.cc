@@ -144,14 +144,13 @@ Status ResNetEncoder::Load(const ResNetTensors& t) {
 
 Status ResNetEncoder::LoadAttention(const ResNetTensors& t) {
   CLIPTAG_ASSIGN_OR_RETURN(position_, backend_.Upload(t.position, DType::kF32));
-  const auto pack = [&](LinearSpec spec, bool precise) {
-    spec.precise = precise;
+  const auto pack = [&](LinearSpec spec) {
+    spec.precise = true;  // as the convolutions, which are most of the work
     return backend_.PackLinear(spec);
   };
-  // A row a picture: bytes would save little of them.
-  CLIPTAG_ASSIGN_OR_RETURN(query_, pack({{t.q}, {t.q_bias}}, true));
-  CLIPTAG_ASSIGN_OR_RETURN(kv_, pack({{t.k, t.v}, {t.k_bias, t.v_bias}}, false));
-  CLIPTAG_ASSIGN_OR_RETURN(out_, pack({{t.out}, {t.out_bias}}, true));
+  CLIPTAG_ASSIGN_OR_RETURN(query_, pack({{t.q}, {t.q_bias}}));
+  CLIPTAG_ASSIGN_OR_RETURN(kv_, pack({{t.k, t.v}, {t.k_bias, t.v_bias}}));
+  CLIPTAG_ASSIGN_OR_RETURN(out_, pack({{t.out}, {t.out_bias}}));
   return {};
 }
 

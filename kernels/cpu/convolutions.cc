@@ -68,6 +68,7 @@ Result<std::unique_ptr<Convolution>> CpuConvolutions::Pack(const ConvolutionSpec
     return std::unique_ptr<Convolution>(std::move(packed));
   }
   LinearSpec linear{{spec.weight}, {}};
+  linear.precise = true;  // see the header
   if (spec.bias.data != nullptr) linear.biases = {spec.bias};
   std::vector<float> rows;
   if (!packed->IsProduct()) {

@@ -3,6 +3,10 @@
 // where this machine has their kernels (panel_convolution.h); elsewhere windows are unrolled into
 // rows, some at a time, for oneDNN's products.
 //
+// With precision=int8 convolutions stay as they are in bf16 or f32. Bytes, rounded pixel by pixel,
+// gained 12 % of RN50's time where windows are one pixel, and cost most of the digits where there
+// are few channels.
+//
 // Ownership: borrows products and pool. Thread safety: used by one thread at a time.
 #pragma once
 

@@ -100,8 +100,7 @@ TEST(Activations, InPlace) {
 template <typename In, typename Out = float>
 void CheckAssemble(int batch, int patches, int cols, int padding, bool with_class_token) {
   SCOPED_TRACE(testing::Message() << TypeName<In>() << " to " << TypeName<Out>() << ", batch "
-                                  << batch << ", " << patches
-                                  << " x " << cols << " + " << padding);
+                                  << batch << ", " << patches << " x " << cols << " + " << padding);
   const int tokens = patches + (with_class_token ? 1 : 0);
   DeviceMatrix<In> in(batch * patches, cols, cols + padding);
   DeviceMatrix<float> class_token(1, cols, cols), position(tokens, cols, cols + padding);

@@ -70,8 +70,8 @@ TEST_P(CpuOpsTest, AssembleTokens) {
         out.ExpectSentinels("out");
         TestMatrix like(batch * tokens, width, patch_type, 3);
         ASSERT_STATUS_OK(cpu_->AssembleTokens(x, c, position, batch, like));
-        EXPECT_EQ(like.values(), patch_type == DType::kBF16 ? RoundedToBf16(exact.values())
-                                                            : exact.values());
+        EXPECT_EQ(like.values(),
+                  patch_type == DType::kBF16 ? RoundedToBf16(exact.values()) : exact.values());
         like.ExpectSentinels("out like the patches");
       }
     }

@@ -116,9 +116,7 @@ TEST_P(SteadyState, ConvolutionsDoNotAllocate) {
   TestMatrix small(2 * 25, 40, backend.compute_type());
   x.Fill(random);
   const FeatureMap from{x, 2, 10, 10}, to{out, 2, 10, 10};
-  EXPECT_EQ(0, AllocationsOf([&] {
-              return backend.Convolve(from, **convolution, &to, true, to);
-            }));
+  EXPECT_EQ(0, AllocationsOf([&] { return backend.Convolve(from, **convolution, &to, true, to); }));
   EXPECT_EQ(0, AllocationsOf([&] { return backend.AveragePool(to, 2, {small, 2, 5, 5}); }));
 }
 

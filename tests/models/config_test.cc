@@ -288,7 +288,10 @@ TEST(OpenClipConfigTest, ListsOfLayersAreResNets) {
   EXPECT_EQ(other.vision.image_size, 224);
   EXPECT_EQ(other.vision.resnet.heads, 16);
   EXPECT_EQ(Must(TryOpenClip(R"({"embed_dim": 640, "vision_cfg": {"layers": [1, 1, 1, 1]},
-      "text_cfg": {}})")).vision.resnet.width, 768) << "open_clip's default, whatever the tower";
+      "text_cfg": {}})"))
+                .vision.resnet.width,
+            768)
+      << "open_clip's default, whatever the tower";
   EXPECT_FALSE(Must(TryOpenClip(kBareOpenClip)).vision.is_resnet());
 }
 
@@ -306,7 +309,9 @@ TEST(OpenClipConfigTest, RefusesByName) {
     std::vector<std::string> named;
   } cases[] = {
       {Vision(R"("layers": [3, 4, 6])"), StatusCode::kDataLoss, {"vision_cfg.layers", "four"}},
-      {Vision(R"("layers": [3, 4, 6, 3, 1])"), StatusCode::kDataLoss, {"vision_cfg.layers", "four"}},
+      {Vision(R"("layers": [3, 4, 6, 3, 1])"),
+       StatusCode::kDataLoss,
+       {"vision_cfg.layers", "four"}},
       {Vision(R"("layers": [3, 4, 0, 3])"), StatusCode::kDataLoss, {"vision_cfg.layers", "is 0"}},
       {Vision(R"("layers": [3, 4, "6", 3])"), StatusCode::kDataLoss, {"vision_cfg.layers"}},
       {Vision(R"("layers": [3, 4, 6, 3], "width": 64, "head_width": 4000)"),

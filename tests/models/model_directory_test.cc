@@ -146,7 +146,8 @@ TEST_P(TensorErrorTest, EachIsNamed) {
   EXPECT_EQ(ClipModel::Load(dir.path(), *backend).status().message(), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, TensorErrorTest, ::testing::Values("hf", "openclip", "openclip-resnet"),
+INSTANTIATE_TEST_SUITE_P(Models, TensorErrorTest,
+                         ::testing::Values("hf", "openclip", "openclip-resnet"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');
@@ -203,9 +204,10 @@ TEST(ResNetErrorTest, ContradictoryConfigurations) {
     const char* field;
     Json value;
     std::vector<std::string> named;
-  } cases[] = {{"layers", {1, 3, 1, 1}, {"'visual.layer2.2.conv1.weight'", "missing"}},
-               {"width", 10, {"'visual.conv1.weight'", "[2, 3, 3, 3]", "[5, 3, 3, 3]"}},
-               {"image_size", 96, {"'visual.attnpool.positional_embedding'", "[5, 160]", "[10, 160]"}}};
+  } cases[] = {
+      {"layers", {1, 3, 1, 1}, {"'visual.layer2.2.conv1.weight'", "missing"}},
+      {"width", 10, {"'visual.conv1.weight'", "[2, 3, 3, 3]", "[5, 3, 3, 3]"}},
+      {"image_size", 96, {"'visual.attnpool.positional_embedding'", "[5, 160]", "[10, 160]"}}};
   for (const auto& c : cases) {
     Json changed = config;
     changed["model_cfg"]["vision_cfg"][c.field] = c.value;
