@@ -25,7 +25,12 @@ namespace cliptag {
 enum class DType : uint8_t { kF32, kF16, kBF16, kI32 };
 constexpr size_t SizeOf(DType t) { return t == DType::kF16 || t == DType::kBF16 ? 2 : 4; }
 
-enum class Activation : uint8_t { kNone, kGelu, kQuickGelu };  // erf GELU; x * sigmoid(1.702 x)
+enum class Activation : uint8_t {
+  kNone,
+  kGelu,       // x * (1 + erf(x / sqrt 2)) / 2
+  kQuickGelu,  // x * sigmoid(1.702 x)
+  kTanhGelu,   // x * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
+};
 enum class Precision : uint8_t { kAuto, kFp32, kBf16, kFp16, kInt8 };
 enum class BackendKind : uint8_t { kAuto, kCpu, kCuda };
 

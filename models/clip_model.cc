@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "kernels/base/log.h"
 #include "models/clip_tensors.h"
 #include "models/image_encoder.h"
 #include "models/test_pictures.h"
@@ -21,16 +22,36 @@ struct ClipModel::Impl {
   ModelConfig config;
   std::string text_identity;
   Workspace workspace;
-  std::unique_ptr<Tokenizer> tokenizer;
+  std::unique_ptr<Tokenizer> tokenizer;  // null when it cannot be had; then this says why
+  Status no_tokenizer;
   std::unique_ptr<ImageEncoder> image;
   std::unique_ptr<TextEncoder> text;
 
   Status Load(const std::string& directory);
+  Status LoadWords();
 };
+
+// Pictures need no tokenizer: a model whose tokenizer is not there, or not of a kind that this
+// build knows, is good for them, and the first text tells.
+Status ClipModel::Impl::LoadWords() {
+  Result<std::unique_ptr<Tokenizer>> loaded = LoadTokenizer(config);
+  if (loaded.ok()) {
+    tokenizer = loaded.Take();
+    return {};
+  }
+  const StatusCode code = loaded.status().code();
+  if (code != StatusCode::kNotFound && code != StatusCode::kUnsupported) return loaded.status();
+  no_tokenizer = loaded.status();
+  Log(LogLevel::kWarning,
+      "The model " + config.name +
+          " can look at pictures but not read texts: " + no_tokenizer.message());
+  return {};
+}
 
 Status ClipModel::Impl::Load(const std::string& directory) {
   CLIPTAG_ASSIGN_OR_RETURN(config, ReadModelConfig(directory));
-  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(directory, config.layout));
+  for (const std::string& warning : config.warnings) Log(LogLevel::kWarning, warning);
+  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(config));
   CLIPTAG_ASSIGN_OR_RETURN(const VisionTensors vision, GetVisionTensors(*weights, config));
   CLIPTAG_ASSIGN_OR_RETURN(const TextTensors words, GetTextTensors(*weights, config));
   if (weights->Has("logit_scale")) {
@@ -44,7 +65,7 @@ Status ClipModel::Impl::Load(const std::string& directory) {
   if (!std::isfinite(config.logit_scale) || !std::isfinite(config.logit_bias)) {
     return DataLoss(directory + ": the tensor logit_scale or logit_bias is not a finite number.");
   }
-  CLIPTAG_ASSIGN_OR_RETURN(tokenizer, LoadTokenizer(config));
+  CLIPTAG_RETURN_IF_ERROR(LoadWords());
   CLIPTAG_ASSIGN_OR_RETURN(text_identity, TextIdentity(config, words));
   CLIPTAG_ASSIGN_OR_RETURN(image, LoadImageEncoder(backend, workspace, config, vision));
   CLIPTAG_ASSIGN_OR_RETURN(text, LoadTextEncoder(backend, workspace, config, words));
@@ -66,13 +87,13 @@ ClipModel::~ClipModel() = default;
 
 const ModelConfig& ClipModel::config() const { return impl_->config; }
 const std::string& ClipModel::text_identity() const { return impl_->text_identity; }
-const Tokenizer& ClipModel::tokenizer() const { return *impl_->tokenizer; }
 ImageEncoder& ClipModel::image() { return *impl_->image; }
 TextEncoder& ClipModel::text() { return *impl_->text; }
 Backend& ClipModel::backend() { return impl_->backend; }
 
 Status ClipModel::EncodeTexts(std::span<const std::string> texts, float* embeddings,
                               std::vector<std::string>* truncated) {
+  if (impl_->tokenizer == nullptr) return impl_->no_tokenizer;
   std::vector<Tokens> tokens;
   tokens.reserve(texts.size());
   for (const std::string& text : texts) {

@@ -2,8 +2,7 @@
 //
 // Ownership: the model borrows its Backend and must be destroyed first. Weights are mapped from
 // disk and packed into backend memory at load; the mapping is dropped afterwards. Thread safety: as
-// its Backend: one thread at a time, config(), text_identity() and tokenizer() from any
-// thread.
+// its Backend: one thread at a time, config() and text_identity() from any thread.
 #pragma once
 
 #include <memory>
@@ -52,13 +51,13 @@ class ClipModel {
   ~ClipModel();
 
   const ModelConfig& config() const;
-  const Tokenizer& tokenizer() const;
   const std::string& text_identity() const;  // see models/tower_identity.h
   ImageEncoder& image();
   TextEncoder& text();
   Backend& backend();
 
-  // Tokenises and encodes. `truncated`, if given, gets the texts that were cut.
+  // Tokenises and encodes; an error without a tokenizer (a model is loaded without one, too).
+  // `truncated`, if given, gets the texts that were cut.
   Status EncodeTexts(std::span<const std::string> texts, float* embeddings,
                      std::vector<std::string>* truncated = nullptr);
 

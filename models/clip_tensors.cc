@@ -7,11 +7,17 @@ namespace {
 
 // What the layouts call the parts of a block, after the block's own prefix.
 struct BlockNames {
-  const char *norm1, *norm2, *out, *fc1, *fc2;
+  const char *norm1, *norm2;
+  const char *qkv, *qkv_bias;  // of the three stacked, or null: self_attn.q_proj and so on
+  const char *out, *fc1, *fc2;
 };
-constexpr BlockNames kOpenClipNames = {"ln_1", "ln_2", "attn.out_proj", "mlp.c_fc", "mlp.c_proj"};
-constexpr BlockNames kHuggingFaceNames = {"layer_norm1", "layer_norm2", "self_attn.out_proj",
-                                          "mlp.fc1", "mlp.fc2"};
+constexpr BlockNames kOpenClipNames = {
+    "ln_1",          "ln_2",     "attn.in_proj_weight", "attn.in_proj_bias",
+    "attn.out_proj", "mlp.c_fc", "mlp.c_proj"};
+constexpr BlockNames kTimmNames = {"norm1",     "norm2",   "attn.qkv.weight", "attn.qkv.bias",
+                                   "attn.proj", "mlp.fc1", "mlp.fc2"};
+constexpr BlockNames kHuggingFaceNames = {"layer_norm1",        "layer_norm2", nullptr,  nullptr,
+                                          "self_attn.out_proj", "mlp.fc1",     "mlp.fc2"};
 
 class Reader {
  public:
@@ -30,6 +36,12 @@ class Reader {
   NormTensors Norm(const std::string& name, int64_t width) {
     return {Get(name + ".weight", {width}), Get(name + ".bias", {width})};
   }
+  // A linear layer's weight and bias.
+  void Linear(const std::string& name, int64_t out, int64_t in, HostTensor* weight,
+              HostTensor* bias) {
+    *weight = Get(name + ".weight", {out, in});
+    *bias = Get(name + ".bias", {out});
+  }
   const Status& status() const { return status_; }
 
  private:
@@ -47,33 +59,35 @@ HostTensor Slice(const HostTensor& tensor, int64_t first, int64_t count) {
   return out;
 }
 
-BlockTensors ReadBlock(Reader* reader, Layout layout, const std::string& prefix,
+// Several (width, in) matrices that a file holds stacked, and their biases.
+void ReadStacked(Reader* reader, const std::string& weight_name, const std::string& bias_name,
+                 int count, int64_t width, int64_t in, HostTensor* weights, HostTensor* biases) {
+  const HostTensor weight = reader->Get(weight_name, {count * width, in});
+  const HostTensor bias = reader->Get(bias_name, {count * width});
+  for (int i = 0; i < count; ++i) {
+    weights[i] = Slice(weight, i * width, width);
+    biases[i] = Slice(bias, i * width, width);
+  }
+}
+
+BlockTensors ReadBlock(Reader* reader, const BlockNames& names, const std::string& prefix,
                        const TransformerConfig& config) {
   const int64_t width = config.width, mlp = config.mlp_width;
-  const BlockNames& names = layout == Layout::kOpenClip ? kOpenClipNames : kHuggingFaceNames;
   BlockTensors block;
   block.norm1 = reader->Norm(prefix + names.norm1, width);
-  if (layout == Layout::kOpenClip) {
-    const HostTensor weight = reader->Get(prefix + "attn.in_proj_weight", {3 * width, width});
-    const HostTensor bias = reader->Get(prefix + "attn.in_proj_bias", {3 * width});
-    for (int i = 0; i < 3; ++i) {
-      block.qkv[i] = Slice(weight, i * width, width);
-      block.qkv_bias[i] = Slice(bias, i * width, width);
-    }
+  if (names.qkv != nullptr) {
+    ReadStacked(reader, prefix + names.qkv, prefix + names.qkv_bias, 3, width, width, block.qkv,
+                block.qkv_bias);
   } else {
     for (int i = 0; i < 3; ++i) {
-      const std::string name = prefix + "self_attn." + "qkv"[i] + "_proj";
-      block.qkv[i] = reader->Get(name + ".weight", {width, width});
-      block.qkv_bias[i] = reader->Get(name + ".bias", {width});
+      reader->Linear(prefix + "self_attn." + "qkv"[i] + "_proj", width, width, &block.qkv[i],
+                     &block.qkv_bias[i]);
     }
   }
-  block.out = reader->Get(prefix + names.out + ".weight", {width, width});
-  block.out_bias = reader->Get(prefix + names.out + ".bias", {width});
+  reader->Linear(prefix + names.out, width, width, &block.out, &block.out_bias);
   block.norm2 = reader->Norm(prefix + names.norm2, width);
-  block.fc1 = reader->Get(prefix + names.fc1 + ".weight", {mlp, width});
-  block.fc1_bias = reader->Get(prefix + names.fc1 + ".bias", {mlp});
-  block.fc2 = reader->Get(prefix + names.fc2 + ".weight", {width, mlp});
-  block.fc2_bias = reader->Get(prefix + names.fc2 + ".bias", {width});
+  reader->Linear(prefix + names.fc1, mlp, width, &block.fc1, &block.fc1_bias);
+  reader->Linear(prefix + names.fc2, width, mlp, &block.fc2, &block.fc2_bias);
   if (config.layer_scale) {
     block.scale1 = reader->Get(prefix + "ls_1.gamma", {width});
     block.scale2 = reader->Get(prefix + "ls_2.gamma", {width});
@@ -81,13 +95,70 @@ BlockTensors ReadBlock(Reader* reader, Layout layout, const std::string& prefix,
   return block;
 }
 
-std::vector<BlockTensors> ReadBlocks(Reader* reader, Layout layout, const std::string& prefix,
-                                     const TransformerConfig& config) {
+std::vector<BlockTensors> ReadBlocks(Reader* reader, const BlockNames& names,
+                                     const std::string& prefix, const TransformerConfig& config) {
   std::vector<BlockTensors> blocks;
   for (int i = 0; i < config.layers && reader->status().ok(); ++i) {
-    blocks.push_back(ReadBlock(reader, layout, prefix + std::to_string(i) + ".", config));
+    blocks.push_back(ReadBlock(reader, names, prefix + std::to_string(i) + ".", config));
   }
   return blocks;
+}
+
+// SigLIP's head, as timm and as transformers call its parts.
+AttentionPoolTensors ReadProbePool(Reader* reader, bool timm, const std::string& prefix,
+                                   const TransformerConfig& config) {
+  const int64_t width = config.width, mlp = config.mlp_width;
+  AttentionPoolTensors pool;
+  pool.query = reader->Get(prefix + (timm ? "latent" : "probe"), {1, 1, width});
+  if (timm) {
+    reader->Linear(prefix + "q", width, width, &pool.qkv[0], &pool.qkv_bias[0]);
+    ReadStacked(reader, prefix + "kv.weight", prefix + "kv.bias", 2, width, width, pool.qkv + 1,
+                pool.qkv_bias + 1);
+  } else {
+    ReadStacked(reader, prefix + "attention.in_proj_weight", prefix + "attention.in_proj_bias", 3,
+                width, width, pool.qkv, pool.qkv_bias);
+  }
+  reader->Linear(prefix + (timm ? "proj" : "attention.out_proj"), width, width, &pool.out,
+                 &pool.out_bias);
+  pool.norm = reader->Norm(prefix + (timm ? "norm" : "layernorm"), width);
+  reader->Linear(prefix + "mlp.fc1", mlp, width, &pool.fc1, &pool.fc1_bias);
+  reader->Linear(prefix + "mlp.fc2", width, mlp, &pool.fc2, &pool.fc2_bias);
+  return pool;
+}
+
+// CoCa's pooler. PyTorch stacks Q, K and V where the tokens are as wide as the embedding.
+AttentionPoolTensors ReadQueryPool(Reader* reader, const std::string& prefix, int queries,
+                                   int64_t width, int64_t embed) {
+  AttentionPoolTensors pool;
+  pool.query = reader->Get(prefix + "query", {queries, embed});
+  pool.query_norm = reader->Norm(prefix + "ln_q", embed);
+  pool.key_norm = reader->Norm(prefix + "ln_k", width);
+  if (width == embed) {
+    ReadStacked(reader, prefix + "attn.in_proj_weight", prefix + "attn.in_proj_bias", 3, embed,
+                embed, pool.qkv, pool.qkv_bias);
+  } else {
+    const HostTensor bias = reader->Get(prefix + "attn.in_proj_bias", {3 * embed});
+    for (int i = 0; i < 3; ++i) {
+      pool.qkv[i] = reader->Get(prefix + "attn." + "qkv"[i] + "_proj_weight",
+                                {embed, i == 0 ? embed : width});
+      pool.qkv_bias[i] = Slice(bias, i * embed, embed);
+    }
+  }
+  reader->Linear(prefix + "attn.out_proj", embed, embed, &pool.out, &pool.out_bias);
+  return pool;
+}
+
+VisionTensors ReadTimmVision(Reader* reader, const VisionConfig& vision) {
+  const int64_t width = vision.transformer.width, patch = vision.patch_size;
+  const std::string base = "visual.trunk.";
+  VisionTensors out;
+  out.patch = reader->Get(base + "patch_embed.proj.weight", {width, 3, patch, patch});
+  out.patch_bias = reader->Get(base + "patch_embed.proj.bias", {width});
+  out.position = reader->Get(base + "pos_embed", {1, vision.tokens(), width});
+  out.blocks = ReadBlocks(reader, kTimmNames, base + "blocks.", vision.transformer);
+  out.post_norm = reader->Norm(base + "norm", width);
+  out.pool = ReadProbePool(reader, /*timm=*/true, base + "attn_pool.", vision.transformer);
+  return out;
 }
 
 }  // namespace
@@ -111,9 +182,14 @@ Result<VisionTensors> GetVisionTensors(const Weights& weights, const ModelConfig
   const std::string convolution = open_clip ? base + "conv1" : embeddings + "patch_embedding";
   Reader reader(weights);
   VisionTensors out;
+  if (vision.timm) {
+    out = ReadTimmVision(&reader, vision);
+    CLIPTAG_RETURN_IF_ERROR(reader.status());
+    return out;
+  }
   out.patch = reader.Get(convolution + ".weight", {width, 3, patch, patch});
   if (vision.patch_bias) out.patch_bias = reader.Get(convolution + ".bias", {width});
-  out.class_token = reader.Get(embeddings + "class_embedding", {width});
+  if (vision.class_token) out.class_token = reader.Get(embeddings + "class_embedding", {width});
   out.position =
       reader.Get(embeddings + (open_clip ? "positional_embedding" : "position_embedding.weight"),
                  {vision.tokens(), width});
@@ -121,14 +197,25 @@ Result<VisionTensors> GetVisionTensors(const Weights& weights, const ModelConfig
     // "layrnorm" is how transformers spells it.
     out.pre_norm = reader.Norm(base + (open_clip ? "ln_pre" : "pre_layrnorm"), width);
   }
-  out.blocks = ReadBlocks(&reader, config.layout,
+  out.blocks = ReadBlocks(&reader, open_clip ? kOpenClipNames : kHuggingFaceNames,
                           base + (open_clip ? "transformer.resblocks." : "encoder.layers."),
                           vision.transformer);
-  out.post_norm = reader.Norm(base + (open_clip ? "ln_post" : "post_layernorm"), width);
+  const int64_t embed = config.embed_dim;
+  int64_t pooled_width = width;
+  if (vision.attention_pool == AttentionPool::kProbe) {
+    out.pool = ReadProbePool(&reader, /*timm=*/false, base + "head.", vision.transformer);
+  } else if (vision.attention_pool == AttentionPool::kQuery) {
+    out.pool = ReadQueryPool(&reader, base + "attn_pool.", vision.pool_queries, width, embed);
+    pooled_width = embed;
+  }
+  out.post_norm = reader.Norm(base + (open_clip ? "ln_post" : "post_layernorm"), pooled_width);
+  if (vision.attention_pool == AttentionPool::kProbe) {
+    CLIPTAG_RETURN_IF_ERROR(reader.status());
+    return out;  // the head's answer is the embedding
+  }
   out.projection.transposed = open_clip;
-  out.projection.weight = open_clip
-                              ? reader.Get("visual.proj", {width, config.embed_dim})
-                              : reader.Get("visual_projection.weight", {config.embed_dim, width});
+  out.projection.weight = open_clip ? reader.Get("visual.proj", {pooled_width, embed})
+                                    : reader.Get("visual_projection.weight", {embed, width});
   CLIPTAG_RETURN_IF_ERROR(reader.status());
   return out;
 }
@@ -146,14 +233,17 @@ Result<TextTensors> GetTextTensors(const Weights& weights, const ModelConfig& co
   out.token = reader.Get(embeddings + "token_embedding.weight", {text.vocab_size, width});
   out.position =
       reader.Get(embeddings + (open_clip ? "positional_embedding" : "position_embedding.weight"),
-                 {text.context_length, width});
-  out.blocks = ReadBlocks(&reader, config.layout,
+                 {text.context_length + (text.class_token ? 1 : 0), width});
+  if (text.class_token) out.class_token = reader.Get(base + "cls_emb", {width});
+  out.blocks = ReadBlocks(&reader, open_clip ? kOpenClipNames : kHuggingFaceNames,
                           base + (open_clip ? "transformer.resblocks." : "encoder.layers."),
                           text.transformer);
   out.final_norm = reader.Norm(base + (open_clip ? "ln_final" : "final_layer_norm"), width);
   ProjectionTensors& projection = out.projection;
   const int64_t embed = config.embed_dim;
-  if (!open_clip) {
+  if (!open_clip && text.projection == Projection::kLinear) {  // SigLIP
+    reader.Linear("text_model.head", embed, width, &projection.weight, &projection.bias);
+  } else if (!open_clip) {
     projection.weight = reader.Get("text_projection.weight", {embed, width});
   } else if (text.projection == Projection::kLinear) {
     projection.weight = reader.Get(base + "text_projection.weight", {embed, width});

@@ -33,19 +33,33 @@ struct ProjectionTensors {
   bool transposed = false;
 };
 
+// See models/attention_pool.h; the inner width is that of queries and answers.
+struct AttentionPoolTensors {
+  HostTensor query;                  // (inner) or more, of which the first `inner` count
+  NormTensors query_norm, key_norm;  // (inner), (width); no data without
+  HostTensor qkv[3];                 // (inner, inner), and twice (inner, width)
+  HostTensor qkv_bias[3];            // (inner)
+  HostTensor out, out_bias;          // (inner, inner), (inner)
+  NormTensors norm;                  // (inner), of the MLP; no data without
+  HostTensor fc1, fc1_bias;          // (mlp, inner), (mlp)
+  HostTensor fc2, fc2_bias;          // (inner, mlp), (inner)
+};
+
 struct VisionTensors {
-  HostTensor patch, patch_bias;  // (width, 3, patch, patch)
-  HostTensor class_token;        // (width)
-  HostTensor position;           // (patches + 1, width)
-  NormTensors pre_norm, post_norm;
+  HostTensor patch, patch_bias;     // (width, 3, patch, patch)
+  HostTensor class_token;           // (width); no data without
+  HostTensor position;              // (tokens, width)
+  NormTensors pre_norm, post_norm;  // post_norm: (width), after CoCa's pool (embed)
   std::vector<BlockTensors> blocks;
+  AttentionPoolTensors pool;
   ProjectionTensors projection;
   ResNetTensors resnet;  // of a ResNet there is this alone
 };
 
 struct TextTensors {
-  HostTensor token;     // (vocab, width)
-  HostTensor position;  // (context, width)
+  HostTensor token;        // (vocab, width)
+  HostTensor class_token;  // (width); no data without
+  HostTensor position;     // (context, width), one more with a class token
   NormTensors final_norm;
   std::vector<BlockTensors> blocks;
   ProjectionTensors projection;

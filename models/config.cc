@@ -1,8 +1,10 @@
 #include "models/config.h"
 
 #include <filesystem>
+#include <string_view>
 
 #include "models/config_reader.h"
+#include "models/name_check.h"
 #include "models/weights.h"
 
 namespace cliptag {
@@ -15,29 +17,72 @@ bool Exists(const fs::path& path) {
   return fs::exists(path, error);
 }
 
-Result<ModelConfig> Read(const std::string& directory) {
+// Safetensors go before PyTorch's archives, whatever the layout; the reference's layout before the
+// other.
+bool PrefersOpenClip(const std::string& directory) {
+  const std::string ours = FindWeights(directory, Layout::kOpenClip);
+  const std::string theirs = FindWeights(directory, Layout::kHuggingFace);
+  if (ours.empty() || theirs.empty()) return !ours.empty();
+  return IsSafetensors(ours) || !IsSafetensors(theirs);
+}
+
+// "models/starter/" and "models/starter" are both called "starter"; a snapshot in the hub's own
+// cache after its repository, "models--ORG--NAME/snapshots/COMMIT", and a file after itself.
+std::string NameOf(const std::string& path) {
   std::error_code error;
-  if (!fs::is_directory(directory, error)) {
-    return NotFound("The model directory " + directory + " does not exist.");
+  fs::path full = fs::path(path).lexically_normal();
+  if (full.filename().empty()) full = full.parent_path();
+  if (!fs::is_directory(path, error)) return full.stem().string();
+  const fs::path snapshots = full.parent_path();
+  const std::string repository = snapshots.parent_path().filename().string();
+  constexpr std::string_view kModels = "models--";
+  if (snapshots.filename() == "snapshots" && repository.starts_with(kModels)) {
+    return repository.substr(kModels.size());
   }
+  return full.filename().string();
+}
+
+Result<ModelConfig> Read(const std::string& path) {
+  std::error_code error;
   ModelConfig config;
-  config.path = directory;
-  // "models/starter/" and "models/starter" are both called "starter".
-  fs::path path = fs::path(directory).lexically_normal();
-  if (path.filename().empty()) path = path.parent_path();
-  config.name = path.filename().string();
-  const std::string open_clip = directory + "/open_clip_config.json";
-  const std::string hugging_face = directory + "/config.json";
+  config.name = NameOf(path);
+  config.path = path;
+  if (!fs::is_directory(path, error)) {
+    if (!fs::is_regular_file(path, error)) {
+      return NotFound("The model directory " + path + " does not exist.");
+    }
+    config.path = fs::path(path).parent_path().string();
+    if (config.path.empty()) config.path = ".";
+    config.weights_file = path;
+  }
+  const std::string open_clip = config.path + "/open_clip_config.json";
+  const std::string hugging_face = config.path + "/config.json";
   const bool has_open_clip = Exists(open_clip), has_hugging_face = Exists(hugging_face);
+  const bool named = !config.weights_file.empty();
   if (!has_open_clip && !has_hugging_face) {
-    return NotFound(
-        "The directory " + directory +
-        " has neither config.json (Hugging Face) nor open_clip_config.json (open_clip).");
+    if (!named) {
+      const std::vector<std::string> archives = FindArchives(path);
+      if (archives.empty()) {
+        return NotFound(
+            "The directory " + path +
+            " has neither config.json (Hugging Face) nor open_clip_config.json (open_clip).");
+      }
+      if (archives.size() > 1) {
+        return InvalidArgument("The directory " + path + " has " + std::to_string(archives.size()) +
+                               " models, " + archives[0] +
+                               " first, and no configuration; name the one that is meant.");
+      }
+      config.weights_file = archives[0];
+    }
+    CLIPTAG_RETURN_IF_ERROR(ReadOpenAiConfig(config.weights_file, &config));
+    return config;
   }
   // Some repositories hold a model in both layouts: open_clip is the reference, if its weights are
-  // there too.
+  // there too. A file that is named tells by its own name.
   const bool use_open_clip =
-      has_open_clip && (!has_hugging_face || !FindWeights(directory, Layout::kOpenClip).empty());
+      has_open_clip &&
+      (!has_hugging_face || (named ? fs::path(path).filename().string().starts_with("open_clip")
+                                   : PrefersOpenClip(path)));
   CLIPTAG_RETURN_IF_ERROR(use_open_clip ? ReadOpenClipConfig(open_clip, &config)
                                         : ReadHuggingFaceConfig(hugging_face, &config));
   return config;
@@ -45,11 +90,13 @@ Result<ModelConfig> Read(const std::string& directory) {
 
 }  // namespace
 
-Result<ModelConfig> ReadModelConfig(const std::string& directory) {
+Result<ModelConfig> ReadModelConfig(const std::string& path) {
   try {
-    return Read(directory);
+    CLIPTAG_ASSIGN_OR_RETURN(ModelConfig config, Read(path));
+    config.warnings = NameContradictions(config);
+    return config;
   } catch (const std::exception& e) {  // a field of a JSON type that nobody expects there
-    return DataLoss("Cannot read the configuration in " + directory + ": " + e.what() + ".");
+    return DataLoss("Cannot read the configuration in " + path + ": " + e.what() + ".");
   }
 }
 

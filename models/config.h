@@ -1,6 +1,7 @@
 // What a CLIP model's files say about it, read from either layout (Hugging Face: config.json +
 // preprocessor_config.json; open_clip: open_clip_config.json) with the reference's defaults and
-// precedence. Plain data; thread safe to share once read.
+// precedence, or from the tensors of OpenAI's archives, which have nothing else. Plain data; thread
+// safe to share once read.
 #pragma once
 
 #include <string>
@@ -24,6 +25,12 @@ enum class TextClean : uint8_t {
   kWhitespace,
   kCanonicalize
 };  // open_clip's cleaning kinds
+// How the image tower's tokens become one where attention does it: a learnt query asks them all.
+enum class AttentionPool : uint8_t {
+  kNone,
+  kProbe,  // SigLIP: the normed tokens; an MLP is added to the answer, which is the embedding
+  kQuery,  // CoCa: the tokens by a norm of their own, in heads of the embedding's width
+};
 enum class Projection : uint8_t {
   kMatrix,  // (width, embed_dim) without a bias; Hugging Face stores it transposed
   kLinear,  // a linear layer with a bias
@@ -60,10 +67,14 @@ struct VisionConfig {
   bool pre_norm = true;     // layer norm before the first block (ln_pre / pre_layrnorm)
   bool final_norm_after_pool = false;
   bool average_pool = false;  // mean of the patch tokens instead of the class token
+  bool class_token = true;
+  AttentionPool attention_pool = AttentionPool::kNone;
+  int pool_heads = 0, pool_queries = 1;  // of kQuery; only the first query's answer counts
+  bool timm = false;                     // open_clip's layout with timm's names of tensors
 
   bool is_resnet() const { return resnet.width > 0; }
   int patches() const { return (image_size / patch_size) * (image_size / patch_size); }
-  int tokens() const { return patches() + 1; }
+  int tokens() const { return patches() + (class_token ? 1 : 0); }
 };
 
 struct TextConfig {
@@ -75,14 +86,19 @@ struct TextConfig {
   int pad_id = 0;
   TextPooling pooling = TextPooling::kEosId;
   bool causal = true;
+  // CoCa: a class token after the text, whose output is the embedding. Open_clip's mask of padding
+  // lies one token too far right, and published weights were trained so; correct_class_mask has it
+  // right.
+  bool class_token = false, correct_class_mask = false;
   Projection projection = Projection::kMatrix;
   TextClean clean = TextClean::kLower;
   std::string tokenizer_name;  // text_cfg.hf_tokenizer_name: its files must lie beside the model
 };
 
 struct ModelConfig {
-  std::string name;  // the directory's last component, or "starter"
-  std::string path;  // the directory
+  std::string name;          // the directory's last component, or "starter"
+  std::string path;          // the directory
+  std::string weights_file;  // where it was named; empty: what FindWeights finds there
   Layout layout = Layout::kHuggingFace;
   int embed_dim = 512;
   VisionConfig vision;
@@ -91,13 +107,17 @@ struct ModelConfig {
   std::vector<std::string> templates;  // the model's own prompt templates, if its files name any
   double logit_scale = 100.0;          // exp of the stored parameter
   double logit_bias = 0.0;
+  // What in its files contradicts its name, in sentences (models/name_check.h).
+  std::vector<std::string> warnings;
 };
 
-// Reads the configuration in `directory`. Errors name the file and the field.
-Result<ModelConfig> ReadModelConfig(const std::string& directory);
+// Reads the configuration in a directory, or of a file of weights in one. Errors name the file and
+// the field.
+Result<ModelConfig> ReadModelConfig(const std::string& path);
 
-// The directory a `model` value stands for: a path when it has a slash, else a name looked up in
-// $CLIPTAG_MODEL_PATH, the user's cache, the installed models. The error lists where it looked.
+// The directory a `model` value stands for: a path when it has a slash (and then it may be a file
+// of weights as well), else a name looked up in $CLIPTAG_MODEL_PATH, the user's cache, the
+// installed models. The error lists where it looked.
 Result<std::string> FindModel(const std::string& name_or_path);
 
 // Where this user's files that can be made again are kept: $XDG_CACHE_HOME/cliptag, else

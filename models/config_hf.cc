@@ -9,24 +9,47 @@
 namespace cliptag {
 namespace {
 
-Activation ReadActivation(FieldReader* reader) {
-  const std::string name = reader->String("hidden_act", "quick_gelu");
+// What transformers takes where the files say nothing: those of CLIPConfig, or of SiglipConfig.
+struct Defaults {
+  const char* activation;
+  double epsilon;
+  int text_width, text_heads, context_length, vocab_size, patch_size;
+  float mean[3], std[3];
+  bool squash;  // pictures are resized without keeping their proportions
+};
+constexpr Defaults kClip = {"quick_gelu",
+                            1e-5,
+                            512,
+                            8,
+                            77,
+                            49408,
+                            32,
+                            {0.48145466f, 0.4578275f, 0.40821073f},
+                            {0.26862954f, 0.26130258f, 0.27577711f},
+                            false};
+constexpr Defaults kSiglip = {"gelu_pytorch_tanh", 1e-6, 768, 12, 64, 32000, 16, {0.5f, 0.5f, 0.5f},
+                              {0.5f, 0.5f, 0.5f},  true};
+
+Activation ReadActivation(FieldReader* reader, const Defaults& defaults) {
+  const std::string name = reader->String("hidden_act", defaults.activation);
   if (name == "quick_gelu") return Activation::kQuickGelu;
+  if (name == "gelu_pytorch_tanh" || name == "gelu_new") return Activation::kTanhGelu;
   if (name != "gelu" && name != "gelu_python") {
     reader->Fail(StatusCode::kUnsupported, "hidden_act",
-                 "is \"" + name + "\"; quick_gelu and gelu are supported");
+                 "is \"" + name + "\"; quick_gelu, gelu and gelu_pytorch_tanh are supported");
   }
   return Activation::kGelu;
 }
 
-TransformerConfig ReadTransformer(FieldReader* reader, int width, int mlp_width, int heads) {
+TransformerConfig ReadTransformer(FieldReader* reader, int width, int heads,
+                                  const Defaults& defaults) {
   TransformerConfig out;
   out.width = reader->Int("hidden_size", width);
-  out.mlp_width = reader->Int("intermediate_size", mlp_width);
+  out.mlp_width = reader->Int("intermediate_size", 4 * width);
   out.layers = reader->Int("num_hidden_layers", 12);
   out.heads = reader->Int("num_attention_heads", heads);
-  out.activation = ReadActivation(reader);
-  out.layer_norm_eps = static_cast<float>(reader->Number("layer_norm_eps", 1e-5));
+  out.activation = ReadActivation(reader, defaults);
+  out.layer_norm_eps = static_cast<float>(reader->Number("layer_norm_eps", defaults.epsilon));
   return out;
 }
 
@@ -69,8 +92,11 @@ Size ReadSize(FieldReader* reader, const char* key, int fallback, bool number_is
   return {fallback, number_is_edge};
 }
 
-void ReadPixels(FieldReader* reader, PreprocessSpec* spec) {
-  SetClipMeanAndStd(spec);
+void ReadPixels(FieldReader* reader, const Defaults& defaults, PreprocessSpec* spec) {
+  for (int i = 0; i < 3; ++i) {
+    spec->mean[i] = defaults.mean[i];
+    spec->std[i] = defaults.std[i];
+  }
   reader->Triple("image_mean", spec->mean);
   reader->Triple("image_std", spec->std);
   const bool normalize = reader->Bool("do_normalize", true);
@@ -91,9 +117,10 @@ void ReadPixels(FieldReader* reader, PreprocessSpec* spec) {
   }
 }
 
-void ReadPreprocessor(FieldReader* reader, int image_size, PreprocessSpec* spec) {
+void ReadPreprocessor(FieldReader* reader, int image_size, const Defaults& defaults,
+                      PreprocessSpec* spec) {
   spec->size = image_size;
-  ReadPixels(reader, spec);
+  ReadPixels(reader, defaults, spec);
   // PIL's codes: 2 bilinear, 3 bicubic.
   const int resample = reader->Int("resample", 3, 0);
   if (resample != 2 && resample != 3) {
@@ -104,8 +131,8 @@ void ReadPreprocessor(FieldReader* reader, int image_size, PreprocessSpec* spec)
   if (!reader->Bool("do_resize", true)) {
     reader->Fail(StatusCode::kUnsupported, "do_resize", "is false; pictures have to be resized");
   }
-  const Size size = ReadSize(reader, "size", image_size, /*number_is_edge=*/true);
-  const bool crops = reader->Bool("do_center_crop", true);
+  const Size size = ReadSize(reader, "size", image_size, /*number_is_edge=*/!defaults.squash);
+  const bool crops = reader->Bool("do_center_crop", !defaults.squash);
   const Size crop = crops ? ReadSize(reader, "crop_size", image_size, false) : size;
   spec->fit = size.shortest_edge ? Fit::kCrop : Fit::kSquash;
   if (crop.pixels != image_size) {
@@ -134,15 +161,15 @@ Result<Json> ReadProcessorFile(const std::string& directory, std::string* file) 
     }
   }
   Log(LogLevel::kWarning, directory +
-                              " has no preprocessor_config.json; CLIP's usual preparation of "
+                              " has no preprocessor_config.json; the usual preparation of "
                               "pictures is assumed.");
   return Json();
 }
 
-void ReadText(FieldReader* text, TextConfig* out) {
-  out->transformer = ReadTransformer(text, 512, 2048, 8);
-  out->context_length = text->Int("max_position_embeddings", 77);
-  out->vocab_size = text->Int("vocab_size", 49408);
+void ReadText(FieldReader* text, const Defaults& defaults, TextConfig* out) {
+  out->transformer = ReadTransformer(text, defaults.text_width, defaults.text_heads, defaults);
+  out->context_length = text->Int("max_position_embeddings", defaults.context_length);
+  out->vocab_size = text->Int("vocab_size", defaults.vocab_size);
   out->bos_id = text->Int("bos_token_id", 49406, 0);
   out->eos_id = text->Int("eos_token_id", 49407, 0);
   out->pad_id = text->Int("pad_token_id", 1, 0);
@@ -150,14 +177,37 @@ void ReadText(FieldReader* text, TextConfig* out) {
   out->pooling = out->eos_id == 2 ? TextPooling::kArgmax : TextPooling::kEosId;
 }
 
-void ReadVision(FieldReader* vision, VisionConfig* out) {
-  out->transformer = ReadTransformer(vision, 768, 3072, 12);
+void ReadVision(FieldReader* vision, const Defaults& defaults, VisionConfig* out) {
+  out->transformer = ReadTransformer(vision, 768, 12, defaults);
   out->image_size = vision->Square("image_size", 224);
-  out->patch_size = vision->Square("patch_size", 32);
+  out->patch_size = vision->Square("patch_size", defaults.patch_size);
   if (vision->Int("num_channels", 3) != 3) {
     vision->Fail(StatusCode::kUnsupported, "num_channels",
                  "is " + vision->Get("num_channels").dump() + "; pictures have 3");
   }
+}
+
+// What SigLIP has otherwise than CLIP: both towers' heads, and texts that are read as a whole.
+void MakeSiglip(FieldReader* text, FieldReader* vision, ModelConfig* config) {
+  config->embed_dim = text->Int("projection_size", config->text.transformer.width);
+  if (!vision->Bool("vision_use_head", true)) {
+    vision->Fail(StatusCode::kUnsupported, "vision_use_head",
+                 "is false; without its head an image tower has no embedding");
+  }
+  VisionConfig& image = config->vision;
+  image.patch_bias = true;
+  image.pre_norm = image.class_token = false;
+  image.attention_pool = AttentionPool::kProbe;
+  if (image.transformer.width != config->embed_dim) {
+    vision->Fail(StatusCode::kDataLoss, "hidden_size",
+                 "is " + std::to_string(image.transformer.width) + ", but texts have " +
+                     std::to_string(config->embed_dim) + " dimensions");
+  }
+  TextConfig& words = config->text;
+  words.pooling = TextPooling::kLast;
+  words.causal = false;
+  words.projection = Projection::kLinear;
+  words.clean = TextClean::kCanonicalize;
 }
 
 }  // namespace
@@ -168,12 +218,21 @@ Status ReadHuggingFaceConfig(const std::string& file, ModelConfig* config) {
   FieldReader top(root, file, "", &status);
   CLIPTAG_RETURN_IF_ERROR(status);
   const std::string type = top.String("model_type", "");
+  const bool siglip = type == "siglip";
   const bool clip = type == "clip" ||
                     (type.empty() && (top.Has("vision_config") || top.Has("vision_config_dict")));
-  if (!clip) {
-    return Unsupported(file + ": model_type is \"" + type +
-                       "\"; of the Hugging Face layout only \"clip\" is supported.");
+  if (type == "siglip2") {
+    return Unsupported(
+        file +
+        ": model_type is \"siglip2\", SigLIP 2 with pictures of any proportions "
+        "(NaFlex), which is not supported; SigLIP 2 of a fixed size, whose model_type "
+        "is \"siglip\", is.");
   }
+  if (!clip && !siglip) {
+    return Unsupported(file + ": model_type is \"" + type +
+                       "\"; of the Hugging Face layout \"clip\" and \"siglip\" are supported.");
+  }
+  const Defaults& defaults = siglip ? kSiglip : kClip;
   config->layout = Layout::kHuggingFace;
   config->embed_dim = top.Int("projection_dim", 512);
   config->logit_scale = std::exp(top.Number("logit_scale_init_value", 2.6592));
@@ -181,16 +240,17 @@ Status ReadHuggingFaceConfig(const std::string& file, ModelConfig* config) {
   std::string prefix;
   const Json& text_json = Nested(root, "text_config", &prefix);
   FieldReader text(text_json, file, prefix, &status);
-  ReadText(&text, &config->text);
+  ReadText(&text, defaults, &config->text);
   const Json& vision_json = Nested(root, "vision_config", &prefix);
   FieldReader vision(vision_json, file, prefix, &status);
-  ReadVision(&vision, &config->vision);
+  ReadVision(&vision, defaults, &config->vision);
+  if (siglip) MakeSiglip(&text, &vision, config);
   CLIPTAG_RETURN_IF_ERROR(status);
 
   std::string processor_file;
   CLIPTAG_ASSIGN_OR_RETURN(const Json processor, ReadProcessorFile(config->path, &processor_file));
   FieldReader pixels(processor, processor_file, "", &status);
-  ReadPreprocessor(&pixels, config->vision.image_size, &config->preprocess);
+  ReadPreprocessor(&pixels, config->vision.image_size, defaults, &config->preprocess);
   config->preprocess.patch = config->vision.patch_size;
   CLIPTAG_RETURN_IF_ERROR(status);
   return CheckConfig(*config, file);

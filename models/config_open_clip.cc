@@ -20,11 +20,15 @@ void RefuseCustomBlocks(FieldReader* reader) {
 
 Activation ReadActivation(FieldReader* reader, bool quick_gelu) {
   const Json& kwargs = reader->Get("act_kwargs");
-  if (kwargs.is_object() && !kwargs.empty() && kwargs != Json{{"approximate", "none"}}) {
+  const bool tanh = kwargs == Json{{"approximate", "tanh"}};
+  const bool plain =
+      !kwargs.is_object() || kwargs.empty() || kwargs == Json{{"approximate", "none"}};
+  if ((!plain && !tanh) || (tanh && quick_gelu)) {
     reader->Fail(StatusCode::kUnsupported, "act_kwargs",
-                 "is " + kwargs.dump() + "; plain GELU and QuickGELU are supported");
+                 "is " + kwargs.dump() + (quick_gelu ? " beside quick_gelu" : "") +
+                     "; GELU, approximated by tanh or not, and QuickGELU are supported");
   }
-  return quick_gelu ? Activation::kQuickGelu : Activation::kGelu;
+  return tanh ? Activation::kTanhGelu : quick_gelu ? Activation::kQuickGelu : Activation::kGelu;
 }
 
 TransformerConfig ReadTransformer(FieldReader* reader, int width, bool quick_gelu,
@@ -77,11 +81,29 @@ void ReadResNet(FieldReader* vision, VisionConfig* out) {
   }
 }
 
+// CoCa's. A string ("parallel", "cascade") asks for two poolers, which the reference itself calls
+// untested.
+void ReadAttentionalPool(FieldReader* vision, VisionConfig* out) {
+  const Json& pool = vision->Get("attentional_pool");
+  if (pool.is_string()) {
+    vision->Refuse("attentional_pool", "only true (CoCa's one pooler) is supported");
+    return;
+  }
+  if (!vision->Bool("attentional_pool", false)) return;
+  if (out->average_pool) {
+    vision->Refuse("pool_type", "with attentional_pool only tok is supported");
+  }
+  out->attention_pool = AttentionPool::kQuery;
+  out->pool_heads = vision->Int("attn_pooler_heads", 8);
+  out->pool_queries = vision->Int("attn_pooler_queries", 256);
+}
+
 void ReadVision(FieldReader* vision, bool quick_gelu, const std::string& file, Status* status,
                 VisionConfig* out) {
-  vision->Refuse("timm_model_name", "image towers from timm are not supported");
+  if (!vision->String("timm_model_name", "").empty()) {
+    return ReadTimmVision(vision, file, status, out);
+  }
   if (vision->Get("layers").is_array()) return ReadResNet(vision, out);
-  vision->Refuse("attentional_pool", "attentional pooling (CoCa) is not supported");
   out->transformer = ReadTransformer(vision, 768, quick_gelu, file, "vision_cfg.", status);
   const int head_width = vision->Int("head_width", 64);
   out->transformer.heads = out->transformer.width / head_width;
@@ -100,6 +122,7 @@ void ReadVision(FieldReader* vision, bool quick_gelu, const std::string& file, S
                  "is \"" + pool + "\"; tok and avg are supported");
   }
   out->average_pool = pool == "avg";
+  ReadAttentionalPool(vision, out);
   const std::string position = vision->String("pos_embed_type", "learnable");
   if (position != "learnable" && position != "sin_cos_2d") {  // both are stored as a tensor
     vision->Fail(StatusCode::kUnsupported, "pos_embed_type",
@@ -111,7 +134,9 @@ void ReadTokenizer(FieldReader* text, const std::string& file, Status* status, T
   out->tokenizer_name = text->String("hf_tokenizer_name", "");
   FieldReader kwargs(text->Get("tokenizer_kwargs"), file, "text_cfg.tokenizer_kwargs.", status);
   kwargs.Refuse("additional_special_tokens", kNotYet);
-  const std::string clean = kwargs.String("clean", "lower");
+  // open_clip's own tokenizer lowers; its wrapper of transformers' does not.
+  const std::string clean =
+      kwargs.String("clean", out->tokenizer_name.empty() ? "lower" : "whitespace");
   if (clean == "whitespace") {
     out->clean = TextClean::kWhitespace;
   } else if (clean == "canonicalize") {
@@ -125,13 +150,17 @@ void ReadTokenizer(FieldReader* text, const std::string& file, Status* status, T
 void ReadText(FieldReader* text, bool quick_gelu, const std::string& file, Status* status,
               TextConfig* out) {
   text->Refuse("hf_model_name", "text towers from transformers are not supported");
-  text->Refuse("embed_cls", "a class token in the text tower (CoCa) is not supported");
   out->transformer = ReadTransformer(text, 512, quick_gelu, file, "text_cfg.", status);
   out->transformer.heads = text->Int("heads", 8);
   out->context_length = text->Int("context_length", 77);
   out->vocab_size = text->Int("vocab_size", 49408);
   out->pad_id = text->Int("pad_id", 0, 0);
   out->causal = !text->Bool("no_causal_mask", false);
+  out->class_token = text->Bool("embed_cls", false);
+  out->correct_class_mask = text->Bool("correct_cls_mask", false);
+  if (!out->causal && !out->class_token) {
+    text->Refuse("use_pad_mask", "a mask of padding without a causal one is not supported");
+  }
   const std::string pool = text->String("pool_type", "argmax");
   if (pool == "argmax") {
     out->pooling = TextPooling::kArgmax;
@@ -199,7 +228,6 @@ Status ReadOpenClipConfig(const std::string& file, ModelConfig* config) {
     if (!model.Has(key)) model.Fail(StatusCode::kDataLoss, key, "is missing");
   }
   CLIPTAG_RETURN_IF_ERROR(status);
-  model.Refuse("multimodal_cfg", "CoCa models are not supported");
   config->layout = Layout::kOpenClip;
   config->embed_dim = model.Int("embed_dim", 512);
   const bool quick_gelu = model.Bool("quick_gelu", false);
@@ -218,6 +246,12 @@ Status ReadOpenClipConfig(const std::string& file, ModelConfig* config) {
     return DataLoss(file + ": text_cfg.proj_type is \"none\", but text_cfg.width " +
                     std::to_string(config->text.transformer.width) + " is not embed_dim " +
                     std::to_string(config->embed_dim) + ".");
+  }
+  if (config->vision.attention_pool == AttentionPool::kProbe &&
+      config->vision.transformer.width != config->embed_dim) {
+    return DataLoss(file + ": the image tower " + vision.String("timm_model_name", "") +
+                    " gives embeddings of " + std::to_string(config->vision.transformer.width) +
+                    ", but embed_dim is " + std::to_string(config->embed_dim) + ".");
   }
   return CheckConfig(*config, file);
 }

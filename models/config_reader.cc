@@ -138,6 +138,12 @@ Status CheckConfig(const ModelConfig& config, const std::string& file) {
     CLIPTAG_RETURN_IF_ERROR(tower(config.vision.transformer, "image"));
   }
   CLIPTAG_RETURN_IF_ERROR(tower(config.text.transformer, "text"));
+  const int pool_heads = config.vision.pool_heads;
+  if (config.vision.attention_pool == AttentionPool::kQuery && config.embed_dim % pool_heads != 0) {
+    return DataLoss(file + ": embed_dim " + std::to_string(config.embed_dim) +
+                    " is not a multiple of the attention pool's " + std::to_string(pool_heads) +
+                    " heads.");
+  }
   if (config.vision.patch_size > config.vision.image_size) {
     return DataLoss(file + ": the patch size " + std::to_string(config.vision.patch_size) +
                     " is larger than the image size " + std::to_string(config.vision.image_size) +

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "models/config.h"
+#include "models/weights.h"
 
 namespace cliptag {
 namespace {
@@ -34,10 +35,13 @@ std::vector<fs::path> SearchPath() {
   return out;
 }
 
+// Hidden directories are models that are still on their way (models/hub_pull.h).
 bool IsModel(const fs::path& directory) {
   std::error_code error;
+  if (directory.filename().string().starts_with(".")) return false;
   return fs::exists(directory / "config.json", error) ||
-         fs::exists(directory / "open_clip_config.json", error);
+         fs::exists(directory / "open_clip_config.json", error) ||
+         !FindArchives(directory.string()).empty();
 }
 
 std::string Sentence(const std::string& name, const std::vector<fs::path>& searched) {
@@ -50,6 +54,15 @@ std::string Sentence(const std::string& name, const std::vector<fs::path>& searc
     first = false;
   }
   return message + "; put its directory there, or name a directory with a slash in it.";
+}
+
+// ORG/NAME is how a hub calls its models, and no path here.
+std::string HubAdvice(const std::string& value) {
+  const size_t slash = value.find('/');
+  const bool one = slash == value.rfind('/') && slash > 0 && slash + 1 < value.size();
+  if (!one || value[0] == '.' || value[0] == '~') return "";
+  return " (of a model hub? `cliptag models pull " + value + "` gets it, and it is then called " +
+         value.substr(slash + 1) + ")";
 }
 
 }  // namespace
@@ -84,8 +97,10 @@ Result<std::string> FindModel(const std::string& name_or_path) {
     return InvalidArgument("The model's name is empty; 'starter' is always there.");
   }
   if (name_or_path.find('/') != std::string::npos) {
-    if (fs::is_directory(name_or_path, error)) return name_or_path;
-    return NotFound("There is no model directory " + name_or_path +
+    if (fs::is_directory(name_or_path, error) || fs::is_regular_file(name_or_path, error)) {
+      return name_or_path;
+    }
+    return NotFound("There is no model directory " + name_or_path + HubAdvice(name_or_path) +
                     "; a name without a slash is looked up among the installed models.");
   }
   const std::vector<fs::path> searched = SearchPath();

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/attention_pool.h"
 #include "models/prepared_encoder.h"
 #include "models/resnet_encoder.h"
 #include "models/transformer.h"
@@ -28,14 +29,15 @@ class VitEncoder : public PreparedEncoder {
   VitEncoder(Backend& backend, Workspace& workspace, const ModelConfig& config)
       : PreparedEncoder(backend, workspace, config), config_(config.vision) {}
 
-  Status Load(const VisionTensors& tensors);
+  Status Load(const ModelConfig& config, const VisionTensors& tensors);
 
  private:
   // Everything a run carves from the workspace.
   struct Buffers {
-    Matrix x;                     // (batch * tokens, width) f32
-    Matrix patches;               // (batch * patches, width) f32; dead once x is assembled
-    Transformer::Scratch blocks;  // overlays patches
+    Matrix x;                        // (batch * tokens, width) f32
+    Matrix patches;                  // (batch * patches, width) f32; dead once x is assembled
+    Transformer::Scratch blocks;     // overlays patches
+    AttentionPooling::Scratch pool;  // overlays blocks
   };
   Buffers Plan(Arena* arena, int64_t batch) const;
   bool AveragesOnHost() const { return config_.average_pool && config_.final_norm_after_pool; }
@@ -44,23 +46,26 @@ class VitEncoder : public PreparedEncoder {
   Status Forward(int batch, const Matrix& out) override;
   bool CanBeRecorded() const override { return !AveragesOnHost(); }
   Status UploadRows(int max_batch);
+  // The residual stream to embeddings, not yet of unit length.
+  Status PoolAndProject(const Matrix& x, const Buffers& buffers, int batch, const Matrix& out);
   // The pooled and normalised tokens: (batch, width) compute_type.
   Result<Matrix> Pool(const Matrix& x, const Buffers& buffers, int batch);
   Result<Matrix> PoolAverage(const Matrix& x, const Buffers& buffers, int batch);
 
   const VisionConfig config_;
 
-  std::unique_ptr<Linear> patch_, projection_;
+  std::unique_ptr<Linear> patch_, projection_;  // no projection with pooling_
   std::unique_ptr<Memory> class_token_, position_;
   Norm pre_norm_, post_norm_;
   std::unique_ptr<Transformer> transformer_;
+  std::unique_ptr<AttentionPooling> pooling_;  // null without
 
   // int32 rows in x: the class token of every picture, or every patch token when they are averaged.
   std::unique_ptr<Memory> pooled_rows_;
   std::vector<float> host_tokens_, host_means_;  // of an average before the last norm
 };
 
-Status VitEncoder::Load(const VisionTensors& tensors) {
+Status VitEncoder::Load(const ModelConfig& config, const VisionTensors& tensors) {
   const int64_t columns = PatchColumns(), padded = PaddedColumns();
   LinearSpec patch{{tensors.patch}, {}};
   patch.precise = true;  // pixels are few and everything follows from them
@@ -72,16 +77,23 @@ Status VitEncoder::Load(const VisionTensors& tensors) {
   }
   if (tensors.patch_bias.data != nullptr) patch.biases = {tensors.patch_bias};
   CLIPTAG_ASSIGN_OR_RETURN(patch_, backend_.PackLinear(patch));
-  CLIPTAG_ASSIGN_OR_RETURN(class_token_, backend_.Upload(tensors.class_token, DType::kF32));
+  if (config_.class_token) {
+    CLIPTAG_ASSIGN_OR_RETURN(class_token_, backend_.Upload(tensors.class_token, DType::kF32));
+  }
   CLIPTAG_ASSIGN_OR_RETURN(position_, backend_.Upload(tensors.position, DType::kF32));
   const float epsilon = config_.transformer.layer_norm_eps;
   if (config_.pre_norm) {
     CLIPTAG_ASSIGN_OR_RETURN(pre_norm_, Norm::Load(backend_, tensors.pre_norm, epsilon));
   }
+  const bool attends = config_.attention_pool != AttentionPool::kNone;
+  CLIPTAG_ASSIGN_OR_RETURN(transformer_,
+                           Transformer::Load(backend_, config_.transformer, tensors.blocks,
+                                             !config_.average_pool && !attends, /*precise=*/false));
+  if (attends) {
+    CLIPTAG_ASSIGN_OR_RETURN(pooling_, AttentionPooling::Load(backend_, config, tensors));
+    return {};
+  }
   CLIPTAG_ASSIGN_OR_RETURN(post_norm_, Norm::Load(backend_, tensors.post_norm, epsilon));
-  CLIPTAG_ASSIGN_OR_RETURN(transformer_, Transformer::Load(backend_, config_.transformer,
-                                                           tensors.blocks, !config_.average_pool,
-                                                           /*precise=*/false));
   CLIPTAG_ASSIGN_OR_RETURN(projection_, PackProjection(backend_, tensors.projection));
   return {};
 }
@@ -94,6 +106,10 @@ VitEncoder::Buffers VitEncoder::Plan(Arena* arena, int64_t batch) const {
   buffers.patches = arena->Take(batch * config_.patches(), width, DType::kF32);
   arena->Rewind(mark);
   buffers.blocks = transformer_->Plan(arena, batch * config_.tokens(), batch);
+  if (pooling_ != nullptr) {
+    arena->Rewind(mark);
+    buffers.pool = pooling_->Plan(arena, batch);
+  }
   return buffers;
 }
 
@@ -119,6 +135,7 @@ Status VitEncoder::UploadRows(int max_batch) {
 
 Status VitEncoder::SetupBatches(int max_batch) {
   CLIPTAG_RETURN_IF_ERROR(UploadRows(max_batch));
+  if (pooling_ != nullptr) CLIPTAG_RETURN_IF_ERROR(pooling_->Setup(max_batch));
   if (AveragesOnHost()) {
     host_tokens_.resize(static_cast<size_t>(max_batch) * config_.tokens() *
                         config_.transformer.width);
@@ -127,7 +144,8 @@ Status VitEncoder::SetupBatches(int max_batch) {
   for (int batch = 1; batch <= max_batch; ++batch) {
     CLIPTAG_RETURN_IF_ERROR(backend_.PrepareGemm(*patch_, int64_t{batch} * config_.patches()));
     CLIPTAG_RETURN_IF_ERROR(transformer_->Prepare(batch, config_.tokens()));
-    CLIPTAG_RETURN_IF_ERROR(backend_.PrepareGemm(*projection_, batch));
+    CLIPTAG_RETURN_IF_ERROR(pooling_ != nullptr ? pooling_->Prepare(batch)
+                                                : backend_.PrepareGemm(*projection_, batch));
   }
   return {};
 }
@@ -139,7 +157,7 @@ Status VitEncoder::Forward(int batch, const Matrix& out) {
   CLIPTAG_RETURN_IF_ERROR(
       backend_.Gemm(Pixels(batch), *patch_, Activation::kNone, false, buffers.patches));
   CLIPTAG_RETURN_IF_ERROR(backend_.AssembleTokens(
-      buffers.patches, static_cast<const float*>(class_token_->data()),
+      buffers.patches, class_token_ ? static_cast<const float*>(class_token_->data()) : nullptr,
       {position_->data(), DType::kF32, config_.tokens(), width, width}, batch, buffers.x));
   if (config_.pre_norm) {
     CLIPTAG_RETURN_IF_ERROR(pre_norm_.Run(backend_, buffers.x, buffers.x));
@@ -147,9 +165,15 @@ Status VitEncoder::Forward(int batch, const Matrix& out) {
   Transformer::Sequences sequences{batch, config_.tokens()};
   sequences.pooled_rows = static_cast<const int32_t*>(pooled_rows_->data());
   CLIPTAG_ASSIGN_OR_RETURN(const Matrix x, transformer_->Run(buffers.x, sequences, buffers.blocks));
-  CLIPTAG_ASSIGN_OR_RETURN(const Matrix pooled, Pool(x, buffers, batch));
-  CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(pooled, *projection_, Activation::kNone, false, out));
+  CLIPTAG_RETURN_IF_ERROR(PoolAndProject(x, buffers, batch, out));
   return backend_.NormalizeRows(out);
+}
+
+Status VitEncoder::PoolAndProject(const Matrix& x, const Buffers& buffers, int batch,
+                                  const Matrix& out) {
+  if (pooling_ != nullptr) return pooling_->Run(x, batch, buffers.pool, out);
+  CLIPTAG_ASSIGN_OR_RETURN(const Matrix pooled, Pool(x, buffers, batch));
+  return backend_.Gemm(pooled, *projection_, Activation::kNone, false, out);
 }
 
 Result<Matrix> VitEncoder::Pool(const Matrix& x, const Buffers& buffers, int batch) {
@@ -212,7 +236,7 @@ Result<std::unique_ptr<ImageEncoder>> LoadImageEncoder(Backend& backend, Workspa
     return LoadResNetEncoder(backend, workspace, config, tensors.resnet);
   }
   auto encoder = std::make_unique<VitEncoder>(backend, workspace, config);
-  CLIPTAG_RETURN_IF_ERROR(encoder->Load(tensors));
+  CLIPTAG_RETURN_IF_ERROR(encoder->Load(config, tensors));
   return std::unique_ptr<ImageEncoder>(std::move(encoder));
 }
 

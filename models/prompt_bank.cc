@@ -99,6 +99,11 @@ Status Check(const PromptSpec& spec, int dim) {
   }
   for (const TagSpec& tag : spec.tags) {
     if (tag.label.empty()) return InvalidArgument("A tag's label is empty.");
+    if (tag.row && tag.row->size() != static_cast<size_t>(dim)) {
+      return InvalidArgument("The bank " + spec.bank.file + " has embeddings of " +
+                             std::to_string(tag.row->size()) + " numbers, the model of " +
+                             std::to_string(dim) + ".");
+    }
   }
   return {};
 }
@@ -109,7 +114,7 @@ size_t CountTexts(const PromptSpec& spec) {
   size_t rows = spec.background.empty() ? DefaultBackground().size() : spec.background.size();
   for (const TagSpec& tag : spec.tags) {
     const bool by_label = tag.prompts.empty() && tag.images.empty();
-    rows += (by_label ? 1 : tag.prompts.size()) + tag.negatives.size();
+    rows += (tag.row ? 0 : by_label ? 1 : tag.prompts.size()) + tag.negatives.size();
   }
   return rows * (spec.templates.empty() ? DefaultTemplates().size() : spec.templates.size());
 }
@@ -131,7 +136,9 @@ Result<std::shared_ptr<const PromptBank>> BuildPromptBank(PromptSpec spec, int d
     TagSpec& tag = spec.tags[t];
     tag.pictures.clear();
     if (tag.prompts.empty() && tag.images.empty()) tag.prompts = {tag.label};
-    if (tag.prompts.empty()) {
+    if (tag.row) {
+      builder.AddUnitRow(*tag.row);
+    } else if (tag.prompts.empty()) {
       builder.AddUnitRow(prototypes[t].row);
     } else {
       CLIPTAG_RETURN_IF_ERROR(builder.AddRow(tag.prompts));

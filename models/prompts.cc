@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "models/bank_file.h"
 #include "models/exemplars.h"
 #include "models/json.h"
 
@@ -215,7 +216,8 @@ Result<PromptSpec> ParsePromptsFile(std::string_view text, const std::string& na
 }
 
 Result<PromptSpec> ReadPromptsFile(const std::string& path) {
-  CLIPTAG_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, size_t{64} << 20));
+  CLIPTAG_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, size_t{256} << 20));
+  if (LooksLikeBank(text)) return ReadBankFile(path);
   CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, ParsePromptsFile(text, path));
   CLIPTAG_RETURN_IF_ERROR(FindExemplars(std::filesystem::path(path).parent_path().string(), &spec));
   return spec;

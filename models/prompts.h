@@ -27,15 +27,23 @@ struct TagSpec {
   std::vector<std::string> images;  // exemplar pictures (paths)
   // The same decoded, by whoever built the spec (DecodeExemplars); a bank does not keep them.
   std::vector<std::shared_ptr<const ExemplarPicture>> pictures;
+  // Of unit length, computed beforehand (models/bank_file.h), in place of prompts in templates.
+  std::shared_ptr<const std::vector<float>> row;
   double threshold = -1;  // -1 = the element's
   double off_threshold = -1;
   double min_duration_s = -1;
+};
+
+// What the rows of a spec are for; nothing where it has none.
+struct BankOrigin {
+  std::string file, model, identity;
 };
 
 struct PromptSpec {
   std::vector<TagSpec> tags;
   std::vector<std::string> templates;   // empty = the element's, the model's, or DefaultTemplates()
   std::vector<std::string> background;  // empty = the element's or DefaultBackground()
+  BankOrigin bank;
 };
 
 const std::vector<std::string>& DefaultTemplates();   // "a photo of a {}."
@@ -49,7 +57,8 @@ Result<std::vector<std::string>> SplitList(std::string_view text, std::string_vi
 Result<PromptSpec> ParsePrompts(std::string_view text);
 // One label a line, or the JSON of DESIGN.md; errors name `name`, line and column.
 Result<PromptSpec> ParsePromptsFile(std::string_view text, const std::string& name);
-// And finds the exemplar pictures, whose paths begin at the file's folder (FindExemplars).
+// Or a bank of embeddings (models/bank_file.h). Finds the exemplar pictures, whose paths begin at
+// the file's folder (FindExemplars).
 Result<PromptSpec> ReadPromptsFile(const std::string& path);
 
 struct PromptBank {

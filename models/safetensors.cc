@@ -1,15 +1,7 @@
 #include "models/safetensors.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <limits>
-#include <system_error>
+#include <utility>
 
 #include "models/json.h"
 
@@ -18,23 +10,6 @@ namespace {
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
 constexpr size_t kMaxDimensions = 16;
-
-// Bits of an element, or 0 for a type that the format does not know.
-int BitsOf(const std::string& dtype) {
-  struct Type {
-    const char* name;
-    int bits;
-  };
-  static constexpr Type kTypes[] = {{"BOOL", 8},    {"U8", 8},      {"I8", 8},   {"F8_E5M2", 8},
-                                    {"F8_E4M3", 8}, {"F8_E8M0", 8}, {"F4", 4},   {"F6_E2M3", 6},
-                                    {"F6_E3M2", 6}, {"I16", 16},    {"U16", 16}, {"F16", 16},
-                                    {"BF16", 16},   {"I32", 32},    {"U32", 32}, {"F32", 32},
-                                    {"C64", 64},    {"F64", 64},    {"I64", 64}, {"U64", 64}};
-  for (const Type& type : kTypes) {
-    if (dtype == type.name) return type.bits;
-  }
-  return 0;
-}
 
 // Builds the list of tensors while the header is parsed, so that a hostile header never becomes a
 // document: {name: {"dtype": string, "shape": [unsigned…], "data_offsets": [unsigned, unsigned]}}.
@@ -93,7 +68,10 @@ class HeaderReader : public nlohmann::json_sax<Json> {
     return true;
   }
   bool string(std::string& value) override {
-    if (metadata_ && depth_ == 2) return true;
+    if (metadata_ && depth_ == 2) {
+      texts_[field_] = std::move(value);
+      return true;
+    }
     if (depth_ != 2 || in_array_ || field_ != "dtype") return Fail(Unexpected());
     names_[tensor_].dtype = value;
     return true;
@@ -112,6 +90,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   }
 
   std::map<std::string, TensorInfo>& names() { return names_; }
+  std::map<std::string, std::string>& texts() { return texts_; }
   const std::string& error() const { return error_; }
 
  private:
@@ -128,6 +107,7 @@ class HeaderReader : public nlohmann::json_sax<Json> {
   std::string tensor_, field_, error_;
   std::vector<uint64_t> numbers_;
   std::map<std::string, TensorInfo> names_;
+  std::map<std::string, std::string> texts_;  // of __metadata__
 };
 
 // Bytes that dtype and shape ask for, or an error text.
@@ -187,8 +167,9 @@ Status CheckRanges(const std::map<std::string, TensorInfo>& tensors, uint64_t da
 
 }  // namespace
 
-Result<std::map<std::string, TensorInfo>> ParseSafetensors(std::span<const std::byte> file,
-                                                           const std::string& name) {
+Result<std::map<std::string, TensorInfo>> ParseSafetensors(
+    std::span<const std::byte> file, const std::string& name,
+    std::map<std::string, std::string>* metadata) {
   if (file.size() < 8) {
     return DataLoss(name + " is too short for a safetensors file (" + std::to_string(file.size()) +
                     " bytes); download it again.");
@@ -218,6 +199,7 @@ Result<std::map<std::string, TensorInfo>> ParseSafetensors(std::span<const std::
   }
   auto& tensors = reader.names();
   tensors.erase("__metadata__");
+  if (metadata != nullptr) *metadata = std::move(reader.texts());
   CLIPTAG_RETURN_IF_ERROR(CheckRanges(tensors, file.size() - 8 - header_bytes, name));
   for (auto& [tensor, info] : tensors) {
     info.begin += 8 + header_bytes;
@@ -227,77 +209,18 @@ Result<std::map<std::string, TensorInfo>> ParseSafetensors(std::span<const std::
 }
 
 Result<std::unique_ptr<SafetensorsFile>> SafetensorsFile::Open(const std::string& path) {
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    return NotFound("Cannot open " + path + ": " + std::generic_category().message(errno) + ".");
-  }
-  std::unique_ptr<SafetensorsFile> file(new SafetensorsFile());
-  file->path_ = path;
-  struct stat info {};
-  const bool regular = fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-  if (regular && info.st_size > 0) {
-    void* address = mmap(nullptr, static_cast<size_t>(info.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
-    if (address != MAP_FAILED) {
-      file->address_ = address;
-      file->size_ = static_cast<size_t>(info.st_size);
-    }
-  }
-  close(fd);
-  if (!regular) return InvalidArgument(path + " is not a file.");
-  if (info.st_size > 0 && file->address_ == nullptr) {
-    return ResourceExhausted("Cannot map " + path + " into memory.");
-  }
-  CLIPTAG_ASSIGN_OR_RETURN(
-      file->tensors_,
-      ParseSafetensors({static_cast<const std::byte*>(file->address_), file->size_}, path));
-  return file;
+  CLIPTAG_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
+  return Open(path, std::move(file));
 }
 
-SafetensorsFile::~SafetensorsFile() {
-  if (address_ != nullptr) munmap(address_, size_);
-}
-
-Result<HostTensor> SafetensorsFile::Get(const std::string& tensor) const {
-  const auto it = tensors_.find(tensor);
-  if (it == tensors_.end()) return NotFound(path_ + ": tensor '" + tensor + "' is missing.");
-  const TensorInfo& info = it->second;
-  HostTensor out;
-  if (info.dtype == "F32") {
-    out.type = DType::kF32;
-  } else if (info.dtype == "F16") {
-    out.type = DType::kF16;
-  } else if (info.dtype == "BF16") {
-    out.type = DType::kBF16;
-  } else {
-    return Unsupported(path_ + ": tensor '" + tensor + "' has the type " + info.dtype +
-                       "; F32, F16 and BF16 are supported.");
-  }
-  out.data = static_cast<const char*>(address_) + info.begin;
-  out.shape = info.shape;
+Result<std::unique_ptr<SafetensorsFile>> SafetensorsFile::Open(const std::string& path,
+                                                               MappedFile file) {
+  std::unique_ptr<SafetensorsFile> out(new SafetensorsFile());
+  out->path_ = path;
+  out->file_ = std::move(file);
+  out->bytes_ = out->file_.bytes();
+  CLIPTAG_ASSIGN_OR_RETURN(out->tensors_, ParseSafetensors(out->bytes_, path, &out->metadata_));
   return out;
-}
-
-Result<std::map<std::string, std::string>> ReadSafetensorsIndex(const std::string& path) {
-  CLIPTAG_ASSIGN_OR_RETURN(const Json root, ReadJsonFile(path));
-  if (!root.is_object() || !root.contains("weight_map") || !root["weight_map"].is_object()) {
-    return DataLoss(path + " has no object 'weight_map'.");
-  }
-  std::map<std::string, std::string> map;
-  for (const auto& [tensor, value] : root["weight_map"].items()) {
-    if (!value.is_string()) {
-      return DataLoss(path + ": the entry of tensor '" + tensor + "' is not a file name.");
-    }
-    const std::string file = value.get<std::string>();
-    // A name could lead out of the model's directory.
-    if (file.empty() || file == "." || file.find('/') != std::string::npos ||
-        file.find('\0') != std::string::npos || file.find("..") != std::string::npos) {
-      return DataLoss(path + ": tensor '" + tensor + "' names the file '" + file +
-                      "'; only plain names in the same directory are allowed.");
-    }
-    map.emplace(tensor, file);
-  }
-  if (map.empty()) return DataLoss(path + ": 'weight_map' is empty.");
-  return map;
 }
 
 }  // namespace cliptag

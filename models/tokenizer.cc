@@ -8,6 +8,8 @@
 #include "models/bpe.h"
 #include "models/embedded.h"
 #include "models/json.h"
+#include "models/merges.h"
+#include "models/piece_tokenizer.h"
 #include "models/text_clean.h"
 #include "models/unicode.h"
 
@@ -15,7 +17,6 @@ namespace cliptag {
 namespace {
 
 using Vocabulary = std::unordered_map<std::string, int32_t>;
-using Merges = std::vector<std::pair<std::string, std::string>>;
 
 // Case as the reference's pattern ignores it; the long s is the only other character that folds to
 // a letter which the pattern spells out.
@@ -160,60 +161,15 @@ Result<std::unique_ptr<Tokenizer>> Build(const Vocabulary& vocab, const Merges& 
       new ClipTokenizer(std::move(bpe), specials[0], specials[1], config));
 }
 
-Result<Merges> ReadMergesFile(const std::string& path) {
-  CLIPTAG_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
-  Merges merges;
-  int number = 0;
-  for (std::string_view rest = text; !rest.empty();) {
-    const size_t newline = std::min(rest.find('\n'), rest.size());
-    std::string_view line = rest.substr(0, newline);
-    rest.remove_prefix(std::min(newline + 1, rest.size()));
-    ++number;
-    if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
-    if (line.empty() || (number == 1 && line.substr(0, 8) == "#version")) continue;
-    const size_t space = line.find(' ');
-    if (space == 0 || space + 1 >= line.size() || space == std::string_view::npos ||
-        line.find(' ', space + 1) != std::string_view::npos) {
-      return DataLoss(path + ":" + std::to_string(number) +
-                      ": a merge is two tokens with a space between them.");
-    }
-    merges.emplace_back(line.substr(0, space), line.substr(space + 1));
-  }
-  return merges;
-}
-
-// tokenizer.json's merges: "a b" or ["a", "b"].
-Result<Merges> ReadMergesArray(const Json& array, const std::string& path) {
-  if (!array.is_array()) return DataLoss(path + ": model.merges is not a list.");
-  Merges merges;
-  merges.reserve(array.size());
-  for (const Json& item : array) {
-    if (item.is_array() && item.size() == 2 && item[0].is_string() && item[1].is_string()) {
-      merges.emplace_back(item[0].get<std::string>(), item[1].get<std::string>());
-      continue;
-    }
-    const std::string line = item.is_string() ? item.get<std::string>() : "";
-    const size_t space = line.find(' ');
-    if (space == std::string::npos) {
-      return DataLoss(path + ": merge " + std::to_string(merges.size() + 1) +
-                      " of model.merges is not two tokens.");
-    }
-    merges.emplace_back(line.substr(0, space), line.substr(space + 1));
-  }
-  return merges;
-}
-
 Result<std::unique_ptr<Tokenizer>> LoadTokenizerJson(const std::string& path, const Names& names,
-                                                     const TextConfig& config) {
+                                                     const ModelConfig& model_config) {
+  const TextConfig& config = model_config.text;
   CLIPTAG_ASSIGN_OR_RETURN(const Json root, ReadJsonFile(path));
   const Json model = root.is_object() ? root.value("model", Json()) : Json();
   if (!model.is_object()) return DataLoss(path + " has no object 'model'.");
   const Json type = model.value("type", Json("BPE")),
              suffix = model.value("end_of_word_suffix", Json());
-  if (type != "BPE" || suffix != "</w>") {
-    return Unsupported(path + ": model.type " + type.dump() + " with end_of_word_suffix " +
-                       suffix.dump() + " is not supported; only CLIP's byte-level BPE is.");
-  }
+  if (type != "BPE" || suffix != "</w>") return LoadPieceTokenizer(root, path, model_config);
   CLIPTAG_ASSIGN_OR_RETURN(Vocabulary vocab, ReadVocabulary(model.value("vocab", Json()), path));
   for (const Json& token : root.value("added_tokens", Json::array())) {
     const Json name = token.value("content", Json()), id = token.value("id", Json());
@@ -268,8 +224,10 @@ Result<std::unique_ptr<Tokenizer>> Load(const ModelConfig& config) {
     CLIPTAG_ASSIGN_OR_RETURN(const Merges pairs, ReadMergesFile(merges_file));
     return Build(tokens, pairs, names, vocab_file, merges_file, config.text);
   }
-  if (exists("tokenizer.json"))
-    return LoadTokenizerJson(base + "tokenizer.json", names, config.text);
+  if (exists("tokenizer.json")) return LoadTokenizerJson(base + "tokenizer.json", names, config);
+  for (const char* file : {"spiece.model", "tokenizer.model", "sentencepiece.bpe.model"}) {
+    if (exists(file)) return LoadPieceTokenizer(base + file, config);
+  }
   if (vocab || merges) {
     return NotFound(config.path + " has " + (vocab ? "vocab.json" : "merges.txt") + " but no " +
                     (vocab ? "merges.txt" : "vocab.json") + "; a tokenizer needs both.");

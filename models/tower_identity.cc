@@ -4,9 +4,11 @@
 #include <fstream>
 #include <initializer_list>
 #include <iterator>
+#include <utility>
 #include <vector>
 
 #include "models/content_hash.h"
+#include "models/weights.h"
 
 namespace cliptag {
 namespace {
@@ -48,9 +50,17 @@ void AddResNet(const ResNetTensors& t, ContentHash* hash) {
          hash);
 }
 
+void AddPool(const AttentionPoolTensors& p, ContentHash* hash) {
+  AddAll(
+      {&p.query, &p.query_norm.gamma, &p.query_norm.beta, &p.key_norm.gamma, &p.key_norm.beta,
+       &p.out, &p.out_bias, &p.norm.gamma, &p.norm.beta, &p.fc1, &p.fc1_bias, &p.fc2, &p.fc2_bias},
+      hash);
+  for (int i = 0; i < 3; ++i) AddAll({&p.qkv[i], &p.qkv_bias[i]}, hash);
+}
+
 void AddTensors(const TextTensors& t, ContentHash* hash) {
-  AddAll({&t.token, &t.position, &t.final_norm.gamma, &t.final_norm.beta, &t.projection.weight,
-          &t.projection.bias},
+  AddAll({&t.token, &t.class_token, &t.position, &t.final_norm.gamma, &t.final_norm.beta,
+          &t.projection.weight, &t.projection.bias},
          hash);
   AddBlocks(t.blocks, hash);
 }
@@ -61,6 +71,7 @@ void AddTensors(const VisionTensors& t, ContentHash* hash) {
          hash);
   AddBlocks(t.blocks, hash);
   AddResNet(t.resnet, hash);
+  AddPool(t.pool, hash);
 }
 
 void AddConfig(const ModelConfig& config, const TextTensors& tensors, ContentHash* hash) {
@@ -71,7 +82,8 @@ void AddConfig(const ModelConfig& config, const TextTensors& tensors, ContentHas
         static_cast<int>(text.transformer.layer_scale), text.context_length, text.vocab_size,
         text.bos_id, text.eos_id, text.pad_id, static_cast<int>(text.pooling),
         static_cast<int>(text.causal), static_cast<int>(text.projection),
-        static_cast<int>(text.clean), static_cast<int>(tensors.projection.transposed)}) {
+        static_cast<int>(text.clean), static_cast<int>(tensors.projection.transposed),
+        static_cast<int>(text.class_token), static_cast<int>(text.correct_class_mask)}) {
     hash->AddNumber(number);
   }
   hash->AddBytes(&text.transformer.layer_norm_eps, sizeof(text.transformer.layer_norm_eps));
@@ -93,6 +105,9 @@ void AddConfig(const ModelConfig& config, const VisionTensors& tensors, ContentH
                            static_cast<int>(image.pre_norm),
                            static_cast<int>(image.final_norm_after_pool),
                            static_cast<int>(image.average_pool),
+                           static_cast<int>(image.class_token),
+                           static_cast<int>(image.attention_pool),
+                           image.pool_heads,
                            static_cast<int>(tensors.projection.transposed),
                            pixels.size,
                            pixels.patch,
@@ -109,8 +124,8 @@ void AddConfig(const ModelConfig& config, const VisionTensors& tensors, ContentH
 
 // The files that LoadTokenizer may look at; where there is none it takes the built-in vocabulary.
 Status AddTokenizer(const std::string& directory, ContentHash* hash) {
-  for (const char* name : {"vocab.json", "merges.txt", "tokenizer.json", "special_tokens_map.json",
-                           "tokenizer_config.json"}) {
+  for (const char* name : {"vocab.json", "merges.txt", "tokenizer.json", "spiece.model",
+                           "tokenizer.model", "special_tokens_map.json", "tokenizer_config.json"}) {
     const std::string path = directory + "/" + name;
     hash->AddText(name);
     std::error_code error;
@@ -135,6 +150,14 @@ Result<std::string> TextIdentity(const ModelConfig& config, const TextTensors& t
   AddTensors(tensors, &hash);
   CLIPTAG_RETURN_IF_ERROR(AddTokenizer(config.path, &hash));
   return hash.Hex();
+}
+
+Result<TextEncoderFacts> ReadTextIdentity(const std::string& path) {
+  CLIPTAG_ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(path));
+  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(config));
+  CLIPTAG_ASSIGN_OR_RETURN(const TextTensors tensors, GetTextTensors(*weights, config));
+  CLIPTAG_ASSIGN_OR_RETURN(std::string identity, TextIdentity(config, tensors));
+  return TextEncoderFacts{config.name, std::move(identity), config.embed_dim};
 }
 
 std::string ImageIdentity(const ModelConfig& config, const VisionTensors& tensors) {

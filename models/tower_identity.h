@@ -18,6 +18,13 @@ namespace cliptag {
 // 250 MB take 0.02 s from the page cache.
 Result<std::string> TextIdentity(const ModelConfig& config, const TextTensors& tensors);
 
+// Of the model in a directory or file (see FindModel), from its files alone.
+struct TextEncoderFacts {
+  std::string model, identity;
+  int dim = 0;
+};
+Result<TextEncoderFacts> ReadTextIdentity(const std::string& path);
+
 // Likewise, of pictures.
 std::string ImageIdentity(const ModelConfig& config, const VisionTensors& tensors);
 

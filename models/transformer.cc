@@ -160,6 +160,7 @@ Status Transformer::RunBlock(const Block& block, const Matrix& x, const Sequence
   args.v = qkv.Cols(2 * width, width);
   args.out = norm;
   args.causal = s.causal;
+  args.kv_lengths = s.lengths;
   CLIPTAG_RETURN_IF_ERROR(backend_.Attention(args));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(norm, *block.out, Activation::kNone, true, x));
 

@@ -53,6 +53,8 @@ class Transformer {
     // many keys it sees (null = all).
     const int32_t* pooled_rows = nullptr;
     const int32_t* pooled_lengths = nullptr;
+    // Of the other blocks, likewise: how many leading keys a sequence's tokens see (null = all).
+    const int32_t* lengths = nullptr;
   };
 
   // `pooled`: the last block is for one token of each sequence only. `precise`: no weight is

@@ -1,7 +1,10 @@
 #include "models/weights.h"
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
+#include <system_error>
+#include <utility>
 
 #include "kernels/base/half.h"
 
@@ -33,47 +36,83 @@ float ToFloat(const void* data, DType type) {
 }
 
 std::string FindWeights(const std::string& directory, Layout layout) {
-  std::vector<std::string> names = {"model.safetensors", "model.safetensors.index.json"};
+  std::vector<std::string> names = {"model.safetensors", "model.safetensors.index.json",
+                                    "pytorch_model.bin", "pytorch_model.bin.index.json"};
   if (layout == Layout::kOpenClip) {
     // Beside a config.json the plain names belong to the Hugging Face layout.
     if (Exists(directory + "/config.json")) names.clear();
-    names.insert(names.begin(),
-                 {"open_clip_model.safetensors", "open_clip_pytorch_model.safetensors",
-                  "open_clip_model.safetensors.index.json"});
+    for (const char* name :
+         {"open_clip_model.safetensors", "open_clip_pytorch_model.safetensors",
+          "open_clip_model.safetensors.index.json", "open_clip_pytorch_model.bin",
+          "open_clip_pytorch_model.bin.index.json", "open_clip_model.bin"}) {
+      names.push_back(name);
+    }
+    // Whatever pickles there are, safetensors go before them, and open_clip's names before others.
+    std::stable_sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
+      const auto rank = [](const std::string& n) {
+        return std::pair(!IsSafetensors(n), !n.starts_with("open_clip"));
+      };
+      return rank(a) < rank(b);
+    });
   }
   for (const std::string& name : names) {
     const std::string path = directory + "/" + name;
     if (Exists(path)) return path;
   }
-  return "";
+  const std::vector<std::string> archives = FindArchives(directory);
+  return layout == Layout::kOpenClip && archives.size() == 1 ? archives[0] : "";
+}
+
+std::vector<std::string> FindArchives(const std::string& directory) {
+  std::vector<std::string> out;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(directory, error), end; !error && it != end;
+       it.increment(error)) {
+    if (it->path().extension() == ".pt") out.push_back(it->path().string());
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+bool IsSafetensors(const std::string& path) {
+  return path.ends_with(".safetensors") || path.ends_with(".safetensors.index.json");
+}
+
+Result<std::unique_ptr<Weights>> Weights::Open(const ModelConfig& config) {
+  if (!config.weights_file.empty()) return OpenFile(config.weights_file);
+  return Open(config.path, config.layout);
 }
 
 Result<std::unique_ptr<Weights>> Weights::Open(const std::string& directory, Layout layout) {
-  std::unique_ptr<Weights> weights(new Weights());
-  weights->path_ = FindWeights(directory, layout);
-  const std::string& path = weights->path_;
-  if (path.empty()) {
-    for (const char* pickle : {"pytorch_model.bin", "open_clip_pytorch_model.bin"}) {
-      if (Exists(directory + "/" + pickle)) {
-        return Unsupported(directory + "/" + pickle +
-                           " is a pickle, which is not supported; convert it to safetensors.");
-      }
-    }
-    return NotFound(
-        "The model directory " + directory + " has no " +
-        (layout == Layout::kOpenClip ? "open_clip_model.safetensors." : "model.safetensors."));
+  const std::string path = FindWeights(directory, layout);
+  if (!path.empty()) return OpenFile(path);
+  const std::vector<std::string> archives = FindArchives(directory);
+  if (layout == Layout::kOpenClip && archives.size() > 1) {
+    return InvalidArgument("The model directory " + directory + " has " +
+                           std::to_string(archives.size()) + " files that end in .pt, " +
+                           archives[0] + " first; name the one that is meant.");
   }
+  const bool open_clip = layout == Layout::kOpenClip;
+  return NotFound("The model directory " + directory + " has no " +
+                  (open_clip ? "open_clip_model.safetensors and no open_clip_pytorch_model.bin."
+                             : "model.safetensors and no pytorch_model.bin."));
+}
+
+Result<std::unique_ptr<Weights>> Weights::OpenFile(const std::string& path) {
+  std::unique_ptr<Weights> weights(new Weights());
+  weights->path_ = path;
   if (!path.ends_with(".index.json")) {
-    CLIPTAG_ASSIGN_OR_RETURN(auto file, SafetensorsFile::Open(path));
+    CLIPTAG_ASSIGN_OR_RETURN(auto file, OpenWeightFile(path));
     for (const auto& [tensor, info] : file->tensors()) weights->files_[tensor] = file.get();
     weights->shards_.push_back(std::move(file));
   } else {
-    CLIPTAG_ASSIGN_OR_RETURN(const auto index, ReadSafetensorsIndex(path));
-    std::map<std::string, const SafetensorsFile*> opened;
+    CLIPTAG_ASSIGN_OR_RETURN(const auto index, ReadWeightIndex(path));
+    const std::filesystem::path directory = std::filesystem::path(path).parent_path();
+    std::map<std::string, const WeightFile*> opened;
     for (const auto& [tensor, name] : index) {
-      const SafetensorsFile*& shard = opened[name];
+      const WeightFile*& shard = opened[name];
       if (shard == nullptr) {
-        CLIPTAG_ASSIGN_OR_RETURN(auto file, SafetensorsFile::Open(directory + "/" + name));
+        CLIPTAG_ASSIGN_OR_RETURN(auto file, OpenWeightFile((directory / name).string()));
         shard = file.get();
         weights->shards_.push_back(std::move(file));
       }
@@ -88,12 +127,28 @@ Result<std::unique_ptr<Weights>> Weights::Open(const std::string& directory, Lay
   return weights;
 }
 
+std::vector<int64_t> Weights::Shape(const std::string& tensor) const {
+  const auto it = files_.find(prefix_ + tensor);
+  if (it == files_.end()) return {};
+  return it->second->tensors().at(prefix_ + tensor).shape;
+}
+
+std::vector<std::string> Weights::Names() const {
+  std::vector<std::string> out;
+  for (const auto& [name, file] : files_) {
+    if (name.starts_with(prefix_)) out.push_back(name.substr(prefix_.size()));
+  }
+  return out;
+}
+
 // Checkpoints of wrapped models have "module." (open_clip strips it) or the base model's name
 // (transformers strips it) before every tensor.
 void Weights::StripPrefix() {
   for (const char* prefix : {"", "module.", "model.", "clip."}) {
-    for (const char* probe : {"visual.class_embedding", "visual.conv1.weight",
-                              "vision_model.embeddings.class_embedding"}) {
+    for (const char* probe :
+         {"visual.class_embedding", "visual.conv1.weight", "visual.trunk.patch_embed.proj.weight",
+          "vision_model.embeddings.class_embedding",
+          "vision_model.embeddings.patch_embedding.weight"}) {
       if (files_.count(std::string(prefix) + probe) > 0) {
         prefix_ = prefix;
         return;

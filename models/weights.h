@@ -1,11 +1,10 @@
-// The weights of a model directory: one safetensors file or the shards of an index, looked up by
-// tensor name, with the prefixes that the references strip.
+// The weights of a model: one file, or the shards of an index, safetensors or PyTorch's archives,
+// looked up by tensor name, with the prefixes that the references strip.
 //
 // Ownership: keeps the files mapped; the HostTensors it hands out borrow from it. Immutable once
 // open; thread safe.
 #pragma once
 
-#include <initializer_list>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,21 +13,31 @@
 #include "kernels/backend.h"
 #include "kernels/base/status.h"
 #include "models/config.h"
-#include "models/safetensors.h"
+#include "models/weight_file.h"
 
 namespace cliptag {
 
-// The safetensors file or index of that layout in the directory; empty if there is none.
+// The file or index of that layout in the directory: safetensors before PyTorch's archives, and in
+// the open_clip layout, where there is nothing else, the only file that ends in .pt. Empty if there
+// is none.
 std::string FindWeights(const std::string& directory, Layout layout);
+// All that end in .pt, sorted.
+std::vector<std::string> FindArchives(const std::string& directory);
+bool IsSafetensors(const std::string& path);  // or an index of such
 
 class Weights {
  public:
   // Errors name the file that is missing, or what is wrong in it.
+  static Result<std::unique_ptr<Weights>> Open(const ModelConfig& config);
   static Result<std::unique_ptr<Weights>> Open(const std::string& directory, Layout layout);
+  static Result<std::unique_ptr<Weights>> OpenFile(const std::string& path);  // or an index
 
   bool Has(const std::string& tensor) const { return files_.count(prefix_ + tensor) > 0; }
   // The tensor, which must have this shape; the error names file, tensor, wanted and found shape.
   Result<HostTensor> Get(const std::string& tensor, std::vector<int64_t> shape) const;
+  std::vector<int64_t> Shape(const std::string& tensor) const;  // empty also where it is missing
+  std::vector<std::string> Names() const;
+  bool is_script() const { return shards_.size() == 1 && shards_[0]->is_script(); }
   // A single number, stored with the shape [] or [1].
   Result<float> Scalar(const std::string& tensor) const;
 
@@ -38,8 +47,8 @@ class Weights {
 
   std::string path_;    // of the file or index, for messages
   std::string prefix_;  // that every tensor's name has in this file
-  std::vector<std::unique_ptr<SafetensorsFile>> shards_;
-  std::map<std::string, const SafetensorsFile*> files_;  // by tensor name
+  std::vector<std::unique_ptr<WeightFile>> shards_;
+  std::map<std::string, const WeightFile*> files_;  // by tensor name
 };
 
 // One element of a tensor as a float; `data` may be unaligned.

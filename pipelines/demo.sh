@@ -4,6 +4,10 @@
 #   pipelines/demo.sh            the built-in starter model on a scene of its own world
 #   pipelines/demo.sh VIDEO      a video of yours
 #
+# Where Hugging Face can be reached it offers to get a small published CLIP (94 MB), and tags real footage
+# with that: a street video, or yours.
+#
+#   CLIPTAG_DEMO_PULL=1 or 0     gets it, or does not, without asking
 #   CLIPTAG_MODEL=NAME-or-DIR    another model (see "Models" in README.md); without VIDEO it gets a real
 #                                street video
 #   CLIPTAG_PROMPTS="car; dog"   what to look for, instead of the demo's own prompts
@@ -48,6 +52,12 @@ fi
 meson compile -C build
 mkdir -p "$out"
 
+# On real footage the starter's answers mean nothing.
+devenv=(meson devenv -C build -w "$root")
+if [[ -z ${CLIPTAG_MODEL:-} ]]; then
+  model=$("${devenv[@]}" pipelines/offer_model.sh) || exit
+fi
+
 # Debian's own Python has the packages that setup.sh installs; another one first in PATH may not.
 python=python3
 "$python" -c 'import PIL' 2>/dev/null || python=/usr/bin/python3
@@ -86,8 +96,8 @@ if [[ -z $video && $model == starter ]]; then
   prompts=$root/pipelines/demo-prompts.json
 elif [[ $model == starter ]]; then
   say "note: the starter model knows emoji, clip art and small centred photos. On real footage its"
-  say "      answers mean nothing. Name a published CLIP for that: put its files into a directory and"
-  say "      call CLIPTAG_MODEL=DIRECTORY $0 $video (see \"Models\" in README.md)"
+  say "      answers mean nothing. Take a published CLIP for that: cliptag models pull gets one, and"
+  say "      CLIPTAG_MODEL=NAME $0 $video uses it (see \"Models\" in README.md)"
   prompts=$root/pipelines/demo-prompts.json
 else
   [[ -n $video ]] || video=$(street_video)
@@ -105,7 +115,6 @@ tagged=$out/tagged.webm
 log=$out/gst-launch.log
 rm -f "$tagged" "$out/tags.jsonl" "$log"
 say "tagging $video with the model $model"
-devenv=(meson devenv -C build -w "$root")
 code=0
 "${devenv[@]}" gst-launch-1.0 -m -e filesrc location="$video" ! decodebin ! videoconvert ! \
   cliptag model="$model" "${settings[@]}" ! cliptagoverlay ! videoconvert ! \

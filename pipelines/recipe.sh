@@ -52,7 +52,8 @@ fi
 launch=(gst-launch-1.0)
 command -v gst-launch-1.0 >/dev/null ||
   die "there is no gst-launch-1.0: call pipelines/setup.sh first"
-if ! gst-inspect-1.0 --exists cliptag; then
+# Without a version it asks for GStreamer's own, which a plugin of another house does not have.
+if ! gst-inspect-1.0 --exists --atleast-version=0.1 cliptag; then
   [[ -f $here/../build/plugin/elements/libgstcliptag.so ]] ||
     die "GStreamer does not find cliptag: build it (README.md says how), or set GST_PLUGIN_PATH"
   export GST_PLUGIN_PATH=$here/../build/plugin/elements${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}

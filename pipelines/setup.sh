@@ -10,7 +10,8 @@ set -euo pipefail
 
 build=(g++ meson ninja-build pkg-config cmake git ca-certificates
   libdnnl-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
-  nlohmann-json3-dev libcli11-dev libicu-dev libopencv-dev libpango1.0-dev libcairo2-dev)
+  nlohmann-json3-dev libcli11-dev libicu-dev libsentencepiece-dev libcurl4-openssl-dev
+  libopencv-dev libpango1.0-dev libcairo2-dev)
 run=(gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
   gstreamer1.0-plugins-ugly gstreamer1.0-libav fonts-dejavu-core)
 demo=(python3 python3-pil fonts-noto-color-emoji)
@@ -57,6 +58,8 @@ installed=$(dpkg-query -W -f='${binary:Package} ${db:Status-Status}\n' 2>/dev/nu
   sed -n 's/^\([^ :]*\)[^ ]* installed$/\1/p')
 missing=()
 for package in "${packages[@]}"; do
+  # Any flavour of libcurl will do, and apt would take away one for the other.
+  [[ $package == libcurl4-openssl-dev && $installed == *libcurl4-*-dev* ]] && continue
   grep -qxF -- "$package" <<<"$installed" || missing+=("$package")
 done
 if ((${#missing[@]} == 0)); then

@@ -44,10 +44,13 @@ finish() {
 }
 trap stop INT TERM
 
-# Lists of cores, one a socket.
+# Lists of cores, one a socket; where the machine does not tell (a container without /sys), one of all.
 sockets() {
-  lscpu -p=CPU,SOCKET | awk -F, '!/^#/ { list[$2] = list[$2] (list[$2] == "" ? "" : ",") $1 }
-    END { for (s in list) print list[s] }' | sort -V
+  local lists
+  lists=$(lscpu -p=CPU,SOCKET 2>/dev/null |
+    awk -F, '!/^#/ { list[$2] = list[$2] (list[$2] == "" ? "" : ",") $1 }
+      END { for (s in list) print list[s] }' | sort -V) || true
+  printf '%s\n' "${lists:-0-$(($(nproc --all) - 1))}"
 }
 
 local_() {

@@ -1,6 +1,6 @@
 // out = activation(in + bias), for products whose library has no such epilogue within tolerance:
 // QuickGELU is nobody's, and cuBLASLt's GELU is the tanh approximation, where CLIP's is the erf
-// one.
+// one. SigLIP's is that approximation, and goes the same way as the others.
 //
 //   a row a block, 256 threads, eight columns a thread and turn; out may be in
 //
@@ -35,6 +35,11 @@ __device__ __forceinline__ float Activate(float x) {
   } else if constexpr (kActivation == Activation::kQuickGelu) {
     constexpr float kSlope = 1.702f * 1.4426950408889634f;  // times log2(e)
     return Divide(x, 1.0f + Exp2(-kSlope * x));
+  } else if constexpr (kActivation == Activation::kTanhGelu) {
+    // (1 + tanh u) / 2 = sigmoid(2 u); 2 u = (kSlope + kCubic x^2) x, times log2(e).
+    constexpr float kSlope = 1.5957691216057308f * 1.4426950408889634f;
+    constexpr float kCubic = kSlope * 0.044715f;
+    return Divide(x, 1.0f + Exp2(-(kSlope + kCubic * x * x) * x));
   } else {
     return x;
   }
@@ -75,6 +80,8 @@ void LaunchActivation(Activation activation, const ActivationParams<In, Out>& p,
       return LaunchActivationOf<Activation::kGelu>(p, launch);
     case Activation::kQuickGelu:
       return LaunchActivationOf<Activation::kQuickGelu>(p, launch);
+    case Activation::kTanhGelu:
+      return LaunchActivationOf<Activation::kTanhGelu>(p, launch);
   }
 }
 

@@ -80,6 +80,8 @@ void FillMap(const FeatureMap& out, const Value& value) {
   }
 }
 
+constexpr double kPi = 3.14159265358979323846;
+
 double Activate(double x, Activation activation) {
   switch (activation) {
     case Activation::kNone:
@@ -88,6 +90,8 @@ double Activate(double x, Activation activation) {
       return 0.5 * x * (1.0 + std::erf(x / std::sqrt(2.0)));
     case Activation::kQuickGelu:
       return x / (1.0 + std::exp(-1.702 * x));
+    case Activation::kTanhGelu:  // (1 + tanh u) / 2 = sigmoid(2 u), without cancellation
+      return x / (1.0 + std::exp(-2.0 * std::sqrt(2.0 / kPi) * (x + 0.044715 * x * x * x)));
   }
   return x;
 }

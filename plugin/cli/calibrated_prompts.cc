@@ -17,6 +17,10 @@ using Json = nlohmann::ordered_json;
 
 // What the file says, or the same said in JSON.
 Result<Json> Original(const PromptOptions& options, const PromptSpec& spec) {
+  if (!spec.bank.file.empty()) {
+    return Unsupported("thresholds cannot be written into the bank '" + spec.bank.file +
+                       "'; calibrate the prompts file that it was made of, and export it again");
+  }
   std::string text;
   if (!options.prompts_file.empty()) {
     std::ifstream file(options.prompts_file, std::ios::binary);

@@ -119,7 +119,7 @@ Status Classify(const ClassifyOptions& options, bool* bad_files) {
   handlers.frame = [&](const EncodedFrame& frame) {
     return printer.Frame(frame, TagsOf(*bank, frame.embedding, scoring, config, top_k));
   };
-  handlers.bad_file = [&](const Status& why) {
+  handlers.bad_file = [&](const std::string&, const Status& why) {
     PrintError(why.message());
     *bad_files = true;
     return Status();

@@ -72,6 +72,8 @@ void InitDiagnostics(bool verbose) {
 void PrintError(const std::string& message) { Print("error: ", message); }
 void PrintWarning(const std::string& message) { Print("warning: ", message); }
 
+void PrintNote(const std::string& message) { Print("", message); }
+
 int Fail(const Status& status) {
   PrintError(status.message());
   return 1;
@@ -79,11 +81,19 @@ int Fail(const Status& status) {
 
 Progress::Progress() = default;
 
-Progress::~Progress() {
+Progress::~Progress() { Clear(); }
+
+void Progress::Clear() {
   State& state = GetState();
   std::lock_guard lock(state.mutex);
   if (state.line_shown) WriteAll(state.stderr_fd, "\r\033[K");
   state.line_shown = false;
+}
+
+bool Progress::OnTerminal() {
+  State& state = GetState();
+  std::lock_guard lock(state.mutex);
+  return state.terminal;
 }
 
 void Progress::Show(const std::string& line) {

@@ -17,6 +17,7 @@ void InitDiagnostics(bool verbose);
 
 void PrintError(const std::string& message);    // "cliptag: error: …"
 void PrintWarning(const std::string& message);  // "cliptag: warning: …"
+void PrintNote(const std::string& message);     // "cliptag: …": what is being waited for
 // Prints the error and returns the exit code of a command that failed.
 int Fail(const Status& status);
 
@@ -28,8 +29,10 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
+  static bool OnTerminal();  // whether anything is shown
   // Shows the line unless the last one was shown a moment ago.
   void Show(const std::string& line);
+  void Clear();  // removes the line
 
  private:
   double shown_s_ = -1;

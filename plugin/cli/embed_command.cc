@@ -40,7 +40,7 @@ Status EmbedFiles(ClipModel& model, const InputOptions& input, NpyWriter& writer
   EncodeHandlers handlers;
   handlers.frame = [&](const EncodedFrame& frame) { return writer.Append(frame.embedding); };
   // A missing row would shift all the others: no file is better than a wrong one.
-  handlers.bad_file = [](const Status& why) { return why; };
+  handlers.bad_file = [](const std::string&, const Status& why) { return why; };
   return EncodeFiles(model, input, handlers);
 }
 

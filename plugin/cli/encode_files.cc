@@ -35,8 +35,9 @@ class Batcher {
     CLIPTAG_RETURN_IF_ERROR(
         model_.image().Encode(views, model_.config().preprocess, embeddings_.data()));
     for (size_t i = 0; i < items_.size(); ++i) {
-      CLIPTAG_RETURN_IF_ERROR(handlers_.frame({input_.files[items_[i].file], items_[i].frame.time_s,
-                                               std::span(embeddings_).subspan(i * dim, dim)}));
+      CLIPTAG_RETURN_IF_ERROR(
+          handlers_.frame({input_.files[items_[i].file], items_[i].frame.view,
+                           items_[i].frame.time_s, std::span(embeddings_).subspan(i * dim, dim)}));
     }
     frames_ += items_.size();
     items_.clear();
@@ -72,7 +73,7 @@ Status EncodeFiles(ClipModel& model, const InputOptions& input, const EncodeHand
     if (item->status.ok()) {
       CLIPTAG_RETURN_IF_ERROR(batcher.Add(std::move(*item)));
     } else {
-      CLIPTAG_RETURN_IF_ERROR(handlers.bad_file(item->status));
+      CLIPTAG_RETURN_IF_ERROR(handlers.bad_file(input.files[item->file], item->status));
     }
   }
   return batcher.Encode();

@@ -1,248 +1,206 @@
-// cliptag eval: how well prompts tell labelled footage apart. So far what follows for thresholds.
-#include <algorithm>
-#include <cstdio>
+// cliptag eval: how good a model is on labelled pictures, and which thresholds suit its tags.
 #include <iostream>
 #include <memory>
-#include <nlohmann/json.hpp>
-#include <set>
-#include <unordered_map>
-#include <vector>
 
-#include "models/prompts.h"
-#include "plugin/cli/calibrate.h"
-#include "plugin/cli/calibrated_prompts.h"
-#include "plugin/cli/encode_files.h"
-#include "plugin/cli/eval_dataset.h"
+#include "plugin/cli/eval_calibrate.h"
+#include "plugin/cli/eval_plot.h"
+#include "plugin/cli/eval_report.h"
+#include "plugin/cli/eval_result.h"
+#include "plugin/cli/eval_run.h"
 #include "plugin/cli/options.h"
 #include "plugin/cli/prompt_options.h"
-#include "plugin/engine/tag_policy.h"
 
 namespace cliptag {
 namespace {
 
-struct EvalOptions {
-  ModelOptions model;
-  InputOptions input;  // its files are the dataset's
-  PromptOptions prompts;
-  std::string dataset, labels;
-  bool calibrate = false, json = false;
-  CalibrationGoal goal;
-  std::string output;
-};
-
-// What was seen: for each tag its score on every frame, and whether it is to be seen there.
-struct Evaluation {
-  std::shared_ptr<const PromptBank> bank;
-  std::vector<std::vector<Sample>> samples;  // per tag
-  size_t frames = 0;
+int RunCalibrate(const CalibrateOptions& options) {
   bool bad_files = false;
-};
-
-Result<Dataset> ReadDataset(const EvalOptions& options) {
-  Dataset dataset;
-  if (!options.dataset.empty()) {
-    CLIPTAG_RETURN_IF_ERROR(ReadLabelFolders(options.dataset, &dataset));
-  }
-  if (!options.labels.empty()) CLIPTAG_RETURN_IF_ERROR(ReadLabelTable(options.labels, &dataset));
-  if (dataset.files.empty()) {
-    return InvalidArgument("the table of labels '" + options.labels + "' names no file");
-  }
-  return dataset;
+  const Status status = CalibrateThresholds(options, &bad_files);
+  if (!status.ok()) return Fail(status);
+  return bad_files ? 1 : 0;
 }
 
-// Labels of the footage that no tag has, but for the usual one: most likely meant so, but a slip of
-// the pen looks the same.
-std::string LabelsWithoutTag(const Dataset& dataset, const PromptSpec& spec) {
-  std::set<std::string> labels;
-  for (const LabelledFile& file : dataset.files) {
-    for (const LabelledSpan& span : file.spans) labels.insert(span.label);
-  }
-  for (const TagSpec& tag : spec.tags) labels.erase(tag.label);
-  labels.erase("background");
-  std::string list;
-  for (const std::string& label : labels) list += (list.empty() ? "'" : ", '") + label + "'";
-  return list;
-}
-
-Status CheckSomeTagIsShown(const Dataset& dataset, const PromptSpec& spec) {
-  for (const LabelledFile& file : dataset.files) {
-    for (const LabelledSpan& span : file.spans) {
-      if (std::any_of(spec.tags.begin(), spec.tags.end(),
-                      [&](const TagSpec& tag) { return tag.label == span.label; })) {
-        return {};
-      }
-    }
-  }
-  return InvalidArgument("no folder or row of the dataset has the label of a tag, such as '" +
-                         spec.tags.front().label + "'");
-}
-
-Result<Evaluation> Evaluate(const EvalOptions& options, const Dataset& dataset, PromptSpec spec) {
-  CLIPTAG_ASSIGN_OR_RETURN(const LoadedModel session, LoadSession(options.model));
-  ClipModel& model = *session.model;
-  const ModelConfig& config = model.config();
-  Evaluation evaluation;
-  CLIPTAG_ASSIGN_OR_RETURN(evaluation.bank, EncodePrompts(model, std::move(spec)));
-  const PromptBank& bank = *evaluation.bank;
-  WarnTruncated(bank.truncated, config);
-  evaluation.samples.resize(static_cast<size_t>(bank.tags));
-
-  InputOptions input = options.input;
-  std::unordered_map<std::string, const LabelledFile*> labelled;
-  for (const LabelledFile& file : dataset.files) {
-    input.files.push_back(file.path);
-    labelled[file.path] = &file;
-  }
-  EncodeHandlers handlers;
-  handlers.frame = [&](const EncodedFrame& frame) {
-    std::vector<double> scores(static_cast<size_t>(bank.tags));
-    ScoreTags(bank, CosinesOf(bank, frame.embedding), Scoring::kContrast, config.logit_scale,
-              config.logit_bias, scores);
-    for (int i = 0; i < bank.tags; ++i) {
-      const bool shows = labelled[frame.file]->Shows(bank.spec.tags[i].label, frame.time_s);
-      evaluation.samples[i].push_back({scores[i], shows});
-    }
-    ++evaluation.frames;
-    return Status();
-  };
-  handlers.bad_file = [&](const Status& why) {
-    PrintError(why.message());
-    evaluation.bad_files = true;
-    return Status();
-  };
-  CLIPTAG_RETURN_IF_ERROR(EncodeFiles(model, input, handlers));
-  return evaluation;
-}
-
-std::vector<Calibration> CalibrateTags(const EvalOptions& options, const Evaluation& evaluation) {
-  const PolicyOptions defaults;
-  std::vector<Calibration> calibrations;
-  for (int i = 0; i < evaluation.bank->tags; ++i) {
-    const TagSpec& tag = evaluation.bank->spec.tags[i];
-    const double on = tag.threshold >= 0 ? tag.threshold : defaults.threshold;
-    const double off = tag.off_threshold >= 0 ? std::min(tag.off_threshold, on) : 0.8 * on;
-    calibrations.push_back(Calibrate(evaluation.samples[i], options.goal, on, off));
-  }
-  return calibrations;
-}
-
-void PrintTable(const PromptSpec& spec, const std::vector<Calibration>& calibrations) {
-  size_t width = 5;
-  for (const TagSpec& tag : spec.tags) width = std::max(width, tag.label.size());
-  const int w = static_cast<int>(std::min<size_t>(width, 40));
-  std::printf("%-*s  positives  threshold     off  precision  recall\n", w, "label");
-  for (size_t i = 0; i < calibrations.size(); ++i) {
-    const Calibration& c = calibrations[i];
-    std::printf("%-*s  %9d  %9.4g  %6.4g  %9.3f  %6.3f\n", w, spec.tags[i].label.c_str(),
-                c.positives, c.threshold, c.off_threshold, c.precision, c.recall);
-  }
-  for (size_t i = 0; i < calibrations.size(); ++i) {
-    if (calibrations[i].reached) continue;
-    std::printf("%s: %s; its thresholds stay.\n", spec.tags[i].label.c_str(),
-                calibrations[i].why_not.c_str());
-  }
-}
-
-void PrintJson(const PromptSpec& spec, const std::vector<Calibration>& calibrations,
-               const Evaluation& evaluation) {
-  nlohmann::ordered_json json;
-  json["frames"] = evaluation.frames;
-  json["tags"] = nlohmann::ordered_json::array();
-  for (size_t i = 0; i < calibrations.size(); ++i) {
-    const Calibration& c = calibrations[i];
-    json["tags"].push_back({{"label", spec.tags[i].label},
-                            {"positives", c.positives},
-                            {"negatives", c.negatives},
-                            {"threshold", c.threshold},
-                            {"off-threshold", c.off_threshold},
-                            {"precision", c.precision},
-                            {"recall", c.recall},
-                            {"calibrated", c.reached}});
-    if (!c.reached) json["tags"].back()["why-not"] = c.why_not;
-  }
-  std::printf("%s\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
-}
-
-Status Eval(const EvalOptions& options, bool* bad_files) {
-  // The cheap mistakes first.
-  CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, ReadPrompts(options.prompts));
-  CLIPTAG_ASSIGN_OR_RETURN(const Dataset dataset, ReadDataset(options));
-  CLIPTAG_RETURN_IF_ERROR(CheckSomeTagIsShown(dataset, spec));
-  if (const std::string labels = LabelsWithoutTag(dataset, spec); !labels.empty()) {
-    PrintWarning("what is labelled " + labels +
-                 " counts as showing nothing, as no tag is called so");
-  }
-  CLIPTAG_ASSIGN_OR_RETURN(const Evaluation evaluation,
-                           Evaluate(options, dataset, std::move(spec)));
-  *bad_files = evaluation.bad_files;
-  if (evaluation.frames == 0) return DataLoss("no file of the dataset could be read");
-  const std::vector<Calibration> calibrations = CalibrateTags(options, evaluation);
-  CLIPTAG_RETURN_IF_ERROR(
-      WriteCalibratedPrompts(options.prompts, evaluation.bank->spec, calibrations, options.output));
+Status Evaluate(const EvalOptions& options, bool* bad_files) {
+  CLIPTAG_ASSIGN_OR_RETURN(const EvalResult result, RunEvaluation(options));
+  *bad_files = !result.unreadable.empty();
   if (options.json) {
-    PrintJson(evaluation.bank->spec, calibrations, evaluation);
+    // A file's name may be any bytes; JSON's strings are UTF-8.
+    std::cout << ToJson(options, result)
+                     .dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
+              << '\n';
   } else {
-    PrintTable(evaluation.bank->spec, calibrations);
+    std::cout << ToTable(options, result);
   }
-  return FlushOutput();
+  CLIPTAG_RETURN_IF_ERROR(FlushOutput());
+  return options.plot.empty() ? Status() : WritePlot(options.plot, result);
 }
 
 int RunEval(const EvalOptions& options) {
   bool bad_files = false;
-  const Status status = Eval(options, &bad_files);
+  const Status status = Evaluate(options, &bad_files);
   if (!status.ok()) return Fail(status);
   return bad_files ? 1 : 0;
+}
+
+// What the command line says, for either way.
+struct Options {
+  EvalOptions eval;
+  CalibrateOptions calibrate;
+  bool calibrates = false;
+  std::string prior = "none";
+};
+
+void AddCalibration(CLI::App& command, Options* options) {
+  CLI::Option* calibrate =
+      command
+          .add_flag("--calibrate", options->calibrates,
+                    "Find thresholds for the tags of --prompts-file and write --output")
+          ->group("Thresholds");
+  const auto add = [&](const std::string& name, auto* value, const std::string& help) {
+    return command.add_option(name, *value, help)->needs(calibrate)->group("Thresholds");
+  };
+  add("--labels", &options->calibrate.labels,
+      "A table FILE,START,END,LABEL: what videos show, and when, in seconds")
+      ->option_text("F.csv");
+  add("--min-precision", &options->calibrate.goal.min_precision,
+      "Share of what is reported that has to be right")
+      ->check(FiniteRange(0, 1))
+      ->option_text("P [0.95]");
+  add("--off-ratio", &options->calibrate.goal.off_ratio,
+      "Off-thresholds are at most this times the threshold")
+      ->check(FiniteRange(0, 1))
+      ->option_text("R [0.8]");
+  add("--output", &options->calibrate.output, "The new prompts file, in JSON")
+      ->option_text("F.json");
+}
+
+void AddEvaluation(CLI::App& command, EvalOptions* options) {
+  command
+      .add_option("--class-names", options->class_names,
+                  "What the folders are called: a line NAME; NAME for each, lines FOLDER: NAME, or "
+                  "JSON; their own names, underscores as spaces, unless given")
+      ->option_text("F");
+  command.add_option("--templates-file", options->templates_file, "Templates, one a line")
+      ->excludes("--templates")
+      ->option_text("F");
+  command
+      .add_option("--captions", options->captions,
+                  "Pictures with captions (CSV, TSV or JSONL): recall of each by the other")
+      ->option_text("F");
+  CLI::Option* corruptions = command.add_flag(
+      "--corruptions", options->corruptions,
+      "Try every picture with noise, blur, fog, JPEG, pixelation, brightness, low light and "
+      "rotation, too, each in five strengths");
+  corruptions->needs("--dataset");
+  command
+      .add_option("--dump-corruptions", options->dump_corruptions,
+                  "Keep these pictures, in a folder per kind and strength")
+      ->needs(corruptions)
+      ->option_text("DIR");
+  command.add_option("--seed", options->seed, "Decides what corruptions and the probe draw")
+      ->option_text("N [1]");
+  command.add_option("--plot", options->plot, "A figure of it all, F.png or F.svg")
+      ->needs("--dataset")
+      ->option_text("F");
+}
+
+void AddProbe(CLI::App& command, Options* options) {
+  ProbeOptions& probe = options->eval.probe;
+  CLI::Option* train =
+      command
+          .add_option("--train", options->eval.train,
+                      "Pictures to learn a linear probe from, in the folders of --dataset")
+          ->needs("--dataset")
+          ->group("Linear probe")
+          ->option_text("DIR");
+  const auto add = [&](const std::string& name, auto* value, const std::string& help) {
+    return command.add_option(name, *value, help)->needs(train)->group("Linear probe");
+  };
+  add("--shots", &probe.shots, "Pictures of each class that are learnt from; all, at last")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1 << 20))
+      ->option_text("K,K [1,2,4,8,16]");
+  add("--seeds", &probe.seeds, "Draws of each number of shots")
+      ->check(CLI::Range(1, 1000))
+      ->option_text("N [5]");
+  add("--l2", &probe.l2, "Weight of the penalty")
+      ->check(FiniteRange(1e-9, 1e3))
+      ->option_text("X [0.003]");
+  add("--bank", &options->eval.bank, "Keep the probe on all pictures as a prompt bank")
+      ->option_text("F.safetensors");
+  add("--prior", &options->prior,
+      "What weights are drawn to: none, zero; words, what the class names say")
+      ->check(CLI::IsMember({"none", "words"}))
+      ->option_text("NAME [none]");
+}
+
+// CLI11 knows options that need one another; these are what is left.
+void CheckTogether(const CLI::App& command, const Options& options) {
+  const auto given = [&](const char* name) { return command.count(name) > 0; };
+  if (options.calibrates) {
+    if (!given("--output")) throw CLI::RequiredError("--output");
+    if (!given("--dataset") && !given("--labels")) {
+      throw CLI::RequiredError("--dataset or --labels");
+    }
+    for (const char* name : {"--class-names", "--templates-file", "--captions", "--corruptions",
+                             "--plot", "--train", "--seed"}) {
+      if (given(name)) throw CLI::ExcludesError("--calibrate", name);
+    }
+    return;
+  }
+  for (const char* name : {"--prompts", "--prompts-file", "--background"}) {
+    if (given(name)) throw CLI::RequiresError(name, "--calibrate");
+  }
+  if (!given("--dataset") && !given("--captions")) {
+    throw CLI::RequiredError("--dataset or --captions");
+  }
 }
 
 }  // namespace
 
 void AddEvalCommand(CLI::App& app, Command* chosen) {
-  auto options = std::make_shared<EvalOptions>();
-  CLI::App* command = app.add_subcommand("eval", "Find thresholds for tags from labelled footage");
-  const auto check = AddPromptOptions(*command, &options->prompts);
-  CLI::Option* dataset =
-      command
-          ->add_option("--dataset", options->dataset,
-                       "A folder with one folder per label, of pictures and videos")
-          ->option_text("DIR");
-  CLI::Option* labels =
-      command
-          ->add_option("--labels", options->labels,
-                       "A table FILE,START,END,LABEL: what videos show, and when, in seconds")
-          ->option_text("F.csv");
-  CLI::Option* calibrate =
-      command->add_flag("--calibrate", options->calibrate, "Find thresholds and write --output");
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand(
+      "eval", "Measure a model on labelled pictures, and find thresholds for tags");
+  CalibrateOptions& calibrate = options->calibrate;
+  EvalOptions& eval = options->eval;
   command
-      ->add_option("--min-precision", options->goal.min_precision,
-                   "Share of what is reported that has to be right")
-      ->check(FiniteRange(0, 1))
-      ->option_text("P [0.95]");
-  command
-      ->add_option("--off-ratio", options->goal.off_ratio,
-                   "Off-thresholds are at most this times the threshold")
-      ->check(FiniteRange(0, 1))
-      ->option_text("R [0.8]");
-  CLI::Option* output =
-      command->add_option("--output", options->output, "The new prompts file, in JSON")
-          ->option_text("F.json");
-  AddSampling(*command, &options->input);
-  command->add_flag("--json", options->json, "Print JSON: {\"frames\", \"tags\": [{...}, ...]}");
-  AddModelOptions(*command, &options->model);
+      ->add_option("--dataset", eval.dataset,
+                   "A folder with one folder per class, of pictures and videos")
+      ->option_text("DIR");
+  const auto check = AddPromptOptions(*command, &calibrate.prompts);
+  AddEvaluation(*command, &eval);
+  AddCalibration(*command, options.get());
+  AddProbe(*command, options.get());
+  AddSampling(*command, &eval.input);
+  command->add_flag("--json", eval.json, "Print JSON");
+  AddModelOptions(*command, &eval.model);
   command->footer(
-      "Scores are those of `contrast`, the element's default. A frame counts as showing what its\n"
-      "folder is called, or what the table says for its time, and nothing else; labels that no\n"
-      "tag has (\"background\") count as showing none. Each tag gets the lowest threshold that\n"
-      "is precise enough on this footage. --output may be the prompts file itself.\n\n"
-      "Example:\n"
+      "Without --calibrate: accuracy of the best of all classes for every picture (a video counts\n"
+      "frame by frame), by the means of their names in the templates, as `classify` has them. A\n"
+      "file that cannot be read is named, counts for nothing, and makes the exit code 1.\n\n"
+      "With --calibrate scores are those of `contrast`, the element's default. A frame counts as\n"
+      "showing what its folder is called, or what the table says for its time, and nothing else;\n"
+      "labels that no tag has (\"background\") count as showing none. Each tag gets the lowest\n"
+      "threshold that is precise enough on this footage. --output may be the prompts file "
+      "itself.\n\n"
+      "Examples:\n"
+      "  cliptag eval --dataset pictures/ --corruptions --plot figure.png\n"
+      "  cliptag eval --dataset test/ --train train/ --shots 1,4,16 --json\n"
+      "  cliptag eval --captions captions.csv\n"
       "  cliptag eval --calibrate --prompts-file tags.json --dataset footage/ --output tags.json");
-  command->callback([=] {
-    check();
-    if (calibrate->count() == 0) throw CLI::RequiredError("--calibrate");
-    if (output->count() == 0) throw CLI::RequiredError("--output");
-    if (dataset->count() + labels->count() == 0) {
-      throw CLI::RequiredError("--dataset or --labels");
-    }
-    *chosen = [options] { return RunEval(*options); };
+  command->callback([=, &calibrate, &eval] {
+    if (options->calibrates) check();
+    CheckTogether(*command, *options);
+    eval.probe.from_words = options->prior == "words";
+    eval.templates = calibrate.prompts.templates;
+    calibrate.model = eval.model;
+    calibrate.input = eval.input;
+    calibrate.dataset = eval.dataset;
+    calibrate.json = eval.json;
+    *chosen = [options] {
+      return options->calibrates ? RunCalibrate(options->calibrate) : RunEval(options->eval);
+    };
   });
 }
 

@@ -5,10 +5,11 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <string_view>
 #include <system_error>
 #include <unordered_map>
 #include <utility>
+
+#include "plugin/cli/csv.h"
 
 namespace cliptag {
 namespace {
@@ -46,30 +47,6 @@ Status AddFiles(const fs::path& folder, const std::string& label, Dataset* datas
   return {};
 }
 
-// The fields of a row; quotes around a field may hold commas, and two of them mean one.
-std::vector<std::string> Fields(std::string_view row) {
-  std::vector<std::string> fields(1);
-  bool quoted = false;
-  for (size_t i = 0; i < row.size(); ++i) {
-    if (row[i] == '"' && quoted && i + 1 < row.size() && row[i + 1] == '"') {
-      fields.back() += row[++i];
-    } else if (row[i] == '"' && (quoted || fields.back().empty())) {
-      quoted = !quoted;
-    } else if (row[i] == ',' && !quoted) {
-      fields.emplace_back();
-    } else {
-      fields.back() += row[i];
-    }
-  }
-  for (std::string& field : fields) {
-    const size_t first = field.find_first_not_of(" \t\r");
-    field = first == std::string::npos
-                ? ""
-                : field.substr(first, field.find_last_not_of(" \t\r") - first + 1);
-  }
-  return fields;
-}
-
 bool ParseSeconds(const std::string& text, double* seconds) {
   if (text.empty()) return true;  // stays
   char* end = nullptr;
@@ -87,20 +64,29 @@ bool LabelledFile::Shows(const std::string& label, std::optional<double> time_s)
   });
 }
 
-Status ReadLabelFolders(const std::string& folder, Dataset* dataset) {
+Result<std::vector<std::string>> LabelFolders(const std::string& folder) {
   std::error_code error;
   if (!fs::is_directory(folder, error)) {
     return NotFound("the dataset '" + folder + "' is no folder; it should hold one per label");
   }
   CLIPTAG_ASSIGN_OR_RETURN(const std::vector<fs::path> entries, ListFolder(folder));
-  const size_t before = dataset->files.size();
+  std::vector<std::string> names;
   for (const fs::path& entry : entries) {
     if (!fs::is_directory(entry, error)) {
-      return InvalidArgument("'" + entry.string() +
+      return InvalidArgument("the file '" + entry.string() +
                              "' lies in no folder: put it into one that is named after what it "
                              "shows");
     }
-    CLIPTAG_RETURN_IF_ERROR(AddFiles(entry, entry.filename().string(), dataset));
+    names.push_back(entry.filename().string());
+  }
+  return names;
+}
+
+Status ReadLabelFolders(const std::string& folder, Dataset* dataset) {
+  CLIPTAG_ASSIGN_OR_RETURN(const std::vector<std::string> names, LabelFolders(folder));
+  const size_t before = dataset->files.size();
+  for (const std::string& name : names) {
+    CLIPTAG_RETURN_IF_ERROR(AddFiles(fs::path(folder) / name, name, dataset));
   }
   if (dataset->files.size() == before) {
     return InvalidArgument("the dataset '" + folder + "' holds no files; it should hold a folder " +
@@ -121,7 +107,7 @@ Status ReadLabelTable(const std::string& path, Dataset* dataset) {
   std::string line;
   for (int number = 1; std::getline(file, line); ++number) {
     if (number == 1 && line.rfind("\xEF\xBB\xBF", 0) == 0) line.erase(0, 3);
-    const std::vector<std::string> fields = Fields(line);
+    const std::vector<std::string> fields = CsvFields(line);
     if (fields == std::vector<std::string>{""}) continue;
     if (number == 1 && fields.front() == "file") continue;
     const auto wrong = [&](const std::string& what) {

@@ -30,6 +30,9 @@ struct Dataset {
   std::vector<LabelledFile> files;  // every path once
 };
 
+// The labels' folders by name. Errors: there is no such dataset, or a file in it lies in no folder.
+Result<std::vector<std::string>> LabelFolders(const std::string& folder);
+
 // One folder per label: everything in it (hidden files aside) shows the label, from its beginning
 // to its end. Errors name what is missing or lies in the wrong place.
 Status ReadLabelFolders(const std::string& folder, Dataset* dataset);

@@ -27,6 +27,7 @@ int Run(int argc, char** argv) {
   cliptag::AddEmbedCommand(app, &chosen);
   cliptag::AddClassifyCommand(app, &chosen);
   cliptag::AddBenchCommand(app, &chosen);
+  cliptag::AddBankCommand(app, &chosen);
   cliptag::AddEvalCommand(app, &chosen);
   cliptag::AddModelsCommand(app, &chosen);
   try {

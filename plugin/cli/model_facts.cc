@@ -6,7 +6,7 @@
 #include <set>
 #include <string_view>
 
-#include "models/safetensors.h"
+#include "models/weight_file.h"
 #include "models/weights.h"
 
 namespace cliptag {
@@ -14,10 +14,11 @@ namespace {
 
 // The files that hold the weights: one, or the shards of an index.
 Result<std::vector<std::string>> WeightFiles(const ModelConfig& config) {
-  const std::string path = FindWeights(config.path, config.layout);
+  const std::string path =
+      config.weights_file.empty() ? FindWeights(config.path, config.layout) : config.weights_file;
   if (path.empty()) return NotFound("there is no file of weights in '" + config.path + "'");
   if (!path.ends_with(".index.json")) return std::vector<std::string>{path};
-  CLIPTAG_ASSIGN_OR_RETURN(const auto index, ReadSafetensorsIndex(path));
+  CLIPTAG_ASSIGN_OR_RETURN(const auto index, ReadWeightIndex(path));
   std::set<std::string> names;
   for (const auto& [tensor, file] : index) names.insert(file);
   std::vector<std::string> files;
@@ -86,7 +87,7 @@ Result<ModelFacts> ReadModelFacts(const ModelConfig& config) {
   ModelFacts facts;
   CLIPTAG_ASSIGN_OR_RETURN(const std::vector<std::string> weights, WeightFiles(config));
   for (const std::string& path : weights) {
-    CLIPTAG_ASSIGN_OR_RETURN(const auto file, SafetensorsFile::Open(path));
+    CLIPTAG_ASSIGN_OR_RETURN(const auto file, OpenWeightFile(path));
     for (const auto& [name, tensor] : file->tensors()) Count(name, tensor, &facts);
   }
   std::error_code error;
@@ -96,6 +97,18 @@ Result<ModelFacts> ReadModelFacts(const ModelConfig& config) {
   }
   std::sort(facts.files.begin(), facts.files.end());
   return facts;
+}
+
+int64_t DirectoryBytes(const std::string& directory) {
+  int64_t bytes = 0;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(directory, error), end; !error && it != end;
+       it.increment(error)) {
+    std::error_code unreadable;
+    const uintmax_t size = it->file_size(unreadable);
+    if (!unreadable && it->is_regular_file(unreadable)) bytes += static_cast<int64_t>(size);
+  }
+  return bytes;
 }
 
 double ImageFlops(const ModelConfig& config) {

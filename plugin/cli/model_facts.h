@@ -24,6 +24,9 @@ struct ModelFacts {
 // Counts what the weight files in `config.path` hold. Errors name the file.
 Result<ModelFacts> ReadModelFacts(const ModelConfig& config);
 
+// Of the files in a directory, not of its folders.
+int64_t DirectoryBytes(const std::string& directory);
+
 // Floating-point operations (a multiply-add is two) of the products of one picture or one text of
 // full length, as the model is defined; what an encoder leaves out, because only one token of the
 // last layer is looked at, still counts.

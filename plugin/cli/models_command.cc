@@ -6,11 +6,15 @@
 #include <nlohmann/json.hpp>
 
 #include "models/config.h"
+#include "models/hub_cache.h"
+#include "models/hub_record.h"
+#include "models/hub_settings.h"
 #include "plugin/cli/bench_stages.h"
 #include "plugin/cli/diagnostics.h"
 #include "plugin/cli/measure.h"
 #include "plugin/cli/model_facts.h"
 #include "plugin/cli/options.h"
+#include "plugin/cli/pull_command.h"
 
 namespace cliptag {
 namespace {
@@ -32,42 +36,79 @@ int Finish() {
   return written.ok() ? 0 : Fail(written);
 }
 
+// A model that can be named, or a path that can.
+Json Entry(const std::string& name, const std::string& path) {
+  Json entry = {{"name", name}, {"path", path}, {"bytes", DirectoryBytes(path)}};
+  if (const HubRecord record = ReadHubRecord(path); !record.id.empty()) {
+    entry["id"] = record.id;
+    entry["commit"] = record.commit;
+  }
+  if (const Result<ModelConfig> config = ReadModelConfig(path); config.ok()) {
+    entry["image_size"] = config->vision.image_size;
+    if (!config->vision.is_resnet()) entry["patch_size"] = config->vision.patch_size;
+    entry["embed_dim"] = config->embed_dim;
+    entry["context_length"] = config->text.context_length;
+  } else {
+    entry["error"] = config.status().message();
+  }
+  return entry;
+}
+
+// What huggingface_hub keeps: of no name here, but `models pull` links it, and its path is a model.
+Json CacheEntries() {
+  Json entries = Json::array();
+  const Result<HubSettings> settings = ReadHubSettings();
+  if (!settings.ok()) return entries;
+  for (const CachedModel& model : CachedModels(settings->cache)) {
+    Json entry = Entry(model.directory, model.directory);
+    entry["id"] = model.id;
+    entry["commit"] = model.commit;
+    entry["in_huggingface_cache"] = true;
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+void PrintList(const Json& list) {
+  size_t name_width = 4;
+  for (const Json& entry : list) {
+    name_width = std::max(name_width, entry["name"].get<std::string>().size());
+  }
+  const auto padded = [&](std::string name) { return name.append(name_width - name.size(), ' '); };
+  char text[96];
+  std::cout << padded("name") << "  image  patch    dim      size  directory\n";
+  for (const Json& entry : list) {
+    const std::string size = SizeText(entry["bytes"].get<int64_t>());
+    const bool usable = !entry.contains("error");
+    if (usable) {
+      const std::string patch = entry.contains("patch_size") ? entry["patch_size"].dump() : "-";
+      std::snprintf(text, sizeof(text), "  %5d  %5s  %5d  %8s  ", entry["image_size"].get<int>(),
+                    patch.c_str(), entry["embed_dim"].get<int>(), size.c_str());
+    } else {
+      std::snprintf(text, sizeof(text), "      -      -      -  %8s  ", size.c_str());
+    }
+    std::cout << padded(entry["name"].get<std::string>()) << text
+              << entry["path"].get<std::string>();
+    if (entry.contains("id")) std::cout << "  (" << entry["id"].get<std::string>() << ")";
+    std::cout << '\n';
+    if (!usable) std::cout << "  cannot be used: " << entry["error"].get<std::string>() << '\n';
+  }
+}
+
 int ListCommand(bool as_json) {
   Json list = Json::array();
-  size_t name_width = 4;
-  const auto models = ListModels();
-  for (const auto& [name, path] : models) {
-    Json entry = {{"name", name}, {"path", path}};
-    if (const Result<ModelConfig> config = ReadModelConfig(path); config.ok()) {
-      entry["image_size"] = config->vision.image_size;
-      if (!config->vision.is_resnet()) entry["patch_size"] = config->vision.patch_size;
-      entry["embed_dim"] = config->embed_dim;
-      entry["context_length"] = config->text.context_length;
-    } else {
-      entry["error"] = config.status().message();
-    }
-    name_width = std::max(name_width, name.size());
-    list.push_back(std::move(entry));
-  }
+  for (const auto& [name, path] : ListModels()) list.push_back(Entry(name, path));
+  const Json cached = CacheEntries();
   if (as_json) {
+    for (const Json& entry : cached) list.push_back(entry);
     std::cout << Dump(list) << '\n';
     return Finish();
   }
-  char text[64];
-  std::cout << std::string("name").append(name_width - 4, ' ')
-            << "  image  patch    dim  directory\n";
-  for (size_t i = 0; i < models.size(); ++i) {
-    const auto& [name, path] = models[i];
-    std::cout << name << std::string(name_width - name.size(), ' ');
-    if (list[i].contains("error")) {
-      std::cout << "      -      -      -  " << path
-                << "\n  cannot be used: " << list[i]["error"].get<std::string>() << '\n';
-      continue;
-    }
-    const std::string patch = list[i].contains("patch_size") ? list[i]["patch_size"].dump() : "-";
-    std::snprintf(text, sizeof(text), "  %5d  %5s  %5d  ", list[i]["image_size"].get<int>(),
-                  patch.c_str(), list[i]["embed_dim"].get<int>());
-    std::cout << text << path << '\n';
+  PrintList(list);
+  if (!cached.empty()) std::cout << "\nin Hugging Face's cache, for `cliptag models pull ID`:\n";
+  for (const Json& entry : cached) {
+    std::cout << entry["id"].get<std::string>() << "  " << SizeText(entry["bytes"].get<int64_t>())
+              << '\n';
   }
   return Finish();
 }
@@ -79,7 +120,9 @@ Json TowerJson(const TransformerConfig& t, int64_t parameters, double flops) {
           {"layers", t.layers},
           {"heads", t.heads},
           {"mlp_width", t.mlp_width},
-          {"activation", t.activation == Activation::kQuickGelu ? "quick_gelu" : "gelu"}};
+          {"activation", t.activation == Activation::kQuickGelu  ? "quick_gelu"
+                         : t.activation == Activation::kTanhGelu ? "gelu_tanh"
+                                                                 : "gelu"}};
 }
 
 Json ImageJson(const ModelConfig& config, const ModelFacts& facts) {
@@ -101,19 +144,9 @@ Json ImageJson(const ModelConfig& config, const ModelFacts& facts) {
           {"size", vision.image_size}};
 }
 
-// Everything about a model: its files, and one second of running it.
-Result<Json> Describe(const ModelOptions& options) {
-  const double begin_ms = NowMs();
-  CLIPTAG_ASSIGN_OR_RETURN(const LoadedModel session, LoadSession(options));
-  const double ready_ms = NowMs() - begin_ms;
-  const ModelConfig& config = session.model->config();
+// What the configuration and the files tell.
+Result<Json> Describe(const ModelConfig& config) {
   CLIPTAG_ASSIGN_OR_RETURN(const ModelFacts facts, ReadModelFacts(config));
-  CLIPTAG_ASSIGN_OR_RETURN(const auto stage,
-                           MakeBenchStage("encode", *session.model, BenchShape()));
-  CLIPTAG_ASSIGN_OR_RETURN(const Timing timing,
-                           Measure([&](int64_t i) { return stage->Run(i); }, 1.0));
-  const BackendInfo& backend = session.backend->info();
-
   Json json = {{"name", config.name},
                {"path", config.path},
                {"layout", config.layout == Layout::kOpenClip ? "open_clip" : "huggingface"},
@@ -128,17 +161,35 @@ Result<Json> Describe(const ModelOptions& options) {
   json["parameters"] = facts.image_parameters + facts.text_parameters + facts.other_parameters;
   json["weights"] = facts.parameters_by_type;
   json["files"] = Json::array();
+  json["bytes"] = DirectoryBytes(config.path);
   for (const auto& [name, bytes] : facts.files)
     json["files"].push_back({{"name", name}, {"bytes", bytes}});
-  json["run"] = {{"backend", backend.name},
-                 {"precision", ToString(backend.precision)},
-                 {"description", backend.description},
-                 {"images_per_second", 1000 / timing.median_ms()},
-                 {"ready_ms", ready_ms},
-                 {"rss_mb", ResidentMb()}};
+  if (const HubRecord record = ReadHubRecord(config.path); !record.id.empty()) {
+    json["id"] = record.id;
+    json["commit"] = record.commit;
+  }
   const Result<std::string> starter = FindModel("starter");
   if (starter.ok() && *starter == config.path) json["about"] = kAboutStarter;
   return json;
+}
+
+// What running it for a while tells.
+Result<Json> TryOut(const ModelOptions& options, double seconds) {
+  const double begin_ms = NowMs(), before_mb = AnonymousMb();
+  CLIPTAG_ASSIGN_OR_RETURN(const LoadedModel session, LoadSession(options));
+  const double ready_ms = NowMs() - begin_ms;
+  CLIPTAG_ASSIGN_OR_RETURN(const auto stage,
+                           MakeBenchStage("encode", *session.model, BenchShape()));
+  CLIPTAG_ASSIGN_OR_RETURN(const Timing timing,
+                           Measure([&](int64_t i) { return stage->Run(i); }, seconds));
+  const BackendInfo& backend = session.backend->info();
+  return Json{{"backend", backend.name},
+              {"precision", ToString(backend.precision)},
+              {"description", backend.description},
+              {"images_per_second", 1000 / timing.median_ms()},
+              {"ready_ms", ready_ms},
+              {"memory_mb", std::max(0.0, AnonymousMb() - before_mb)},
+              {"rss_mb", ResidentMb()}};
 }
 
 void PrintTower(const char* name, const Json& tower, const std::string& input) {
@@ -154,8 +205,21 @@ void PrintTower(const char* name, const Json& tower, const std::string& input) {
   std::cout << text;
 }
 
+void PrintRun(const Json& run) {
+  char text[256];
+  std::snprintf(
+      text, sizeof(text),
+      "here         %.1f images/s one at a time, ready after %.0f ms, %.0f MB for weights "
+      "and workspace\n",
+      run["images_per_second"].get<double>(), run["ready_ms"].get<double>(),
+      run["memory_mb"].get<double>());
+  std::cout << text << "             " << run["backend"].get<std::string>() << ", "
+            << run["precision"].get<std::string>() << ", " << run["description"].get<std::string>()
+            << '\n';
+}
+
 void PrintInfo(const Json& json) {
-  const Json &image = json["image"], &words = json["text"], &run = json["run"];
+  const Json &image = json["image"], &words = json["text"];
   std::cout << json["name"].get<std::string>() << "  (" << json["path"].get<std::string>() << ")\n";
   if (json.contains("about")) std::cout << json["about"].get<std::string>() << '\n';
   const std::string size = std::to_string(image["size"].get<int>());
@@ -171,27 +235,32 @@ void PrintInfo(const Json& json) {
   for (const auto& [type, count] : json["weights"].items()) {
     std::cout << ' ' << type << " (" << count.get<int64_t>() << ")";
   }
-  std::cout << "\nfiles        ";
+  std::cout << "\nfiles        " << SizeText(json["bytes"].get<int64_t>()) << ": ";
   for (size_t i = 0; i < json["files"].size(); ++i) {
     const Json& file = json["files"][i];
     std::cout << (i ? ", " : "") << file["name"].get<std::string>() << " ("
-              << file["bytes"].get<uint64_t>() << ")";
+              << SizeText(file["bytes"].get<int64_t>()) << ")";
   }
-  char text[256];
-  std::snprintf(
-      text, sizeof(text),
-      "here         about %.1f images/s one by one, %.0f MB resident, loaded in %.0f ms\n",
-      run["images_per_second"].get<double>(), run["rss_mb"].get<double>(),
-      run["ready_ms"].get<double>());
-  std::cout << "\n"
-            << text << "             " << run["backend"].get<std::string>() << ", "
-            << run["precision"].get<std::string>() << ", " << run["description"].get<std::string>()
-            << '\n';
+  std::cout << '\n';
+  if (json.contains("id")) {
+    std::cout << "pulled from  " << json["id"].get<std::string>() << ", "
+              << json["commit"].get<std::string>() << '\n';
+  }
+  if (json.contains("run")) PrintRun(json["run"]);
 }
 
-int InfoCommand(const ModelOptions& options, bool as_json) {
-  const Result<Json> json = Describe(options);
+int InfoCommand(const ModelOptions& options, double seconds, bool as_json) {
+  const Result<std::string> directory = FindModel(options.model);
+  if (!directory.ok()) return Fail(directory.status());
+  const Result<ModelConfig> config = ReadModelConfig(*directory);
+  if (!config.ok()) return Fail(config.status());
+  Result<Json> json = Describe(*config);
   if (!json.ok()) return Fail(json.status());
+  if (seconds > 0) {
+    const Result<Json> run = TryOut(options, seconds);
+    if (!run.ok()) return Fail(run.status());
+    (*json)["run"] = *run;
+  }
   if (as_json) {
     std::cout << Dump(*json) << '\n';
   } else {
@@ -211,7 +280,8 @@ void AddModelsCommand(CLI::App& app, Command* chosen) {
       "ones; a directory anywhere can be named by its path.\n\n"
       "Examples:\n"
       "  cliptag models list\n"
-      "  cliptag models info starter");
+      "  cliptag models info starter\n"
+      "  cliptag models pull wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M");
 
   auto as_json = std::make_shared<bool>(false);
   CLI::App* list = command->add_subcommand("list", "List the models that can be named");
@@ -220,14 +290,20 @@ void AddModelsCommand(CLI::App& app, Command* chosen) {
   list->callback([as_json, chosen] { *chosen = [as_json] { return ListCommand(*as_json); }; });
 
   auto options = std::make_shared<ModelOptions>();
+  auto seconds = std::make_shared<double>(1);
   CLI::App* info = command->add_subcommand("info", "Describe a model and run it for a second");
   info->add_option("MODEL", options->model, "Its name or directory")->required();
   info->add_flag("--json", *as_json, "Print JSON");
+  info->add_option("--seconds", *seconds,
+                   "How long it is run; 0 = not at all, files alone are read")
+      ->check(FiniteRange(0, 3600))
+      ->option_text("S [1]");
   AddModelOptions(*info, options.get(), /*with_model=*/false);
   info->footer("Examples:\n  cliptag models info starter\n  cliptag models info ./ViT-B-32 --json");
-  info->callback([options, as_json, chosen] {
-    *chosen = [options, as_json] { return InfoCommand(*options, *as_json); };
+  info->callback([options, seconds, as_json, chosen] {
+    *chosen = [=] { return InfoCommand(*options, *seconds, *as_json); };
   });
+  AddPullCommand(*command, chosen);
 }
 
 }  // namespace cliptag

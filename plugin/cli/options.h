@@ -23,6 +23,7 @@ using Command = std::function<int()>;
 void AddEmbedCommand(CLI::App& app, Command* chosen);
 void AddClassifyCommand(CLI::App& app, Command* chosen);
 void AddBenchCommand(CLI::App& app, Command* chosen);
+void AddBankCommand(CLI::App& app, Command* chosen);
 void AddEvalCommand(CLI::App& app, Command* chosen);
 void AddModelsCommand(CLI::App& app, Command* chosen);
 

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "models/bank_file.h"
 #include "models/exemplars.h"
 #include "plugin/cli/media_reader.h"
 #include "plugin/cli/options.h"
@@ -28,9 +29,11 @@ std::function<void()> AddPromptOptions(CLI::App& app, PromptOptions* options) {
   CLI::Option* prompts =
       app.add_option("--prompts", options->prompts, "Labels, separated by ';' or newlines")
           ->option_text("LABELS");
-  CLI::Option* file = app.add_option("--prompts-file", options->prompts_file,
-                                     "One label a line, or JSON with tags, templates, background")
-                          ->option_text("F");
+  CLI::Option* file =
+      app.add_option("--prompts-file", options->prompts_file,
+                     "One label a line, JSON with tags, templates, background, or a "
+                     "bank of embeddings")
+          ->option_text("F");
   prompts->excludes(file);
   app.add_option("--templates", options->templates,
                  "Sentences around each label, \"a photo of a {}.\", separated by ';'; the "
@@ -63,6 +66,7 @@ Result<PromptSpec> ReadPrompts(const PromptOptions& options) {
 Result<std::shared_ptr<const PromptBank>> EncodePrompts(ClipModel& model, PromptSpec spec) {
   constexpr int kBatch = 8;
   if (spec.templates.empty()) spec.templates = model.config().templates;
+  CLIPTAG_RETURN_IF_ERROR(CheckBankModel(spec, model.config().name, model.text_identity()));
   TextSession session(model, CountTexts(spec));
   return BuildPromptBank(
       std::move(spec), model.config().embed_dim,

@@ -60,6 +60,7 @@ bool ClipTag::Start() {
     return false;
   }
   const BackendInfo& backend = (*engine)->backend();
+  const std::vector<std::string>& model_warnings = (*engine)->model().warnings;
   GST_INFO_OBJECT(element_, "model %s on %s in %s: %s", (*engine)->model().name.c_str(),
                   backend.name.c_str(), ToString(backend.precision), backend.description.c_str());
   {
@@ -77,6 +78,9 @@ bool ClipTag::Start() {
         ("The model runs in this process already, with %d threads: threads=%d is not taken.",
          backend.threads, threads),
         (nullptr));
+  }
+  for (const std::string& warning : model_warnings) {
+    GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS, ("%s", warning.c_str()), (nullptr));
   }
   told_not_mappable_ = told_not_tagged_ = false;
   told_memory_ = told_too_slow_ = too_slow_ = false;

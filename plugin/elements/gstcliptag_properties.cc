@@ -124,7 +124,8 @@ void InstallPromptProperties(GObjectClass* klass) {
       klass, PROP_PROMPTS_FILE,
       g_param_spec_string("prompts-file", "Prompts file",
                           "A file with one label a line, or JSON with prompts, negatives, pictures "
-                          "and thresholds per tag; read again when it changes; wins over 'prompts'",
+                          "and thresholds per tag, or a bank of embeddings; read again when it "
+                          "changes; wins over 'prompts'",
                           nullptr, kPlaying));
   g_object_class_install_property(
       klass, PROP_TEMPLATES,

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "kernels/base/log.h"
+#include "models/bank_file.h"
 #include "plugin/engine/engine_impl.h"
 
 namespace cliptag {
@@ -26,10 +27,12 @@ std::string KeyOf(const PromptSpec& spec) {
   };
   list(spec.templates);
   list(spec.background);
+  text(spec.bank.identity);
   for (const TagSpec& tag : spec.tags) {
     text(tag.label);
     list(tag.prompts);
     list(tag.negatives);
+    if (tag.row) text({reinterpret_cast<const char*>(tag.row->data()), 4 * tag.row->size()});
     for (const double value : {tag.threshold, tag.off_threshold, tag.min_duration_s})
       key += std::to_string(value) += ',';
   }
@@ -98,6 +101,7 @@ Result<std::shared_ptr<LoadedBank>> EngineImpl::LoadBank(std::shared_ptr<const P
 
 Result<std::shared_ptr<LoadedBank>> EngineImpl::BankFor(PromptSpec spec) {
   if (spec.templates.empty()) spec.templates = model_->config().templates;
+  CLIPTAG_RETURN_IF_ERROR(CheckBankModel(spec, model_->config().name, model_->text_identity()));
   // Pictures are decoded by each on his own: to compare them would take longer than to encode them.
   const bool shared = std::all_of(spec.tags.begin(), spec.tags.end(),
                                   [](const TagSpec& tag) { return tag.pictures.empty(); });

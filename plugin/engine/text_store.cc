@@ -295,6 +295,7 @@ bool TextStore::Append() {
 void TextStore::Rotate() {
   if (rename(path_.c_str(), old_path_.c_str()) != 0) {
     GiveUp("rename " + path_);
+    flock(current_.fd, LOCK_UN);
     return;
   }
   flock(current_.fd, LOCK_UN);

@@ -5,6 +5,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cstdint>
+
 #include "kernels/cpu/cpu_features.h"
 #include "tests/bench/peaks.h"
 

@@ -1,5 +1,6 @@
 #include "tests/bench/shapes.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "models/image_encoder.h"
@@ -11,11 +12,15 @@ namespace {
 // Tensors of any size that all show the same numbers: a large tower has hundreds of megabytes.
 class Pool {
  public:
-  explicit Pool(const TransformerConfig& t)
-      : weights_(RandomFloats(size_t{4} * t.width * t.width,
-                              1.0f / std::sqrt(static_cast<float>(t.width)))),
-        gains_(static_cast<size_t>(t.width), 1.0f),
-        offsets_(RandomFloats(size_t{1024} * t.width, 0.1f)) {}
+  explicit Pool(const ModelConfig& config) {
+    const VisionConfig& v = config.vision;
+    const int width = v.transformer.width, mlp = v.transformer.mlp_width;
+    const int widest = std::max({width, mlp, 3 * v.patch_size * v.patch_size, config.embed_dim});
+    weights_ =
+        RandomFloats(size_t{1} * width * widest, 1.0f / std::sqrt(static_cast<float>(width)));
+    gains_.assign(static_cast<size_t>(width), 1.0f);
+    offsets_ = RandomFloats(static_cast<size_t>(std::max(v.tokens() * width, mlp)), 0.1f);
+  }
 
   HostTensor Weight(int64_t out, int64_t in) const {
     return {weights_.data(), DType::kF32, {out, in}};
@@ -101,7 +106,7 @@ ModelConfig ConfigOf(const Shape& s) {
 }
 
 RandomEncoder::RandomEncoder(Backend& backend, const ModelConfig& config) : workspace_(backend) {
-  const Pool pool(config.vision.transformer);
+  const Pool pool(config);
   encoder_ = Check(LoadImageEncoder(backend, workspace_, config, TensorsOf(config, pool)));
   Check(backend.Sync());
 }

@@ -92,7 +92,7 @@ class CommandLine(ToolTest):
     def test_every_command_explains_itself_with_an_example(self):
         self.assertIn("COMMAND --help", run_ok("--help"))
         for command in (["embed"], ["classify"], ["bench"], ["models"], ["models", "list"],
-                        ["models", "info"]):
+                        ["models", "info"], ["models", "pull"]):
             text = run_ok(*command, "--help")
             self.assertRegex(text, r"Examples?:\n  cliptag " + " ".join(command))
 
@@ -122,7 +122,9 @@ class CommandLine(ToolTest):
                 (["bench", "--backend", "abacus"], "--backend"),
                 (["bench", "--stream", "4"], "--stream"),
                 (["models"], "subcommand"),
-                (["models", "info"], "MODEL")):
+                (["models", "info"], "MODEL"),
+                (["models", "info", "starter", "--seconds", "nan"], "--seconds"),
+                (["models", "pull"], "ID")):
             with self.subTest(args=args):
                 self.assert_complains(run(*args), part, "--help)", code=2)
 
@@ -447,7 +449,14 @@ class Models(ToolTest):
         self.assertTrue(os.path.isdir(starter["path"]))
         self.assertEqual((112, 16, STARTER_DIM, 24), (starter["image_size"], starter["patch_size"],
                                                       starter["embed_dim"], starter["context_length"]))
-        self.assertRegex(run_ok("models", "list"), r"(?m)^starter +112 +16 +192  /")
+        self.assertRegex(run_ok("models", "list"), r"(?m)^starter +112 +16 +192 +\d+\.\d MB  /")
+        self.assertEqual(sum(entry.stat().st_size for entry in os.scandir(starter["path"])), starter["bytes"])
+
+    def test_info_without_a_run(self):
+        info = run_json("models", "info", "starter", "--json", "--seconds", 0)
+        self.assertNotIn("run", info)
+        self.assertGreater(info["parameters"], 7e6)
+        self.assertNotIn("images/s", run_ok("models", "info", "starter", "--seconds", 0))
 
     def test_list_tells_of_a_model_that_cannot_be_used(self):
         os.makedirs(self.at("models/broken"))
@@ -478,7 +487,11 @@ class Models(ToolTest):
         sizes = {file["name"]: file["bytes"] for file in info["files"]}
         self.assertEqual(os.path.getsize(os.path.join(info["path"], "model.safetensors")),
                          sizes["model.safetensors"])
+        self.assertEqual(sum(sizes.values()), info["bytes"])
         self.assertGreater(info["run"]["images_per_second"], 1)
+        # The image tower's weights in whatever precision, and no more than all of them in fp32 and a workspace.
+        self.assertGreater(info["run"]["memory_mb"], image / 1e6)
+        self.assertLess(info["run"]["memory_mb"], 4 * info["parameters"] / 1e6 + 100)
         self.assertIn("street", info["about"])
 
     def test_info_for_people(self):

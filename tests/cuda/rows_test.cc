@@ -14,6 +14,9 @@ namespace {
 double Exact(Activation activation, double x) {
   if (activation == Activation::kGelu) return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
   if (activation == Activation::kQuickGelu) return x / (1 + std::exp(-1.702 * x));
+  if (activation == Activation::kTanhGelu) {
+    return 0.5 * x * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (x + 0.044715 * x * x * x)));
+  }
   return x;
 }
 
@@ -46,7 +49,9 @@ void CheckActivation(Activation activation, int cols, int padding, bool with_bia
       plain.push_back(Round<Out>(
           activation == Activation::kGelu        ? 0.5f * x * (1 + std::erf(x * std::sqrt(0.5f)))
           : activation == Activation::kQuickGelu ? x / (1 + std::exp(-1.702f * x))
-                                                 : x));
+          : activation == Activation::kTanhGelu
+              ? 0.5f * x * (1 + std::tanh(0.79788456f * (x + 0.044715f * x * x * x)))
+              : x));
     }
   }
   ExpectAsGoodAsPlain(out.ToHost(), plain, expected, 1e-7);
@@ -54,7 +59,7 @@ void CheckActivation(Activation activation, int cols, int padding, bool with_bia
 
 TEST(Activations, EveryKindTypeAndWidth) {
   for (const Activation activation :
-       {Activation::kNone, Activation::kGelu, Activation::kQuickGelu}) {
+       {Activation::kNone, Activation::kGelu, Activation::kQuickGelu, Activation::kTanhGelu}) {
     for (const int cols : {8, 256, 2048, 2056, 3072, 1, 13, 300}) {
       CheckActivation<Half, Half>(activation, cols, 8, true);
       CheckActivation<BFloat16, BFloat16>(activation, cols, 8, false);
@@ -66,7 +71,8 @@ TEST(Activations, EveryKindTypeAndWidth) {
 }
 
 TEST(Activations, FarFromZero) {
-  for (const Activation activation : {Activation::kGelu, Activation::kQuickGelu}) {
+  for (const Activation activation :
+       {Activation::kGelu, Activation::kQuickGelu, Activation::kTanhGelu}) {
     const float values[] = {-1000, -300, -90, -60, 0, 60, 300, 1000};
     DeviceMatrix<float> x(1, 8, 8);
     std::copy_n(values, 8, x.data());

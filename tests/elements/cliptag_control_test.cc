@@ -28,6 +28,16 @@ TEST_F(ControlTest, StartErrorsAreSentences) {
       << "a failed start leaves nothing behind";
 }
 
+TEST_F(ControlTest, WhatContradictsAModelsNameIsToldOnce) {
+  Fake().model_warnings = {"The model x is by its name y.", "And z."};
+  Play();
+  EXPECT_EQ(Push(0), GST_FLOW_OK);
+  EXPECT_NE(MetaOf(Pull().get()), nullptr);
+  EXPECT_EQ(Push(1), GST_FLOW_OK);
+  EXPECT_EQ(Warnings(), Fake().model_warnings);
+  EXPECT_TRUE(Errors().empty());
+}
+
 TEST_F(ControlTest, PromptsThatCannotBeEncodedStopTheStream) {
   Set("prompts", kUnencodable);
   Play();

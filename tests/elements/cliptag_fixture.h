@@ -48,10 +48,11 @@ class ClipTagTest : public ::testing::Test {
   }
 
   // Frame n of the stream; its first sample is n, so that a mix-up shows.
-  GstBuffer* MakeFrame(guint64 n, gsize size = 16 * 8) {
+  GstBuffer* MakeFrame(guint64 n, gsize size = 16 * 8) { return MakeFrame(n, size, n * kFrame); }
+  GstBuffer* MakeFrame(guint64 n, gsize size, GstClockTime pts) {
     GstBuffer* buffer = gst_buffer_new_allocate(nullptr, size, nullptr);
     gst_buffer_memset(buffer, 0, static_cast<guint8>(n), size);
-    GST_BUFFER_PTS(buffer) = n * kFrame;
+    GST_BUFFER_PTS(buffer) = pts;
     GST_BUFFER_DURATION(buffer) = kFrame;
     return buffer;
   }

@@ -393,9 +393,7 @@ TEST_F(StreamTest, TimePassesWithoutTimestamps) {
   Set("interval", "2");
   PlayAndWait();
   for (guint64 n = 0; n < 5; ++n) {
-    GstBuffer* buffer = MakeFrame(n);
-    GST_BUFFER_PTS(buffer) = GST_CLOCK_TIME_NONE;
-    ASSERT_EQ(gst_harness_push(harness_, buffer), GST_FLOW_OK);
+    ASSERT_EQ(gst_harness_push(harness_, MakeFrame(n, 16 * 8, GST_CLOCK_TIME_NONE)), GST_FLOW_OK);
     Pull();
   }
   const auto seen = Fake().seen();

@@ -219,6 +219,7 @@ class FakeEngine : public Engine {
   explicit FakeEngine(std::shared_ptr<void> context_owner)
       : context_owner_(std::move(context_owner)) {
     config_.name = control_.options_.model;
+    config_.warnings = control_.model_warnings;
     info_.name = control_.backend_name;
     max_batch_ = control_.options_.max_batch > 0 ? control_.options_.max_batch : control_.max_batch;
     ++control_.engines_;
@@ -271,6 +272,7 @@ void FakeControl::Reset() {
   expected_latency_ns = 3'000'000;
   create_status = {};
   backend_name = "fake";
+  model_warnings.clear();
   score_ = nullptr;
   latency_ = {};
   infer_status_ = {};

@@ -42,6 +42,7 @@ class FakeControl {
   uint64_t expected_latency_ns = 3'000'000;
   Status create_status;
   std::string backend_name = "fake";
+  std::vector<std::string> model_warnings;
 
   // All below may change while an engine runs.
   void SetScore(Score score);

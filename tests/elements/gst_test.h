@@ -1,17 +1,21 @@
 // What the element tests share: initialising GStreamer, buffers, waiting, the bus.
 #pragma once
 
+#include <dlfcn.h>
 #include <gst/check/gstharness.h>
 #include <gst/gst.h>
 #include <gst/video/video.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include "tests/sanitized.h"
 
 namespace cliptag::test {
 
@@ -22,6 +26,12 @@ class GstEnvironment : public ::testing::Environment {
   explicit GstEnvironment(std::function<bool()> register_elements = nullptr)
       : register_(std::move(register_elements)) {}
   void SetUp() override {
+    // ThreadSanitizer knows the names of what is loaded at its first report, be it suppressed, and
+    // suppressions go by names.
+    const char* plugin = std::getenv("GST_PLUGIN_PATH");
+    if (kSanitized && plugin != nullptr && *plugin != '\0') {
+      EXPECT_NE(dlopen((std::string(plugin) + "/libgstcliptag.so").c_str(), RTLD_LAZY), nullptr);
+    }
     gst_init(nullptr, nullptr);
     g_log_set_always_fatal(
         static_cast<GLogLevelFlags>(int{G_LOG_FATAL_MASK} | int{G_LOG_LEVEL_CRITICAL}));

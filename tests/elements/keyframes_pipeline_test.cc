@@ -85,6 +85,16 @@ std::string MissingIn(const std::string& launch) {
   return missing;
 }
 
+// Its get_buffer2 has no frame for those that FFmpeg makes up in between; seen in 1.26.
+bool LibavGivesUpWhereNumbersJump() {
+  GstPlugin* plugin = gst_registry_find_plugin(gst_registry_get(), "libav");
+  if (plugin == nullptr) return false;
+  guint major = 0, minor = 0;
+  const bool known = std::sscanf(gst_plugin_get_version(plugin), "%u.%u", &major, &minor) == 2;
+  gst_object_unref(plugin);
+  return known && (major > 1 || minor >= 24);
+}
+
 struct TagSeen {
   std::string label;
   double score = 0, cosine = 0;
@@ -107,9 +117,12 @@ void ExpectSame(const Frame& frame, const Frame& expected) {
   }
 }
 
+// Held by whoever touches what tests and streaming threads share, and once before a pipeline
+// starts: what GStreamer orders by GLib's locks, ThreadSanitizer does not see.
+std::mutex turn;
+
 struct Collector {
-  std::mutex mutex;
-  std::map<GstClockTime, Frame> frames;  // guarded by mutex, as is all here
+  std::map<GstClockTime, Frame> frames;
   size_t count = 0;
 
   static void Handoff(GstElement*, GstBuffer* buffer, GstPad*, gpointer self) {
@@ -133,7 +146,7 @@ struct Collector {
         frame.tags.push_back(seen);
       }
     }
-    const std::lock_guard lock(collector->mutex);
+    const std::lock_guard lock(turn);
     collector->frames[GST_BUFFER_PTS(buffer)] = frame;
     ++collector->count;
   }
@@ -141,19 +154,18 @@ struct Collector {
 
 // Keyframes that go into a decoder, and frames that come out of it.
 struct AtOnce {
-  std::mutex mutex;
   int in = 0, out = 0, late = 0;
 
   static GstPadProbeReturn In(GstPad*, GstPadProbeInfo*, gpointer self) {
     auto* at_once = static_cast<AtOnce*>(self);
-    const std::lock_guard lock(at_once->mutex);
+    const std::lock_guard lock(turn);
     if (at_once->out < at_once->in) ++at_once->late;
     ++at_once->in;
     return GST_PAD_PROBE_OK;
   }
   static GstPadProbeReturn Out(GstPad*, GstPadProbeInfo*, gpointer self) {
     auto* at_once = static_cast<AtOnce*>(self);
-    const std::lock_guard lock(at_once->mutex);
+    const std::lock_guard lock(turn);
     ++at_once->out;
     return GST_PAD_PROBE_OK;
   }
@@ -178,6 +190,7 @@ void Probe(GstElement* pipeline, const char* element, const char* pad, GstPadPro
 }
 
 std::string RunToTheEnd(GstElement* pipeline) {
+  { const std::lock_guard all_is_set(turn); }
   GstBus* bus = gst_element_get_bus(pipeline);
   gst_element_set_state(pipeline, GST_STATE_PLAYING);
   const auto types = static_cast<GstMessageType>(int{GST_MESSAGE_EOS} | int{GST_MESSAGE_ERROR});
@@ -214,6 +227,9 @@ TEST_P(KeyframesOf, GiveThePixelsAndTagsOfFullDecoding) {
   const Stream& stream = GetParam();
   const std::string missing = MissingIn(stream.encoder + " ! " + stream.decoder);
   if (!missing.empty()) GTEST_SKIP() << missing << " is not installed";
+  if (stream.name == std::string("H264OpenGop") && LibavGivesUpWhereNumbersJump()) {
+    GTEST_SKIP() << "avdec_h264 from 1.24 on decodes no keyframe whose frame_num does not follow";
+  }
   const std::string tagged =
       " ! videoconvert ! cliptag prompts=\"a ball; a car; a dog\" post-messages=false ! fakesink "
       "sync=false signal-handoffs=true name=";
@@ -230,6 +246,7 @@ TEST_P(KeyframesOf, GiveThePixelsAndTagsOfFullDecoding) {
   if (stream.at_once) Probe(pipeline.get(), "decoder", "src", &AtOnce::Out, &at_once);
   EXPECT_EQ(RunToTheEnd(pipeline.get()), "");
 
+  const std::lock_guard lock(turn);
   EXPECT_EQ(full.frames.size(), 36u);
   EXPECT_EQ(keys.count, kKeyframes);
   EXPECT_EQ(StatOf(pipeline.get(), "frames-in"), 36u);
@@ -257,12 +274,18 @@ struct Unit {
   bool delta;
 };
 
-void Gather(GstElement*, GstBuffer* buffer, GstPad*, gpointer data) {
-  std::vector<uint8_t> bytes(gst_buffer_get_size(buffer));
-  gst_buffer_extract(buffer, 0, bytes.data(), bytes.size());
-  static_cast<std::vector<Unit>*>(data)->push_back(
-      {std::move(bytes), bool{GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT)}});
-}
+struct Units {
+  std::vector<Unit> all;
+
+  static void Handoff(GstElement*, GstBuffer* buffer, GstPad*, gpointer self) {
+    auto* units = static_cast<Units*>(self);
+    std::vector<uint8_t> bytes(gst_buffer_get_size(buffer));
+    gst_buffer_extract(buffer, 0, bytes.data(), bytes.size());
+    const std::lock_guard lock(turn);
+    units->all.push_back(
+        {std::move(bytes), bool{GST_BUFFER_FLAG_IS_SET(buffer, GST_BUFFER_FLAG_DELTA_UNIT)}});
+  }
+};
 
 struct Encoder {
   const char* name;
@@ -294,11 +317,13 @@ TEST_P(ParserOn, SaysWhatTheEncoderSaysAndStandsDamage) {
   if (!missing.empty()) GTEST_SKIP() << missing << " is not installed";
   const PipelinePtr pipeline =
       Parse(kSource + encoder.launch + " ! fakesink signal-handoffs=true name=sink");
-  std::vector<Unit> units;
+  Units gathered;
   GstElement* sink = gst_bin_get_by_name(GST_BIN(pipeline.get()), "sink");
-  g_signal_connect(sink, "handoff", G_CALLBACK(Gather), &units);
+  g_signal_connect(sink, "handoff", G_CALLBACK(&Units::Handoff), &gathered);
   gst_object_unref(sink);
   ASSERT_EQ(RunToTheEnd(pipeline.get()), "");
+  const std::lock_guard lock(turn);
+  const std::vector<Unit>& units = gathered.all;
   ASSERT_GE(units.size(), 36u);
 
   KeyframeParser parser(encoder.codec, encoder.framing, {});
@@ -362,7 +387,7 @@ TEST(KeyframesInAFile, SeeksForwardsAndBackwards) {
         static_cast<GstMessageType>(int{GST_MESSAGE_EOS} | int{GST_MESSAGE_ERROR})));
     EXPECT_TRUE(end && GST_MESSAGE_TYPE(end.get()) == GST_MESSAGE_EOS);
     std::vector<guint64> milliseconds;
-    const std::lock_guard lock(keys.mutex);
+    const std::lock_guard lock(turn);
     for (const auto& [pts, frame] : keys.frames) milliseconds.push_back(pts / GST_MSECOND);
     keys.frames.clear();
     return milliseconds;
@@ -372,6 +397,7 @@ TEST(KeyframesInAFile, SeeksForwardsAndBackwards) {
     for (guint64 t = from; t < to; t += 500) expected.push_back(t);
     return expected;
   };
+  { const std::lock_guard all_is_set(turn); }
   gst_element_set_state(pipeline.get(), GST_STATE_PLAYING);
   EXPECT_EQ(times(), every_half(0, 10000));
   const auto seek = [&](gdouble rate, GstClockTime start, GstClockTime stop) {

@@ -265,8 +265,6 @@ TEST_F(MetricsTest, TheElementsNumbersAreInIt) {
   Set("metrics-file", path_);
   PlayAndWait();
   for (guint64 n = 0; n < 3; ++n) Through(n);
-  gst_harness_teardown(harness_);
-  harness_ = nullptr;
   gst_element_set_state(element_, GST_STATE_NULL);
   const std::string text = ReadAll(path_), name = GST_OBJECT_NAME(element_);
   EXPECT_EQ(ValueIn(text, "cliptag_frames_total", "/GstClipTag:" + name), "3") << text;

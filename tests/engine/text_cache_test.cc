@@ -17,6 +17,7 @@
 
 #include "models/load_model.h"
 #include "plugin/engine/engine.h"
+#include "tests/sanitized.h"
 
 namespace cliptag {
 namespace {
@@ -249,7 +250,7 @@ TEST_F(TextCacheTest, PromptsThatAreKnownSwitchWithoutAStall) {
   std::printf("%d switches of %d labels, %d banks swapped in: median %.2f ms, longest %.2f ms\n",
               switches, labels, banks, ms[ms.size() / 2], ms.back());
   EXPECT_GT(banks, static_cast<int>(specs.size()) + switches / 20);  // large ones are overtaken
-  EXPECT_LT(ms[ms.size() * 9 / 10], 33.3);
+  if (!test::kSanitized) EXPECT_LT(ms[ms.size() * 9 / 10], 33.3);
 }
 
 }  // namespace

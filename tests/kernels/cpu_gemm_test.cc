@@ -85,7 +85,7 @@ TEST_P(CpuGemmTest, OddShapes) {
 }
 
 TEST_P(CpuGemmTest, EveryEpilogue) {
-  for (Activation activation : {Activation::kNone, Activation::kGelu, Activation::kQuickGelu}) {
+  for (Activation activation : kActivations) {
     for (bool bias : {false, true}) {
       for (bool accumulate : {false, true}) {
         for (bool out_f32 : {false, true}) {
@@ -167,16 +167,20 @@ TEST_P(CpuGemmTest, ActivationsEverywhere) {
   const auto linear = Pack(*cpu_, spec);
   TestMatrix x(1, 1, type()), out(1, n, DType::kF32);
   x.Set(0, 0, 0.0f);
-  for (Activation activation : {Activation::kGelu, Activation::kQuickGelu}) {
+  for (Activation activation : {Activation::kGelu, Activation::kQuickGelu, Activation::kTanhGelu}) {
     ASSERT_STATUS_OK(cpu_->Gemm(x, *linear, activation, false, out));
     const std::vector<float> values = out.values();
     for (int64_t i = 0; i < n; ++i) {
       const double v = at[i];
       const double exact = activation == Activation::kGelu
                                ? 0.5 * v * std::erfc(-v / std::sqrt(2.0))
-                               : v / (1.0 + std::exp(-1.702 * v));
-      // An exponential's argument, up to v^2 / 2 large, is known to 2e-7 of itself.
-      const double tolerance = (1e-6 + 1.2e-7 * v * v) * std::abs(exact) + 1e-36;
+                           : activation == Activation::kTanhGelu ? TanhGelu(v)
+                                                                 : v / (1.0 + std::exp(-1.702 * v));
+      // An exponential's argument, up to v^2 / 2 large or, of tanh, |v|^3 / 14 and v^2 / 2, is
+      // known to 2e-7 of itself.
+      const double argument =
+          v * v * (activation == Activation::kTanhGelu ? 1 + std::abs(v) / 7 : 1);
+      const double tolerance = (1e-6 + 1.2e-7 * argument) * std::abs(exact) + 1e-36;
       ASSERT_TRUE(std::abs(values[i] - exact) <= tolerance)
           << "activation " << static_cast<int>(activation) << " of " << v << " is " << values[i]
           << " instead of " << exact;
@@ -191,7 +195,7 @@ TEST_P(CpuGemmTest, NanAndInfinityAreNotHidden) {
   const auto linear = Pack(*cpu_, {{{one.data(), DType::kF32, {1, 1}}}});
   TestMatrix x(3, 1, type()), out(3, 1, DType::kF32);
   x.Set({nan, infinity, 1});
-  for (Activation activation : {Activation::kNone, Activation::kGelu, Activation::kQuickGelu}) {
+  for (Activation activation : kActivations) {
     ASSERT_STATUS_OK(cpu_->Gemm(x, *linear, activation, false, out));
     EXPECT_TRUE(std::isnan(out.values()[0]));
     EXPECT_FALSE(std::isfinite(out.values()[1]));

@@ -130,4 +130,14 @@ inline std::vector<float> RoundedToBf16(std::vector<float> values) {
   return values;
 }
 
+constexpr Activation kActivations[] = {Activation::kNone, Activation::kGelu, Activation::kQuickGelu,
+                                       Activation::kTanhGelu};
+
+// GELU approximated by tanh, as defined, by (1 + tanh u) / 2 = 1 / (1 + e^-2u),
+// which keeps its digits where tanh comes near -1.
+inline double TanhGelu(double x) {
+  const double u = std::sqrt(2.0 / std::acos(-1.0)) * (x + 0.044715 * x * x * x);
+  return x / (1.0 + std::exp(-2.0 * u));
+}
+
 }  // namespace cliptag

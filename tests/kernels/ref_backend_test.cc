@@ -62,6 +62,9 @@ TEST_F(RefBackendTest, Activations) {
   ExpectClose(out.values(), {0, 0.841344746f, -0.158655254f}, 1e-7, "gelu");  // x * Phi(x)
   ASSERT_STATUS_OK(backend_->Gemm(x, *identity, Activation::kQuickGelu, false, out));
   ExpectClose(out.values(), {0, 0.8457958f, -0.1542042f}, 1e-6, "quick gelu");  // 1/(1+e^-1.702)
+  ASSERT_STATUS_OK(backend_->Gemm(x, *identity, Activation::kTanhGelu, false, out));
+  // PyTorch's gelu(x, approximate="tanh").
+  ExpectClose(out.values(), {0, 0.841191990608f, -0.158808009392f}, 1e-7, "tanh gelu");
 }
 
 TEST_F(RefBackendTest, LayerNorm) {

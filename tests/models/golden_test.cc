@@ -1,6 +1,7 @@
 // The encoders against open_clip and transformers: tiny models of every variant (tests/data/models,
 // written by make_goldens.py) and the larger ones of ../shared, on the engines of golden_engines.h.
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 
 #include "models/clip_model.h"
@@ -75,8 +76,11 @@ std::vector<Picture> TinyPictures(int size) {
 TEST_P(TinyGoldenTest, EqualsTheReference) {
   const std::string directory = DataDir() + "/models/" + std::get<0>(GetParam());
   Open(directory);
+  // Some have texts of their own.
+  const std::string own = directory + "/texts.json";
   const auto texts =
-      Json::parse(ReadAll(DataDir() + "/models/texts.json")).get<std::vector<std::string>>();
+      Json::parse(ReadAll(std::filesystem::exists(own) ? own : DataDir() + "/models/texts.json"))
+          .get<std::vector<std::string>>();
   ExpectRows("texts", ReadNpy(directory + "/texts.npy"), EncodeTexts(*model_, texts),
              engine().texts, texts);
   // Batches that do not divide the three pictures.
@@ -96,7 +100,14 @@ constexpr const char* kTiny[] = {"hf",
                                  "openclip-no-pre-avg",
                                  "openclip-avg-final-layerscale",
                                  "openclip-first-noproj",
-                                 "openclip-resnet"};
+                                 "openclip-resnet",
+                                 "siglip-timm",
+                                 "siglip2-timm",
+                                 "siglip-hf",
+                                 "coca",
+                                 "coca-correct-mask",
+                                 "openai",
+                                 "openai-resnet"};
 
 std::string TestName(const ::testing::TestParamInfo<std::tuple<const char*, GoldenEngine>>& info) {
   std::string name = std::string(std::get<0>(info.param)) + "_" + std::get<1>(info.param).name;

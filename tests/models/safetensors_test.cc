@@ -193,14 +193,14 @@ TEST(SafetensorsIndexTest, OnlyPlainNames) {
   TempDir dir;
   for (const char* name : {"../x", "/etc/passwd", "a/b", "..", ".", ""}) {
     dir.Write("i.json", std::string(R"({"weight_map":{"t":")") + name + "\"}}");
-    ExpectError(ReadSafetensorsIndex(dir.File("i.json")), StatusCode::kDataLoss, {"i.json", "'t'"});
+    ExpectError(ReadWeightIndex(dir.File("i.json")), StatusCode::kDataLoss, {"i.json", "'t'"});
   }
   dir.Write("i.json", R"({"weight_map":{"t":3}})");
-  ExpectError(ReadSafetensorsIndex(dir.File("i.json")), StatusCode::kDataLoss, {"'t'"});
+  ExpectError(ReadWeightIndex(dir.File("i.json")), StatusCode::kDataLoss, {"'t'"});
   dir.Write("i.json", R"({"weights":{}})");
-  ExpectError(ReadSafetensorsIndex(dir.File("i.json")), StatusCode::kDataLoss, {"weight_map"});
+  ExpectError(ReadWeightIndex(dir.File("i.json")), StatusCode::kDataLoss, {"weight_map"});
   dir.Write("i.json", R"({"weight_map":{}})");
-  ExpectError(ReadSafetensorsIndex(dir.File("i.json")), StatusCode::kDataLoss, {"empty"});
+  ExpectError(ReadWeightIndex(dir.File("i.json")), StatusCode::kDataLoss, {"empty"});
 }
 
 TEST(WeightsTest, IndexThatNamesWhatIsNotThere) {
@@ -220,8 +220,11 @@ TEST(WeightsTest, NoWeights) {
   ExpectError(Weights::Open(dir.path(), Layout::kOpenClip), StatusCode::kNotFound,
               {dir.path(), "open_clip_model.safetensors"});
   dir.Write("pytorch_model.bin", "");
-  ExpectError(Weights::Open(dir.path(), Layout::kHuggingFace), StatusCode::kUnsupported,
-              {"pytorch_model.bin", "pickle"});
+  ExpectError(Weights::Open(dir.path(), Layout::kHuggingFace), StatusCode::kDataLoss,
+              {"pytorch_model.bin", "neither"});
+  dir.Write("pytorch_model.bin", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n");
+  ExpectError(Weights::Open(dir.path(), Layout::kHuggingFace), StatusCode::kDataLoss,
+              {"pytorch_model.bin", "git-lfs"});
 }
 
 TEST(WeightsTest, PrefixesThatTheReferencesStrip) {

@@ -87,7 +87,7 @@ const std::vector<Layout>& AllLayouts() {
   return layouts;
 }
 
-const Layout& LayoutNamed(const std::string& name) {
+const Layout& LayoutNamed(std::string_view name) {
   for (const Layout& layout : AllLayouts()) {
     if (name == layout.name) return layout;
   }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "kernels/frame.h"
@@ -23,7 +24,7 @@ struct Layout {
 
 // Every family of raw video formats that a FrameView describes.
 const std::vector<Layout>& AllLayouts();
-const Layout& LayoutNamed(const std::string& name);
+const Layout& LayoutNamed(std::string_view name);
 
 // A sample's value: of component c at sample (x, y) of its own plane.
 using SampleFunction = std::function<int(int c, int x, int y)>;

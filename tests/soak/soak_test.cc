@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "tests/elements/run_pipeline.h"
+#include "tests/sanitized.h"
 #include "tests/soak/memory_curve.h"
 
 static const auto* const kEnvironment =
@@ -21,12 +22,6 @@ static const auto* const kEnvironment =
 namespace cliptag::test {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-// Their bookkeeping grows, and they take their time.
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
 constexpr double kToleranceMb = 8;
 constexpr int kStreams = kSanitized ? 4 : 16;
 

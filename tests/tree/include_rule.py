@@ -19,7 +19,7 @@ ROOMS = {
     "models": Room(("kernels",), {"json", "unicode", "http", "sentencepiece"}),
     "plugin/engine": Room(("models", "kernels"), {"faiss", "sqlite", "libpq"}),
     "plugin/elements": Room(("plugin/engine",), {"gstreamer", "drawing", "broker"}),
-    "plugin/cli": Room(("plugin/engine", "models"), {"gstreamer", "opencv", "json", "cli11"}),
+    "plugin/cli": Room(("plugin/engine", "models"), {"gstreamer", "opencv", "drawing", "json", "cli11"}),
     "tests": Room(
         ("kernels", "models", "plugin/engine", "plugin/elements", "plugin/cli"),
         {"onednn", "cuda", "simd", "json", "unicode", "http", "gstreamer", "gstcheck", "drawing",

@@ -20,7 +20,7 @@ def tool_lines():
 
 def unknown(words, help_of):
     """What the help of the subcommand does not know; `help_of` gives the help of a list of words."""
-    subcommands = [w for w in words[:2] if re.fullmatch(r"[a-z]+", w)] if words[0] == "models" \
+    subcommands = [w for w in words[:2] if re.fullmatch(r"[a-z]+", w)] if words[0] in ("models", "bank") \
         else words[:1]
     text = help_of(subcommands)
     # Asked for the help of what is not there, the tool gives its own.

@@ -82,6 +82,16 @@ class SetupTest(unittest.TestCase):
                         self.log())
         self.assertIn("-y", self.log()[0].split())
 
+    def test_another_flavour_of_libcurl_stays(self):
+        curl = "libcurl4-openssl-dev"
+        self.assertIn(curl, self.packages)
+        self.have([p for p in self.packages if p != curl] + ["libcurl4-gnutls-dev"])
+        self.assertEqual("setup: everything is there\n", self.run_setup().stdout)
+        self.need_root()
+        self.have([p for p in self.packages if p != curl] + ["libcurl4"])
+        self.assertEqual(0, self.run_setup().returncode)
+        self.assertTrue(self.log()[0].endswith(" " + curl), self.log())
+
     def test_one_failure_is_tried_again(self):
         self.need_root()
         self.have([])

@@ -35,7 +35,7 @@ TEST_P(BackendOpsTest, GemmOfEveryKind) {
       ASSERT_STATUS_OK(backend_->PrepareGemm(**linear, rows));
       const OnDevice device_x(*backend_, x);
       for (const Activation activation :
-           {Activation::kNone, Activation::kGelu, Activation::kQuickGelu}) {
+           {Activation::kNone, Activation::kGelu, Activation::kQuickGelu, Activation::kTanhGelu}) {
         for (const DType out_type : {type(), DType::kF32}) {
           const std::string what = std::to_string(rows) + "x" + std::to_string(in) + "x" +
                                    std::to_string(out) + (bias ? " with bias" : "") +

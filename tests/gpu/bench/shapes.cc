@@ -1,5 +1,6 @@
 #include "tests/gpu/bench/shapes.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -14,10 +15,12 @@ class Pool {
  public:
   Pool(const Shape& s, DType type)
       : type_(type),
-        weights_(RandomHalves(size_t{1} * s.width * s.mlp(), type,
-                              0.5f / std::sqrt(static_cast<float>(s.width)))),
-        gains_(RandomHalves(static_cast<size_t>(s.mlp()), type, 0.1f, 1.0f)),
-        offsets_(RandomHalves(static_cast<size_t>(s.tokens()) * s.width, type, 0.1f)) {}
+        weights_(
+            RandomHalves(size_t{1} * s.width * std::max({s.mlp(), 3 * s.patch * s.patch, s.embed}),
+                         type, 0.5f / std::sqrt(static_cast<float>(s.width)))),
+        gains_(RandomHalves(static_cast<size_t>(s.width), type, 0.1f, 1.0f)),
+        offsets_(RandomHalves(static_cast<size_t>(std::max(s.tokens() * s.width, s.mlp())), type,
+                              0.1f)) {}
 
   HostTensor Weight(int64_t out, int64_t in) const { return {weights_.data(), type_, {out, in}}; }
   HostTensor Offset(std::vector<int64_t> shape) const { return {offsets_.data(), type_, shape}; }

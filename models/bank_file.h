@@ -1,0 +1,33 @@
+// Prompt banks as files: the embeddings of tags, computed beforehand, with what they were made of.
+// A safetensors file with one tensor, "embeddings" (tags, dim), whose metadata hold
+//   format          "cliptag-prompt-bank-1"
+//   model           the name of the model that made it; for people to read
+//   model_identity  32 hexadecimal digits, see models/tower_identity.h
+//   prompts         a prompts file's JSON: labels, templates, background, negatives, thresholds
+// Background and negatives are texts, encoded by the model when the bank is loaded.
+//
+// Thread safety: pure functions over files.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "kernels/base/status.h"
+#include "models/prompts.h"
+
+namespace cliptag {
+
+// Whether a file that begins like this is safetensors: no text is.
+bool LooksLikeBank(std::string_view file);
+
+// A spec whose tags have rows and whose `bank` says what they are for.
+Result<PromptSpec> ReadBankFile(const std::string& path);
+
+// Writes a spec whose tags all have rows, whole or not at all. Tags with pictures are refused.
+Status WriteBankFile(const std::string& path, const PromptSpec& spec);
+
+// An error unless the spec's rows, if it has any, are of the text encoder with this identity.
+Status CheckBankModel(const PromptSpec& spec, const std::string& model,
+                      const std::string& identity);
+
+}  // namespace cliptag

@@ -1,0 +1,30 @@
+// What huggingface_hub keeps of repositories on this machine: models--ORG--NAME/blobs/HASH, with
+// refs/REVISION and snapshots/COMMIT/FILE beside it. Read only.
+//
+// Thread safety: pure functions over the file system.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels/base/status.h"
+#include "models/hub_repository.h"
+
+namespace cliptag {
+
+// The file there whose contents have this hash, or an empty string.
+std::string CachedBlob(const std::string& cache, const std::string& id, const std::string& hash);
+
+// What the cache has of a repository, as the hub would tell it; kNotFound where it has nothing.
+Result<HubRepository> CachedRepository(const std::string& cache, const std::string& id,
+                                       const std::string& revision);
+
+struct CachedModel {
+  std::string id, commit;
+  std::string directory;  // the snapshot
+};
+
+// The repositories there whose `main` is configured as a CLIP, by ID.
+std::vector<CachedModel> CachedModels(const std::string& cache);
+
+}  // namespace cliptag

@@ -1,0 +1,54 @@
+#include "models/hub_record.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include "models/json.h"
+
+namespace cliptag {
+namespace {
+
+std::string StringAt(const Json& object, const char* key) {
+  const auto it = object.find(key);
+  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
+}  // namespace
+
+HubRecord ReadHubRecord(const std::string& directory) {
+  HubRecord record;
+  const Result<Json> json = ReadJsonFile(directory + "/" + kHubRecord);
+  if (!json.ok() || !json->is_object()) return record;
+  const auto files = json->find("files");
+  if (files == json->end() || !files->is_object()) return record;
+  for (const auto& [name, size] : files->items()) {
+    if (!IsPlainFileName(name) || !size.is_number_unsigned()) return record;
+    record.files.push_back({.name = name, .size = size.get<int64_t>(), .hash = {}});
+  }
+  record.id = StringAt(*json, "id");
+  record.revision = StringAt(*json, "revision");
+  record.commit = StringAt(*json, "commit");
+  return record;
+}
+
+Status WriteHubRecord(const std::string& directory, const HubRecord& record) {
+  Json json = {{"id", record.id}, {"revision", record.revision}, {"commit", record.commit}};
+  json["files"] = Json::object();
+  for (const HubFile& file : record.files) json["files"][file.name] = file.size;
+  const std::string path = directory + "/" + kHubRecord;
+  std::ofstream out(path, std::ios::trunc);
+  out << json.dump(1) << '\n';
+  out.close();
+  return out ? Status() : ResourceExhausted("Cannot write " + path + ": is the disk full?");
+}
+
+bool IsWhole(const std::string& directory, const HubRecord& record) {
+  std::error_code error;
+  for (const HubFile& file : record.files) {
+    const uintmax_t size = std::filesystem::file_size(directory + "/" + file.name, error);
+    if (error || size != static_cast<uintmax_t>(file.size)) return false;
+  }
+  return !record.files.empty();
+}
+
+}  // namespace cliptag

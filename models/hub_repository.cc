@@ -1,0 +1,234 @@
+#include "models/hub_repository.h"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <set>
+#include <utility>
+
+#include "models/json.h"
+
+namespace cliptag {
+namespace {
+
+constexpr size_t kLongestId = 96;            // the hub's own limit
+constexpr int64_t kLargestSmall = 64 << 20;  // a tokenizer of 256,000 entries has 34 MB
+constexpr int64_t kLargestText = 1 << 20;    // of README and LICENSE
+
+bool IdCharacter(unsigned char c) { return std::isalnum(c) || c == '-' || c == '_' || c == '.'; }
+
+bool IsIdPart(std::string_view part) {
+  return !part.empty() && std::all_of(part.begin(), part.end(), IdCharacter) &&
+         part.front() != '-' && part.front() != '.' && part.back() != '-' && part.back() != '.' &&
+         part.find("..") == std::string_view::npos && part.find("--") == std::string_view::npos;
+}
+
+bool IsId(std::string_view id) {
+  const size_t slash = id.find('/');
+  if (id.size() > kLongestId) return false;
+  if (slash == std::string_view::npos) return IsIdPart(id);
+  return IsIdPart(id.substr(0, slash)) && IsIdPart(id.substr(slash + 1));
+}
+
+// "onnx/model.onnx", but not "../x", "/x", "a//b", "a\b" nor anything with control characters.
+bool StaysInside(std::string_view path) {
+  if (path.empty() || path.size() > 4096) return false;
+  for (const unsigned char c : path) {
+    if (c < 32 || c == 127 || c == '\\') return false;
+  }
+  while (true) {
+    const size_t slash = path.find('/');
+    const std::string_view part = path.substr(0, slash);
+    if (part.empty() || part == "." || part == "..") return false;
+    if (slash == std::string_view::npos) return true;
+    path.remove_prefix(slash + 1);
+  }
+}
+
+std::string Shown(std::string_view name) {
+  std::string out;
+  for (const unsigned char c : name.substr(0, 100)) out += c < 32 || c == 127 ? '?' : char(c);
+  return out;
+}
+
+std::string StringAt(const Json& object, const char* key) {
+  const auto it = object.find(key);
+  return it != object.end() && it->is_string() ? it->get<std::string>() : std::string();
+}
+
+int64_t SizeAt(const Json& object, const char* key) {
+  const auto it = object.find(key);
+  return it != object.end() && it->is_number_unsigned() &&
+                 it->get<uint64_t>() <= static_cast<uint64_t>(INT64_MAX)
+             ? it->get<int64_t>()
+             : -1;
+}
+
+HubFile ReadFileEntry(const Json& entry, const std::string& name) {
+  HubFile file{.name = name, .size = SizeAt(entry, "size"), .hash = StringAt(entry, "blobId")};
+  if (const auto lfs = entry.find("lfs"); lfs != entry.end() && lfs->is_object()) {
+    file.hash = StringAt(*lfs, "sha256");
+    if (file.hash.empty()) file.hash = StringAt(*lfs, "oid");
+    if (const int64_t size = SizeAt(*lfs, "size"); size >= 0) file.size = size;
+  }
+  if (!IsHash(file.hash)) file.hash.clear();
+  return file;
+}
+
+// Weights by name, and the layout that they are of.
+struct Candidate {
+  const char* name;
+  Layout layout;
+};
+constexpr Candidate kCandidates[] = {
+    {"open_clip_model.safetensors", Layout::kOpenClip},
+    {"open_clip_pytorch_model.safetensors", Layout::kOpenClip},
+    {"open_clip_model.safetensors.index.json", Layout::kOpenClip},
+    {"model.safetensors", Layout::kHuggingFace},
+    {"model.safetensors.index.json", Layout::kHuggingFace},
+    {"open_clip_pytorch_model.bin", Layout::kOpenClip},
+    {"open_clip_pytorch_model.bin.index.json", Layout::kOpenClip},
+    {"open_clip_model.bin", Layout::kOpenClip},
+    {"pytorch_model.bin", Layout::kHuggingFace},
+    {"pytorch_model.bin.index.json", Layout::kHuggingFace},
+};
+
+const char* ConfigOf(Layout layout) {
+  return layout == Layout::kOpenClip ? "open_clip_config.json" : "config.json";
+}
+
+}  // namespace
+
+const HubFile* HubRepository::Find(std::string_view name) const {
+  const auto it = std::find_if(files.begin(), files.end(),
+                               [&](const HubFile& file) { return file.name == name; });
+  return it == files.end() ? nullptr : &*it;
+}
+
+Status ParseHubName(const std::string& text, std::string* id, std::string* revision) {
+  const size_t at = text.find('@');
+  *id = text.substr(0, at);
+  revision->assign(at == std::string::npos ? "main" : text.c_str() + at + 1);
+  if (!IsId(*id)) {
+    const std::string shown = Shown(text);
+    return InvalidArgument("'" + shown +
+                           "' is no model of a hub: ORG/NAME is wanted, as in "
+                           "wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M, with @REVISION behind it "
+                           "where it matters.");
+  }
+  const auto printable = [](unsigned char c) { return c > 32 && c < 127; };
+  if (revision->empty() || revision->size() > 255 ||
+      !std::all_of(revision->begin(), revision->end(), printable) ||
+      revision->find("..") != std::string::npos) {
+    const std::string shown = Shown(*revision);
+    return InvalidArgument("'" + shown +
+                           "' is no revision: a branch, a tag or a commit is wanted after the @.");
+  }
+  return {};
+}
+
+bool IsPlainFileName(std::string_view name) {
+  return StaysInside(name) && name.find('/') == std::string_view::npos && name.front() != '.' &&
+         name.size() <= 200;
+}
+
+bool IsHash(std::string_view text) {
+  return (text.size() == 40 || text.size() == 64) &&
+         text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
+Result<HubRepository> ParseRepository(std::string_view json, const std::string& id,
+                                      const std::string& revision) {
+  const std::string name = "what the hub says of " + id;
+  CLIPTAG_ASSIGN_OR_RETURN(const Json root, ParseJson(json, name));
+  HubRepository repository{.id = id, .revision = revision, .commit = {}, .files = {}};
+  const auto siblings = root.is_object() ? root.find("siblings") : root.end();
+  if (siblings == root.end() || !siblings->is_array()) {
+    return DataLoss("The hub does not tell which files " + id + " has: is HF_ENDPOINT a hub?");
+  }
+  repository.commit = StringAt(root, "sha");
+  if (!IsHash(repository.commit)) {
+    return DataLoss("The hub does not tell which commit '" + revision + "' of " + id + " is.");
+  }
+  for (const Json& entry : *siblings) {
+    const std::string path = entry.is_object() ? StringAt(entry, "rfilename") : std::string();
+    if (!StaysInside(path)) {
+      return DataLoss("The hub names a file '" + Shown(path) + "' of " + id +
+                      ", which is no path within a repository; nothing of it is taken.");
+    }
+    if (IsPlainFileName(path)) repository.files.push_back(ReadFileEntry(entry, path));
+  }
+  return repository;
+}
+
+Result<std::vector<HubFile>> ReadShards(const std::string& index, const HubRepository& repository) {
+  CLIPTAG_ASSIGN_OR_RETURN(const Json root, ReadJsonFile(index));
+  const auto map = root.is_object() ? root.find("weight_map") : root.end();
+  if (map == root.end() || !map->is_object() || map->empty()) {
+    return DataLoss(index + " has no weight_map that names the files of weights.");
+  }
+  std::set<std::string> names;
+  for (const Json& shard : *map) names.insert(shard.is_string() ? shard.get<std::string>() : "");
+  std::vector<HubFile> files;
+  for (const std::string& name : names) {
+    const HubFile* file = repository.Find(name);
+    if (file == nullptr) {
+      return DataLoss(index + " names a file '" + Shown(name) + "', which " + repository.id +
+                      " does not have.");
+    }
+    files.push_back(*file);
+  }
+  return files;
+}
+
+bool GoesWithModel(const HubFile& file) {
+  static constexpr std::array<const char*, 10> kNames = {"vocab.json",
+                                                         "merges.txt",
+                                                         "tokenizer.json",
+                                                         "tokenizer_config.json",
+                                                         "tokenizer.model",
+                                                         "spiece.model",
+                                                         "special_tokens_map.json",
+                                                         "preprocessor_config.json",
+                                                         "processor_config.json",
+                                                         "sentencepiece.bpe.model"};
+  static constexpr std::array<const char*, 5> kTexts = {"README", "LICENSE", "LICENCE", "NOTICE",
+                                                        "MODEL_CARD"};
+  const auto begins = [&](const char* text) { return file.name.starts_with(text); };
+  if (std::any_of(kTexts.begin(), kTexts.end(), begins)) return file.size <= kLargestText;
+  return file.size <= kLargestSmall &&
+         std::find(kNames.begin(), kNames.end(), file.name) != kNames.end();
+}
+
+Result<HubPlan> PlanFiles(const HubRepository& repository) {
+  const bool open_clip = repository.Find(ConfigOf(Layout::kOpenClip)) != nullptr;
+  const bool hugging_face = repository.Find(ConfigOf(Layout::kHuggingFace)) != nullptr;
+  if (!open_clip && !hugging_face) {
+    return NotFound(repository.id +
+                    " holds no CLIP: it has neither config.json nor open_clip_config.json.");
+  }
+  for (const Candidate& candidate : kCandidates) {
+    const HubFile* weights = repository.Find(candidate.name);
+    if (weights == nullptr) continue;
+    // Without a config.json the plain names are open_clip's.
+    const Layout layout = hugging_face ? candidate.layout : Layout::kOpenClip;
+    const HubFile* config = repository.Find(ConfigOf(layout));
+    if (config == nullptr) continue;
+    HubPlan plan{.layout = layout, .small = {*config}, .weights = {}, .index = {}};
+    if (weights->name.ends_with(".index.json")) {
+      plan.index = weights->name;
+      plan.small.push_back(*weights);
+    } else {
+      plan.weights = *weights;
+    }
+    for (const HubFile& file : repository.files) {
+      if (GoesWithModel(file)) plan.small.push_back(file);
+    }
+    return plan;
+  }
+  return NotFound(repository.id +
+                  " has no weights that cliptag reads (model.safetensors, "
+                  "open_clip_model.safetensors, shards with an index, or pytorch_model.bin).");
+}
+
+}  // namespace cliptag

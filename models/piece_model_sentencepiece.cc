@@ -1,0 +1,50 @@
+#include <sentencepiece_processor.h>
+
+#include <string_view>
+#include <utility>
+
+#include "models/piece_model.h"
+
+namespace cliptag {
+namespace {
+
+class SentencePieceModel : public PieceModel {
+ public:
+  Status Load(const std::string& bytes, const std::string& file) {
+    const auto status = processor_.LoadFromSerializedProto(bytes);
+    if (!status.ok()) {
+      return DataLoss(file + " is no sentencepiece model: " + status.error_message() + ".");
+    }
+    return {};
+  }
+
+  Result<std::vector<int32_t>> Encode(const std::string& text) const override {
+    std::vector<int> ids;
+    const auto status = processor_.Encode(text, &ids);
+    if (!status.ok()) {
+      return InvalidArgument(std::string("sentencepiece refuses a text: ") +
+                             status.error_message() + ".");
+    }
+    return std::vector<int32_t>(ids.begin(), ids.end());
+  }
+  int32_t Find(const std::string& piece) const override {
+    // The library answers what it does not know with the id of the unknown piece.
+    const int id = processor_.PieceToId(piece);
+    return processor_.IdToPiece(id) == piece ? id : -1;
+  }
+  int32_t size() const override { return processor_.GetPieceSize(); }
+
+ private:
+  sentencepiece::SentencePieceProcessor processor_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<PieceModel>> OpenSentencePiece(const std::string& bytes,
+                                                      const std::string& file) {
+  auto model = std::make_unique<SentencePieceModel>();
+  CLIPTAG_RETURN_IF_ERROR(model->Load(bytes, file));
+  return std::unique_ptr<PieceModel>(std::move(model));
+}
+
+}  // namespace cliptag

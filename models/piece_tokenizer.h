@@ -1,0 +1,21 @@
+// Tokenizers over pieces (models/piece_model.h) as transformers runs them for SigLIP's models,
+// after open_clip's cleaning: the tokens that end and fill a text, and how a long one is cut. See
+// models/tokenizer.h.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "models/json.h"
+#include "models/tokenizer.h"
+
+namespace cliptag {
+
+// From a tokenizer.json, already read, in the model's directory.
+Result<std::unique_ptr<Tokenizer>> LoadPieceTokenizer(const Json& root, const std::string& file,
+                                                      const ModelConfig& config);
+// From a sentencepiece model's file.
+Result<std::unique_ptr<Tokenizer>> LoadPieceTokenizer(const std::string& file,
+                                                      const ModelConfig& config);
+
+}  // namespace cliptag

@@ -1,0 +1,29 @@
+#include "plugin/cli/csv.h"
+
+namespace cliptag {
+
+std::vector<std::string> CsvFields(std::string_view row, char separator, bool* closed) {
+  std::vector<std::string> fields(1);
+  bool quoted = false;
+  for (size_t i = 0; i < row.size(); ++i) {
+    if (row[i] == '"' && quoted && i + 1 < row.size() && row[i + 1] == '"') {
+      fields.back() += row[++i];
+    } else if (row[i] == '"' && (quoted || fields.back().empty())) {
+      quoted = !quoted;
+    } else if (row[i] == separator && !quoted) {
+      fields.emplace_back();
+    } else {
+      fields.back() += row[i];
+    }
+  }
+  for (std::string& field : fields) {
+    const size_t first = field.find_first_not_of(" \t\r");
+    field = first == std::string::npos
+                ? ""
+                : field.substr(first, field.find_last_not_of(" \t\r") - first + 1);
+  }
+  if (closed != nullptr) *closed = !quoted;
+  return fields;
+}
+
+}  // namespace cliptag

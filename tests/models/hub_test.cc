@@ -1,0 +1,68 @@
+// What pulling is made of: hashes, names, and the build without HTTP. Pulling itself is tested
+// through the tool, tests/cli/test_hub.py.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "models/hub_client.h"
+#include "models/hub_http.h"
+#include "models/hub_repository.h"
+#include "models/sha.h"
+
+namespace cliptag {
+namespace {
+
+constexpr auto kSha256 = Checksum::Kind::kSha256, kSha1 = Checksum::Kind::kSha1;
+
+std::string Hex(Checksum::Kind kind, const std::string& text, size_t piece) {
+  Checksum hash(kind);
+  for (size_t i = 0; i < text.size(); i += piece) {
+    const std::string part = text.substr(i, piece);
+    hash.Add(part.data(), part.size());
+  }
+  return hash.Hex();
+}
+
+TEST(Sha, KnownAnswers) {  // FIPS 180-4's examples
+  EXPECT_EQ(Hex(kSha256, "", 1),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(Hex(kSha256, "abc", 3),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(Hex(kSha256, std::string(1000000, 'a'), 997),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+  EXPECT_EQ(Hex(kSha1, "", 1), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+  EXPECT_EQ(Hex(kSha1, "abc", 3), "a9993e364706816aba3e25717850c26c9cd0d89d");
+  EXPECT_EQ(Hex(kSha1, std::string(1000000, 'a'), 997), "34aa973cd4c4daa4f61eeb2bdbad27316534016f");
+}
+
+TEST(HubNames, IdAndRevision) {
+  std::string id, revision;
+  ASSERT_TRUE(ParseHubName("org/na.me-1_x@refs/pr/1", &id, &revision).ok());
+  EXPECT_EQ(id, "org/na.me-1_x");
+  EXPECT_EQ(revision, "refs/pr/1");
+  ASSERT_TRUE(ParseHubName("gpt2", &id, &revision).ok());
+  EXPECT_EQ(revision, "main");
+  for (const char* bad : {"", "/", "a/", "a/b/c", "a/.b", "a/b.", "a/b@", "a/b@x y", "a/b@../x"}) {
+    EXPECT_EQ(ParseHubName(bad, &id, &revision).code(), StatusCode::kInvalidArgument) << bad;
+  }
+}
+
+TEST(HubNames, Files) {
+  EXPECT_TRUE(IsPlainFileName("model-00001-of-00002.safetensors"));
+  for (const char* bad : {"", ".", "..", ".hidden", "a/b", "/a", "a\\b", "a\nb", "a\x7f"}) {
+    EXPECT_FALSE(IsPlainFileName(bad)) << bad;
+  }
+  EXPECT_EQ(UrlEncode("a b/c?d", true), "a%20b/c%3Fd");
+  EXPECT_EQ(UrlEncode("refs/pr/1", false), "refs%2Fpr%2F1");
+}
+
+// This program is linked with models/hub_http_none.cc.
+TEST(HubWithoutHttp, SaysWhatIsMissing) {
+  const auto client = HubClient::Create(HubSettings(), nullptr, nullptr);
+  ASSERT_FALSE(client.ok());
+  EXPECT_EQ(client.status().code(), StatusCode::kUnsupported);
+  EXPECT_NE(client.status().message().find("install libcurl4-openssl-dev"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace cliptag
