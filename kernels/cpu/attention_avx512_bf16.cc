@@ -296,6 +296,7 @@ void Attention(const AttentionTask& t) {
 extern const SimdKernels kSimdAvx512Bf16 = [] {
   SimdKernels kernels = kSimdAvx512;
   kernels.attention = Attention;
+  kernels.epilogue = EpilogueAvx512Bf16;
   return kernels;
 }();
 

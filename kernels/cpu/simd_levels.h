@@ -10,4 +10,7 @@ extern const SimdKernels kSimdAvx2;
 extern const SimdKernels kSimdAvx512;
 extern const SimdKernels kSimdAvx512Bf16;
 
+// The epilogue of the last.
+void EpilogueAvx512Bf16(const EpilogueTask& task);
+
 }  // namespace cliptag

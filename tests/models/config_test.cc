@@ -339,6 +339,29 @@ TEST(OpenClipConfigTest, EveryFieldIsHonoured) {
   EXPECT_NEAR(config.logit_scale, 7.389, 1e-3);
 }
 
+TEST(OpenClipConfigTest, ListsOfLayersAreResNets) {
+  const ModelConfig config = Must(TryOpenClip(R"({"embed_dim": 640, "vision_cfg": {
+      "image_size": 288, "layers": [4, 6, 10, 6], "width": 80, "patch_size": null}, "text_cfg": {}})"));
+  ASSERT_TRUE(config.vision.is_resnet());
+  const ResNetConfig& resnet = config.vision.resnet;
+  EXPECT_EQ(std::vector<int>(resnet.layers, resnet.layers + 4), (std::vector<int>{4, 6, 10, 6}));
+  EXPECT_EQ(resnet.width, 80);
+  EXPECT_EQ(resnet.features(), 2560);
+  EXPECT_EQ(resnet.heads, 40);
+  EXPECT_EQ(config.preprocess.size, 288);
+  EXPECT_EQ(config.preprocess.patch, 1) << "it is given pixels";
+  const ModelConfig other = Must(TryOpenClip(R"({"embed_dim": 640, "vision_cfg": {
+      "layers": [1, 1, 1, 1], "width": 16, "head_width": 32}, "text_cfg": {}})"));
+  EXPECT_EQ(other.vision.image_size, 224);
+  EXPECT_EQ(other.vision.resnet.heads, 16);
+  EXPECT_EQ(Must(TryOpenClip(R"({"embed_dim": 640, "vision_cfg": {"layers": [1, 1, 1, 1]},
+      "text_cfg": {}})"))
+                .vision.resnet.width,
+            768)
+      << "open_clip's default, whatever the tower";
+  EXPECT_FALSE(Must(TryOpenClip(kBareOpenClip)).vision.is_resnet());
+}
+
 std::string Vision(const std::string& fields) {
   return R"({"model_cfg": {"embed_dim": 512, "vision_cfg": {)" + fields + R"(}, "text_cfg": {}}})";
 }
@@ -352,9 +375,27 @@ TEST(OpenClipConfigTest, RefusesByName) {
     StatusCode code;
     std::vector<std::string> named;
   } cases[] = {
-      {Vision(R"("layers": [3, 4, 6, 3])"),
+      {Vision(R"("layers": [3, 4, 6])"), StatusCode::kDataLoss, {"vision_cfg.layers", "four"}},
+      {Vision(R"("layers": [3, 4, 6, 3, 1])"),
+       StatusCode::kDataLoss,
+       {"vision_cfg.layers", "four"}},
+      {Vision(R"("layers": [3, 4, 0, 3])"), StatusCode::kDataLoss, {"vision_cfg.layers", "is 0"}},
+      {Vision(R"("layers": [3, 4, "6", 3])"), StatusCode::kDataLoss, {"vision_cfg.layers"}},
+      {Vision(R"("layers": [3, 4, 6, 3], "width": 64, "head_width": 4000)"),
+       StatusCode::kDataLoss,
+       {"vision_cfg.head_width", "4000", "2048"}},
+      {Vision(R"("layers": [3, 4, 6, 3], "width": 64, "head_width": 300)"),
+       StatusCode::kDataLoss,
+       {"vision_cfg.head_width", "300", "2048"}},
+      {Vision(R"("layers": [3, 4, 6, 3], "width": 64, "image_size": 31)"),
+       StatusCode::kDataLoss,
+       {"vision_cfg.image_size", "31"}},
+      {Vision(R"("layers": [3, 4, 6, 3], "width": 64, "image_size": 255)"),
+       StatusCode::kDataLoss,
+       {"vision_cfg.image_size", "255", "multiples of 32"}},
+      {Vision(R"("layers": [3, 4, 6, 3], "width": 64, "image_size": [224, 448])"),
        StatusCode::kUnsupported,
-       {"vision_cfg.layers", "ResNet image towers are not supported yet"}},
+       {"vision_cfg.image_size", "squares"}},
       {Vision(R"("qk_norm": true)"), StatusCode::kUnsupported, {"vision_cfg.qk_norm"}},
       {Vision(R"("block_type": "custom")"), StatusCode::kUnsupported, {"block_type", "custom"}},
       {Vision(R"("pool_type": "none")"), StatusCode::kUnsupported, {"vision_cfg.pool_type"}},
