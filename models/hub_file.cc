@@ -25,12 +25,6 @@ std::unique_ptr<Checksum> NewHash(const HubFile& file) {
   return hash;
 }
 
-// A temporary name that another version of the file does not share.
-std::string PartialName(const HubFile& file) {
-  return file.name + "." + (file.hash.empty() ? "unknown" : file.hash.substr(0, 12)) +
-         ".incomplete";
-}
-
 // `"abc"` and `W/"abc"` of an ETag.
 std::string Unquoted(std::string etag) {
   if (etag.starts_with("W/")) etag.erase(0, 2);
@@ -77,6 +71,11 @@ class Descriptor {
 };
 
 }  // namespace
+
+std::string PartialName(const HubFile& file) {
+  return file.name + "." + (file.hash.empty() ? "unknown" : file.hash.substr(0, 12)) +
+         ".incomplete";
+}
 
 FileWriter::FileWriter(std::string directory, HubFile file, FileProgress progress)
     : directory_(std::move(directory)), file_(std::move(file)), progress_(std::move(progress)) {

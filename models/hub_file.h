@@ -21,6 +21,9 @@ namespace cliptag {
 // Bytes of it that there are so far; false stops.
 using FileProgress = std::function<bool(int64_t bytes)>;
 
+// What a file is called while it is on its way; another version of it does not share the name.
+std::string PartialName(const HubFile& file);
+
 class FileWriter : public HubSink {
  public:
   // Opens what there is of `file` in `directory`, or begins.

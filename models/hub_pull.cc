@@ -236,12 +236,9 @@ Status Pull::CheckRoom(const std::vector<HubFile>& files) const {
   for (const HubFile& file : files) {
     if (!CachedBlob(settings_.cache, id_, file.hash).empty()) continue;
     wanted += std::max<int64_t>(file.size, 0);
-  }
-  for (const auto& entry : fs::directory_iterator(staging_, error)) {
-    for (const HubFile& file : files) {
-      if (entry.path().filename().string().starts_with(file.name)) {
-        wanted -= static_cast<int64_t>(entry.file_size(error));
-      }
+    for (const std::string& name : {file.name, PartialName(file)}) {
+      const uintmax_t here = fs::file_size(fs::path(staging_) / name, error);
+      if (!error) wanted -= static_cast<int64_t>(here);
     }
   }
   const fs::space_info space = fs::space(staging_, error);

@@ -108,9 +108,10 @@ const HubFile* HubRepository::Find(std::string_view name) const {
 Status ParseHubName(const std::string& text, std::string* id, std::string* revision) {
   const size_t at = text.find('@');
   *id = text.substr(0, at);
-  *revision = at == std::string::npos ? "main" : text.substr(at + 1);
+  revision->assign(at == std::string::npos ? "main" : text.c_str() + at + 1);
   if (!IsId(*id)) {
-    return InvalidArgument(std::string("'") + Shown(text) +
+    const std::string shown = Shown(text);
+    return InvalidArgument("'" + shown +
                            "' is no model of a hub: ORG/NAME is wanted, as in "
                            "wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M, with @REVISION behind it "
                            "where it matters.");
@@ -119,9 +120,9 @@ Status ParseHubName(const std::string& text, std::string* id, std::string* revis
   if (revision->empty() || revision->size() > 255 ||
       !std::all_of(revision->begin(), revision->end(), printable) ||
       revision->find("..") != std::string::npos) {
-    return InvalidArgument(std::string("'") + Shown(*revision) +
-                           "' is no revision: a branch, a tag or a " +
-                           "commit is wanted after the @.");
+    const std::string shown = Shown(*revision);
+    return InvalidArgument("'" + shown +
+                           "' is no revision: a branch, a tag or a commit is wanted after the @.");
   }
   return {};
 }

@@ -100,9 +100,9 @@ class HubCase(unittest.TestCase):
 
     def half_way(self, how=signal.SIGKILL):
         """Ends a pull in the middle of the weights; the finished process, and the bytes that are there."""
-        self.fault(WEIGHTS, on="cdn", rate=100_000)
+        self.fault(WEIGHTS, on="cdn", rate=40_000)
         process = self.start("org/tiny")
-        self.wait_for(lambda: self.partial() and os.path.getsize(self.partial()) > 20_000)
+        self.wait_for(lambda: self.partial() and os.path.getsize(self.partial()) > 10_000)
         process.send_signal(how)
         process.wait(TIMEOUT_S)
         size = os.path.getsize(self.partial())

@@ -121,7 +121,7 @@ class Pulled(HubCase):
         self.assertIn("model-00002-of-00002.safetensors", self.pull_ok("--dry-run", "org/shards"))
 
     def test_progress_on_a_terminal(self):
-        self.fault(WEIGHTS, on="cdn", rate=200_000)
+        self.fault(WEIGHTS, on="cdn", rate=120_000)
         main, other = pty.openpty()
         process = subprocess.Popen(self.command("org/tiny"), env=self.environment, stderr=other,
                                    stdout=subprocess.PIPE, text=True)
@@ -169,7 +169,7 @@ class Interrupted(HubCase):
                 self.assertEqual(130, process.returncode)
                 self.assertEqual("cliptag: error: Stopped; what has arrived is kept, and the same call goes "
                                  "on from there.\n", process.stderr.read())
-                self.assertGreater(size, 20_000)
+                self.assertGreater(size, 10_000)
                 shutil.rmtree(self.model(".tiny.part"))
         self.assertEqual([], os.listdir(self.model()))
 
@@ -209,7 +209,7 @@ class Interrupted(HubCase):
         self.assertEqual(2, len(self.hub.asked("vocab.json")))
 
     def test_two_at_once(self):
-        self.fault(WEIGHTS, on="cdn", rate=150_000)
+        self.fault(WEIGHTS, on="cdn", rate=60_000)
         first = self.start("org/tiny")
         self.wait_for(self.partial)
         second = self.pull_ok("org/tiny", notes=["Another process is pulling tiny"])

@@ -7,6 +7,7 @@ import resource
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -159,7 +160,7 @@ class Servers(HubCase):
         port = self.closed_port()
         for environment, parts in (
                 ({"HF_ENDPOINT": f"http://127.0.0.1:{port}"}, [f"no connection to 127.0.0.1:{port}"]),
-                ({"HF_ENDPOINT": "http://hub.invalid"}, ["hub.invalid cannot be resolved", "network"]),
+                ({"HF_ENDPOINT": "http://hub.invalid", "HF_HUB_ETAG_TIMEOUT": "5"}, ["hub.invalid cannot be resolved", "network"]),
                 ({"http_proxy": f"http://127.0.0.1:{port}"}, ["127.0.0.1:", "through the proxy of $http_proxy"]),
                 ({"http_proxy": "http://proxy.invalid:3128"}, ["through the proxy of $http_proxy"])):
             with self.subTest(environment=environment):
@@ -295,6 +296,17 @@ class HuggingFaceCache(HubCase):
         self.assertIn("model.safetensors  200 kB  (from Hugging Face's cache)", self.pull_ok("org/tiny"))
         self.assert_whole()
         self.assertTrue(os.path.samefile(self.blob(folder), self.model("tiny", WEIGHTS)))
+        self.assertEqual(1, len(self.hub.log))
+
+    def test_what_is_on_another_disk_is_copied(self):
+        other = "/dev/shm"
+        if not os.access(other, os.W_OK) or os.stat(other).st_dev == os.stat(self.folder).st_dev:
+            self.skipTest(f"{other} is no other disk here")
+        with tempfile.TemporaryDirectory(dir=other) as cache:
+            folder = self.fill(folder=cache)
+            self.pull_ok("org/tiny", environment={"HF_HUB_CACHE": cache})
+            self.assertFalse(os.path.samefile(self.blob(folder), self.model("tiny", WEIGHTS)))
+        self.assert_whole()
         self.assertEqual(1, len(self.hub.log))
 
     def test_the_variables_that_name_it(self):

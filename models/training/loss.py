@@ -1,0 +1,57 @@
+"""The losses, each over all N x N pairs of a batch that may be spread over processes.
+
+Every process calls them with its own rows and gets its own share; the shares of all processes add up to
+the loss of the whole batch, and so do the gradients.
+"""
+import torch
+from torch.nn import functional as F
+
+import distributed
+
+
+def same_concept(rows, columns):
+    """(rows, columns) of f32, 1 where the pair shows and says the same thing."""
+    return (rows[:, None] == columns[None, :]).float()
+
+
+def cross_entropy(logits, targets):
+    return -(targets * F.log_softmax(logits, dim=-1)).sum()
+
+
+def clip_loss(images, texts, log_scale, concepts=None):
+    """The symmetric contrastive loss.
+
+    images, texts: unit vectors of this process's pairs, (n, dim). concepts: (n,) integers; pairs with the
+    same one share the target mass. Without them each picture has its own text for its only right answer.
+    """
+    all_images, all_texts = distributed.gather(images), distributed.gather(texts)
+    total = len(all_images)
+    own = torch.arange(len(images), device=images.device) + distributed.rank() * len(images)
+    if concepts is None:
+        targets = F.one_hot(own, total).float()
+    else:
+        targets = same_concept(concepts, distributed.gather_values(concepts))
+        targets = targets / targets.sum(-1, keepdim=True)
+    scale = log_scale.exp()
+    by_image = cross_entropy(scale * images @ all_texts.T, targets)
+    by_text = cross_entropy(scale * texts @ all_images.T, targets)
+    return (by_image + by_text) / (2 * total)
+
+
+def siglip_loss(images, texts, log_scale, bias, concepts=None):
+    """SigLIP's: every pair by itself is right or wrong. Several texts may be right for a picture."""
+    all_texts = distributed.gather(texts)
+    total = len(all_texts)
+    own = torch.arange(len(images), device=images.device) + distributed.rank() * len(images)
+    if concepts is None:
+        right = F.one_hot(own, total).float()
+    else:
+        right = same_concept(concepts, distributed.gather_values(concepts))
+    logits = log_scale.exp() * images @ all_texts.T + bias
+    return -F.logsigmoid((2 * right - 1) * logits).sum() / total
+
+
+def loss_of(model, kind, images, texts, concepts=None):
+    if kind == 'siglip':
+        return siglip_loss(images, texts, model.logit_scale, model.logit_bias, concepts)
+    return clip_loss(images, texts, model.logit_scale, concepts)
