@@ -93,6 +93,11 @@ Result<ModelFacts> ReadModelFacts(const ModelConfig& config) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(config.path, error)) {
     if (!entry.is_regular_file(error)) continue;
+    // Beside a file that was named on its own there may lie anything.
+    const bool named = !config.weights_file.empty();
+    if (named && entry.path().filename() != std::filesystem::path(config.weights_file).filename()) {
+      continue;
+    }
     facts.files.emplace_back(entry.path().filename().string(), entry.file_size(error));
   }
   std::sort(facts.files.begin(), facts.files.end());
