@@ -110,6 +110,7 @@ void ReadTokenizer(FieldReader* text, const std::string& file, Status* status, T
   out->tokenizer_name = text->String("hf_tokenizer_name", "");
   FieldReader kwargs(text->Get("tokenizer_kwargs"), file, "text_cfg.tokenizer_kwargs.", status);
   kwargs.Refuse("additional_special_tokens", kNotYet);
+  text->Refuse("tokenizer_mode", kNotYet);
   // open_clip's own tokenizer lowers; its wrapper of transformers' does not.
   const std::string clean =
       kwargs.String("clean", out->tokenizer_name.empty() ? "lower" : "whitespace");

@@ -35,7 +35,6 @@ Result<std::unique_ptr<PieceBpe>> PieceBpe::Create(
   auto bpe = std::make_unique<PieceBpe>();
   bpe->vocab_ = std::move(vocab);
   bpe->options_ = options;
-  for (const auto& [piece, id] : bpe->vocab_) bpe->size_ = std::max(bpe->size_, id + 1);
   if (!options.unknown.empty()) bpe->unknown_ = bpe->Find(options.unknown);
   bpe->has_bytes_ = options.byte_fallback;
   for (int b = 0; b < 256; ++b) {

@@ -31,7 +31,6 @@ class PieceBpe : public PieceModel {
 
   Result<std::vector<int32_t>> Encode(const std::string& text) const override;
   int32_t Find(const std::string& piece) const override;
-  int32_t size() const override { return size_; }
 
  private:
   struct Merge {
@@ -47,7 +46,7 @@ class PieceBpe : public PieceModel {
   std::unordered_map<uint64_t, Merge> merges_;
   std::array<int32_t, 256> bytes_{};  // -1 where there is no token "<0x0A>"
   bool has_bytes_ = false;
-  int32_t unknown_ = -1, size_ = 0;
+  int32_t unknown_ = -1;
   Options options_;
 };
 

@@ -21,7 +21,6 @@ class PieceModel {
   virtual Result<std::vector<int32_t>> Encode(const std::string& text) const = 0;
   // The id of a piece by its name, "</s>"; -1 when there is none.
   virtual int32_t Find(const std::string& piece) const = 0;
-  virtual int32_t size() const = 0;  // largest id + 1
 };
 
 // A sentencepiece model from the bytes of its file (spiece.model). `file` is for messages.

@@ -32,7 +32,6 @@ class SentencePieceModel : public PieceModel {
     const int id = processor_.PieceToId(piece);
     return processor_.IdToPiece(id) == piece ? id : -1;
   }
-  int32_t size() const override { return processor_.GetPieceSize(); }
 
  private:
   sentencepiece::SentencePieceProcessor processor_;

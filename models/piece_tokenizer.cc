@@ -168,10 +168,15 @@ Result<std::unique_ptr<Tokenizer>> Assemble(std::unique_ptr<PieceModel> model, c
     CLIPTAG_RETURN_IF_ERROR(apply(settings.add_bos, settings.bos, &frame.before));
     CLIPTAG_RETURN_IF_ERROR(apply(settings.add_eos, settings.eos, &frame.after));
   }
-  if (model->size() > config.text.vocab_size) {
-    return DataLoss(file + " has " + std::to_string(model->size()) +
-                    " tokens, but the model's vocab_size is " +
-                    std::to_string(config.text.vocab_size) + "; the files do not belong together.");
+  // Vocabularies may hold more than the model knows (T5's extra ids), but not around every text.
+  std::vector<int32_t> around = frame.before;
+  around.insert(around.end(), frame.after.begin(), frame.after.end());
+  around.push_back(frame.pad);
+  for (const int32_t id : around) {
+    if (id < config.text.vocab_size) continue;
+    return DataLoss(file + " begins, ends or fills texts with the token " + std::to_string(id) +
+                    ", but the model's vocab_size is " + std::to_string(config.text.vocab_size) +
+                    "; the files do not belong together.");
   }
   if (frame.before.size() + frame.after.size() >= static_cast<size_t>(config.text.context_length)) {
     return InvalidArgument(config.path + ": a context length of " +

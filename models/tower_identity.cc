@@ -105,8 +105,9 @@ void AddConfig(const ModelConfig& config, const VisionTensors& tensors, ContentH
 
 // The files that LoadTokenizer may look at; where there is none it takes the built-in vocabulary.
 Status AddTokenizer(const std::string& directory, ContentHash* hash) {
-  for (const char* name : {"vocab.json", "merges.txt", "tokenizer.json", "spiece.model",
-                           "tokenizer.model", "special_tokens_map.json", "tokenizer_config.json"}) {
+  for (const char* name :
+       {"vocab.json", "merges.txt", "tokenizer.json", "spiece.model", "tokenizer.model",
+        "sentencepiece.bpe.model", "special_tokens_map.json", "tokenizer_config.json"}) {
     const std::string path = directory + "/" + name;
     hash->AddText(name);
     std::error_code error;

@@ -1,8 +1,6 @@
-// The linear probe as a prompt bank: a safetensors file with a unit row for each class.
+// The linear probe as a prompt bank (models/bank_file.h): a row for each class.
 //
-// One tensor, "embeddings" (classes, dim) in F32, and metadata: "format" "cliptag-prompt-bank-1",
-// "model" and "model_identity" (which model it is for, see models/tower_identity.h), and "prompts",
-// a prompts file's JSON with the labels. Thread safety: pure function over a file.
+// Thread safety: pure functions over files.
 #pragma once
 
 #include <string>
@@ -12,10 +10,10 @@
 
 namespace cliptag {
 
-// `result` has a probe. The file appears whole or not at all.
-Status WriteProbeBank(const std::string& path, const EvalResult& result);
-
-// Whether it could be written there: before anything is computed.
+// Whether a bank could be written there: asked before anything is computed.
 Status CheckBankPath(const std::string& path);
+
+// `result` has a probe.
+Status WriteProbeBank(const std::string& path, const EvalResult& result);
 
 }  // namespace cliptag

@@ -90,8 +90,16 @@ int64_t DirectoryBytes(const std::string& directory) {
 double ImageFlops(const ModelConfig& config) {
   const VisionConfig& v = config.vision;
   const double patch_values = 3.0 * v.patch_size * v.patch_size;
-  return 2 * v.patches() * patch_values * v.transformer.width +
-         BlockFlops(v.transformer, v.tokens()) + 2.0 * v.transformer.width * config.embed_dim;
+  const double width = v.transformer.width, embed = config.embed_dim;
+  double head = 2 * width * embed;
+  if (v.attention_pool != AttentionPool::kNone) {
+    // Keys and values of all tokens; of the one query what it sees, its output and what follows.
+    const double after =
+        v.attention_pool == AttentionPool::kProbe ? 2.0 * v.transformer.mlp_width : embed;
+    head = 2 * v.tokens() * width * 2 * embed + 2 * 2 * v.tokens() * embed +
+           2 * embed * (embed + after);
+  }
+  return 2 * v.patches() * patch_values * width + BlockFlops(v.transformer, v.tokens()) + head;
 }
 
 double TextFlops(const ModelConfig& config) {

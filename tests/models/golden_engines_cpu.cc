@@ -1,3 +1,5 @@
+#include <filesystem>
+
 #include "models/clip_model.h"
 #include "tests/models/golden_engines.h"
 #include "tests/models/model_test.h"
@@ -15,6 +17,54 @@ TEST(RefusedModels, ResNetIsRefusedByName) {
   const auto backend = CreateRefBackend();
   ExpectError(ClipModel::Load(SharedDir() + "/goldens/openclip-resnet", *backend),
               StatusCode::kUnsupported, {"open_clip_config.json", "layers", "ResNet"});
+}
+
+// Pictures need no tokenizer; the first text tells what is missing.
+TEST(NoTokenizer, PicturesAreEncodedAndTextsRefusedByName) {
+  TempDir dir;
+  dir.CopyFrom(DataDir() + "/models/siglip-timm");
+  std::filesystem::remove(dir.File("tokenizer.json"));
+  const auto backend = CreateRefBackend();
+  const auto model = Must(ClipModel::Load(dir.path(), *backend));
+  EXPECT_TRUE(model->SelfCheck().ok());
+  std::vector<float> out(static_cast<size_t>(model->config().embed_dim));
+  const std::string text = "a cat";
+  ExpectError(model->EncodeTexts({&text, 1}, out.data()), StatusCode::kNotFound,
+              {dir.path(), "timm/siglip-timm", "hf_tokenizer_name", "tokenizer.json"});
+  // One that is there and damaged is an error at once.
+  dir.Write("tokenizer.json", "{");
+  ExpectError(ClipModel::Load(dir.path(), *backend), StatusCode::kDataLoss, {"tokenizer.json"});
+}
+
+// Everything that SigLIP's and CoCa's towers need, missed one by one.
+TEST(MissingTensors, AreNamed) {
+  const auto backend = CreateRefBackend();
+  const struct {
+    const char *model, *file, *tensor;
+  } cases[] = {
+      {"siglip-timm", "open_clip_model.safetensors", "visual.trunk.attn_pool.latent"},
+      {"siglip-timm", "open_clip_model.safetensors", "visual.trunk.attn_pool.kv.weight"},
+      {"siglip-timm", "open_clip_model.safetensors", "visual.trunk.blocks.1.attn.qkv.bias"},
+      {"siglip-timm", "open_clip_model.safetensors", "visual.trunk.pos_embed"},
+      {"siglip-hf", "model.safetensors", "vision_model.head.probe"},
+      {"siglip-hf", "model.safetensors", "vision_model.head.mlp.fc2.bias"},
+      {"siglip-hf", "model.safetensors", "text_model.head.weight"},
+      {"coca", "open_clip_model.safetensors", "visual.attn_pool.query"},
+      {"coca", "open_clip_model.safetensors", "visual.attn_pool.attn.k_proj_weight"},
+      {"coca", "open_clip_model.safetensors", "text.cls_emb"},
+  };
+  for (const auto& missing : cases) {
+    TempDir dir;
+    dir.CopyFrom(DataDir() + "/models/" + missing.model);
+    std::string bytes = ReadAll(dir.File(missing.file));
+    const std::string name = std::string("\"") + missing.tensor + "\"";
+    const size_t at = bytes.find(name);
+    ASSERT_NE(at, std::string::npos) << name;
+    bytes[at + name.size() - 2] = '?';
+    dir.Write(missing.file, bytes);
+    ExpectError(ClipModel::Load(dir.path(), *backend), StatusCode::kDataLoss,
+                {missing.tensor, missing.file});
+  }
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "models/piece_model.h"
+
 namespace cliptag {
 namespace {
 
@@ -46,6 +48,10 @@ void TempDir::CopyFrom(const std::string& directory) const {
       std::filesystem::copy_file(entry.path(), File(entry.path().filename().string()));
     }
   }
+}
+
+bool HasSentencePiece() {
+  return OpenSentencePiece("", "").status().code() != StatusCode::kUnsupported;
 }
 
 std::string ReadAll(const std::string& path) {

@@ -38,6 +38,9 @@ class TempDir {
 
 std::string ReadAll(const std::string& path);
 
+// Whether this build has sentencepiece, which some tokenizers need.
+bool HasSentencePiece();
+
 // A safetensors file from a header (the length is put before it) and as many zero bytes of data.
 std::string Safetensors(const std::string& header, size_t data_bytes);
 

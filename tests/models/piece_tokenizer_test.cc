@@ -1,0 +1,155 @@
+// SigLIP's tokenizers against transformers', and the ways their files can be wrong.
+#include <fstream>
+#include <map>
+
+#include "models/json.h"
+#include "models/tokenizer.h"
+#include "tests/models/model_test.h"
+
+namespace cliptag {
+namespace {
+
+// tests/models/make_siglip_goldens.py wrote what transformers says: T5's and SigLIP's vocabularies
+// of pieces, and Gemma's.
+TEST(PieceTokenizerTest, PiecesEqualTransformers) {
+  if (!HasSentencePiece()) GTEST_SKIP() << "this build has no sentencepiece";
+  std::map<std::string, std::unique_ptr<Tokenizer>> tokenizers;
+  std::ifstream in(DataDir() + "/models/pieces.jsonl");
+  int lines = 0;
+  for (std::string line; std::getline(in, line); ++lines) {
+    const Json item = Json::parse(line);
+    const std::string name = item["model"], text = item["text"];
+    SCOPED_TRACE(name + ": " + text);
+    auto& tokenizer = tokenizers[name];
+    if (!tokenizer) {
+      tokenizer = Must(LoadTokenizer(Must(ReadModelConfig(DataDir() + "/models/" + name))));
+    }
+    const Tokens tokens = Must(tokenizer->Encode(text));
+    EXPECT_EQ(tokens.ids, item["ids"].get<std::vector<int32_t>>());
+    EXPECT_EQ(tokens.ids[tokens.eot], name == "siglip2-timm" ? 561 : 1);
+  }
+  EXPECT_EQ(lines, 120);
+}
+
+// A model's directory with this tokenizer.json alone.
+Result<std::unique_ptr<Tokenizer>> TryJson(const std::string& json,
+                                           const std::string& settings = "{}",
+                                           int vocab_size = 100) {
+  TempDir dir;
+  dir.Write("tokenizer.json", json);
+  dir.Write("tokenizer_config.json", settings);
+  ModelConfig config;
+  config.path = dir.path();
+  config.text.context_length = 6;
+  config.text.vocab_size = vocab_size;
+  config.text.clean = TextClean::kCanonicalize;
+  return LoadTokenizer(config);
+}
+
+std::string GemmaJson(const std::string& changes) {
+  Json json = Json::parse(R"json({
+      "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+      "post_processor": {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<bos>"}},
+        {"Sequence": {"id": "A"}}, {"SpecialToken": {"id": "<eos>"}}]},
+      "added_tokens": [{"id": 9, "content": "<eos>", "special": true}],
+      "model": {"type": "BPE", "byte_fallback": true, "fuse_unk": true, "unk_token": "<unk>",
+        "vocab": {"<pad>": 0, "<bos>": 1, "<unk>": 2, "a": 3, "b": 4, "ab": 5, "aba": 6, "▁": 7},
+        "merges": ["a b", ["ab", "a"]]}})json");
+  json.merge_patch(Json::parse(changes));
+  return json.dump();
+}
+
+TEST(PieceTokenizerTest, GemmasBpeByHand) {
+  const auto ids = [](const std::string& changes, const std::string& settings, const char* text) {
+    return Must(Must(TryJson(GemmaJson(changes), settings))->Encode(text)).ids;
+  };
+  using Ids = std::vector<int32_t>;
+  // Padded on the left unless the files say otherwise, as transformers' Gemma; an unknown character
+  // is one token, two are one.
+  EXPECT_EQ(ids("{}", "{}", "aba b"), (Ids{0, 1, 6, 7, 4, 9}));
+  EXPECT_EQ(ids("{}", R"({"padding_side": "right"})", "ab"), (Ids{1, 5, 9, 0, 0, 0}));
+  EXPECT_EQ(ids("{}", R"({"add_bos_token": false, "padding_side": "right"})", "axxb"),
+            (Ids{3, 2, 4, 9, 0, 0}));
+  EXPECT_EQ(ids(R"({"model": {"fuse_unk": false}})", R"({"add_bos_token": false})", "axxb"),
+            (Ids{0, 3, 2, 2, 4, 9}));
+  EXPECT_EQ(ids(R"({"model": {"vocab": {"<0x78>": 8}}})", R"({"add_bos_token": false})", "axxb"),
+            (Ids{0, 3, 8, 8, 4, 9}));
+  const Tokens cut = Must(Must(TryJson(GemmaJson("{}")))->Encode("a b a b a b"));
+  EXPECT_TRUE(cut.truncated);
+  EXPECT_EQ(cut.ids, (Ids{1, 3, 7, 4, 7, 9}));
+  EXPECT_EQ(cut.eot, 5);
+}
+
+TEST(PieceTokenizerTest, PiecesAreRefusedByName) {
+  const struct {
+    std::string json, settings;
+    StatusCode code;
+    std::vector<std::string> named;
+  } cases[] = {
+      {GemmaJson(R"({"normalizer": {"type": "BertNormalizer"}})"),
+       "{}",
+       StatusCode::kUnsupported,
+       {"tokenizer.json", "BertNormalizer"}},
+      {GemmaJson(R"({"pre_tokenizer": {"type": "ByteLevel"}})"),
+       "{}",
+       StatusCode::kUnsupported,
+       {"pre_tokenizer", "ByteLevel"}},
+      {GemmaJson(R"({"post_processor": {"type": "BertProcessing"}})"),
+       "{}",
+       StatusCode::kUnsupported,
+       {"post_processor", "BertProcessing"}},
+      {GemmaJson(R"({"model": {"type": "WordPiece"}})"),
+       "{}",
+       StatusCode::kUnsupported,
+       {"model.type", "WordPiece"}},
+      {GemmaJson(R"({"model": {"merges": ["a z"]}})"),
+       "{}",
+       StatusCode::kDataLoss,
+       {"merge 1", "'z'", "the second"}},
+      {GemmaJson(R"({"model": {"merges": ["a"]}})"), "{}", StatusCode::kDataLoss, {"model.merges"}},
+      {GemmaJson(R"({"model": {"vocab": {"a": -1}}})"), "{}", StatusCode::kDataLoss, {"'a'"}},
+      {GemmaJson(R"({"model": {"continuing_subword_prefix": "##"}})"),
+       "{}",
+       StatusCode::kUnsupported,
+       {"continuing_subword_prefix"}},
+      {GemmaJson("{}"), R"({"pad_token": "<filler>"})", StatusCode::kDataLoss, {"<filler>"}},
+      {GemmaJson(R"({"model": {"vocab": {"<pad>": 100}}})"),
+       "{}",
+       StatusCode::kDataLoss,
+       {"token 100", "vocab_size is 100"}},
+      {R"({"model": {"type": "Unigram", "vocab": [["a", 1]]}})",
+       "{}",
+       StatusCode::kDataLoss,
+       {"unk_id"}},
+      {R"({"model": {"type": "Unigram", "unk_id": 0, "vocab": [["a"]]}})",
+       "{}",
+       StatusCode::kDataLoss,
+       {"entry 0"}},
+      {R"({"normalizer": {"type": "Precompiled", "precompiled_charsmap": "?"},
+           "model": {"type": "Unigram", "unk_id": 0, "vocab": [["a", 1]]}})",
+       "{}",
+       StatusCode::kDataLoss,
+       {"base64"}},
+  };
+  for (const auto& refused : cases) {
+    SCOPED_TRACE(refused.json);
+    ExpectError(TryJson(refused.json, refused.settings), refused.code, refused.named);
+  }
+}
+
+TEST(PieceTokenizerTest, DamagedSentencePieceModel) {
+  if (!HasSentencePiece()) GTEST_SKIP() << "this build has no sentencepiece";
+  TempDir dir;
+  ModelConfig config;
+  config.path = dir.path();
+  config.text.context_length = 6;
+  dir.Write("spiece.model", "no such thing");
+  ExpectError(LoadTokenizer(config), StatusCode::kDataLoss,
+              {"spiece.model", "no sentencepiece model"});
+  const std::string whole = ReadAll(DataDir() + "/models/siglip-hf/spiece.model");
+  dir.Write("spiece.model", whole.substr(0, whole.size() / 2));
+  ExpectError(LoadTokenizer(config), StatusCode::kDataLoss, {"spiece.model"});
+}
+
+}  // namespace
+}  // namespace cliptag
