@@ -17,7 +17,7 @@ GRID = 16
 ALSO = '''mela banane ape bicicletta bici bike autobus farfalla fotocamera auto automobile macchina sportcar
     gatto kitten cane puppy pesce chitarra martello cavallo pony casa chiave coltello fungo gufo pinguino maiale
     razzo ragno albero tartaruga tortoise ombrello'''.split()
-NEAR = 20  # of 256 bits; drawings that have nothing to do with each other differ in some 100
+NEAR = 26  # of 256 bits; drawings that have nothing to do with each other differ in some 100
 
 
 def on_white(image):

@@ -17,6 +17,7 @@ import os
 import random
 import sys
 import tarfile
+import warnings
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, features
@@ -29,7 +30,8 @@ FONT = '/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf'
 EMOJI_LIST = '/usr/share/unicode/emoji/emoji-test.txt'
 CLIPART = '/usr/share/openclipart/png'
 EMOJI_SIZE = 109  # the only one that the font has
-Image.MAX_IMAGE_PIXELS = 32_000_000  # some of openclipart's are of gigantic size
+Image.MAX_IMAGE_PIXELS = 32_000_000  # some of openclipart's are of gigantic size, and left out
+warnings.simplefilter('error', Image.DecompressionBombWarning)
 SKIPPED = ('special', 'computer/icons', 'unsorted/duplicates', 'shapes/stars')
 
 

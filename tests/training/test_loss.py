@@ -258,7 +258,7 @@ class TokenizerTest(unittest.TestCase):
         with self.assertRaisesRegex(ValueError, 'lacks the token "a</w>"'):
             tokenizers.Tokenizer({tokenizers.BOS: 0, tokenizers.EOS: 1}, [], 8)
         with self.assertRaisesRegex(ValueError, 'context of 1'):
-            tokenizers.Tokenizer(self.public.vocab, [], 1)
+            tokenizers.Tokenizer(self.public.vocab, [], 1, self.public.bos, self.public.eos)
 
 
 class WeightsTest(unittest.TestCase):

@@ -7,6 +7,8 @@ import csv
 import io
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -19,9 +21,11 @@ from PIL import Image
 
 import checkpoint
 import data
+import starter_data
 import tokenizer as tokenizers
 import toy_data
 import train
+from model import Clip
 
 SOURCE = torch_python.SOURCE
 TOOL = os.path.join(os.environ.get('CLIPTAG_BUILD_ROOT', os.path.join(SOURCE, 'build')), 'plugin', 'cli',
@@ -227,6 +231,29 @@ class RunTest(WithFolder):
         with open(self.path('run', checkpoint.STATE), 'wb') as f:
             f.write(b'rubbish')
         self.assertIn('state.pt cannot be read', self.train(*self.arguments, *steps, '--resume', expected=1))
+
+
+class DocumentTest(unittest.TestCase):
+    def test_the_commands_are_understood(self):
+        count = 0
+        for path in ('README.md', os.path.join('models', 'training', 'README.md')):
+            with open(os.path.join(SOURCE, path), encoding='utf-8') as f:
+                blocks = re.findall(r'^```sh\n(.*?)^```', f.read(), re.M | re.S)
+            for line in ''.join(blocks).splitlines():
+                command = re.search(r'models/training/(train|starter_data)\.py (.*)', line)
+                if command:
+                    count += 1
+                    parse = {'train': train, 'starter_data': starter_data}[command[1]].parse
+                    parse(shlex.split(command[2], comments=True))
+        self.assertGreaterEqual(count, 5)
+
+    def test_shapes(self):
+        sizes = {}
+        for name in train.SHAPES:
+            with torch.device('meta'):
+                sizes[name] = sum(p.numel() for p in Clip(train.shape_config(name, 'gelu')).parameters())
+        self.assertEqual(151277313, sizes['vit-b-32'])  # as OpenAI's
+        self.assertEqual(427616513, sizes['vit-l-14'])
 
 
 class ShortRunTest(WithFolder):
