@@ -16,10 +16,10 @@ namespace {
 
 constexpr size_t kBlock = 1 << 20;
 
-std::unique_ptr<Checksum> NewHash(const HubFile& file) {
-  if (file.hash.size() == 64) return std::make_unique<Checksum>(Checksum::Kind::kSha256);
+std::unique_ptr<BlockHash> NewHash(const HubFile& file) {
+  if (file.hash.size() == 64) return std::make_unique<Sha256>();
   // Git hashes a file's kind and size before its bytes.
-  auto hash = std::make_unique<Checksum>(Checksum::Kind::kSha1);
+  auto hash = std::make_unique<Sha1>();
   const std::string header = "blob " + std::to_string(file.size);
   hash->Add(header.c_str(), header.size() + 1);
   return hash;

@@ -60,7 +60,7 @@ class FileWriter : public HubSink {
   std::string path_;  // of the temporary file
   int fd_ = -1;
   int64_t have_ = 0;
-  std::unique_ptr<Checksum> hash_;
+  std::unique_ptr<BlockHash> hash_;
 };
 
 // Whether the file at `path` has the size and hash; reads it. `progress` as above.

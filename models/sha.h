@@ -1,34 +1,50 @@
-// SHA-256 and SHA-1 of bytes that arrive piece by piece, by GLib: how a hub tells its files apart.
+// SHA-256 and SHA-1 of bytes that arrive piece by piece: how a hub tells its files apart.
 //
 // Thread safety: an object belongs to one thread.
 #pragma once
 
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <string>
-
-struct _GChecksum;
 
 namespace cliptag {
 
-class Checksum {
+// What both have in common: blocks of 64 bytes, padded with the length in bits.
+class BlockHash {
  public:
-  enum class Kind {
-    kSha256,
-    // For git's names of small files alone: against chance, not against somebody who wants a
-    // collision.
-    kSha1,
-  };
-  explicit Checksum(Kind kind);
-  ~Checksum();
-  Checksum(const Checksum&) = delete;
-  Checksum& operator=(const Checksum&) = delete;
-
+  virtual ~BlockHash() = default;
   void Add(const void* data, size_t bytes);
   // Lower-case hexadecimal digits; nothing may be added afterwards.
-  std::string Hex() const;
+  std::string Hex();
+
+ protected:
+  virtual void AddBlock(const unsigned char* block) = 0;
+  explicit BlockHash(int words) : words_(words) {}
+
+  std::array<uint32_t, 8> state_{};
 
  private:
-  _GChecksum* const checksum_;
+  const int words_;  // of state_ that make the digest
+  std::array<unsigned char, 64> pending_{};
+  uint64_t bytes_ = 0;
+};
+
+class Sha256 : public BlockHash {
+ public:
+  Sha256();
+
+ private:
+  void AddBlock(const unsigned char* block) override;
+};
+
+// For git's names of small files alone: against chance, not against somebody who wants a collision.
+class Sha1 : public BlockHash {
+ public:
+  Sha1();
+
+ private:
+  void AddBlock(const unsigned char* block) override;
 };
 
 }  // namespace cliptag

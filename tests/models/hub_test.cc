@@ -12,10 +12,9 @@
 namespace cliptag {
 namespace {
 
-constexpr auto kSha256 = Checksum::Kind::kSha256, kSha1 = Checksum::Kind::kSha1;
-
-std::string Hex(Checksum::Kind kind, const std::string& text, size_t piece) {
-  Checksum hash(kind);
+template <typename Hash>
+std::string Hex(const std::string& text, size_t piece) {
+  Hash hash;
   for (size_t i = 0; i < text.size(); i += piece) {
     const std::string part = text.substr(i, piece);
     hash.Add(part.data(), part.size());
@@ -24,15 +23,26 @@ std::string Hex(Checksum::Kind kind, const std::string& text, size_t piece) {
 }
 
 TEST(Sha, KnownAnswers) {  // FIPS 180-4's examples
-  EXPECT_EQ(Hex(kSha256, "", 1),
-            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
-  EXPECT_EQ(Hex(kSha256, "abc", 3),
+  EXPECT_EQ(Hex<Sha256>("", 1), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  EXPECT_EQ(Hex<Sha256>("abc", 3),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-  EXPECT_EQ(Hex(kSha256, std::string(1000000, 'a'), 997),
+  EXPECT_EQ(Hex<Sha256>(std::string(1000000, 'a'), 997),
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
-  EXPECT_EQ(Hex(kSha1, "", 1), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
-  EXPECT_EQ(Hex(kSha1, "abc", 3), "a9993e364706816aba3e25717850c26c9cd0d89d");
-  EXPECT_EQ(Hex(kSha1, std::string(1000000, 'a'), 997), "34aa973cd4c4daa4f61eeb2bdbad27316534016f");
+  EXPECT_EQ(Hex<Sha1>("", 1), "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+  EXPECT_EQ(Hex<Sha1>("abc", 3), "a9993e364706816aba3e25717850c26c9cd0d89d");
+  EXPECT_EQ(Hex<Sha1>(std::string(1000000, 'a'), 997), "34aa973cd4c4daa4f61eeb2bdbad27316534016f");
+}
+
+// Around the ends of blocks and of the padding, however the bytes arrive.
+TEST(Sha, PiecesMakeNoDifference) {
+  for (size_t length = 0; length <= 200; ++length) {
+    std::string text;
+    for (size_t i = 0; i < length; ++i) text += static_cast<char>(i * 37);
+    for (const size_t piece : {1, 7, 63, 64, 65}) {
+      ASSERT_EQ(Hex<Sha256>(text, 1000), Hex<Sha256>(text, piece)) << length << " by " << piece;
+      ASSERT_EQ(Hex<Sha1>(text, 1000), Hex<Sha1>(text, piece)) << length << " by " << piece;
+    }
+  }
 }
 
 TEST(HubNames, IdAndRevision) {
