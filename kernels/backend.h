@@ -192,8 +192,9 @@ class Backend {
   virtual Status LayerNorm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
                            const Matrix& out) = 0;
   virtual Status Attention(const AttentionArgs& args) = 0;
-  // Patch rows to token rows: out (batch * (patches + 1), width) f32 = class token, then patches,
-  // all plus position (patches + 1, width). Without a class token (null): patches alone.
+  // Patch rows to token rows: out (batch * (patches + 1), width), f32 or as patches, = class token,
+  // then patches, all plus position (patches + 1, width). Without a class token (null): patches
+  // alone.
   virtual Status AssembleTokens(const Matrix& patches, const float* class_token,
                                 const Matrix& position, int batch, const Matrix& out) = 0;
   // out (n, width) f32 = table[ids[i]] + position[i % tokens]; ids in backend memory, already
@@ -210,7 +211,7 @@ class Backend {
   virtual Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines,
                             int k, int32_t* top) = 0;
 
-  // --- operations of convolutional encoders; the CPU has none yet -------------------------------
+  // --- operations of convolutional encoders -----------------------------------------------------
   virtual Result<std::unique_ptr<Convolution>> PackConvolution(const ConvolutionSpec& spec);
   // out = relu(x * W + b + residual); `residual` (as out) may be null, relu may be off. All of
   // compute_type.

@@ -166,7 +166,7 @@ Status CheckAssembleTokens(const Matrix& patches, const float* class_token, cons
   CLIPTAG_RETURN_IF_ERROR(
       CheckType("AssembleTokens: position", position, DType::kF32, DType::kF32));
   CLIPTAG_RETURN_IF_ERROR(CheckShape("AssembleTokens: out", out, batch * tokens, patches.cols));
-  return CheckType("AssembleTokens: out", out, DType::kF32, DType::kF32);
+  return CheckType("AssembleTokens: out", out, DType::kF32, patches.type);
 }
 
 Status CheckEmbedTokens(const int32_t* ids, const Matrix& table, const Matrix& position, int tokens,

@@ -166,8 +166,15 @@ VisionTensors ReadTimmVision(Reader* reader, const VisionConfig& vision) {
 Result<VisionTensors> GetVisionTensors(const Weights& weights, const ModelConfig& config) {
   const VisionConfig& vision = config.vision;
   const bool open_clip = config.layout == Layout::kOpenClip;
+  if (vision.is_resnet()) {
+    VisionTensors resnet;
+    CLIPTAG_ASSIGN_OR_RETURN(resnet.resnet, GetResNetTensors(weights, config));
+    return resnet;
+  }
   if (weights.Has("visual.attnpool.positional_embedding")) {
-    return Unsupported(config.path + ": ResNet image towers are not supported yet.");
+    return DataLoss(config.path +
+                    ": the weights are a ResNet's, but the configuration describes a vision "
+                    "transformer: vision_cfg.layers of a ResNet is a list of four numbers.");
   }
   const int64_t width = vision.transformer.width, patch = vision.patch_size;
   const std::string base = open_clip ? "visual." : "vision_model.";

@@ -9,6 +9,7 @@
 #include "kernels/backend.h"
 #include "kernels/base/status.h"
 #include "models/config.h"
+#include "models/resnet_tensors.h"
 #include "models/weights.h"
 
 namespace cliptag {
@@ -52,6 +53,7 @@ struct VisionTensors {
   std::vector<BlockTensors> blocks;
   AttentionPoolTensors pool;
   ProjectionTensors projection;
+  ResNetTensors resnet;  // of a ResNet there is this alone
 };
 
 struct TextTensors {

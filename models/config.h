@@ -49,8 +49,18 @@ struct TransformerConfig {
   int head_dim() const { return width / heads; }
 };
 
+// CLIP's modified ResNet; its activation is ReLU.
+struct ResNetConfig {
+  int layers[4] = {0, 0, 0, 0};  // bottlenecks of each stage
+  int width = 0;                 // channels behind the stem
+  int heads = 0;                 // of the attention pooling
+
+  int features() const { return 32 * width; }  // of the last stage
+};
+
 struct VisionConfig {
   TransformerConfig transformer;
+  ResNetConfig resnet;  // with a width: this in place of the transformer; patch_size is then 1
   int image_size = 224;
   int patch_size = 32;
   bool patch_bias = false;  // convolution with a bias
@@ -62,6 +72,7 @@ struct VisionConfig {
   int pool_heads = 0, pool_queries = 1;  // of kQuery; only the first query's answer counts
   bool timm = false;                     // open_clip's layout with timm's names of tensors
 
+  bool is_resnet() const { return resnet.width > 0; }
   int patches() const { return (image_size / patch_size) * (image_size / patch_size); }
   int tokens() const { return patches() + (class_token ? 1 : 0); }
 };

@@ -32,10 +32,10 @@ class Shapes {
                        "nothing else says what the model looks like.");
     return 1;
   }
-  // Blocks of a transformer, counted by one of the tensors that each has.
-  int Blocks(const std::string& prefix) const {
+  // Blocks of a tower, counted by one of the tensors that each has.
+  int Blocks(const std::string& prefix, const char* tensor = ".attn.in_proj_weight") const {
     int count = 0;
-    while (weights_.Has(prefix + std::to_string(count) + ".attn.in_proj_weight")) ++count;
+    while (weights_.Has(prefix + std::to_string(count) + tensor)) ++count;
     return count;
   }
   const Status& status() const { return status_; }
@@ -57,6 +57,17 @@ TransformerConfig Tower(int width, int layers) {
   return out;
 }
 
+ResNetConfig ResNet(Shapes* shapes) {
+  ResNetConfig out;
+  out.width = shapes->Size("visual.layer1.0.conv1.weight", 4, 0);
+  out.heads = out.features() / kHeadWidth;
+  for (int stage = 0; stage < 4; ++stage) {
+    const std::string prefix = "visual.layer" + std::to_string(stage + 1) + ".";
+    out.layers[stage] = shapes->Blocks(prefix, ".conv1.weight");
+  }
+  return out;
+}
+
 }  // namespace
 
 Status ReadOpenAiConfig(const std::string& file, ModelConfig* config) {
@@ -67,19 +78,25 @@ Status ReadOpenAiConfig(const std::string& file, ModelConfig* config) {
                     "which alone its activation is known; put the model's open_clip_config.json "
                     "or config.json there.");
   }
-  if (weights->Has("visual.attnpool.positional_embedding")) {
-    return Unsupported(file + ": ResNet image towers are not supported yet.");
-  }
   Shapes shapes(*weights, file);
   config->layout = Layout::kOpenClip;
   config->embed_dim = shapes.Size("text_projection", 2, 1);
   VisionConfig& vision = config->vision;
-  vision.transformer = Tower(shapes.Size("visual.conv1.weight", 4, 0),
-                             shapes.Blocks("visual.transformer.resblocks."));
-  vision.patch_size = shapes.Size("visual.conv1.weight", 4, 3);
-  const int tokens = shapes.Size("visual.positional_embedding", 2, 0);
+  const bool resnet = weights->Has("visual.attnpool.positional_embedding");
+  const std::string position =
+      resnet ? "visual.attnpool.positional_embedding" : "visual.positional_embedding";
+  const int tokens = shapes.Size(position, 2, 0);
   const int grid = static_cast<int>(std::lround(std::sqrt(tokens - 1)));
-  vision.image_size = grid * vision.patch_size;
+  if (resnet) {
+    vision.resnet = ResNet(&shapes);
+    vision.patch_size = 1;
+    vision.image_size = 32 * grid;
+  } else {
+    vision.transformer = Tower(shapes.Size("visual.conv1.weight", 4, 0),
+                               shapes.Blocks("visual.transformer.resblocks."));
+    vision.patch_size = shapes.Size("visual.conv1.weight", 4, 3);
+    vision.image_size = grid * vision.patch_size;
+  }
   TextConfig& text = config->text;
   text.transformer =
       Tower(shapes.Size("ln_final.weight", 1, 0), shapes.Blocks("transformer.resblocks."));
@@ -87,12 +104,12 @@ Status ReadOpenAiConfig(const std::string& file, ModelConfig* config) {
   text.vocab_size = shapes.Size("token_embedding.weight", 2, 0);
   text.pooling = TextPooling::kArgmax;
   CLIPTAG_RETURN_IF_ERROR(shapes.status());
-  if (vision.transformer.layers == 0 || text.transformer.layers == 0) {
+  if ((!resnet && vision.transformer.layers == 0) || text.transformer.layers == 0) {
     return DataLoss(file + ": there is no 'resblocks.0.attn.in_proj_weight' in one of its towers.");
   }
   if (grid < 1 || grid * grid + 1 != tokens) {
-    return DataLoss(file + ": tensor 'visual.positional_embedding' has " + std::to_string(tokens) +
-                    " rows, which are no square of patches and a class token.");
+    return DataLoss(file + ": tensor '" + position + "' has " + std::to_string(tokens) +
+                    " rows, which are no square of places and one more.");
   }
   SetClipMeanAndStd(&config->preprocess);
   config->preprocess.size = vision.image_size;

@@ -52,6 +52,35 @@ TransformerConfig ReadTransformer(FieldReader* reader, int width, bool quick_gel
   return out;
 }
 
+// The reference reads no other field of a ResNet's.
+void ReadResNet(FieldReader* vision, VisionConfig* out) {
+  const Json& layers = vision->Get("layers");
+  ResNetConfig& resnet = out->resnet;
+  if (layers.size() != 4) {
+    vision->Fail(StatusCode::kDataLoss, "layers",
+                 "is " + layers.dump() + "; a ResNet has four numbers of them");
+    return;
+  }
+  for (int stage = 0; stage < 4; ++stage) resnet.layers[stage] = vision->Element("layers", stage);
+  resnet.width = vision->Int("width", 768);
+  const int head_width = vision->Int("head_width", 64);
+  resnet.heads = resnet.features() / head_width;
+  if (resnet.heads < 1 || resnet.features() % resnet.heads != 0) {
+    vision->Fail(StatusCode::kDataLoss, "head_width",
+                 "is " + std::to_string(head_width) + ", which does not divide the " +
+                     std::to_string(resnet.features()) + " features of a width of " +
+                     std::to_string(resnet.width));
+  }
+  out->image_size = vision->Square("image_size", 224);
+  out->patch_size = 1;
+  // What five halvings leave; the reference takes a 32nd for it.
+  const int grid = (out->image_size + 1) / 2 / 2 / 2 / 2 / 2;
+  if (grid < 1 || grid != out->image_size / 32) {
+    vision->Fail(StatusCode::kDataLoss, "image_size",
+                 "is " + std::to_string(out->image_size) + "; a ResNet takes multiples of 32");
+  }
+}
+
 // CoCa's. A string ("parallel", "cascade") asks for two poolers, which the reference itself calls
 // untested.
 void ReadAttentionalPool(FieldReader* vision, VisionConfig* out) {
@@ -74,12 +103,7 @@ void ReadVision(FieldReader* vision, bool quick_gelu, const std::string& file, S
   if (!vision->String("timm_model_name", "").empty()) {
     return ReadTimmVision(vision, file, status, out);
   }
-  if (vision->Get("layers").is_array()) {
-    vision->Fail(
-        StatusCode::kUnsupported, "layers",
-        "is " + vision->Get("layers").dump() + ": ResNet image towers are not supported yet");
-    return;
-  }
+  if (vision->Get("layers").is_array()) return ReadResNet(vision, out);
   out->transformer = ReadTransformer(vision, 768, quick_gelu, file, "vision_cfg.", status);
   const int head_width = vision->Int("head_width", 64);
   out->transformer.heads = out->transformer.width / head_width;

@@ -87,8 +87,12 @@ int FieldReader::Square(const char* key, int fallback) {
     Fail(StatusCode::kUnsupported, key, "is " + value.dump() + "; only squares are supported");
     return fallback;
   }
-  const Json one = {{key, value.front()}};
-  return FieldReader(one, file_, prefix_, status_).Int(key, fallback);
+  return Element(key, 0);
+}
+
+int FieldReader::Element(const char* key, size_t index) {
+  const Json one = {{key, Get(key)[index]}};
+  return FieldReader(one, file_, prefix_, status_).Int(key, 1);
 }
 
 void FieldReader::Triple(const char* key, float* out) {
@@ -130,7 +134,9 @@ Status CheckConfig(const ModelConfig& config, const std::string& file) {
     if (t.mlp_width < 1) return DataLoss(file + ": the " + name + " tower's MLP has no width.");
     return {};
   };
-  CLIPTAG_RETURN_IF_ERROR(tower(config.vision.transformer, "image"));
+  if (!config.vision.is_resnet()) {
+    CLIPTAG_RETURN_IF_ERROR(tower(config.vision.transformer, "image"));
+  }
   CLIPTAG_RETURN_IF_ERROR(tower(config.text.transformer, "text"));
   const int pool_heads = config.vision.pool_heads;
   if (config.vision.attention_pool == AttentionPool::kQuery && config.embed_dim % pool_heads != 0) {

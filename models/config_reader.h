@@ -30,6 +30,8 @@ class FieldReader {
   std::string String(const char* key, const std::string& fallback);
   // A number, or a pair of equal ones ([224, 224]).
   int Square(const char* key, int fallback);
+  // Number `index` of a list, a whole one from 1 on.
+  int Element(const char* key, size_t index);
   // Three numbers, or one for all of them, into out.
   void Triple(const char* key, float* out);
 

@@ -1,19 +1,16 @@
 #include "models/image_encoder.h"
 
-#include <algorithm>
 #include <cstring>
 #include <utility>
 #include <vector>
 
 #include "models/attention_pool.h"
+#include "models/prepared_encoder.h"
+#include "models/resnet_encoder.h"
 #include "models/transformer.h"
 
 namespace cliptag {
 namespace {
-
-// Columns of a patch's row: 3 * patch * patch, with zeros up to the next eight, so that rows of
-// 16-bit elements begin at multiples of 16 bytes, as tensor cores want them. A patch of 14 has 588.
-constexpr int64_t PaddedColumns(int64_t columns) { return (columns + 7) / 8 * 8; }
 
 // The rows of a weight, (rows, columns), with zeros up to `padded` columns.
 std::vector<char> PadRows(const HostTensor& weight, int64_t columns, int64_t padded) {
@@ -27,23 +24,12 @@ std::vector<char> PadRows(const HostTensor& weight, int64_t columns, int64_t pad
   return bytes;
 }
 
-class VitEncoder : public ImageEncoder {
+class VitEncoder : public PreparedEncoder {
  public:
   VitEncoder(Backend& backend, Workspace& workspace, const ModelConfig& config)
-      : backend_(backend),
-        workspace_(workspace),
-        config_(config.vision),
-        spec_(config.preprocess),
-        embed_dim_(config.embed_dim) {}
+      : PreparedEncoder(backend, workspace, config), config_(config.vision) {}
 
   Status Load(const ModelConfig& config, const VisionTensors& tensors);
-
-  Status Setup(int max_batch) override;
-  int max_batch() const override { return max_batch_; }
-  Status Preprocess(std::span<const FrameView> frames, const PreprocessSpec& spec) override;
-  Result<Matrix> EncodePrepared(int batch) override;
-  Status Encode(std::span<const FrameView> frames, const PreprocessSpec& spec,
-                float* embeddings) override;
 
  private:
   // Everything a run carves from the workspace.
@@ -54,12 +40,11 @@ class VitEncoder : public ImageEncoder {
     AttentionPooling::Scratch pool;  // overlays blocks
   };
   Buffers Plan(Arena* arena, int64_t batch) const;
-  int64_t PatchColumns() const { return int64_t{3} * config_.patch_size * config_.patch_size; }
   bool AveragesOnHost() const { return config_.average_pool && config_.final_norm_after_pool; }
-  // Everything from the prepared tensor to the unit embeddings in `out`.
-  Status Forward(int batch, const Matrix& out);
-  // The recording of Forward for that batch; a new one when the workspace has moved.
-  Recording& RecordingOf(int batch);
+  size_t WorkspaceBytes(int max_batch) const override;
+  Status SetupBatches(int max_batch) override;
+  Status Forward(int batch, const Matrix& out) override;
+  bool CanBeRecorded() const override { return !AveragesOnHost(); }
   Status UploadRows(int max_batch);
   // The residual stream to embeddings, not yet of unit length.
   Status PoolAndProject(const Matrix& x, const Buffers& buffers, int batch, const Matrix& out);
@@ -67,11 +52,7 @@ class VitEncoder : public ImageEncoder {
   Result<Matrix> Pool(const Matrix& x, const Buffers& buffers, int batch);
   Result<Matrix> PoolAverage(const Matrix& x, const Buffers& buffers, int batch);
 
-  Backend& backend_;
-  Workspace& workspace_;
   const VisionConfig config_;
-  const PreprocessSpec spec_;
-  const int64_t embed_dim_;
 
   std::unique_ptr<Linear> patch_, projection_;  // no projection with pooling_
   std::unique_ptr<Memory> class_token_, position_;
@@ -79,19 +60,13 @@ class VitEncoder : public ImageEncoder {
   std::unique_ptr<Transformer> transformer_;
   std::unique_ptr<AttentionPooling> pooling_;  // null without
 
-  int max_batch_ = 0;
-  int prepared_ = 0;                          // frames in prepared_patches_
-  std::unique_ptr<Memory> prepared_patches_;  // (max_batch * patches, PaddedColumns)
-  std::unique_ptr<Memory> embeddings_;        // (max_batch, embed_dim) f32
   // int32 rows in x: the class token of every picture, or every patch token when they are averaged.
   std::unique_ptr<Memory> pooled_rows_;
   std::vector<float> host_tokens_, host_means_;  // of an average before the last norm
-  const void* recorded_workspace_ = nullptr;
-  std::vector<std::unique_ptr<Recording>> recordings_;  // by batch - 1
 };
 
 Status VitEncoder::Load(const ModelConfig& config, const VisionTensors& tensors) {
-  const int64_t columns = PatchColumns(), padded = PaddedColumns(columns);
+  const int64_t columns = PatchColumns(), padded = PaddedColumns();
   LinearSpec patch{{tensors.patch}, {}};
   patch.precise = true;  // pixels are few and everything follows from them
   std::vector<char> bytes;
@@ -138,6 +113,12 @@ VitEncoder::Buffers VitEncoder::Plan(Arena* arena, int64_t batch) const {
   return buffers;
 }
 
+size_t VitEncoder::WorkspaceBytes(int max_batch) const {
+  Arena size(nullptr);
+  Plan(&size, max_batch);
+  return size.peak();
+}
+
 Status VitEncoder::UploadRows(int max_batch) {
   std::vector<int32_t> rows;
   for (int i = 0; i < max_batch; ++i) {
@@ -152,27 +133,9 @@ Status VitEncoder::UploadRows(int max_batch) {
   return {};
 }
 
-Status VitEncoder::Setup(int max_batch) {
-  if (max_batch < 1 || max_batch > 4096) {
-    return InvalidArgument("A batch of " + std::to_string(max_batch) +
-                           " pictures is not possible; 1 to 4096 are.");
-  }
-  max_batch_ = prepared_ = 0;  // stays so on error
-  Arena size(nullptr);
-  Plan(&size, max_batch);
-  CLIPTAG_RETURN_IF_ERROR(workspace_.Reserve(size.peak()));
-  const size_t rows = static_cast<size_t>(max_batch) * config_.patches();
-  const size_t bytes = rows * PaddedColumns(PatchColumns()) * SizeOf(backend_.compute_type());
-  CLIPTAG_ASSIGN_OR_RETURN(prepared_patches_, backend_.Allocate(bytes));
-  // What Preprocess does not write, beyond a row's columns, must be zero. And a benchmark may
-  // encode before anything was prepared: mean grey, not whatever was in memory.
-  const std::vector<char> zeros(bytes, 0);
-  CLIPTAG_RETURN_IF_ERROR(backend_.CopyFromHost(zeros.data(), bytes, prepared_patches_->data()));
-  CLIPTAG_RETURN_IF_ERROR(backend_.Sync());
-  CLIPTAG_ASSIGN_OR_RETURN(embeddings_, backend_.Allocate(max_batch * embed_dim_ * sizeof(float)));
+Status VitEncoder::SetupBatches(int max_batch) {
   CLIPTAG_RETURN_IF_ERROR(UploadRows(max_batch));
   if (pooling_ != nullptr) CLIPTAG_RETURN_IF_ERROR(pooling_->Setup(max_batch));
-  recordings_.clear();  // what they run on is gone
   if (AveragesOnHost()) {
     host_tokens_.resize(static_cast<size_t>(max_batch) * config_.tokens() *
                         config_.transformer.width);
@@ -184,64 +147,15 @@ Status VitEncoder::Setup(int max_batch) {
     CLIPTAG_RETURN_IF_ERROR(pooling_ != nullptr ? pooling_->Prepare(batch)
                                                 : backend_.PrepareGemm(*projection_, batch));
   }
-  max_batch_ = prepared_ = max_batch;
   return {};
-}
-
-Status VitEncoder::Preprocess(std::span<const FrameView> frames, const PreprocessSpec& spec) {
-  if (frames.empty() || frames.size() > static_cast<size_t>(max_batch_)) {
-    return InvalidArgument("The image encoder was set up for 1 to " + std::to_string(max_batch_) +
-                           " pictures at once, not " + std::to_string(frames.size()) + ".");
-  }
-  if (spec.size != spec_.size || spec.patch != spec_.patch) {
-    return InvalidArgument("The model looks at pictures of " + std::to_string(spec_.size) +
-                           " pixels in patches of " + std::to_string(spec_.patch) + ", not " +
-                           std::to_string(spec.size) + " in " + std::to_string(spec.patch) + ".");
-  }
-  PreprocessSpec resolved = spec;
-  if (resolved.fit == Fit::kModel) resolved.fit = spec_.fit;
-  const int64_t cols = PatchColumns();
-  const int64_t rows = static_cast<int64_t>(frames.size()) * config_.patches();
-  prepared_ = 0;
-  CLIPTAG_RETURN_IF_ERROR(backend_.Preprocess(
-      frames, resolved,
-      {prepared_patches_->data(), backend_.compute_type(), rows, cols, PaddedColumns(cols)}));
-  prepared_ = static_cast<int>(frames.size());
-  return {};
-}
-
-Result<Matrix> VitEncoder::EncodePrepared(int batch) {
-  if (batch < 1 || batch > prepared_) {
-    return InvalidArgument(std::to_string(batch) + " pictures cannot be encoded: " +
-                           std::to_string(prepared_) + " are prepared.");
-  }
-  const Matrix out{embeddings_->data(), DType::kF32, batch, embed_dim_, embed_dim_};
-  if (AveragesOnHost()) {
-    CLIPTAG_RETURN_IF_ERROR(Forward(batch, out));
-  } else {
-    CLIPTAG_RETURN_IF_ERROR(RecordingOf(batch).Run([&] { return Forward(batch, out); }));
-  }
-  return out;
-}
-
-Recording& VitEncoder::RecordingOf(int batch) {
-  if (recorded_workspace_ != workspace_.data()) recordings_.clear();
-  recorded_workspace_ = workspace_.data();
-  recordings_.resize(static_cast<size_t>(max_batch_));
-  std::unique_ptr<Recording>& recording = recordings_[static_cast<size_t>(batch) - 1];
-  if (!recording) recording = backend_.CreateRecording();
-  return *recording;
 }
 
 Status VitEncoder::Forward(int batch, const Matrix& out) {
   Arena arena = workspace_.Carve();
   const Buffers buffers = Plan(&arena, batch);
   const int64_t width = config_.transformer.width;
-  const int64_t cols = PaddedColumns(PatchColumns());
-  const Matrix pixels{prepared_patches_->data(), backend_.compute_type(), buffers.patches.rows,
-                      cols, cols};
   CLIPTAG_RETURN_IF_ERROR(
-      backend_.Gemm(pixels, *patch_, Activation::kNone, false, buffers.patches));
+      backend_.Gemm(Pixels(batch), *patch_, Activation::kNone, false, buffers.patches));
   CLIPTAG_RETURN_IF_ERROR(backend_.AssembleTokens(
       buffers.patches, class_token_ ? static_cast<const float*>(class_token_->data()) : nullptr,
       {position_->data(), DType::kF32, config_.tokens(), width, width}, batch, buffers.x));
@@ -313,30 +227,14 @@ Result<Matrix> VitEncoder::PoolAverage(const Matrix& x, const Buffers& buffers, 
   return out;
 }
 
-Status VitEncoder::Encode(std::span<const FrameView> frames, const PreprocessSpec& spec,
-                          float* embeddings) {
-  if (max_batch_ == 0) return InvalidArgument("The image encoder has not been set up.");
-  const auto batch_from = [&](size_t first) {
-    return frames.subspan(first, std::min(frames.size() - first, static_cast<size_t>(max_batch_)));
-  };
-  if (frames.empty()) return {};
-  CLIPTAG_RETURN_IF_ERROR(Preprocess(batch_from(0), spec));
-  for (size_t first = 0; first < frames.size();) {
-    const size_t next = first + batch_from(first).size();
-    CLIPTAG_ASSIGN_OR_RETURN(const Matrix rows, EncodePrepared(static_cast<int>(next - first)));
-    // Before the results are waited for: a device computes while its next frames are brought.
-    if (next < frames.size()) CLIPTAG_RETURN_IF_ERROR(Preprocess(batch_from(next), spec));
-    CLIPTAG_RETURN_IF_ERROR(backend_.CopyToHost(rows, embeddings + first * embed_dim_));
-    first = next;
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<ImageEncoder>> LoadImageEncoder(Backend& backend, Workspace& workspace,
                                                        const ModelConfig& config,
                                                        const VisionTensors& tensors) {
+  if (config.vision.is_resnet()) {
+    return LoadResNetEncoder(backend, workspace, config, tensors.resnet);
+  }
   auto encoder = std::make_unique<VitEncoder>(backend, workspace, config);
   CLIPTAG_RETURN_IF_ERROR(encoder->Load(config, tensors));
   return std::unique_ptr<ImageEncoder>(std::move(encoder));

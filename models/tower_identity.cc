@@ -34,6 +34,22 @@ void AddBlocks(const std::vector<BlockTensors>& blocks, ContentHash* hash) {
   }
 }
 
+void AddConvolution(const NormedConvolutionTensors& t, ContentHash* hash) {
+  AddAll({&t.weight, &t.gamma, &t.beta, &t.mean, &t.variance}, hash);
+}
+
+void AddResNet(const ResNetTensors& t, ContentHash* hash) {
+  for (const NormedConvolutionTensors& stem : t.stem) AddConvolution(stem, hash);
+  for (const BottleneckTensors& block : t.blocks) {
+    for (const auto* part : {&block.conv1, &block.conv2, &block.conv3, &block.shortcut}) {
+      AddConvolution(*part, hash);
+    }
+    hash->AddNumber(block.stride);
+  }
+  AddAll({&t.position, &t.q, &t.k, &t.v, &t.q_bias, &t.k_bias, &t.v_bias, &t.out, &t.out_bias},
+         hash);
+}
+
 void AddPool(const AttentionPoolTensors& p, ContentHash* hash) {
   AddAll(
       {&p.query, &p.query_norm.gamma, &p.query_norm.beta, &p.key_norm.gamma, &p.key_norm.beta,
@@ -54,6 +70,7 @@ void AddTensors(const VisionTensors& t, ContentHash* hash) {
           &t.post_norm.gamma, &t.post_norm.beta, &t.projection.weight, &t.projection.bias},
          hash);
   AddBlocks(t.blocks, hash);
+  AddResNet(t.resnet, hash);
   AddPool(t.pool, hash);
 }
 
@@ -95,7 +112,9 @@ void AddConfig(const ModelConfig& config, const VisionTensors& tensors, ContentH
                            pixels.size,
                            pixels.patch,
                            static_cast<int>(pixels.fit),
-                           static_cast<int>(pixels.interpolation)}) {
+                           static_cast<int>(pixels.interpolation),
+                           image.resnet.width,
+                           image.resnet.heads}) {
     hash->AddNumber(number);
   }
   hash->AddBytes(&image.transformer.layer_norm_eps, sizeof(image.transformer.layer_norm_eps));

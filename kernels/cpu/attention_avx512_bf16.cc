@@ -267,7 +267,9 @@ void WriteRows(const AttentionTask& t, const Scratch& s, int first, int queries)
   }
 }
 
-void Attention(const AttentionTask& t) {
+}  // namespace
+
+void AttentionAvx512Bf16(const AttentionTask& t) {
   // Pairs of an odd head would reach into the next one.
   if (!t.bf16 || t.head_dim % 2 != 0) return kSimdAvx512.attention(t);
   const Scratch s(t.scratch, t.head_dim);
@@ -290,13 +292,5 @@ void Attention(const AttentionTask& t) {
     WriteRows(t, s, first, queries);
   }
 }
-
-}  // namespace
-
-extern const SimdKernels kSimdAvx512Bf16 = [] {
-  SimdKernels kernels = kSimdAvx512;
-  kernels.attention = Attention;
-  return kernels;
-}();
 
 }  // namespace cliptag

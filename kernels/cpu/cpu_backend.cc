@@ -9,6 +9,7 @@
 
 #include "kernels/base/log.h"
 #include "kernels/checks.h"
+#include "kernels/cpu/convolutions.h"
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/cpu_gemm.h"
 #include "kernels/cpu/onednn_product.h"
@@ -30,12 +31,13 @@ class CpuBackend : public Backend {
  public:
   CpuBackend(BackendInfo info, DType compute_type, const SimdKernels& kernels,
              const PreprocessKernels& preprocess_kernels, std::unique_ptr<ThreadPool> pool,
-             std::unique_ptr<CpuGemm> gemm)
+             std::unique_ptr<CpuGemm> gemm, CpuLevel level)
       : info_(std::move(info)),
         compute_type_(compute_type),
         kernels_(kernels),
         pool_(std::move(pool)),
         gemm_(std::move(gemm)),
+        convolutions_(level, compute_type, kernels, gemm_.get(), pool_.get()),
         preprocessor_(pool_.get(), preprocess_kernels),
         scratch_(pool_->size()) {}
 
@@ -64,7 +66,7 @@ class CpuBackend : public Backend {
   Status Gemm(const Matrix& x, const Linear& linear, Activation activation, bool accumulate,
               const Matrix& out) override {
     CLIPTAG_RETURN_IF_ERROR(CheckGemm(x, linear, accumulate, compute_type_, out));
-    return gemm_->Run(x, linear, activation, accumulate, out);
+    return gemm_->Run(x, linear, {activation, accumulate}, out);
   }
 
   Status LayerNorm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
@@ -87,11 +89,12 @@ class CpuBackend : public Backend {
     ForRows(out.rows, out.cols, [&](int64_t first, int64_t rows, int) {
       for (int64_t r = first; r < first + rows; ++r) {
         const int64_t item = r / tokens, token = r % tokens;
+        void* to = out.Rows(r, 1).data;
         if (token < extra) {
-          kernels_.add(class_token, false, Row(position, token), out.cols, Row(out, r));
+          kernels_.add(class_token, false, Row(position, token), out.cols, to, IsBf16(out));
         } else {
           const Matrix patch = patches.Rows(item * (tokens - extra) + token - extra, 1);
-          kernels_.add(patch.data, IsBf16(patch), Row(position, token), out.cols, Row(out, r));
+          kernels_.add(patch.data, IsBf16(patch), Row(position, token), out.cols, to, IsBf16(out));
         }
       }
     });
@@ -106,7 +109,7 @@ class CpuBackend : public Backend {
         const Matrix token = table.Rows(ids[r], 1);
         const float* place = Row(position, r % tokens);
         if (table.type != DType::kF16) {
-          kernels_.add(token.data, IsBf16(table), place, out.cols, Row(out, r));
+          kernels_.add(token.data, IsBf16(table), place, out.cols, Row(out, r), false);
           continue;
         }
         for (int64_t c = 0; c < out.cols; ++c) {
@@ -135,6 +138,23 @@ class CpuBackend : public Backend {
 
   Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines, int k,
                     int32_t* top) override;
+
+  Result<std::unique_ptr<Convolution>> PackConvolution(const ConvolutionSpec& spec) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckConvolutionSpec(spec));
+    auto convolution = convolutions_.Pack(spec);
+    info_.products = gemm_->choices();
+    return convolution;
+  }
+  Status Convolve(const FeatureMap& x, const Convolution& convolution, const FeatureMap* residual,
+                  bool relu, const FeatureMap& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckConvolve(x, convolution, residual, compute_type_, out));
+    return convolutions_.Run(x, convolution, residual, relu, out);
+  }
+  Status AveragePool(const FeatureMap& x, int window, const FeatureMap& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckAveragePool(x, window, compute_type_, out));
+    convolutions_.AveragePool(x, window, out);
+    return {};
+  }
 
   Status CopyToHost(const Matrix& x, float* host) override {
     CLIPTAG_RETURN_IF_ERROR(CheckCopyToHost(x, host));
@@ -175,6 +195,7 @@ class CpuBackend : public Backend {
   const SimdKernels& kernels_;
   std::unique_ptr<ThreadPool> pool_;
   std::unique_ptr<CpuGemm> gemm_;
+  CpuConvolutions convolutions_;
   CpuPreprocessor preprocessor_;
   std::vector<std::unique_ptr<Memory>> scratch_;  // per worker
 };
@@ -282,9 +303,9 @@ Result<std::unique_ptr<Backend>> CreateCpuBackend(const BackendOptions& options)
   info.description = CpuName() + ", " + std::to_string(info.threads) +
                      (info.threads == 1 ? " thread, " : " threads, ") + ToString(level) + ", " +
                      OneDnn::Version();
-  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(std::move(info), compute_type,
-                                                               kernels, PreprocessKernelsFor(level),
-                                                               std::move(pool), std::move(gemm)));
+  return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(
+      std::move(info), compute_type, kernels, PreprocessKernelsFor(level), std::move(pool),
+      std::move(gemm), level));
 }
 
 }  // namespace cliptag

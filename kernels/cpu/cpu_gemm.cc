@@ -60,7 +60,7 @@ Result<double> TimeOf(Products& products, DType type, const LinearSpec& spec,
   for (int pass = 0; pass < kPasses; ++pass) {
     const double start = ThreadMilliseconds();
     for (const auto& weight : weights) {
-      CLIPTAG_RETURN_IF_ERROR(products.Run(from, *weight, Activation::kNone, false, to));
+      CLIPTAG_RETURN_IF_ERROR(products.Run(from, *weight, {}, to));
     }
     best = std::min(best, (ThreadMilliseconds() - start) / kCopies);
   }
@@ -149,10 +149,10 @@ Status CpuGemm::Prepare(const Linear& linear, int64_t rows) {
   return packed.products->Prepare(*packed.weight, rows);
 }
 
-Status CpuGemm::Run(const Matrix& x, const Linear& linear, Activation activation, bool accumulate,
+Status CpuGemm::Run(const Matrix& x, const Linear& linear, const ProductFinish& finish,
                     const Matrix& out) {
   const auto& packed = static_cast<const PackedLinear&>(linear);
-  return packed.products->Run(x, *packed.weight, activation, accumulate, out);
+  return packed.products->Run(x, *packed.weight, finish, out);
 }
 
 }  // namespace cliptag

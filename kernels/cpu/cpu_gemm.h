@@ -31,8 +31,7 @@ class CpuGemm {
   Result<std::unique_ptr<Linear>> Pack(const LinearSpec& spec);
   Status Prepare(const Linear& linear, int64_t rows);
   // Arguments are checked by the caller.
-  Status Run(const Matrix& x, const Linear& linear, Activation activation, bool accumulate,
-             const Matrix& out);
+  Status Run(const Matrix& x, const Linear& linear, const ProductFinish& finish, const Matrix& out);
 
   // One line for each shape that was packed: "768x2304: avx512_bf16 14x32 (0.31 ms,
   // oneDNN 0.35 ms)".

@@ -186,8 +186,8 @@ const void* OneDnnGemm::Operand(const Matrix& x, int worker) {
   return copy;
 }
 
-Status OneDnnGemm::Run(const Matrix& x, const PackedWeight& linear, Activation activation,
-                       bool accumulate, const Matrix& out) {
+Status OneDnnGemm::Run(const Matrix& x, const PackedWeight& linear, const ProductFinish& finish,
+                       const Matrix& out) {
   const auto& packed = static_cast<const Weight&>(linear);
   CLIPTAG_ASSIGN_OR_RETURN(const Split split, Plan(packed, x.rows));
   const int64_t blocks = static_cast<int64_t>(packed.blocks.size());
@@ -208,18 +208,13 @@ Status OneDnnGemm::Run(const Matrix& x, const PackedWeight& linear, Activation a
         failed.store(true, std::memory_order_relaxed);
         return;
       }
-      const Matrix to = out.Rows(first, rows).Cols(block.first, block.cols);
       EpilogueTask epilogue;
       epilogue.block = products;
       epilogue.block_stride = block.cols;
       epilogue.rows = rows;
       epilogue.cols = block.cols;
       epilogue.bias = packed.bias.empty() ? nullptr : packed.bias.data() + block.first;
-      epilogue.activation = activation;
-      epilogue.accumulate = accumulate;
-      epilogue.out = to.data;
-      epilogue.out_stride = to.stride;
-      epilogue.bf16 = to.type == DType::kBF16;
+      SetFinish(finish, out, first, block.first, &epilogue);
       kernels_.epilogue(epilogue);
     }
   });

@@ -37,7 +37,7 @@ class OneDnnGemm : public Products {
   Result<std::unique_ptr<PackedWeight>> Pack(const LinearSpec& spec,
                                              const LinearShape& shape) override;
   Status Prepare(const PackedWeight& weight, int64_t rows) override;
-  Status Run(const Matrix& x, const PackedWeight& weight, Activation activation, bool accumulate,
+  Status Run(const Matrix& x, const PackedWeight& weight, const ProductFinish& finish,
              const Matrix& out) override;
 
  private:

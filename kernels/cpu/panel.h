@@ -33,6 +33,10 @@ struct PanelTask {
   int64_t x_stride = 0;     // bytes
   int64_t rows = 0;
   int64_t depth = 0;  // inputs, a multiple of the kernel's depth_step; the panel has as many
+  // A row may lie in equal pieces, each of a multiple of the kernel's depth_step, with so many
+  // bytes from the end of one to the next: the rows of a window over a picture.
+  int pieces = 1;
+  int64_t piece_gap = 0;
   const void* panel = nullptr;
   const void* next = nullptr;  // the panel after it, brought closer meanwhile; never null
   // Bytes only: of each row, and of each of the 32 outputs the scale and the sum of its weights.

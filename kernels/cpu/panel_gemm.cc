@@ -1,14 +1,10 @@
 #include "kernels/cpu/panel_gemm.h"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <cstring>
 #include <utility>
-#include <vector>
 
 #include "kernels/base/divide_up.h"
-#include "kernels/base/half.h"
 #include "kernels/base/row_stride.h"
 #include "kernels/host_memory.h"
 
@@ -35,50 +31,7 @@ Status Grow(std::unique_ptr<Memory>& memory, size_t bytes) {
   return {};
 }
 
-// Weights to bytes of -127..127; returns their sum. A row that holds NaN or infinity gets a scale
-// of NaN.
-int32_t RoundToBytes(const float* row, int64_t depth, int8_t* bytes, float* scale) {
-  float largest = 0, poison = 0;
-  for (int64_t k = 0; k < depth; ++k) {
-    const float magnitude = std::abs(row[k]);
-    largest = magnitude > largest ? magnitude : largest;
-    poison += row[k] * 0.0f;  // 0, or NaN
-  }
-  *scale = largest / 127.0f + poison;
-  // The reciprocal of a subnormal maximum would be infinite; such weights are as good as none.
-  const float inverse = largest >= 0x1p-120f && poison == 0 ? 127.0f / largest : 0.0f;
-  int32_t sum = 0;
-  for (int64_t k = 0; k < depth; ++k) {
-    // Adding 1.5 * 2^23 rounds to an integer, which the low bits of the mantissa then hold.
-    const float shifted = (poison == 0 ? row[k] * inverse : 0.0f) + 12582912.0f;
-    bytes[k] = static_cast<int8_t>(std::bit_cast<int32_t>(shifted) - 0x4b400000);
-    sum += bytes[k];
-  }
-  return sum;
-}
-
 }  // namespace
-
-class PanelGemm::Weight : public PackedWeight {
- public:
-  size_t bytes() const override {
-    return panels->bytes() + bias.size() * sizeof(float) + scales.size() * sizeof(float) +
-           sums.size() * sizeof(int32_t);
-  }
-  char* panel(int64_t index) const {
-    return As<char>(panels) + index * static_cast<int64_t>(panel_bytes);
-  }
-
-  LinearShape shape;
-  int64_t depth = 0;  // padded
-  int64_t count = 0;  // panels
-  size_t panel_bytes = 0;
-  std::unique_ptr<Memory> panels;
-  std::vector<float> bias;
-  // kInt8, for every output of every panel.
-  std::vector<float> scales;
-  std::vector<int32_t> sums;
-};
 
 // How a product of that many rows is divided.
 struct PanelGemm::Split {
@@ -88,68 +41,8 @@ struct PanelGemm::Split {
 Result<std::unique_ptr<PackedWeight>> PanelGemm::Pack(const LinearSpec& spec,
                                                       const LinearShape& shape) {
   auto weight = std::make_unique<Weight>();
-  weight->shape = shape;
-  weight->depth = kernel_.PaddedDepth(shape.in);
-  weight->count = DivideUp(shape.out, kPanelColumns);
-  weight->panel_bytes = kernel_.PanelBytes(shape.in);
-  CLIPTAG_ASSIGN_OR_RETURN(weight->panels, AllocateHost(weight->count * weight->panel_bytes));
-  if (kernel_.type == PanelType::kInt8) {
-    weight->scales.assign(weight->count * kPanelColumns, 0.0f);
-    weight->sums.assign(weight->count * kPanelColumns, 0);
-  }
-  const WeightRows rows(spec, shape, kernels_);
-  weight->bias = rows.Biases();
-  std::vector<Status> results(weight->count);
-  pool_->Run(static_cast<int>(weight->count),
-             [&](int panel, int) { results[panel] = PackPanel(rows, *weight, panel); });
-  for (const Status& result : results) CLIPTAG_RETURN_IF_ERROR(result);
+  CLIPTAG_RETURN_IF_ERROR(weight->Pack(spec, shape, kernel_, compute_type_, kernels_, pool_));
   return std::unique_ptr<PackedWeight>(std::move(weight));
-}
-
-Status PanelGemm::PackPanel(const WeightRows& rows, Weight& weight, int64_t panel) const {
-  CLIPTAG_ASSIGN_OR_RETURN(const auto memory, AllocateHost(2 * weight.depth * sizeof(float)));
-  float* row = As<float>(memory);
-  char* words = reinterpret_cast<char*>(row + weight.depth);
-  std::fill(row, row + weight.depth, 0.0f);
-  const int64_t first = panel * kPanelColumns;
-  for (int column = 0; column < kPanelColumns; ++column) {
-    if (first + column < weight.shape.out) {
-      rows.Read(first + column, row);
-    } else {
-      std::fill(row, row + weight.depth, 0.0f);
-    }
-    StoreOutput(row, words, column, weight, panel);
-  }
-  return {};
-}
-
-// The row as words of four bytes, one for each step of the panel. `words` has room for (depth)
-// floats.
-void PanelGemm::StoreOutput(const float* row, char* words, int column, Weight& weight,
-                            int64_t panel) const {
-  const int64_t depth = weight.depth;
-  switch (kernel_.type) {
-    case PanelType::kF32: {
-      float* floats = reinterpret_cast<float*>(words);
-      const bool round = compute_type_ == DType::kBF16;  // to bf16 values, kept as floats
-      for (int64_t k = 0; k < depth; ++k) {
-        floats[k] = round ? Bf16ToFloat(FloatToBf16(row[k])) : row[k];
-      }
-      break;
-    }
-    case PanelType::kBf16:
-      kernels_.to_bf16(row, depth, reinterpret_cast<uint16_t*>(words));
-      break;
-    case PanelType::kInt8: {
-      const int64_t index = panel * kPanelColumns + column;
-      weight.sums[index] =
-          RoundToBytes(row, depth, reinterpret_cast<int8_t*>(words), &weight.scales[index]);
-    }
-  }
-  char* to = weight.panel(panel) + column * 4;
-  for (int64_t w = 0; w < depth / kernel_.group; ++w) {
-    std::memcpy(to + w * 4 * kPanelColumns, words + 4 * w, 4);
-  }
 }
 
 bool PanelGemm::CopiesOperand(const Weight& weight) const {
@@ -221,8 +114,8 @@ PanelGemm::Split PanelGemm::SplitOf(const Weight& weight, int64_t rows) const {
   return split;
 }
 
-Status PanelGemm::Run(const Matrix& x, const PackedWeight& packed, Activation activation,
-                      bool accumulate, const Matrix& out) {
+Status PanelGemm::Run(const Matrix& x, const PackedWeight& packed, const ProductFinish& finish,
+                      const Matrix& out) {
   const auto& weight = static_cast<const Weight&>(packed);
   CLIPTAG_RETURN_IF_ERROR(Prepare(weight, x.rows));
   const Operand operand = PrepareOperand(x, weight);
@@ -230,10 +123,6 @@ Status PanelGemm::Run(const Matrix& x, const PackedWeight& packed, Activation ac
   PanelTask whole;
   whole.x_stride = operand.stride;
   whole.depth = weight.depth;
-  whole.finish.activation = activation;
-  whole.finish.accumulate = accumulate;
-  whole.finish.out_stride = out.stride;
-  whole.finish.bf16 = out.type == DType::kBF16;
   whole.epilogue = kernels_.epilogue;
   const auto multiply = [&](int64_t panel, int64_t next, int64_t first_row, int64_t rows) {
     const int64_t column = panel * kPanelColumns;
@@ -247,9 +136,9 @@ Status PanelGemm::Run(const Matrix& x, const PackedWeight& packed, Activation ac
       task.column_scales = weight.scales.data() + column;
       task.column_sums = weight.sums.data() + column;
     }
-    task.finish.cols = std::min<int64_t>(kPanelColumns, weight.shape.out - column);
-    task.finish.bias = weight.bias.empty() ? nullptr : weight.bias.data() + column;
-    task.finish.out = out.Rows(first_row, 1).Cols(column, 1).data;
+    task.finish.cols = weight.columns(panel);
+    task.finish.bias = weight.bias_of(panel);
+    SetFinish(finish, out, first_row, column, &task.finish);
     kernel_.multiply(task);
   };
   pool_->Run(static_cast<int>(split.column_tasks * split.row_tasks), [&](int task, int) {

@@ -18,9 +18,9 @@
 #include <memory>
 
 #include "kernels/cpu/panel.h"
+#include "kernels/cpu/panel_weight.h"
 #include "kernels/cpu/products.h"
 #include "kernels/cpu/thread_pool.h"
-#include "kernels/cpu/weight_rows.h"
 
 namespace cliptag {
 
@@ -34,11 +34,11 @@ class PanelGemm : public Products {
   Result<std::unique_ptr<PackedWeight>> Pack(const LinearSpec& spec,
                                              const LinearShape& shape) override;
   Status Prepare(const PackedWeight& weight, int64_t rows) override;
-  Status Run(const Matrix& x, const PackedWeight& weight, Activation activation, bool accumulate,
+  Status Run(const Matrix& x, const PackedWeight& weight, const ProductFinish& finish,
              const Matrix& out) override;
 
  private:
-  class Weight;
+  using Weight = PanelWeight;
   struct Split;
   // Rows as the kernel reads them.
   struct Operand {
@@ -47,8 +47,6 @@ class PanelGemm : public Products {
     const RowQuantization* quantization = nullptr;
   };
 
-  Status PackPanel(const WeightRows& rows, Weight& weight, int64_t panel) const;
-  void StoreOutput(const float* row, char* words, int column, Weight& weight, int64_t panel) const;
   bool CopiesOperand(const Weight& weight) const;
   int64_t OperandStride(const Weight& weight) const;
   Operand PrepareOperand(const Matrix& x, const Weight& weight);

@@ -22,9 +22,12 @@ void Tile(const PanelTask& task, const TileTask& tile, float* block) {
   int32_t sums[kPanelColumns] = {};
   const auto* x = reinterpret_cast<const uint8_t*>(tile.x);
   const auto* panel = static_cast<const int8_t*>(task.panel);
-  for (int64_t k = 0; k < task.depth; k += 4, panel += 4 * kPanelColumns) {
-    for (int c = 0; c < kPanelColumns; ++c) {
-      for (int i = 0; i < 4; ++i) sums[c] += int32_t{x[k + i]} * panel[4 * c + i];
+  const int64_t depth = task.depth / task.pieces;
+  for (int piece = 0; piece < task.pieces; ++piece, x += task.piece_gap) {
+    for (int64_t k = 0; k < depth; k += 4, x += 4, panel += 4 * kPanelColumns) {
+      for (int c = 0; c < kPanelColumns; ++c) {
+        for (int i = 0; i < 4; ++i) sums[c] += int32_t{x[i]} * panel[4 * c + i];
+      }
     }
   }
   __builtin_memcpy(block, sums, sizeof(sums));

@@ -40,6 +40,11 @@ class PatchWriter {
   void Scatter(int channel, int y, int x, int count, const T* values) const {
     const int64_t column = (static_cast<int64_t>(channel) * patch_ + y % patch_) * patch_;
     const int64_t first_patch = static_cast<int64_t>(y / patch_) * grid_;
+    if (patch_ == 1) {  // pixels, for convolutions
+      T* to = static_cast<T*>(out_.data) + (first_patch + x) * out_.stride + column;
+      for (int i = 0; i < count; ++i) to[i * out_.stride] = values[i];
+      return;
+    }
     while (count > 0) {
       const int in_patch = x % patch_;
       const int run = std::min(count, patch_ - in_patch);

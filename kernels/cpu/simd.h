@@ -38,7 +38,10 @@ struct EpilogueTask {
   int64_t rows = 0, cols = 0;
   const float* bias = nullptr;  // (cols), or null
   Activation activation = Activation::kNone;
-  bool accumulate = false;  // added to what `out` holds
+  bool accumulate = false;         // added to what `out` holds
+  const void* residual = nullptr;  // (rows, cols) of the type of `out`, added; or null
+  int64_t residual_stride = 0;
+  bool relu = false;
   void* out = nullptr;
   int64_t out_stride = 0;
   bool bf16 = false;
@@ -52,7 +55,7 @@ struct SimdKernels {
   void (*attention)(const AttentionTask& task);
   void (*epilogue)(const EpilogueTask& task);
   // out[i] = a[i] + b[i].
-  void (*add)(const void* a, bool bf16, const float* b, int64_t n, float* out);
+  void (*add)(const void* a, bool bf16, const float* b, int64_t n, void* out, bool out_bf16);
   void (*normalize)(float* x, int64_t n);  // to unit length; zero stays zero
   // out[i] = a . rows[i] of `count` rows.
   void (*dot_rows)(const float* a, const float* rows, int64_t stride, int64_t count, int64_t n,
@@ -64,6 +67,10 @@ struct SimdKernels {
   // anything, to be multiplied by zeros. A row that holds NaN or infinity gets a scale of NaN.
   void (*quantize)(const void* x, bool bf16, int64_t n, int64_t padded, uint8_t* out, float* scale,
                    int32_t* zero);
+  // out (channels) = the mean of window x window pixels, those of a row side by side, rows
+  // `row_stride` elements apart; all of one type.
+  void (*average_pixels)(const void* x, bool bf16, int64_t channels, int64_t row_stride, int window,
+                         void* out);
 };
 
 // Floats of scratch that an AttentionTask needs.

@@ -2,9 +2,22 @@
 #include "kernels/cpu/simd_levels.h"
 
 namespace cliptag {
+namespace {
+
+SimdKernels WithBf16() {
+  SimdKernels kernels = kSimdAvx512;
+  kernels.attention = AttentionAvx512Bf16;
+  kernels.epilogue = EpilogueAvx512Bf16;
+  return kernels;
+}
+
+}  // namespace
 
 const SimdKernels& SimdKernelsFor(CpuLevel level) {
-  if (level >= CpuLevel::kAvx512Bf16) return kSimdAvx512Bf16;
+  if (level >= CpuLevel::kAvx512Bf16) {
+    static const SimdKernels kernels = WithBf16();
+    return kernels;
+  }
   if (level >= CpuLevel::kAvx512) return kSimdAvx512;
   if (level >= CpuLevel::kAvx2) return kSimdAvx2;
   return kSimdBaseline;

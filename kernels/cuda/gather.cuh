@@ -12,18 +12,19 @@ namespace cliptag::cuda {
 
 inline constexpr int kGatherThreads = 128;
 
-template <typename In>
+template <typename In, typename Out = float>
 struct AssembleTokensParams {
   const In* patches = nullptr;  // (batch * (tokens - 1), cols); with no class token, of tokens
   const float* class_token = nullptr;                               // (cols) or null
   const float* position = nullptr;                                  // (tokens, cols)
-  float* out = nullptr;                                             // (batch * tokens, cols)
+  Out* out = nullptr;                                               // (batch * tokens, cols)
   int64_t patches_stride = 0, position_stride = 0, out_stride = 0;  // elements
   int batch = 0, tokens = 0, cols = 0;
 };
 
-template <typename In, int kColumns>
-__global__ void __launch_bounds__(kGatherThreads) AssembleTokensKernel(AssembleTokensParams<In> p) {
+template <typename In, int kColumns, typename Out = float>
+__global__ void __launch_bounds__(kGatherThreads)
+    AssembleTokensKernel(AssembleTokensParams<In, Out> p) {
   const int row = static_cast<int>(blockIdx.x);
   const int item = row / p.tokens, token = row % p.tokens;
   const int extra = p.class_token == nullptr ? 0 : 1;
@@ -44,14 +45,14 @@ __global__ void __launch_bounds__(kGatherThreads) AssembleTokensKernel(AssembleT
   }
 }
 
-template <typename In, typename Launch>
-void LaunchAssembleTokens(const AssembleTokensParams<In>& p, Launch&& launch) {
+template <typename In, typename Out, typename Launch>
+void LaunchAssembleTokens(const AssembleTokensParams<In, Out>& p, Launch&& launch) {
   const LaunchShape shape{static_cast<unsigned>(p.batch * p.tokens), 1, 1, kGatherThreads, 0};
   if (IsWide(p.patches, p.patches_stride, p.cols) && IsWide(p.class_token, 0, p.cols) &&
       IsWide(p.position, p.position_stride, p.cols) && IsWide(p.out, p.out_stride, p.cols)) {
-    launch(AssembleTokensKernel<In, 8>, shape, p);
+    launch(AssembleTokensKernel<In, 8, Out>, shape, p);
   } else {
-    launch(AssembleTokensKernel<In, 1>, shape, p);
+    launch(AssembleTokensKernel<In, 1, Out>, shape, p);
   }
 }
 

@@ -71,13 +71,14 @@ Status RunLayerNorm(cudaStream_t stream, const Matrix& x, const float* gamma, co
 Status RunAssembleTokens(cudaStream_t stream, const Matrix& patches, const float* class_token,
                          const Matrix& position, int batch, const Matrix& out) {
   StreamLauncher launch(stream);
-  WithType(patches.type, [&](auto type) {
+  const auto run = [&](auto type, auto out_type) {
     using T = decltype(type);
-    AssembleTokensParams<T> params;
+    using Out = decltype(out_type);
+    AssembleTokensParams<T, Out> params;
     params.patches = As<T>(patches);
     params.class_token = class_token;
     params.position = As<float>(position);
-    params.out = As<float>(out);
+    params.out = As<Out>(out);
     params.patches_stride = patches.stride;
     params.position_stride = position.stride;
     params.out_stride = out.stride;
@@ -85,6 +86,13 @@ Status RunAssembleTokens(cudaStream_t stream, const Matrix& patches, const float
     params.tokens = Int(out.rows / batch);
     params.cols = Int(out.cols);
     LaunchAssembleTokens(params, launch);
+  };
+  WithType(patches.type, [&](auto type) {
+    if (out.type == DType::kF32) {
+      run(type, float());
+    } else {
+      run(type, type);
+    }
   });
   return Started(launch, "tokens were assembled");
 }

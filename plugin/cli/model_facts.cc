@@ -36,6 +36,7 @@ void Count(const std::string& name, const TensorInfo& tensor, ModelFacts* facts)
   // Integers (position ids) are no parameters.
   if (tensor.dtype.empty() || (tensor.dtype[0] != 'F' && tensor.dtype[0] != 'B')) return;
   if (tensor.dtype == "BOOL") return;
+  if (Contains(name, ".running_")) return;  // what a batch norm has seen is none either
   int64_t elements = 1;
   for (int64_t size : tensor.shape) elements *= size;
   facts->parameters_by_type[tensor.dtype] += elements;
@@ -57,6 +58,29 @@ double BlockFlops(const TransformerConfig& t, double tokens) {
   return t.layers * (rows + attention);
 }
 
+// Every convolution at the edge it has, and the attention pooling.
+double ResNetFlops(const VisionConfig& v, int embed_dim) {
+  const double width = v.resnet.width, features = v.resnet.features();
+  int edge = (v.image_size + 1) / 2;
+  const double stem = 3 * width / 2 + width / 2 * width / 2 + width / 2 * width;
+  double sum = double{9} * edge * edge * stem, in = width;
+  edge /= 2;
+  for (int stage = 0; stage < 4; ++stage) {
+    const double planes = width * (1 << stage);
+    for (int i = 0; i < v.resnet.layers[stage]; ++i) {
+      const double before = double(edge) * edge;
+      if (i == 0 && stage > 0) edge /= 2;
+      const double after = double(edge) * edge;
+      sum += before * (in * planes + 9 * planes * planes) + after * planes * 4 * planes;
+      if (i == 0) sum += after * in * 4 * planes;  // the shortcut
+      in = 4 * planes;
+    }
+  }
+  const double tokens = double(edge) * edge + 1;
+  sum += features * (features + tokens * 2 * features + 2 * tokens + embed_dim);
+  return 2 * sum;
+}
+
 }  // namespace
 
 Result<ModelFacts> ReadModelFacts(const ModelConfig& config) {
@@ -69,6 +93,11 @@ Result<ModelFacts> ReadModelFacts(const ModelConfig& config) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(config.path, error)) {
     if (!entry.is_regular_file(error)) continue;
+    // Beside a file that was named on its own there may lie anything.
+    const bool named = !config.weights_file.empty();
+    if (named && entry.path().filename() != std::filesystem::path(config.weights_file).filename()) {
+      continue;
+    }
     facts.files.emplace_back(entry.path().filename().string(), entry.file_size(error));
   }
   std::sort(facts.files.begin(), facts.files.end());
@@ -89,6 +118,7 @@ int64_t DirectoryBytes(const std::string& directory) {
 
 double ImageFlops(const ModelConfig& config) {
   const VisionConfig& v = config.vision;
+  if (v.is_resnet()) return ResNetFlops(v, config.embed_dim);
   const double patch_values = 3.0 * v.patch_size * v.patch_size;
   const double width = v.transformer.width, embed = config.embed_dim;
   double head = 2 * width * embed;

@@ -45,7 +45,7 @@ Json Entry(const std::string& name, const std::string& path) {
   }
   if (const Result<ModelConfig> config = ReadModelConfig(path); config.ok()) {
     entry["image_size"] = config->vision.image_size;
-    entry["patch_size"] = config->vision.patch_size;
+    if (!config->vision.is_resnet()) entry["patch_size"] = config->vision.patch_size;
     entry["embed_dim"] = config->embed_dim;
     entry["context_length"] = config->text.context_length;
   } else {
@@ -81,8 +81,9 @@ void PrintList(const Json& list) {
     const std::string size = SizeText(entry["bytes"].get<int64_t>());
     const bool usable = !entry.contains("error");
     if (usable) {
-      std::snprintf(text, sizeof(text), "  %5d  %5d  %5d  %8s  ", entry["image_size"].get<int>(),
-                    entry["patch_size"].get<int>(), entry["embed_dim"].get<int>(), size.c_str());
+      const std::string patch = entry.contains("patch_size") ? entry["patch_size"].dump() : "-";
+      std::snprintf(text, sizeof(text), "  %5d  %5s  %5d  %8s  ", entry["image_size"].get<int>(),
+                    patch.c_str(), entry["embed_dim"].get<int>(), size.c_str());
     } else {
       std::snprintf(text, sizeof(text), "      -      -      -  %8s  ", size.c_str());
     }
@@ -124,6 +125,25 @@ Json TowerJson(const TransformerConfig& t, int64_t parameters, double flops) {
                                                                  : "gelu"}};
 }
 
+Json ImageJson(const ModelConfig& config, const ModelFacts& facts) {
+  const VisionConfig& vision = config.vision;
+  const double flops = ImageFlops(config);
+  if (!vision.is_resnet()) {
+    Json json = TowerJson(vision.transformer, facts.image_parameters, flops);
+    json["size"] = vision.image_size;
+    json["patch"] = vision.patch_size;
+    json["tokens"] = vision.tokens();
+    return json;
+  }
+  return {{"parameters", facts.image_parameters},
+          {"gflops", flops / 1e9},
+          {"width", vision.resnet.width},
+          {"layers", vision.resnet.layers},
+          {"heads", vision.resnet.heads},
+          {"activation", "relu"},
+          {"size", vision.image_size}};
+}
+
 // What the configuration and the files tell.
 Result<Json> Describe(const ModelConfig& config) {
   CLIPTAG_ASSIGN_OR_RETURN(const ModelFacts facts, ReadModelFacts(config));
@@ -134,10 +154,7 @@ Result<Json> Describe(const ModelConfig& config) {
                {"logit_scale", config.logit_scale},
                {"logit_bias", config.logit_bias},
                {"templates", config.templates}};
-  json["image"] = TowerJson(config.vision.transformer, facts.image_parameters, ImageFlops(config));
-  json["image"]["size"] = config.vision.image_size;
-  json["image"]["patch"] = config.vision.patch_size;
-  json["image"]["tokens"] = config.vision.tokens();
+  json["image"] = ImageJson(config, facts);
   json["text"] = TowerJson(config.text.transformer, facts.text_parameters, TextFlops(config));
   json["text"]["context"] = config.text.context_length;
   json["text"]["vocabulary"] = config.text.vocab_size;
@@ -176,12 +193,13 @@ Result<Json> TryOut(const ModelOptions& options, double seconds) {
 }
 
 void PrintTower(const char* name, const Json& tower, const std::string& input) {
+  const std::string mlp = tower.contains("mlp_width") ? ", MLP " + tower["mlp_width"].dump() : "";
   char text[256];
   std::snprintf(text, sizeof(text),
-                "%-12s %s; %d layers, width %d, %d heads, MLP %d, %s\n"
+                "%-12s %s; %s layers, width %d, %d heads%s, %s\n"
                 "             %.2f million parameters, %.3f GFLOP each\n",
-                name, input.c_str(), tower["layers"].get<int>(), tower["width"].get<int>(),
-                tower["heads"].get<int>(), tower["mlp_width"].get<int>(),
+                name, input.c_str(), tower["layers"].dump().c_str(), tower["width"].get<int>(),
+                tower["heads"].get<int>(), mlp.c_str(),
                 tower["activation"].get<std::string>().c_str(),
                 tower["parameters"].get<double>() / 1e6, tower["gflops"].get<double>());
   std::cout << text;
@@ -206,8 +224,10 @@ void PrintInfo(const Json& json) {
   if (json.contains("about")) std::cout << json["about"].get<std::string>() << '\n';
   const std::string size = std::to_string(image["size"].get<int>());
   PrintTower("images", image,
-             size + "x" + size + " pixels, patch " + std::to_string(image["patch"].get<int>()) +
-                 ", " + std::to_string(image["tokens"].get<int>()) + " tokens");
+             size + "x" + size + " pixels, " +
+                 (image.contains("patch")
+                      ? "patch " + image["patch"].dump() + ", " + image["tokens"].dump() + " tokens"
+                      : "modified ResNet"));
   PrintTower("texts", words,
              std::to_string(words["context"].get<int>()) + " tokens of " +
                  std::to_string(words["vocabulary"].get<int>()));

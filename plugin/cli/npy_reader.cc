@@ -5,8 +5,8 @@
 #include <cstring>
 #include <string_view>
 
-#include "kernels/base/half.h"
 #include "models/mapped_file.h"
+#include "models/weights.h"
 
 namespace cliptag {
 namespace {
@@ -40,19 +40,10 @@ bool ReadShape(std::string_view text, int64_t* rows, int64_t* cols) {
 }
 
 float Value(const char* data, size_t size) {
-  if (size == 8) {
-    double value;
-    std::memcpy(&value, data, 8);
-    return static_cast<float>(value);
-  }
-  if (size == 4) {
-    float value;
-    std::memcpy(&value, data, 4);
-    return value;
-  }
-  uint16_t half;
-  std::memcpy(&half, data, 2);
-  return HalfToFloat(half);
+  if (size != 8) return ToFloat(data, size == 4 ? DType::kF32 : DType::kF16);
+  double value;
+  std::memcpy(&value, data, 8);
+  return static_cast<float>(value);
 }
 
 }  // namespace

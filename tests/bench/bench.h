@@ -107,6 +107,7 @@ class Report {
 struct Shape;
 std::vector<Case> OperationCases(const Options& options, Backend& backend, const Shape& shape,
                                  int batch);
+std::vector<Case> ConvolutionCases(const Options& options, Backend& backend, int batch);
 std::vector<Case> PreprocessCases(const Options& options, Backend& backend);
 // Whole image encoders, with a profile by operation.
 void RunModels(const Options& options, Precision precision, Report* report);

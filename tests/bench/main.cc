@@ -160,6 +160,9 @@ std::vector<Case> CasesOf(const Options& options, Backend& backend) {
       }
     }
   }
+  for (const int batch : options.batches) {
+    for (Case& one : ConvolutionCases(options, backend, batch)) cases.push_back(std::move(one));
+  }
   std::erase_if(cases, [&](const Case& one) { return !options.Wants(one.name); });
   return cases;
 }
@@ -176,14 +179,6 @@ void RunPrecision(const Options& options, Precision precision, Report* report) {
   }
   report->SetBackend((*backend)->info());
   for (const Case& one : CasesOf(options, **backend)) report->Run(one);
-  if (options.Wants("convolution")) {
-    const std::vector<float> weight(9);
-    const auto convolution =
-        (*backend)->PackConvolution({{weight.data(), DType::kF32, {1, 1, 3, 3}}, {}, 1, 1});
-    if (!convolution.ok()) {
-      report->Unsupported("convolution", precision, convolution.status().message());
-    }
-  }
   RunModels(options, precision, report);
 }
 

@@ -60,6 +60,10 @@ class BenchTest(unittest.TestCase):
                 if r["name"].startswith("gemm/"):
                     self.assertGreater(r["gflops"], 0, r)
                     self.assertGreater(r["gb_s"], 0, r)
+            for convolution in ("stem1", "stage1_in", "stage2_window", "stage4_out"):
+                found = [r for r in here if r["name"] == f"convolution/{convolution}/tiny/2"]
+                self.assertTrue(found and all(r["gflops"] > 0 for r in found), found)
+            self.assertIn("average_pool/tiny/2", names)
             fc1 = [r["cache"] for r in here if r["name"] == "gemm/fc1/tiny/2"]
             self.assertEqual(["cold", "warm"], fc1)
             self.assertEqual(2, sum(n.startswith("preprocess/") for n in names))

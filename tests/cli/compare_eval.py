@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
-from tool import SHARED, SOURCE, TOOL, read_npy
+from tool import SHARED, TOOL, read_npy
 
 
 def tool(*args):
@@ -165,7 +165,7 @@ def probe(dataset, templates, args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=os.path.join(SOURCE, "models", "starter"))
+    parser.add_argument("--model", default=os.path.join(SHARED, "starter"))
     parser.add_argument("--dataset")
     parser.add_argument("--templates", default="a photo of a {}.")
     parser.add_argument("--precision", default="bf16")

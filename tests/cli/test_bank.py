@@ -3,7 +3,9 @@
 import json
 import math
 import os
+import shutil
 import struct
+import subprocess
 import tempfile
 import unittest
 
@@ -163,6 +165,28 @@ class Banks(unittest.TestCase):
         run_ok("bank", "export", "--prompts", "cat", "--output", self.at("b.safetensors"))
         self.assert_complains(["eval", "--calibrate", "--prompts-file", self.at("b.safetensors"), "--dataset",
                                self.at("footage"), "--output", self.at("o.json")], "into the bank")
+
+    def test_the_element_takes_a_bank(self):
+        gst_launch = shutil.which("gst-launch-1.0")
+        if not gst_launch:
+            self.skipTest("no gst-launch-1.0 here")
+        environment = dict(os.environ)
+        if preload := environment.get("CLIPTAG_PRELOAD"):
+            environment["LD_PRELOAD"] = preload
+        for model, fits in (("starter", True), (TINY, False)):
+            bank = self.at("bank.safetensors")
+            run_ok("bank", "export", "--model", model, "--prompts", "zebra; lighthouse", "--output", bank)
+            line = (f"videotestsrc num-buffers=1 ! videoconvert ! cliptag mode=exact prompts-file={bank} "
+                    "! fakesink")
+            done = subprocess.run([gst_launch, "-m", *line.split()], capture_output=True, text=True,
+                                  env=environment, timeout=120)
+            if fits:
+                self.assertEqual(0, done.returncode, done.stderr)
+                self.assertIn("zebra", done.stdout)
+                self.assertIn("lighthouse", done.stdout)
+            else:
+                self.assertNotEqual(0, done.returncode)
+                self.assertIn("was made for the model hf", done.stdout + done.stderr)
 
     @unittest.skipUnless(os.path.isdir(REAL), "../shared/goldens/real-clip-text-embeddings is not here")
     def test_real_embeddings_of_vit_b_32(self):

@@ -505,8 +505,9 @@ class Starter(Case):
             templates = ";".join(expected["templates"][name])
             for precision in ("fp32", "bf16"):
                 with self.subTest(set=name, precision=precision):
-                    out = run_json("eval", "--dataset", os.path.join(STARTER_EVAL, name), "--templates",
-                                   templates, "--precision", precision, "--json")
+                    out = run_json("eval", "--model", os.path.join(SHARED, "starter"), "--dataset",
+                                   os.path.join(STARTER_EVAL, name), "--templates", templates, "--precision",
+                                   precision, "--json")
                     self.assertEqual((answers["classes"], answers["pictures"]),
                                      (len(out["classes"]), out["pictures"]))
                     self.assertAlmostEqual(answers["top1"], out["top1"], delta=0.005)

@@ -18,11 +18,10 @@ BOUNDS = {"fp32": {"texts": 0.9999, "ready": 0.9999, "photos": 0.9995},
 
 
 def models():
-    """Every model but the ResNet, which has an issue of its own."""
     if not os.path.isdir(GOLDENS):
         return []
     return sorted(name for name in os.listdir(GOLDENS)
-                  if os.path.exists(os.path.join(GOLDENS, name, "expected.json")) and "resnet" not in name)
+                  if os.path.exists(os.path.join(GOLDENS, name, "expected.json")))
 
 
 class Goldens(unittest.TestCase):

@@ -103,19 +103,19 @@ TEST(Activations, InPlace) {
 // --- assembling and gathering: additions of two f32 values and copies, so exact
 // -----------------------
 
-template <typename In>
+template <typename In, typename Out = float>
 void CheckAssemble(int batch, int patches, int cols, int padding, bool with_class_token) {
-  SCOPED_TRACE(testing::Message() << TypeName<In>() << ", batch " << batch << ", " << patches
-                                  << " x " << cols << " + " << padding);
+  SCOPED_TRACE(testing::Message() << TypeName<In>() << " to " << TypeName<Out>() << ", batch "
+                                  << batch << ", " << patches << " x " << cols << " + " << padding);
   const int tokens = patches + (with_class_token ? 1 : 0);
   DeviceMatrix<In> in(batch * patches, cols, cols + padding);
   DeviceMatrix<float> class_token(1, cols, cols), position(tokens, cols, cols + padding);
-  DeviceMatrix<float> out(batch * tokens, cols, cols + padding);
+  DeviceMatrix<Out> out(batch * tokens, cols, cols + padding);
   Random random(static_cast<uint32_t>(cols + tokens));
   in.Fill(random);
   class_token.Fill(random);
   position.Fill(random);
-  AssembleTokensParams<In> p;
+  AssembleTokensParams<In, Out> p;
   p.patches = in.data();
   p.class_token = with_class_token ? class_token.data() : nullptr;
   p.position = position.data();
@@ -137,6 +137,7 @@ void CheckAssemble(int batch, int patches, int cols, int padding, bool with_clas
       HostMatrix(patch_values, batch * patches, cols), p.class_token,
       HostMatrix(positions, tokens, cols), batch, HostMatrix(expected, batch * tokens, cols));
   ASSERT_TRUE(status.ok()) << status.message();
+  for (float& value : expected) value = ToFloat(FromFloat<Out>(value));
   EXPECT_EQ(out.ToHost(), expected);
 }
 
@@ -145,6 +146,8 @@ TEST(AssembleTokens, EveryTypeAndWidth) {
     for (const bool class_token : {true, false}) {
       CheckAssemble<Half>(3, 4, cols, 8, class_token);
       CheckAssemble<BFloat16>(2, 9, cols, 0, class_token);
+      CheckAssemble<Half, Half>(2, 5, cols, 0, class_token);
+      CheckAssemble<BFloat16, BFloat16>(3, 4, cols, 8, class_token);
       CheckAssemble<float>(1, 49, cols, 1, class_token);
     }
   }

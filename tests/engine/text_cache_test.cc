@@ -250,7 +250,9 @@ TEST_F(TextCacheTest, PromptsThatAreKnownSwitchWithoutAStall) {
   std::printf("%d switches of %d labels, %d banks swapped in: median %.2f ms, longest %.2f ms\n",
               switches, labels, banks, ms[ms.size() / 2], ms.back());
   EXPECT_GT(banks, static_cast<int>(specs.size()) + switches / 20);  // large ones are overtaken
-  if (!test::kSanitized) EXPECT_LT(ms[ms.size() * 9 / 10], 33.3);
+  if (!test::kSanitized) {
+    EXPECT_LT(ms[ms.size() * 9 / 10], 33.3);
+  }
 }
 
 }  // namespace

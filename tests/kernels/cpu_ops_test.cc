@@ -68,6 +68,11 @@ TEST_P(CpuOpsTest, AssembleTokens) {
         ASSERT_STATUS_OK(ref_->AssembleTokens(x.AsFloat(), c, position, batch, exact));
         EXPECT_EQ(out.values(), exact.values());  // one addition: exact
         out.ExpectSentinels("out");
+        TestMatrix like(batch * tokens, width, patch_type, 3);
+        ASSERT_STATUS_OK(cpu_->AssembleTokens(x, c, position, batch, like));
+        EXPECT_EQ(like.values(),
+                  patch_type == DType::kBF16 ? RoundedToBf16(exact.values()) : exact.values());
+        like.ExpectSentinels("out like the patches");
       }
     }
   }

@@ -113,7 +113,7 @@ class PanelGemmTest : public testing::TestWithParam<Config> {
     auto packed = gemm_.Pack(spec, {out, in});
     ASSERT_TRUE(packed.ok()) << packed.status().message();
     ASSERT_STATUS_OK(gemm_.Prepare(**packed, rows));
-    ASSERT_STATUS_OK(gemm_.Run(x, **packed, activation, accumulate, actual));
+    ASSERT_STATUS_OK(gemm_.Run(x, **packed, {activation, accumulate}, actual));
 
     const std::vector<float> operand = Operand(x), b = bias.values();
     std::vector<float> rounded = weight.values(), expected(rows * out);
@@ -179,7 +179,7 @@ TEST_P(PanelGemmTest, NanStaysNan) {
   x.Set(6, 7, std::numeric_limits<float>::infinity());
   auto packed = gemm_.Pack({{{weight.get().data, DType::kF32, {40, 40}}}}, {40, 40});
   ASSERT_TRUE(packed.ok()) << packed.status().message();
-  ASSERT_STATUS_OK(gemm_.Run(x, **packed, Activation::kNone, false, out));
+  ASSERT_STATUS_OK(gemm_.Run(x, **packed, {}, out));
   const std::vector<float> values = out.values();
   for (int r = 0; r < 20; ++r) {
     for (int c = 0; c < 40; ++c) EXPECT_EQ(std::isfinite(values[r * 40 + c]), r != 5 && r != 6);
@@ -193,7 +193,7 @@ TEST_P(PanelGemmTest, RowsOfZerosAndWeightsOfZeros) {
   for (int i = 0; i < 8; ++i) x.Set(0, i, 0), weight.Set(1, i, 0);
   auto packed = gemm_.Pack({{{weight.get().data, DType::kF32, {3, 8}}}}, {3, 8});
   ASSERT_TRUE(packed.ok()) << packed.status().message();
-  ASSERT_STATUS_OK(gemm_.Run(x, **packed, Activation::kNone, false, out));
+  ASSERT_STATUS_OK(gemm_.Run(x, **packed, {}, out));
   const std::vector<float> values = out.values();
   for (int i : {0, 1, 2, 4}) EXPECT_EQ(values[i], 0.0f) << i;
   for (int i : {3, 5}) EXPECT_NE(values[i], 0.0f) << i;

@@ -96,6 +96,30 @@ TEST_P(SteadyState, OperationsDoNotAllocate) {
   EXPECT_EQ(0, AllocationsOf([&] { return backend.CopyToHost(x, host.data()); }));
 }
 
+// Windows are multiplied by own code where the machine has it; a window of a pixel may be oneDNN's.
+TEST_P(SteadyState, ConvolutionsDoNotAllocate) {
+  auto made = CreateBackend({.kind = BackendKind::kCpu, .precision = GetParam(), .threads = 2});
+  ASSERT_TRUE(made.ok()) << made.status().message();
+  Backend& backend = **made;
+  if (backend.info().instructions == "baseline" || backend.info().instructions == "avx2") {
+    GTEST_SKIP() << "oneDNN multiplies unrolled windows on this CPU";
+  }
+  std::mt19937 random(1);
+  TestMatrix weight(40, 24 * 9, DType::kF32);
+  weight.Fill(random);
+  ConvolutionSpec spec;
+  spec.weight = {weight.get().data, DType::kF32, {40, 24, 3, 3}};
+  spec.padding = 1;
+  const auto convolution = backend.PackConvolution(spec);
+  ASSERT_TRUE(convolution.ok()) << convolution.status().message();
+  TestMatrix x(2 * 100, 24, backend.compute_type()), out(2 * 100, 40, backend.compute_type());
+  TestMatrix small(2 * 25, 40, backend.compute_type());
+  x.Fill(random);
+  const FeatureMap from{x, 2, 10, 10}, to{out, 2, 10, 10};
+  EXPECT_EQ(0, AllocationsOf([&] { return backend.Convolve(from, **convolution, &to, true, to); }));
+  EXPECT_EQ(0, AllocationsOf([&] { return backend.AveragePool(to, 2, {small, 2, 5, 5}); }));
+}
+
 // A handful of objects of oneDNN's for each part of a product, whatever its size.
 TEST_P(SteadyState, ProductsAllocateOnlyWhatOneDnnDoes) {
   auto made = CreateBackend({.kind = BackendKind::kCpu, .precision = GetParam(), .threads = 1});

@@ -216,6 +216,13 @@ TEST_F(TrialTest, TheStarterIsTriedOnceAndRunsOnBytes) {
   EXPECT_TRUE(unkept_.empty()) << unkept_[0];
 }
 
+// Its convolutions would be as they are in the usual one.
+TEST_F(TrialTest, AResNetIsNotTried) {
+  EXPECT_EQ(Take(DataDir() + "/models/openclip-resnet"), usual_);
+  ExpectLine("ResNet");
+  EXPECT_TRUE(Files().empty());
+}
+
 TEST_F(TrialTest, AnOutlierKeepsAModelFromBytes) {
   TempDir dir;
   MakeOutlierModel(dir);

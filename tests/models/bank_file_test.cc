@@ -119,7 +119,7 @@ struct Broken {
 };
 
 TEST(BankFileTest, BrokenOnesAreRefusedByName) {
-  // The smallest floats there are have a length that a row can be divided by.
+  // Without a fault it loads.
   EXPECT_EQ(Broken{.fill = '\x3f'}.Read().status().message(), "");
   Broken no_format, no_model, no_prompts, pictures;
   no_format.metadata.erase("format");

@@ -83,73 +83,6 @@ TEST(HuggingFaceConfigTest, OldDictsAndTheirDefaultsWin) {
   EXPECT_EQ(config.vision.transformer.width, 96);
 }
 
-// As transformers 4.2x wrote them: every default of generation spelled out in each tower, the old
-// dicts beside them (null, or sparse as in clip-vit-large-patch14).
-constexpr char kGeneration[] = R"(
-    "_name_or_path": "", "add_cross_attention": false, "architectures": null,
-    "attention_dropout": 0.0, "bad_words_ids": null, "chunk_size_feed_forward": 0,
-    "cross_attention_hidden_size": null, "decoder_start_token_id": null, "diversity_penalty": 0.0,
-    "do_sample": false, "dropout": 0.0, "early_stopping": false,
-    "encoder_no_repeat_ngram_size": 0, "exponential_decay_length_penalty": null,
-    "finetuning_task": null, "forced_bos_token_id": null, "forced_eos_token_id": null,
-    "hidden_act": "quick_gelu", "id2label": {"0": "LABEL_0", "1": "LABEL_1"},
-    "initializer_factor": 1.0, "initializer_range": 0.02, "is_decoder": false,
-    "is_encoder_decoder": false, "label2id": {"LABEL_0": 0, "LABEL_1": 1}, "layer_norm_eps": 1e-05,
-    "length_penalty": 1.0, "max_length": 20, "min_length": 0, "no_repeat_ngram_size": 0,
-    "num_beam_groups": 1, "num_beams": 1, "num_return_sequences": 1, "output_attentions": false,
-    "output_hidden_states": false, "output_scores": false, "prefix": null, "problem_type": null,
-    "pruned_heads": {}, "remove_invalid_values": false, "repetition_penalty": 1.0,
-    "return_dict": true, "return_dict_in_generate": false, "sep_token_id": null,
-    "task_specific_params": null, "temperature": 1.0, "tf_legacy_loss": false,
-    "tie_encoder_decoder": false, "tie_word_embeddings": true, "tokenizer_class": null,
-    "top_k": 50, "top_p": 1.0, "torch_dtype": null, "torchscript": false,
-    "transformers_version": "4.21.0.dev0", "typical_p": 1.0, "use_bfloat16": false)";
-
-std::string LongConfig(const std::string& dicts) {
-  const std::string generation = kGeneration;
-  return R"({"_name_or_path": "clip-vit-large-patch14/", "architectures": ["CLIPModel"],
-    "initializer_factor": 1.0, "logit_scale_init_value": 2.6592, "model_type": "clip",
-    "projection_dim": 768, "torch_dtype": "float32", "transformers_version": null,
-    "text_config": {)" +
-         generation + R"(, "bos_token_id": 0, "eos_token_id": 2, "pad_token_id": 1,
-    "hidden_size": 768, "intermediate_size": 3072, "max_position_embeddings": 77,
-    "model_type": "clip_text_model", "num_attention_heads": 12, "num_hidden_layers": 12,
-    "projection_dim": 768, "vocab_size": 49408},
-    "vision_config": {)" +
-         generation + R"(, "bos_token_id": null, "eos_token_id": null, "pad_token_id": null,
-    "hidden_size": 1024, "image_size": 224, "intermediate_size": 4096, "num_channels": 3,
-    "model_type": "clip_vision_model", "num_attention_heads": 16, "num_hidden_layers": 24,
-    "patch_size": 14, "projection_dim": 768},
-    )" + dicts +
-         "}";
-}
-
-TEST(HuggingFaceConfigTest, LongOldFiles) {
-  const std::string nulls = R"("text_config_dict": null, "vision_config_dict": null)";
-  const std::string sparse = R"(
-    "text_config_dict": {"hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12,
-                         "num_hidden_layers": 12, "projection_dim": 768},
-    "vision_config_dict": {"hidden_size": 1024, "intermediate_size": 4096,
-                           "num_attention_heads": 16, "num_hidden_layers": 24, "patch_size": 14,
-                           "projection_dim": 768})";
-  for (const std::string& dicts : {nulls, sparse}) {
-    const ModelConfig config = ReadHf(LongConfig(dicts));
-    EXPECT_EQ(config.embed_dim, 768);
-    EXPECT_EQ(config.vision.transformer.width, 1024);
-    EXPECT_EQ(config.vision.transformer.layers, 24);
-    EXPECT_EQ(config.vision.transformer.heads, 16);
-    EXPECT_EQ(config.vision.transformer.mlp_width, 4096);
-    EXPECT_EQ(config.vision.transformer.activation, Activation::kQuickGelu);
-    EXPECT_EQ(config.vision.image_size, 224);
-    EXPECT_EQ(config.vision.patch_size, 14);
-    EXPECT_EQ(config.text.transformer.width, 768);
-    EXPECT_EQ(config.text.transformer.heads, 12);
-    // The dicts' defaults win over text_config; either way it is the last token that counts.
-    EXPECT_EQ(config.text.pooling, dicts == nulls ? TextPooling::kArgmax : TextPooling::kEosId);
-    EXPECT_TRUE(config.warnings.empty());
-  }
-}
-
 TEST(HuggingFaceConfigTest, EveryFieldIsHonoured) {
   const ModelConfig config =
       ReadHf(R"({"model_type": "clip", "projection_dim": 24,
@@ -339,6 +272,29 @@ TEST(OpenClipConfigTest, EveryFieldIsHonoured) {
   EXPECT_NEAR(config.logit_scale, 7.389, 1e-3);
 }
 
+TEST(OpenClipConfigTest, ListsOfLayersAreResNets) {
+  const ModelConfig config = Must(TryOpenClip(R"({"embed_dim": 640, "vision_cfg": {
+      "image_size": 288, "layers": [4, 6, 10, 6], "width": 80, "patch_size": null}, "text_cfg": {}})"));
+  ASSERT_TRUE(config.vision.is_resnet());
+  const ResNetConfig& resnet = config.vision.resnet;
+  EXPECT_EQ(std::vector<int>(resnet.layers, resnet.layers + 4), (std::vector<int>{4, 6, 10, 6}));
+  EXPECT_EQ(resnet.width, 80);
+  EXPECT_EQ(resnet.features(), 2560);
+  EXPECT_EQ(resnet.heads, 40);
+  EXPECT_EQ(config.preprocess.size, 288);
+  EXPECT_EQ(config.preprocess.patch, 1) << "it is given pixels";
+  const ModelConfig other = Must(TryOpenClip(R"({"embed_dim": 640, "vision_cfg": {
+      "layers": [1, 1, 1, 1], "width": 16, "head_width": 32}, "text_cfg": {}})"));
+  EXPECT_EQ(other.vision.image_size, 224);
+  EXPECT_EQ(other.vision.resnet.heads, 16);
+  EXPECT_EQ(Must(TryOpenClip(R"({"embed_dim": 640, "vision_cfg": {"layers": [1, 1, 1, 1]},
+      "text_cfg": {}})"))
+                .vision.resnet.width,
+            768)
+      << "open_clip's default, whatever the tower";
+  EXPECT_FALSE(Must(TryOpenClip(kBareOpenClip)).vision.is_resnet());
+}
+
 std::string Vision(const std::string& fields) {
   return R"({"model_cfg": {"embed_dim": 512, "vision_cfg": {)" + fields + R"(}, "text_cfg": {}}})";
 }
@@ -352,9 +308,27 @@ TEST(OpenClipConfigTest, RefusesByName) {
     StatusCode code;
     std::vector<std::string> named;
   } cases[] = {
-      {Vision(R"("layers": [3, 4, 6, 3])"),
+      {Vision(R"("layers": [3, 4, 6])"), StatusCode::kDataLoss, {"vision_cfg.layers", "four"}},
+      {Vision(R"("layers": [3, 4, 6, 3, 1])"),
+       StatusCode::kDataLoss,
+       {"vision_cfg.layers", "four"}},
+      {Vision(R"("layers": [3, 4, 0, 3])"), StatusCode::kDataLoss, {"vision_cfg.layers", "is 0"}},
+      {Vision(R"("layers": [3, 4, "6", 3])"), StatusCode::kDataLoss, {"vision_cfg.layers"}},
+      {Vision(R"("layers": [3, 4, 6, 3], "width": 64, "head_width": 4000)"),
+       StatusCode::kDataLoss,
+       {"vision_cfg.head_width", "4000", "2048"}},
+      {Vision(R"("layers": [3, 4, 6, 3], "width": 64, "head_width": 300)"),
+       StatusCode::kDataLoss,
+       {"vision_cfg.head_width", "300", "2048"}},
+      {Vision(R"("layers": [3, 4, 6, 3], "width": 64, "image_size": 31)"),
+       StatusCode::kDataLoss,
+       {"vision_cfg.image_size", "31"}},
+      {Vision(R"("layers": [3, 4, 6, 3], "width": 64, "image_size": 255)"),
+       StatusCode::kDataLoss,
+       {"vision_cfg.image_size", "255", "multiples of 32"}},
+      {Vision(R"("layers": [3, 4, 6, 3], "width": 64, "image_size": [224, 448])"),
        StatusCode::kUnsupported,
-       {"vision_cfg.layers", "ResNet image towers are not supported yet"}},
+       {"vision_cfg.image_size", "squares"}},
       {Vision(R"("qk_norm": true)"), StatusCode::kUnsupported, {"vision_cfg.qk_norm"}},
       {Vision(R"("block_type": "custom")"), StatusCode::kUnsupported, {"block_type", "custom"}},
       {Vision(R"("pool_type": "none")"), StatusCode::kUnsupported, {"vision_cfg.pool_type"}},

@@ -12,13 +12,6 @@ Result<std::unique_ptr<Backend>> CreateCpu() {
   return CreateBackend({.kind = BackendKind::kCpu, .precision = kPrecision, .threads = 2});
 }
 
-TEST(RefusedModels, ResNetIsRefusedByName) {
-  SKIP_WITHOUT_SHARED("goldens/openclip-resnet");
-  const auto backend = CreateRefBackend();
-  ExpectError(ClipModel::Load(SharedDir() + "/goldens/openclip-resnet", *backend),
-              StatusCode::kUnsupported, {"open_clip_config.json", "layers", "ResNet"});
-}
-
 // Pictures need no tokenizer; the first text tells what is missing.
 TEST(NoTokenizer, PicturesAreEncodedAndTextsRefusedByName) {
   TempDir dir;

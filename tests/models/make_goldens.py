@@ -58,18 +58,18 @@ def tokenize(texts):
     return tokenizer(texts, context_length=CONTEXT)
 
 
-def pictures():
-    """Three small pictures of the models' size, as written to pictures.npy: uint8 (3, 32, 32, 3)."""
+def pictures(size=SIZE):
+    """Three small pictures of the models' size, as written to pictures-SIZE.npy: uint8 (3, size, size, 3)."""
     rng = np.random.default_rng(7)
-    y, x = np.mgrid[0:SIZE, 0:SIZE]
-    a = np.stack([x * 8, y * 8, 255 - x * 4], -1)
-    b = rng.integers(0, 256, (SIZE, SIZE, 3))
+    y, x = np.mgrid[0:size, 0:size]
+    a = np.stack([x * 256 // size, y * 256 // size, 255 - x * 128 // size], -1)
+    b = rng.integers(0, 256, (size, size, 3))
     c = np.where(((x // 8 + y // 8) % 2)[..., None] > 0, [250, 20, 60], [10, 200, 120])
     return np.stack([a, b, c]).astype(np.uint8)
 
 
-def pixels(mean, std):
-    x = torch.from_numpy(pictures().astype(np.float32) / 255)
+def pixels(mean, std, size=SIZE):
+    x = torch.from_numpy(pictures(size).astype(np.float32) / 255)
     return ((x - torch.tensor(mean)) / torch.tensor(std)).permute(0, 3, 1, 2).contiguous()
 
 
@@ -90,6 +90,11 @@ def randomize(model, seed):
             else:
                 fan = p.shape[-1] if p.ndim == 2 else p[0].numel()
                 p.copy_(noise * (1.4 / fan**0.5 if 'embedding' not in name else 0.3))
+        for name, b in sorted(model.named_buffers()):  # what batch norms have seen
+            if name.endswith('running_mean'):
+                b.copy_(0.2 * torch.randn(b.shape, generator=generator))
+            elif name.endswith('running_var'):
+                b.copy_(0.5 + torch.rand(b.shape, generator=generator))
 
 
 def save_texts(directory):
@@ -181,7 +186,8 @@ def openclip(name, vision=None, text=None, custom=False, quick_gelu=None, dtype=
     state = rounded(model, dtype)
     with torch.no_grad():
         image = model.encode_image(pixels([0.48145466, 0.4578275, 0.40821073],
-                                          [0.26862954, 0.26130258, 0.27577711]))
+                                          [0.26862954, 0.26130258, 0.27577711],
+                                          vision_cfg['image_size']))
         words = model.encode_text(tokenize(TEXTS))
     if custom:
         cfg['custom_text'] = True
@@ -225,7 +231,8 @@ def cleaning():
 def main():
     os.makedirs(OUT, exist_ok=True)
     torch.manual_seed(0)
-    np.save(f'{OUT}/pictures.npy', pictures())
+    for size in (SIZE, 2 * SIZE):
+        np.save(f'{OUT}/pictures-{size}.npy', pictures(size))
     with open(f'{OUT}/texts.json', 'w', encoding='utf-8') as f:
         json.dump(TEXTS, f, ensure_ascii=False, indent=1)
     hugging_face('hf')
@@ -242,6 +249,9 @@ def main():
     openclip('openclip-first-noproj', custom=True, vision=dict(layers=1, final_ln_after_pool=True),
              text=dict(pool_type='eos', eos_id=len(vocabulary()) - 1, proj_type='none', width=24,
                        layers=1))
+    # Every kind of block; channels and heads that are no multiples of what vectors hold.
+    openclip('openclip-resnet', vision=dict(image_size=2 * SIZE, layers=[1, 2, 1, 1], width=5, head_width=40,
+                                            patch_size=None))
     cleaning()
 
 

@@ -86,17 +86,17 @@ def hugging_face():
     torch.save(state, f'{OUT}/pytorch_model.bin')
 
 
-def open_ai():
+def open_ai(name, file, vision):
     """A small archive like OpenAI's own, with open_clip's answers: compiled, in half precision but for
     norms and biases, the three buffers that build_model drops. Heads are 64 wide."""
-    directory = f'{MODELS}/openai'
+    directory = f'{MODELS}/{name}'
     os.makedirs(directory, exist_ok=True)
     sys.argv = ['', MODELS, f'{MODELS}/hf/merges.txt']
     import make_goldens as goldens
 
     vocabulary = len(goldens.vocabulary())
     model = open_clip.model.CLIP(
-        24, dict(image_size=32, patch_size=8, width=64, layers=1, head_width=64),
+        24, vision,
         dict(context_length=20, vocab_size=vocabulary, width=64, heads=1, layers=1),
         quick_gelu=True).eval()
     goldens.randomize(model, 5)
@@ -120,7 +120,7 @@ def open_ai():
 
     tree = {}
     state = {k: v for k, v in model.state_dict().items() if k != 'attn_mask'}
-    state.update(input_resolution=torch.tensor(32), context_length=torch.tensor(20),
+    state.update(input_resolution=torch.tensor(vision['image_size']), context_length=torch.tensor(20),
                  vocab_size=torch.tensor(vocabulary))
     for name, tensor in state.items():
         *path, leaf = name.split('.')
@@ -128,13 +128,14 @@ def open_ai():
         for part in path:
             node = node.setdefault(part, {})
         node[leaf] = tensor
-    torch.jit.save(torch.jit.script(Holder(tree).eval()), f'{directory}/ViT-B-8.pt')
+    torch.jit.save(torch.jit.script(Holder(tree).eval()), f'{directory}/{file}')
 
-    loaded = torch.jit.load(f'{directory}/ViT-B-8.pt').state_dict()
+    loaded = torch.jit.load(f'{directory}/{file}').state_dict()
     reference = build_model_from_openai_state_dict(loaded, cast_dtype=torch.float32).float().eval()
     with torch.no_grad():
         image = reference.encode_image(goldens.pixels([0.48145466, 0.4578275, 0.40821073],
-                                                      [0.26862954, 0.26130258, 0.27577711]))
+                                                      [0.26862954, 0.26130258, 0.27577711],
+                                                      vision['image_size']))
         words = reference.encode_text(goldens.tokenize(goldens.TEXTS))
     goldens.save_texts(directory)
     goldens.write_answers(directory, image, words)
@@ -152,7 +153,9 @@ def main():
     os.makedirs(OUT, exist_ok=True)
     kinds()
     hugging_face()
-    open_ai()
+    open_ai('openai', 'ViT-B-8.pt', dict(image_size=32, patch_size=8, width=64, layers=1, head_width=64))
+    open_ai('openai-resnet', 'RN-4.pt', dict(image_size=64, layers=[1, 2, 1, 1], width=4, head_width=64,
+                                             patch_size=None))
     tokenizer_json()
     print(json.dumps({f: os.path.getsize(f'{OUT}/{f}') for f in sorted(os.listdir(OUT))}, indent=1))
 

@@ -1,9 +1,11 @@
 // Where models are looked for, which layout a directory has, and every tensor that can be wrong in
 // it.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <functional>
+#include <limits>
 
 #include "models/clip_model.h"
 #include "models/json.h"
@@ -118,6 +120,7 @@ TEST_P(TensorErrorTest, EachIsNamed) {
   int checked = 0;
   for (const auto& [name, tensor] : header.items()) {
     if (name == "__metadata__" || name == "logit_scale") continue;
+    if (name.ends_with(".num_batches_tracked")) continue;  // nobody asks for it
     SCOPED_TRACE(name);
     const std::string tensor_name = name;
     dir.Write(Weights(), Edit(file, [&](Json& h) {
@@ -143,8 +146,75 @@ TEST_P(TensorErrorTest, EachIsNamed) {
   EXPECT_EQ(ClipModel::Load(dir.path(), *backend).status().message(), "");
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, TensorErrorTest, ::testing::Values("hf", "openclip"),
-                         [](const auto& info) { return std::string(info.param); });
+INSTANTIATE_TEST_SUITE_P(Models, TensorErrorTest,
+                         ::testing::Values("hf", "openclip", "openclip-resnet"),
+                         [](const auto& info) {
+                           std::string name = info.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+// Numbers no batch norm can have seen.
+TEST(ResNetErrorTest, AVarianceBelowZero) {
+  const std::string source = DataDir() + "/models/openclip-resnet";
+  constexpr char kFile[] = "open_clip_model.safetensors";
+  constexpr char kTensor[] = "visual.layer2.0.bn2.running_var";
+  const std::string whole = ReadAll(source + "/" + kFile);
+  uint64_t length = 0;
+  std::memcpy(&length, whole.data(), 8);
+  const Json header = Json::parse(whole.substr(8, length));
+  ASSERT_EQ(header[kTensor]["dtype"], "F32");
+  const size_t at = 8 + length + header[kTensor]["data_offsets"][0].get<size_t>() + 4;
+  TempDir dir;
+  dir.CopyFrom(source);
+  const auto backend = CreateRefBackend();
+  for (const float bad : {-1.0f, std::numeric_limits<float>::quiet_NaN()}) {
+    std::string file = whole;
+    std::memcpy(file.data() + at, &bad, 4);
+    dir.Write(kFile, file);
+    ExpectError(ClipModel::Load(dir.path(), *backend), StatusCode::kDataLoss,
+                {kTensor, std::to_string(bad), "damaged"});
+  }
+}
+
+// A configuration of one kind of tower over the weights of the other.
+TEST(ResNetErrorTest, TheOtherKindOfTower) {
+  const auto backend = CreateRefBackend();
+  TempDir dir;
+  dir.CopyFrom(DataDir() + "/models/openclip-resnet");
+  const std::string resnet = ReadAll(dir.File("open_clip_config.json"));
+  const std::string vit = ReadAll(DataDir() + "/models/openclip/open_clip_config.json");
+  dir.Write("open_clip_config.json", vit);
+  ExpectError(ClipModel::Load(dir.path(), *backend), StatusCode::kDataLoss,
+              {"ResNet", "vision_cfg.layers"});
+  TempDir other;
+  other.CopyFrom(DataDir() + "/models/openclip");
+  other.Write("open_clip_config.json", resnet);
+  ExpectError(ClipModel::Load(other.path(), *backend), StatusCode::kDataLoss,
+              {"visual.conv1.weight", "[2, 3, 3, 3]"});
+}
+
+// One block less than the configuration says, and another width.
+TEST(ResNetErrorTest, ContradictoryConfigurations) {
+  const auto backend = CreateRefBackend();
+  TempDir dir;
+  dir.CopyFrom(DataDir() + "/models/openclip-resnet");
+  const Json config = Json::parse(ReadAll(dir.File("open_clip_config.json")));
+  const struct {
+    const char* field;
+    Json value;
+    std::vector<std::string> named;
+  } cases[] = {
+      {"layers", {1, 3, 1, 1}, {"'visual.layer2.2.conv1.weight'", "missing"}},
+      {"width", 10, {"'visual.conv1.weight'", "[2, 3, 3, 3]", "[5, 3, 3, 3]"}},
+      {"image_size", 96, {"'visual.attnpool.positional_embedding'", "[5, 160]", "[10, 160]"}}};
+  for (const auto& c : cases) {
+    Json changed = config;
+    changed["model_cfg"]["vision_cfg"][c.field] = c.value;
+    dir.Write("open_clip_config.json", changed.dump());
+    ExpectError(ClipModel::Load(dir.path(), *backend), StatusCode::kDataLoss, c.named);
+  }
+}
 
 }  // namespace
 }  // namespace cliptag

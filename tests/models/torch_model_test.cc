@@ -77,8 +77,23 @@ TEST(OpenAiTest, WhatDoesNotFollowFromTheShapes) {
   const std::string pool =
       "c__torch__\nP\n)\x81}" + PickledText("positional_embedding") + PickledTensorValue({}) + "sb";
   const std::string visual = "c__torch__\nV\n)\x81}" + PickledText("attnpool") + pool + "sb";
-  dir.Write("a.pt", script(PickledText("visual") + visual));
-  ExpectError(ReadModelConfig(dir.File("a.pt")), StatusCode::kUnsupported, {"a.pt", "ResNet"});
+  dir.Write("a.pt", script(PickledText("visual") + visual + PickledText("text_projection") +
+                           PickledTensorValue({})));
+  ExpectError(ReadModelConfig(dir.File("a.pt")), StatusCode::kDataLoss,
+              {"a.pt", "visual.attnpool.positional_embedding", "shape"});
+}
+
+TEST(OpenAiTest, AResNet) {
+  const ModelConfig config = Must(ReadModelConfig(DataDir() + "/models/openai-resnet"));
+  ASSERT_TRUE(config.vision.is_resnet());
+  const ResNetConfig& resnet = config.vision.resnet;
+  EXPECT_EQ(std::vector<int>(resnet.layers, resnet.layers + 4), (std::vector<int>{1, 2, 1, 1}));
+  EXPECT_EQ(resnet.width, 4);
+  EXPECT_EQ(resnet.heads, 2);
+  EXPECT_EQ(config.embed_dim, 24);
+  EXPECT_EQ(config.vision.image_size, 64);
+  EXPECT_EQ(config.preprocess.size, 64);
+  EXPECT_EQ(config.preprocess.patch, 1);
 }
 
 std::string TorchData(const std::string& name) { return DataDir() + "/torch/" + name; }

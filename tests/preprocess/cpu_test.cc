@@ -200,6 +200,17 @@ TEST(CpuPreprocess, BarsHaveTheFillColour) {
   }
 }
 
+// What convolutions are given: a row a pixel, the same numbers.
+TEST(CpuPreprocess, PatchesOfOnePixel) {
+  const Layout& layout = LayoutNamed("RGB");
+  const TestFrame frame = MakeFrame(layout, 90, 61, Noise(6, layout, 90));
+  CpuPreprocessor cpu(nullptr);
+  const PreprocessSpec pixels = PlainSpec(30, 1, Fit::kCrop, Interpolation::kBicubic);
+  const PreprocessSpec patches = PlainSpec(30, 10, Fit::kCrop, Interpolation::kBicubic);
+  EXPECT_EQ(Unpatch(RunCpu(cpu, {&frame.view, 1}, pixels), 30, 1),
+            Unpatch(RunCpu(cpu, {&frame.view, 1}, patches), 30, 10));
+}
+
 // Many frames of different formats in one call, on threads, equal to each alone; again with the
 // plans cached; and with more geometries than the cache holds.
 TEST(CpuPreprocess, BatchesOnAPool) {
