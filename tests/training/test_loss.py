@@ -287,6 +287,7 @@ class WeightsTest(unittest.TestCase):
             for _ in range(2):  # the second time over the first
                 checkpoint.save_model(output, model, tokenizer, pixels, torch.float32)
             self.assertEqual(['model'], os.listdir(folder))
+            self.assertEqual(0o644, os.stat(os.path.join(output, 'model.safetensors')).st_mode & 0o777)
             again, same, same_pixels = checkpoint.load_model(output)
             self.assertEqual(model.config, again.config)
             self.assertEqual((tokenizer.vocab, pixels), (same.vocab, same_pixels))
