@@ -147,6 +147,7 @@ def save_model(directory, model, tokenizer, pixels, dtype=torch.float16):
     shutil.rmtree(new, ignore_errors=True)
     os.makedirs(new)
     save_file(tensors, os.path.join(new, 'model.safetensors'), metadata={'format': 'pt'})
+    os.chmod(os.path.join(new, 'model.safetensors'), 0o644)  # some versions leave it to the owner alone
     tokenizer.save(new)
     files = {'config.json': config_json(model.config, tokenizer),
              'preprocessor_config.json': pixels_json(pixels, model.config.image_size)}

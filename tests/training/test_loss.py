@@ -270,7 +270,7 @@ class WeightsTest(unittest.TestCase):
                 folder = os.path.join(DATA, name)
                 model, tokenizer, pixels = checkpoint.load_model(folder)
                 model.set_pixels(pixels.mean, pixels.std)
-                pictures = torch.from_numpy(np.load(os.path.join(DATA, 'pictures.npy'))).permute(0, 3, 1, 2)
+                pictures = torch.from_numpy(np.load(os.path.join(DATA, 'pictures-32.npy'))).permute(0, 3, 1, 2)
                 with open(os.path.join(DATA, 'texts.json'), encoding='utf-8') as f:
                     ids, ends = map(torch.tensor, zip(*map(tokenizer.encode, json.load(f))))
                 with torch.no_grad():
@@ -287,6 +287,7 @@ class WeightsTest(unittest.TestCase):
             for _ in range(2):  # the second time over the first
                 checkpoint.save_model(output, model, tokenizer, pixels, torch.float32)
             self.assertEqual(['model'], os.listdir(folder))
+            self.assertEqual(0o644, os.stat(os.path.join(output, 'model.safetensors')).st_mode & 0o777)
             again, same, same_pixels = checkpoint.load_model(output)
             self.assertEqual(model.config, again.config)
             self.assertEqual((tokenizer.vocab, pixels), (same.vocab, same_pixels))
