@@ -193,7 +193,10 @@ Result<std::unique_ptr<PieceModel>> ReadBpe(const Json& root, const Steps& steps
     }
   }
   if (!steps.replace || !steps.charsmap.empty()) {
-    return Unknown(file, "a BPE model with the normalizer", Field(root, "normalizer"));
+    return Unsupported(
+        file +
+        ": a BPE model without the end_of_word_suffix of CLIP's, and without Gemma's "
+        "normalizer, is not supported.");
   }
   std::unordered_map<std::string, int32_t> vocab;
   for (const auto& [piece, id] : Field(model, "vocab").items()) {

@@ -1,6 +1,7 @@
 // Tokenizers over pieces (models/piece_model.h) as transformers runs them for SigLIP's models,
 // after open_clip's cleaning: the tokens that end and fill a text, and how a long one is cut. See
-// models/tokenizer.h.
+// models/tokenizer.h. Not followed is what transformers does with texts that hold U+2581, by which
+// pieces write their spaces, or that begin with a space once their characters are normalised.
 #pragma once
 
 #include <memory>

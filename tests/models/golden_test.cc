@@ -95,7 +95,7 @@ TEST_P(TinyGoldenTest, EqualsTheReference) {
                EncodePictures(*model_, TinyPictures(model_->config().vision.image_size)),
                engine().images, {"a", "b", "c"});
   }
-  if (directory.find("siglip") != std::string::npos) {
+  if (std::string(std::get<0>(GetParam())).starts_with("siglip")) {
     EXPECT_NEAR(model_->config().logit_scale, std::exp(2.0), 1e-4);
     EXPECT_EQ(model_->config().logit_bias, -10.0);
   }
