@@ -54,17 +54,7 @@ Status ClipModel::Impl::Load(const std::string& directory) {
   CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(config));
   CLIPTAG_ASSIGN_OR_RETURN(const VisionTensors vision, GetVisionTensors(*weights, config));
   CLIPTAG_ASSIGN_OR_RETURN(const TextTensors words, GetTextTensors(*weights, config));
-  if (weights->Has("logit_scale")) {
-    CLIPTAG_ASSIGN_OR_RETURN(const float scale, weights->Scalar("logit_scale"));
-    config.logit_scale = std::exp(static_cast<double>(scale));
-  }
-  if (weights->Has("logit_bias")) {
-    CLIPTAG_ASSIGN_OR_RETURN(const float bias, weights->Scalar("logit_bias"));
-    config.logit_bias = bias;
-  }
-  if (!std::isfinite(config.logit_scale) || !std::isfinite(config.logit_bias)) {
-    return DataLoss(directory + ": the tensor logit_scale or logit_bias is not a finite number.");
-  }
+  CLIPTAG_RETURN_IF_ERROR(ReadLogits(*weights, &config));
   CLIPTAG_RETURN_IF_ERROR(LoadWords());
   CLIPTAG_ASSIGN_OR_RETURN(text_identity, TextIdentity(config, words));
   CLIPTAG_ASSIGN_OR_RETURN(image, LoadImageEncoder(backend, workspace, config, vision));

@@ -1,5 +1,6 @@
 #include "models/clip_tensors.h"
 
+#include <cmath>
 #include <string>
 
 namespace cliptag {
@@ -254,6 +255,22 @@ Result<TextTensors> GetTextTensors(const Weights& weights, const ModelConfig& co
   }
   CLIPTAG_RETURN_IF_ERROR(reader.status());
   return out;
+}
+
+Status ReadLogits(const Weights& weights, ModelConfig* config) {
+  if (weights.Has("logit_scale")) {
+    CLIPTAG_ASSIGN_OR_RETURN(const float scale, weights.Scalar("logit_scale"));
+    config->logit_scale = std::exp(static_cast<double>(scale));
+  }
+  if (weights.Has("logit_bias")) {
+    CLIPTAG_ASSIGN_OR_RETURN(const float bias, weights.Scalar("logit_bias"));
+    config->logit_bias = bias;
+  }
+  if (!std::isfinite(config->logit_scale) || !std::isfinite(config->logit_bias)) {
+    return DataLoss(config->path +
+                    ": the tensor logit_scale or logit_bias is not a finite number.");
+  }
+  return {};
 }
 
 }  // namespace cliptag

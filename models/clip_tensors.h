@@ -67,5 +67,7 @@ struct TextTensors {
 
 Result<VisionTensors> GetVisionTensors(const Weights& weights, const ModelConfig& config);
 Result<TextTensors> GetTextTensors(const Weights& weights, const ModelConfig& config);
+// Scale and bias of the logits, where they stand among the weights.
+Status ReadLogits(const Weights& weights, ModelConfig* config);
 
 }  // namespace cliptag

@@ -5,10 +5,12 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "models/clip_tensors.h"
 #include "models/config.h"
 #include "models/hub_cache.h"
 #include "models/hub_record.h"
 #include "models/hub_settings.h"
+#include "models/weights.h"
 #include "plugin/cli/bench_stages.h"
 #include "plugin/cli/diagnostics.h"
 #include "plugin/cli/measure.h"
@@ -144,6 +146,14 @@ Json ImageJson(const ModelConfig& config, const ModelFacts& facts) {
           {"size", vision.image_size}};
 }
 
+// With what stands among the weights.
+Result<ModelConfig> ReadWholeConfig(const std::string& directory) {
+  CLIPTAG_ASSIGN_OR_RETURN(ModelConfig config, ReadModelConfig(directory));
+  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(config));
+  CLIPTAG_RETURN_IF_ERROR(ReadLogits(*weights, &config));
+  return config;
+}
+
 // What the configuration and the files tell.
 Result<Json> Describe(const ModelConfig& config) {
   CLIPTAG_ASSIGN_OR_RETURN(const ModelFacts facts, ReadModelFacts(config));
@@ -252,7 +262,7 @@ void PrintInfo(const Json& json) {
 int InfoCommand(const ModelOptions& options, double seconds, bool as_json) {
   const Result<std::string> directory = FindModel(options.model);
   if (!directory.ok()) return Fail(directory.status());
-  const Result<ModelConfig> config = ReadModelConfig(*directory);
+  const Result<ModelConfig> config = ReadWholeConfig(*directory);
   if (!config.ok()) return Fail(config.status());
   Result<Json> json = Describe(*config);
   if (!json.ok()) return Fail(json.status());
