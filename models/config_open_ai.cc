@@ -83,20 +83,19 @@ Status ReadOpenAiConfig(const std::string& file, ModelConfig* config) {
   config->embed_dim = shapes.Size("text_projection", 2, 1);
   VisionConfig& vision = config->vision;
   const bool resnet = weights->Has("visual.attnpool.positional_embedding");
-  const std::string position =
-      resnet ? "visual.attnpool.positional_embedding" : "visual.positional_embedding";
-  const int tokens = shapes.Size(position, 2, 0);
-  const int grid = static_cast<int>(std::lround(std::sqrt(tokens - 1)));
   if (resnet) {
     vision.resnet = ResNet(&shapes);
     vision.patch_size = 1;
-    vision.image_size = 32 * grid;
   } else {
     vision.transformer = Tower(shapes.Size("visual.conv1.weight", 4, 0),
                                shapes.Blocks("visual.transformer.resblocks."));
     vision.patch_size = shapes.Size("visual.conv1.weight", 4, 3);
-    vision.image_size = grid * vision.patch_size;
   }
+  const std::string position =
+      resnet ? "visual.attnpool.positional_embedding" : "visual.positional_embedding";
+  const int tokens = shapes.Size(position, 2, 0);
+  const int grid = static_cast<int>(std::lround(std::sqrt(tokens - 1)));
+  vision.image_size = grid * (resnet ? 32 : vision.patch_size);
   TextConfig& text = config->text;
   text.transformer =
       Tower(shapes.Size("ln_final.weight", 1, 0), shapes.Blocks("transformer.resblocks."));
