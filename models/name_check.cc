@@ -84,8 +84,10 @@ bool UsesQuickGelu(const ModelConfig& config) {
          config.text.transformer.activation == Activation::kQuickGelu;
 }
 
+// A ResNet has an activation of its own, whatever the text tower's.
 bool UsesOnlyQuickGelu(const ModelConfig& config) {
-  return config.vision.transformer.activation == Activation::kQuickGelu &&
+  return (config.vision.is_resnet() ||
+          config.vision.transformer.activation == Activation::kQuickGelu) &&
          config.text.transformer.activation == Activation::kQuickGelu;
 }
 

@@ -69,6 +69,15 @@ TEST(NameCheckTest, NoFalseAlarm) {
   }
 }
 
+TEST(NameCheckTest, ResNetsHaveAnActivationOfTheirOwn) {
+  ModelConfig config = ConfigOf({"resnet50_clip_224.openai", 1, 224, kPlain, kClip});
+  config.vision.resnet.width = 64;
+  config.text.transformer.activation = kQuick;
+  EXPECT_TRUE(NameContradictions(config).empty());
+  config.text.transformer.activation = kPlain;
+  EXPECT_EQ(NameContradictions(config).size(), 1u);
+}
+
 void ExpectWarning(const Published& wrong, const std::vector<std::string>& parts) {
   SCOPED_TRACE(wrong.name);
   const auto warnings = NameContradictions(ConfigOf(wrong));
