@@ -145,7 +145,9 @@ def probe(dataset, templates, args):
     with tempfile.TemporaryDirectory() as folder:
         for path, c in zip(paths, truth.tolist()):
             siblings = [p for p, d in zip(paths, truth.tolist()) if d == c]
-            half = "train" if siblings.index(path) < max(1, len(siblings) // 2) else "test"
+            if len(siblings) < 2:
+                continue
+            half = "train" if siblings.index(path) < len(siblings) // 2 else "test"
             os.makedirs(os.path.join(folder, half, folders[c]), exist_ok=True)
             shutil.copy(path, os.path.join(folder, half, folders[c]))
         sides = []
