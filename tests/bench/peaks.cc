@@ -14,7 +14,7 @@ namespace cliptag::bench {
 namespace {
 
 // Keeps what is read from being left out.
-volatile long sink = 0;
+volatile unsigned long sink = 0;
 
 struct FreeMemory {
   void operator()(char* p) const { std::free(p); }
@@ -52,12 +52,12 @@ double SharedReadRate(int threads, size_t bytes, double seconds) {
   for (int i = 0; i < threads; ++i) blocks.push_back(NewBlock(bytes));
   const Timing t = Measure(seconds, 1, [&](int) {
     std::vector<std::thread> readers;
-    std::vector<long> sums(static_cast<size_t>(threads));
+    std::vector<unsigned long> sums(static_cast<size_t>(threads));
     for (int i = 0; i < threads; ++i) {
       readers.emplace_back([&, i] { sums[i] = ReadAll(blocks[i].get(), bytes); });
     }
     for (std::thread& reader : readers) reader.join();
-    for (const long sum : sums) sink = sink + sum;
+    for (const unsigned long sum : sums) sink = sink + sum;
     return Status();
   });
   return static_cast<double>(bytes) * threads / t.best * 1e-9;

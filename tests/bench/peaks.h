@@ -37,6 +37,6 @@ struct PeakLoops {
 };
 PeakLoops AvailablePeakLoops();
 // Reads every byte, which begin on a multiple of 64, as a number that depends on all of them.
-long ReadAll(const char* bytes, size_t count);
+unsigned long ReadAll(const char* bytes, size_t count);
 
 }  // namespace cliptag::bench

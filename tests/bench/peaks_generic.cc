@@ -21,9 +21,9 @@ void FmaPlain(long rounds) {
 
 PeakLoops AvailablePeakLoops() { return {{"plain C++", 128, &FmaPlain}, {}, {}}; }
 
-long ReadAll(const char* bytes, size_t count) {
-  const long* numbers = reinterpret_cast<const long*>(bytes);
-  long sum = 0;
+unsigned long ReadAll(const char* bytes, size_t count) {
+  const auto* numbers = reinterpret_cast<const unsigned long*>(bytes);
+  unsigned long sum = 0;
   for (size_t i = 0; i < count / sizeof(long); ++i) sum += numbers[i];
   return sum;
 }

@@ -125,7 +125,7 @@ bool Has(unsigned leaf, unsigned sub, char reg, int bit) {
   return ((reg == 'c' ? c : d) >> bit) & 1;
 }
 
-__attribute__((target("avx2"))) long ReadAvx2(const char* bytes, size_t count) {
+__attribute__((target("avx2"))) unsigned long ReadAvx2(const char* bytes, size_t count) {
   __m256i sums[4] = {};
   for (size_t i = 0; i + 128 <= count; i += 128) {
     const auto* p = reinterpret_cast<const __m256i*>(bytes + i);
@@ -134,7 +134,8 @@ __attribute__((target("avx2"))) long ReadAvx2(const char* bytes, size_t count) {
   }
   const __m256i sum =
       _mm256_add_epi64(_mm256_add_epi64(sums[0], sums[1]), _mm256_add_epi64(sums[2], sums[3]));
-  return static_cast<long>(_mm256_extract_epi64(sum, 0) + _mm256_extract_epi64(sum, 2));
+  const __m128i half = _mm_add_epi64(_mm256_castsi256_si128(sum), _mm256_extracti128_si256(sum, 1));
+  return static_cast<unsigned long>(_mm_cvtsi128_si64(half));
 }
 
 }  // namespace
@@ -158,12 +159,12 @@ PeakLoops AvailablePeakLoops() {
   return loops;
 }
 
-long ReadAll(const char* bytes, size_t count) {
+unsigned long ReadAll(const char* bytes, size_t count) {
   // Asking the CPU takes longer than reading a cache: a virtual machine answers by hand.
   static const bool avx2 = DetectCpuLevel() >= CpuLevel::kAvx2;
   if (avx2) return ReadAvx2(bytes, count);
-  const long* numbers = reinterpret_cast<const long*>(bytes);
-  long sum = 0;
+  const auto* numbers = reinterpret_cast<const unsigned long*>(bytes);
+  unsigned long sum = 0;
   for (size_t i = 0; i < count / sizeof(long); ++i) sum += numbers[i];
   return sum;
 }
