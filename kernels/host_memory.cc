@@ -40,6 +40,12 @@ Result<std::unique_ptr<Memory>> AllocateHost(size_t bytes) {
   return std::unique_ptr<Memory>(std::make_unique<HostMemory>(data, bytes));
 }
 
+Status GrowHost(std::unique_ptr<Memory>* memory, size_t bytes) {
+  if (*memory && (*memory)->bytes() >= bytes) return {};
+  CLIPTAG_ASSIGN_OR_RETURN(*memory, AllocateHost(bytes));
+  return {};
+}
+
 float LoadAsFloat(const void* data, DType type, int64_t index) {
   const char* p = static_cast<const char*>(data) + index * static_cast<int64_t>(SizeOf(type));
   if (SizeOf(type) == 2) {

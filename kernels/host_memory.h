@@ -13,6 +13,8 @@ namespace cliptag {
 
 // Uninitialised. Fails with ResourceExhausted, naming the size.
 Result<std::unique_ptr<Memory>> AllocateHost(size_t bytes);
+// `memory` holds at least that much afterwards; what it held is lost where it was too small.
+Status GrowHost(std::unique_ptr<Memory>* memory, size_t bytes);
 
 // Element `index` of possibly unaligned data of any type, as a float.
 float LoadAsFloat(const void* data, DType type, int64_t index);

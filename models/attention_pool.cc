@@ -10,20 +10,17 @@ namespace {
 // CoCa's norms of queries and keys are PyTorch's own, whatever the configuration says of others.
 constexpr float kPoolerEpsilon = 1e-5f;
 
-double At(const HostTensor& tensor, int64_t i) {
-  return ToFloat(static_cast<const char*>(tensor.data) + i * SizeOf(tensor.type), tensor.type);
-}
-
 // The first `n` values of x, normalised where there is a norm.
 std::vector<double> Normalised(const HostTensor& x, int64_t n, const NormTensors& norm,
                                double epsilon) {
   std::vector<double> out(static_cast<size_t>(n));
   double mean = 0, variance = 0;
-  for (int64_t i = 0; i < n; ++i) mean += (out[i] = At(x, i)) / static_cast<double>(n);
+  for (int64_t i = 0; i < n; ++i) mean += (out[i] = ElementOf(x, i)) / static_cast<double>(n);
   if (norm.gamma.data == nullptr) return out;
   for (double v : out) variance += (v - mean) * (v - mean) / static_cast<double>(n);
   for (int64_t i = 0; i < n; ++i) {
-    out[i] = (out[i] - mean) / std::sqrt(variance + epsilon) * At(norm.gamma, i) + At(norm.beta, i);
+    out[i] = (out[i] - mean) / std::sqrt(variance + epsilon) * ElementOf(norm.gamma, i) +
+             ElementOf(norm.beta, i);
   }
   return out;
 }
@@ -74,8 +71,8 @@ Status AttentionPooling::LoadQuery(const AttentionPoolTensors& pool) {
   const std::vector<double> query = Normalised(pool.query, inner_, pool.query_norm, kPoolerEpsilon);
   query_.resize(static_cast<size_t>(inner_));
   for (int64_t o = 0; o < inner_; ++o) {
-    double sum = At(pool.qkv_bias[0], o);
-    for (int64_t i = 0; i < inner_; ++i) sum += At(pool.qkv[0], o * inner_ + i) * query[i];
+    double sum = ElementOf(pool.qkv_bias[0], o);
+    for (int64_t i = 0; i < inner_; ++i) sum += ElementOf(pool.qkv[0], o * inner_ + i) * query[i];
     query_[o] = static_cast<float>(sum);
   }
   return {};

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "models/prepared_encoder.h"
+#include "models/weights.h"
 
 namespace cliptag {
 namespace {
@@ -29,10 +30,6 @@ struct Folded {
   }
 };
 
-double At(const HostTensor& tensor, int64_t index) {
-  return ToFloat(static_cast<const char*>(tensor.data) + index * SizeOf(tensor.type), tensor.type);
-}
-
 Folded Fold(const NormedConvolutionTensors& t, int64_t in) {
   const int64_t out = t.weight.shape[0], stored = t.weight.shape[1];
   const int64_t area = t.weight.shape[2] * t.weight.shape[3];
@@ -41,11 +38,11 @@ Folded Fold(const NormedConvolutionTensors& t, int64_t in) {
   folded.weight.assign(static_cast<size_t>(out * in * area), 0.0f);
   folded.bias.resize(static_cast<size_t>(out));
   for (int64_t o = 0; o < out; ++o) {
-    const double scale = At(t.gamma, o) / std::sqrt(At(t.variance, o) + kNormEpsilon);
-    folded.bias[o] = static_cast<float>(At(t.beta, o) - At(t.mean, o) * scale);
+    const double scale = ElementOf(t.gamma, o) / std::sqrt(ElementOf(t.variance, o) + kNormEpsilon);
+    folded.bias[o] = static_cast<float>(ElementOf(t.beta, o) - ElementOf(t.mean, o) * scale);
     for (int64_t i = 0; i < stored * area; ++i) {
       folded.weight[o * in * area + i] =
-          static_cast<float>(At(t.weight, o * stored * area + i) * scale);
+          static_cast<float>(ElementOf(t.weight, o * stored * area + i) * scale);
     }
   }
   return folded;

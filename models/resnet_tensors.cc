@@ -29,8 +29,7 @@ class Reader {
   HostTensor Variance(const std::string& name, int64_t count) {
     const HostTensor tensor = Get(name, {count});
     for (int64_t i = 0; i < count && tensor.data != nullptr && status_.ok(); ++i) {
-      const float value =
-          ToFloat(static_cast<const char*>(tensor.data) + i * SizeOf(tensor.type), tensor.type);
+      const float value = ElementOf(tensor, i);
       if (value >= 0) continue;
       status_ = DataLoss("The tensor 'visual." + name + "' holds " + std::to_string(value) +
                          ", which no variance is; the weights are damaged.");

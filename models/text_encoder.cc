@@ -91,8 +91,7 @@ Status ClipTextEncoder::LoadTable(const TextTensors& tensors) {
   for (int64_t i = 0; i < table_rows_ * width; ++i) {
     const int64_t last = i - config_.vocab_size * width;
     const HostTensor& from = last < 0 ? tensors.token : tensors.class_token;
-    values[i] = ToFloat(
-        static_cast<const char*>(from.data) + (last < 0 ? i : last) * SizeOf(from.type), from.type);
+    values[i] = ElementOf(from, last < 0 ? i : last);
   }
   CLIPTAG_ASSIGN_OR_RETURN(
       table_, backend_.Upload({values.data(), DType::kF32, {table_rows_, width}}, table_type_));

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/base/row_stride.h"
+#include "models/weights.h"
 
 namespace cliptag {
 namespace {
@@ -30,14 +31,13 @@ LinearSpec Scaled(const HostTensor& weight, const HostTensor& bias, const HostTe
                   std::vector<float>* storage) {
   if (scale.data == nullptr) return {{weight}, {bias}};
   const int64_t out = weight.shape[0], in = weight.shape[1];
-  const auto at = [](const HostTensor& t, int64_t i) {
-    return ToFloat(static_cast<const char*>(t.data) + i * SizeOf(t.type), t.type);
-  };
   storage->resize(static_cast<size_t>(out * in + out));
   for (int64_t o = 0; o < out; ++o) {
-    const float factor = at(scale, o);
-    for (int64_t i = 0; i < in; ++i) (*storage)[o * in + i] = factor * at(weight, o * in + i);
-    (*storage)[out * in + o] = factor * at(bias, o);
+    const float factor = ElementOf(scale, o);
+    for (int64_t i = 0; i < in; ++i) {
+      (*storage)[o * in + i] = factor * ElementOf(weight, o * in + i);
+    }
+    (*storage)[out * in + o] = factor * ElementOf(bias, o);
   }
   return {{HostTensor{storage->data(), DType::kF32, {out, in}}},
           {HostTensor{storage->data() + out * in, DType::kF32, {out}}}};

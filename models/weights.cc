@@ -1,12 +1,9 @@
 #include "models/weights.h"
 
 #include <algorithm>
-#include <cstring>
 #include <filesystem>
 #include <system_error>
 #include <utility>
-
-#include "kernels/base/half.h"
 
 namespace cliptag {
 namespace {
@@ -23,17 +20,6 @@ bool Exists(const std::string& path) {
 }
 
 }  // namespace
-
-float ToFloat(const void* data, DType type) {
-  if (type == DType::kF32) {
-    float value;
-    std::memcpy(&value, data, 4);
-    return value;
-  }
-  uint16_t half;
-  std::memcpy(&half, data, 2);
-  return type == DType::kF16 ? HalfToFloat(half) : Bf16ToFloat(half);
-}
 
 std::string FindWeights(const std::string& directory, Layout layout) {
   std::vector<std::string> names = {"model.safetensors", "model.safetensors.index.json",
@@ -180,7 +166,7 @@ Result<float> Weights::Scalar(const std::string& tensor) const {
     return DataLoss(it->second->path() + ": tensor '" + prefix_ + tensor + "' has the shape " +
                     ShapeText(out.shape) + "; a single number is needed.");
   }
-  return ToFloat(out.data, out.type);
+  return ElementOf(out, 0);
 }
 
 }  // namespace cliptag

@@ -12,6 +12,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/base/status.h"
+#include "kernels/host_memory.h"
 #include "models/config.h"
 #include "models/weight_file.h"
 
@@ -51,7 +52,9 @@ class Weights {
   std::map<std::string, const WeightFile*> files_;  // by tensor name
 };
 
-// One element of a tensor as a float; `data` may be unaligned.
-float ToFloat(const void* data, DType type);
+// Element `index` of a tensor, whose data may be unaligned.
+inline float ElementOf(const HostTensor& tensor, int64_t index) {
+  return LoadAsFloat(tensor.data, tensor.type, index);
+}
 
 }  // namespace cliptag

@@ -95,10 +95,7 @@ Status CpuConvolutions::RunUnrolled(const FeatureMap& x, const Packed& packed,
   const int64_t cols = packed.linear->in(), size = static_cast<int64_t>(SizeOf(compute_type_));
   const int64_t pixels = out.pixels.rows;
   const int64_t most = std::clamp<int64_t>(kUnrolledBytes / (cols * size), 1, pixels);
-  const size_t bytes = most * cols * size;
-  if (!unrolled_ || unrolled_->bytes() < bytes) {
-    CLIPTAG_ASSIGN_OR_RETURN(unrolled_, AllocateHost(bytes));
-  }
+  CLIPTAG_RETURN_IF_ERROR(GrowHost(&unrolled_, most * cols * size));
   for (int64_t first = 0; first < pixels; first += most) {
     const int64_t count = std::min(most, pixels - first);
     const Matrix rows{unrolled_->data(), compute_type_, count, cols, cols};
@@ -133,9 +130,8 @@ void CpuConvolutions::Unroll(const FeatureMap& x, const Packed& packed, const Fe
       }
     }
   };
-  const int tasks = static_cast<int>(std::min<int64_t>(rows.rows, int64_t{2} * pool_->size()));
-  pool_->Run(tasks, [&](int task, int) {
-    for (int64_t r = rows.rows * task / tasks; r < rows.rows * (task + 1) / tasks; ++r) {
+  pool_->RunRows(rows.rows, rows.cols, [&](int64_t begin, int64_t count, int) {
+    for (int64_t r = begin; r < begin + count; ++r) {
       unroll_one(first + r, static_cast<char*>(rows.Rows(r, 1).data));
     }
   });
@@ -144,11 +140,8 @@ void CpuConvolutions::Unroll(const FeatureMap& x, const Packed& packed, const Fe
 void CpuConvolutions::AveragePool(const FeatureMap& x, int window, const FeatureMap& out) {
   const int64_t rows = int64_t{out.batch} * out.height;
   const int64_t channels = x.pixels.cols;
-  // Tasks of at least 8192 elements, as the backend's other loops over rows.
-  const int64_t wanted = std::max<int64_t>(1, x.pixels.rows * channels / 8192);
-  const int tasks = static_cast<int>(std::min({wanted, rows, int64_t{2} * pool_->size()}));
-  pool_->Run(tasks, [&](int task, int) {
-    for (int64_t row = rows * task / tasks; row < rows * (task + 1) / tasks; ++row) {
+  pool_->RunRows(rows, x.width * window * channels, [&](int64_t first, int64_t count, int) {
+    for (int64_t row = first; row < first + count; ++row) {
       const int64_t top = row / out.height * x.height + row % out.height * window;
       for (int column = 0; column < out.width; ++column) {
         kernels_.average_pixels(x.pixels.Rows(top * x.width + int64_t{column} * window, 1).data,

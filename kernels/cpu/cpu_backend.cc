@@ -22,9 +22,6 @@
 namespace cliptag {
 namespace {
 
-// Less work than this many elements is not worth waking a second thread for.
-constexpr int64_t kElementsPerTask = 8192;
-
 float* Row(const Matrix& m, int64_t r) { return static_cast<float*>(m.data) + r * m.stride; }
 
 class CpuBackend : public Backend {
@@ -72,7 +69,7 @@ class CpuBackend : public Backend {
   Status LayerNorm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
                    const Matrix& out) override {
     CLIPTAG_RETURN_IF_ERROR(CheckLayerNorm(x, gamma, compute_type_, out));
-    ForRows(x.rows, x.cols, [&](int64_t first, int64_t rows, int) {
+    pool_->RunRows(x.rows, x.cols, [&](int64_t first, int64_t rows, int) {
       kernels_.layer_norm(Row(x, first), x.stride, rows, x.cols, gamma, beta, epsilon,
                           out.Rows(first, rows).data, out.stride, IsBf16(out));
     });
@@ -86,7 +83,7 @@ class CpuBackend : public Backend {
     CLIPTAG_RETURN_IF_ERROR(
         CheckAssembleTokens(patches, class_token, position, batch, compute_type_, out));
     const int64_t tokens = out.rows / batch, extra = class_token ? 1 : 0;
-    ForRows(out.rows, out.cols, [&](int64_t first, int64_t rows, int) {
+    pool_->RunRows(out.rows, out.cols, [&](int64_t first, int64_t rows, int) {
       for (int64_t r = first; r < first + rows; ++r) {
         const int64_t item = r / tokens, token = r % tokens;
         void* to = out.Rows(r, 1).data;
@@ -104,7 +101,7 @@ class CpuBackend : public Backend {
   Status EmbedTokens(const int32_t* ids, const Matrix& table, const Matrix& position, int tokens,
                      const Matrix& out) override {
     CLIPTAG_RETURN_IF_ERROR(CheckEmbedTokens(ids, table, position, tokens, out));
-    ForRows(out.rows, out.cols, [&](int64_t first, int64_t rows, int) {
+    pool_->RunRows(out.rows, out.cols, [&](int64_t first, int64_t rows, int) {
       for (int64_t r = first; r < first + rows; ++r) {
         const Matrix token = table.Rows(ids[r], 1);
         const float* place = Row(position, r % tokens);
@@ -130,7 +127,7 @@ class CpuBackend : public Backend {
 
   Status NormalizeRows(const Matrix& x) override {
     CLIPTAG_RETURN_IF_ERROR(CheckNormalizeRows(x));
-    ForRows(x.rows, x.cols, [&](int64_t first, int64_t rows, int) {
+    pool_->RunRows(x.rows, x.cols, [&](int64_t first, int64_t rows, int) {
       for (int64_t r = first; r < first + rows; ++r) kernels_.normalize(Row(x, r), x.cols);
     });
     return {};
@@ -171,22 +168,9 @@ class CpuBackend : public Backend {
  private:
   static bool IsBf16(const Matrix& m) { return m.type == DType::kBF16; }
 
-  // fn(first, rows, worker) over ranges that cover all rows, on as many threads as the work feeds.
-  void ForRows(int64_t rows, int64_t cols, FunctionRef<void(int64_t, int64_t, int)> fn) {
-    const int64_t wanted = std::max<int64_t>(1, rows * cols / kElementsPerTask);
-    const int tasks = static_cast<int>(std::min({wanted, rows, int64_t{2} * pool_->size()}));
-    pool_->Run(tasks, [&](int task, int worker) {
-      const int64_t first = rows * task / tasks;
-      fn(first, rows * (task + 1) / tasks - first, worker);
-    });
-  }
-
   // Every worker's scratch holds at least that much afterwards; allocates when a shape is new.
   Status GrowScratch(size_t bytes) {
-    for (auto& scratch : scratch_) {
-      if (scratch && scratch->bytes() >= bytes) continue;
-      CLIPTAG_ASSIGN_OR_RETURN(scratch, AllocateHost(bytes));
-    }
+    for (auto& scratch : scratch_) CLIPTAG_RETURN_IF_ERROR(GrowHost(&scratch, bytes));
     return {};
   }
 
@@ -239,7 +223,7 @@ Status CpuBackend::Similarity(const Matrix& embeddings, const Matrix& bank, cons
                               int k, int32_t* top) {
   CLIPTAG_RETURN_IF_ERROR(CheckSimilarity(embeddings, bank, cosines, k, top));
   // Bank rows are the outer loop: a share of the bank stays in cache for all embeddings.
-  ForRows(bank.rows, bank.cols * embeddings.rows, [&](int64_t first, int64_t rows, int) {
+  pool_->RunRows(bank.rows, bank.cols * embeddings.rows, [&](int64_t first, int64_t rows, int) {
     for (int64_t e = 0; e < embeddings.rows; ++e) {
       kernels_.dot_rows(Row(embeddings, e), Row(bank, first), bank.stride, rows, bank.cols,
                         Row(cosines, e) + first);
@@ -247,7 +231,7 @@ Status CpuBackend::Similarity(const Matrix& embeddings, const Matrix& bank, cons
   });
   if (k == 0) return {};
   CLIPTAG_RETURN_IF_ERROR(GrowScratch(bank.rows * sizeof(int32_t)));
-  ForRows(embeddings.rows, bank.rows, [&](int64_t first, int64_t rows, int worker) {
+  pool_->RunRows(embeddings.rows, bank.rows, [&](int64_t first, int64_t rows, int worker) {
     int32_t* order = static_cast<int32_t*>(scratch_[worker]->data());
     for (int64_t e = first; e < first + rows; ++e) {
       const float* scores = Row(cosines, e);

@@ -84,12 +84,8 @@ Status OneDnnGemm::GrowScratch(int64_t block_cols, int64_t in) {
   const size_t block_bytes = kRowBlock * block_cols * sizeof(float);
   const size_t x_bytes = kRowBlock * in * SizeOf(product_type_);
   for (Scratch& scratch : scratch_) {
-    if (!scratch.block || scratch.block->bytes() < block_bytes) {
-      CLIPTAG_ASSIGN_OR_RETURN(scratch.block, AllocateHost(block_bytes));
-    }
-    if (!scratch.x || scratch.x->bytes() < x_bytes) {
-      CLIPTAG_ASSIGN_OR_RETURN(scratch.x, AllocateHost(x_bytes));
-    }
+    CLIPTAG_RETURN_IF_ERROR(GrowHost(&scratch.block, block_bytes));
+    CLIPTAG_RETURN_IF_ERROR(GrowHost(&scratch.x, x_bytes));
   }
   return {};
 }

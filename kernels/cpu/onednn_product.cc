@@ -154,10 +154,7 @@ struct OneDnn::Impl {
 
   // Every worker's scratchpad holds at least that much afterwards.
   Status GrowScratchpads(size_t bytes) {
-    for (auto& scratchpad : scratchpads) {
-      if (scratchpad && scratchpad->bytes() >= bytes) continue;
-      CLIPTAG_ASSIGN_OR_RETURN(scratchpad, AllocateHost(bytes));
-    }
+    for (auto& scratchpad : scratchpads) CLIPTAG_RETURN_IF_ERROR(GrowHost(&scratchpad, bytes));
     return {};
   }
 };

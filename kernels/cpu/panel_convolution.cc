@@ -10,10 +10,6 @@
 namespace cliptag {
 namespace {
 
-// What a task's weights, and beside them a band of the picture, may take of the second-level cache,
-// as in panel_gemm.cc.
-constexpr int64_t kTaskBytes = 384 << 10;
-constexpr int64_t kTasksPerThread = 4;
 constexpr int64_t kFewestPixels = 32;  // of the output in a task
 // What a kernel may read behind the last window, whose row it takes in steps of a cache line.
 constexpr int64_t kSlackBytes = 64;
@@ -78,31 +74,26 @@ Result<std::unique_ptr<PackedWeight>> PanelConvolution::Pack(const ConvolutionSp
 }
 
 Status PanelConvolution::Plan(Job* job) {
-  const int64_t threads = pool_->size(), count = job->weight.count;
-  const int64_t panel_bytes = static_cast<int64_t>(job->weight.panel_bytes);
+  const int64_t count = job->weight.count;
   const int64_t channels = job->x.pixels.cols, padding = job->convolution.padding();
   job->pixel_bytes = channels * static_cast<int64_t>(kernel_.element_bytes());
   job->row_bytes = (job->x.width + 2 * padding) * job->pixel_bytes;
 
-  const int64_t tasks = threads == 1 ? 1 : threads * kTasksPerThread;
+  const int64_t tasks = PanelTasks(pool_->size());
   job->panels_per_task = count;
-  if (count * panel_bytes > kTaskBytes) {
-    job->panels_per_task =
-        std::max<int64_t>(1, std::min(kTaskBytes / panel_bytes, DivideUp(count, tasks)));
+  if (count * static_cast<int64_t>(job->weight.panel_bytes) > kPanelTaskBytes) {
+    job->panels_per_task = job->weight.PanelsPerTask(tasks);
   }
   const int64_t column_tasks = DivideUp(count, job->panels_per_task);
   const int64_t most = std::min(job->rows(), job->rows() * job->out.width / kFewestPixels);
   job->row_tasks =
       std::clamp<int64_t>(DivideUp(tasks, column_tasks), 1, std::max<int64_t>(1, most));
 
-  const int64_t fit = kTaskBytes / job->row_bytes - job->convolution.kernel();
+  const int64_t fit = kPanelTaskBytes / job->row_bytes - job->convolution.kernel();
   const int64_t longest = std::min<int64_t>(DivideUp(job->rows(), job->row_tasks), job->out.height);
   job->band_rows = std::clamp<int64_t>(fit / job->convolution.stride() + 1, 1, longest);
   const size_t bytes = job->InputRows(job->band_rows) * job->row_bytes + kSlackBytes;
-  for (auto& band : bands_) {
-    if (band && band->bytes() >= bytes) continue;
-    CLIPTAG_ASSIGN_OR_RETURN(band, AllocateHost(bytes));
-  }
+  for (auto& band : bands_) CLIPTAG_RETURN_IF_ERROR(GrowHost(&band, bytes));
   return {};
 }
 

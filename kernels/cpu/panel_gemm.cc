@@ -11,24 +11,12 @@
 namespace cliptag {
 namespace {
 
-// What a task's weights, and beside them a block of its rows, may take of the second-level cache:
-// together three quarters of the smallest that servers have (1 MB). Larger shares gained nothing on
-// Zen 4, smaller ones read activations more often.
-constexpr int64_t kTaskBytes = 384 << 10;
-// Parts that each thread should get, so that one that was interrupted gives work away.
-constexpr int64_t kTasksPerThread = 4;
 // Fewer rows than that read a panel for too little.
 constexpr int64_t kFewestRows = 32;
 
 template <typename Value>
 Value* As(const std::unique_ptr<Memory>& memory) {
   return static_cast<Value*>(memory->data());
-}
-
-Status Grow(std::unique_ptr<Memory>& memory, size_t bytes) {
-  if (memory && memory->bytes() >= bytes) return {};
-  CLIPTAG_ASSIGN_OR_RETURN(memory, AllocateHost(bytes));
-  return {};
 }
 
 }  // namespace
@@ -58,9 +46,9 @@ Status PanelGemm::Prepare(const PackedWeight& packed, int64_t rows) {
   if (rows < 1) return InvalidArgument("PrepareGemm: rows must be positive.");
   const auto& weight = static_cast<const Weight&>(packed);
   if (!CopiesOperand(weight)) return {};
-  CLIPTAG_RETURN_IF_ERROR(Grow(operand_, rows * OperandStride(weight)));
+  CLIPTAG_RETURN_IF_ERROR(GrowHost(&operand_, rows * OperandStride(weight)));
   if (kernel_.type != PanelType::kInt8) return {};
-  return Grow(quantization_, rows * sizeof(RowQuantization));
+  return GrowHost(&quantization_, rows * sizeof(RowQuantization));
 }
 
 void PanelGemm::CopyRow(const Matrix& x, int64_t row, const Weight& weight) {
@@ -86,31 +74,24 @@ PanelGemm::Operand PanelGemm::PrepareOperand(const Matrix& x, const Weight& weig
     return {static_cast<const char*>(x.data), x.stride * static_cast<int64_t>(SizeOf(x.type)),
             nullptr};
   }
-  // As the backend's other loops over rows: not worth a second thread below 8192 elements.
-  const int64_t wanted = std::max<int64_t>(1, x.rows * x.cols / 8192);
-  const int64_t tasks = std::min({wanted, x.rows, int64_t{2} * pool_->size()});
-  pool_->Run(static_cast<int>(tasks), [&](int task, int) {
-    for (int64_t r = x.rows * task / tasks; r < x.rows * (task + 1) / tasks; ++r) {
-      CopyRow(x, r, weight);
-    }
+  pool_->RunRows(x.rows, x.cols, [&](int64_t first, int64_t count, int) {
+    for (int64_t r = first; r < first + count; ++r) CopyRow(x, r, weight);
   });
   return {As<char>(operand_), OperandStride(weight),
           kernel_.type == PanelType::kInt8 ? As<RowQuantization>(quantization_) : nullptr};
 }
 
 PanelGemm::Split PanelGemm::SplitOf(const Weight& weight, int64_t rows) const {
-  const int64_t threads = pool_->size(), panel_bytes = static_cast<int64_t>(weight.panel_bytes);
-  const int64_t tasks = threads == 1 ? 1 : threads * kTasksPerThread;
+  const int64_t threads = pool_->size();
   Split split;
-  split.panels_per_task =
-      std::max<int64_t>(1, std::min(kTaskBytes / panel_bytes, DivideUp(weight.count, tasks)));
+  split.panels_per_task = weight.PanelsPerTask(PanelTasks(threads));
   split.column_tasks = DivideUp(weight.count, split.panels_per_task);
   if (threads > 1 && split.column_tasks < 2 * threads) {
     split.row_tasks =
         std::clamp<int64_t>(rows / kFewestRows, 1, DivideUp(2 * threads, split.column_tasks));
   }
   const int64_t row_bytes = weight.depth * static_cast<int64_t>(kernel_.element_bytes());
-  split.row_block = std::max<int64_t>(kFewestRows, kTaskBytes / row_bytes);
+  split.row_block = std::max<int64_t>(kFewestRows, kPanelTaskBytes / row_bytes);
   return split;
 }
 

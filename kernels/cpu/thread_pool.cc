@@ -13,6 +13,9 @@ namespace {
 // Long enough to bridge the gap between two operations, short enough to cost nothing when idle.
 constexpr std::chrono::microseconds kSpin{8};
 
+// Less work than this many elements is not worth waking a second thread for.
+constexpr int64_t kElementsPerTask = 8192;
+
 inline void CpuRelax() {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -76,6 +79,15 @@ void ThreadPool::Run(int tasks, Fn fn) {
   for (int left; (left = unfinished_.load(std::memory_order_acquire)) != 0;) {
     unfinished_.wait(left, std::memory_order_acquire);
   }
+}
+
+void ThreadPool::RunRows(int64_t rows, int64_t cols, FunctionRef<void(int64_t, int64_t, int)> fn) {
+  const int64_t wanted = std::max<int64_t>(1, rows * cols / kElementsPerTask);
+  const int tasks = static_cast<int>(std::min({wanted, rows, int64_t{2} * size()}));
+  Run(tasks, [&](int task, int worker) {
+    const int64_t first = rows * task / tasks;
+    fn(first, rows * (task + 1) / tasks - first, worker);
+  });
 }
 
 void ThreadPool::Drain(int worker) {

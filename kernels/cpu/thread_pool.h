@@ -35,6 +35,11 @@ class ThreadPool {
   // What tasks wrote is visible to the caller, and what the caller wrote before to the tasks.
   void Run(int tasks, FunctionRef<void(int task, int worker)> fn);
 
+  // fn(first, count, worker) over ranges that cover `rows` rows of `cols` elements each, on as many
+  // threads as so much work feeds.
+  void RunRows(int64_t rows, int64_t cols,
+               FunctionRef<void(int64_t first, int64_t count, int worker)> fn);
+
  private:
   using Fn = FunctionRef<void(int, int)>;
 

@@ -40,7 +40,7 @@ bool ReadShape(std::string_view text, int64_t* rows, int64_t* cols) {
 }
 
 float Value(const char* data, size_t size) {
-  if (size != 8) return ToFloat(data, size == 4 ? DType::kF32 : DType::kF16);
+  if (size != 8) return ElementOf({data, size == 4 ? DType::kF32 : DType::kF16, {}}, 0);
   double value;
   std::memcpy(&value, data, 8);
   return static_cast<float>(value);

@@ -40,14 +40,14 @@ TEST(SafetensorsTest, ReadsValues) {
   const auto opened = Must(SafetensorsFile::Open(dir.File("w.safetensors")));
   const HostTensor x = Must(opened->Get("x"));
   EXPECT_EQ(x.shape, (std::vector<int64_t>{2}));
-  EXPECT_EQ(ToFloat(x.data, x.type), 1.0f);
-  EXPECT_EQ(ToFloat(static_cast<const char*>(x.data) + 2, x.type), -2.5f);
+  EXPECT_EQ(ElementOf(x, 0), 1.0f);
+  EXPECT_EQ(ElementOf(x, 1), -2.5f);
   ExpectError(opened->Get("n"), StatusCode::kUnsupported, {"w.safetensors", "'n'", "U8"});
   ExpectError(opened->Get("y"), StatusCode::kNotFound, {"w.safetensors", "'y'"});
 }
 
 TEST(SafetensorsTest, HalfPrecisionNumbers) {
-  const auto half = [](uint16_t bits) { return ToFloat(&bits, DType::kF16); };
+  const auto half = [](uint16_t bits) { return LoadAsFloat(&bits, DType::kF16, 0); };
   EXPECT_EQ(half(0x0001), 0x1p-24f);  // smallest subnormal
   EXPECT_EQ(half(0x8001), -0x1p-24f);
   EXPECT_EQ(half(0x0400), 0x1p-14f);  // smallest normal
@@ -56,7 +56,7 @@ TEST(SafetensorsTest, HalfPrecisionNumbers) {
   EXPECT_TRUE(std::isnan(half(0x7E00)));
   EXPECT_TRUE(std::signbit(half(0x8000)));
   const uint16_t bf16 = 0xC020;
-  EXPECT_EQ(ToFloat(&bf16, DType::kBF16), -2.5f);
+  EXPECT_EQ(LoadAsFloat(&bf16, DType::kBF16, 0), -2.5f);
 }
 
 struct BadHeader {

@@ -23,8 +23,7 @@ Result<TorchContents> Parse(const std::string& file) {
 std::vector<float> Values(const HostTensor& tensor) {
   std::vector<float> out;
   for (int64_t i = 0; i < tensor.elements(); ++i) {
-    out.push_back(
-        ToFloat(static_cast<const char*>(tensor.data) + i * SizeOf(tensor.type), tensor.type));
+    out.push_back(ElementOf(tensor, i));
   }
   return out;
 }
