@@ -111,18 +111,9 @@ Status AttentionPooling::Run(const Matrix& x, int batch, const Scratch& s,
                              const Matrix& out) const {
   CLIPTAG_RETURN_IF_ERROR(key_norm_.Run(backend_, x, s.norm));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(s.norm, *kv_, Activation::kNone, false, s.kv));
-  AttentionArgs args;
-  args.q = {queries_->data(), backend_.compute_type(), batch, inner_, inner_};
-  args.k = s.kv.Cols(0, inner_);
-  args.v = s.kv.Cols(inner_, inner_);
-  args.out = s.answer;
-  args.batch = batch;
-  args.q_tokens = 1;
-  args.kv_tokens = static_cast<int>(tokens_);
-  args.heads = static_cast<int>(heads_);
-  args.head_dim = static_cast<int>(inner_ / heads_);
-  args.scale = 1.0f / std::sqrt(static_cast<float>(args.head_dim));
-  CLIPTAG_RETURN_IF_ERROR(backend_.Attention(args));
+  const Matrix queries{queries_->data(), backend_.compute_type(), batch, inner_, inner_};
+  CLIPTAG_RETURN_IF_ERROR(
+      backend_.Attention(QueryEach(queries, s.kv, batch, tokens_, heads_, s.answer)));
   const Matrix& pooled = probe_ ? out : s.pooled;
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(s.answer, *out_, Activation::kNone, false, pooled));
   CLIPTAG_RETURN_IF_ERROR(norm_.Run(backend_, pooled, s.answer));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "models/prepared_encoder.h"
+#include "models/transformer.h"
 #include "models/weights.h"
 
 namespace cliptag {
@@ -273,18 +274,8 @@ Status ResNetEncoder::RunAttention(int batch, const Buffers& b, const Matrix& ou
   const Matrix means{b.placed.data, b.placed.type, batch, features, tokens() * features};
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(means, *query_, Activation::kNone, false, b.query));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(b.placed, *kv_, Activation::kNone, false, b.kv));
-  AttentionArgs args;
-  args.q = b.query;
-  args.k = b.kv.Cols(0, features);
-  args.v = b.kv.Cols(features, features);
-  args.out = b.pooled;
-  args.batch = batch;
-  args.q_tokens = 1;
-  args.kv_tokens = static_cast<int>(tokens());
-  args.heads = config_.heads;
-  args.head_dim = static_cast<int>(features / config_.heads);
-  args.scale = 1.0f / std::sqrt(static_cast<float>(args.head_dim));
-  CLIPTAG_RETURN_IF_ERROR(backend_.Attention(args));
+  CLIPTAG_RETURN_IF_ERROR(
+      backend_.Attention(QueryEach(b.query, b.kv, batch, tokens(), config_.heads, b.pooled)));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(b.pooled, *out_, Activation::kNone, false, out));
   return backend_.NormalizeRows(out);
 }

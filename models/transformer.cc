@@ -53,6 +53,22 @@ Result<Norm> Norm::Load(Backend& backend, const NormTensors& tensors, float epsi
   return norm;
 }
 
+AttentionArgs QueryEach(const Matrix& q, const Matrix& kv, int batch, int64_t tokens, int64_t heads,
+                        const Matrix& out) {
+  AttentionArgs args;
+  args.q = q;
+  args.k = kv.Cols(0, q.cols);
+  args.v = kv.Cols(q.cols, q.cols);
+  args.out = out;
+  args.batch = batch;
+  args.q_tokens = 1;
+  args.kv_tokens = static_cast<int>(tokens);
+  args.heads = static_cast<int>(heads);
+  args.head_dim = static_cast<int>(q.cols / heads);
+  args.scale = 1.0f / std::sqrt(static_cast<float>(args.head_dim));
+  return args;
+}
+
 Result<std::unique_ptr<Linear>> PackProjection(Backend& backend, const ProjectionTensors& tensors) {
   if (tensors.weight.data == nullptr) return std::unique_ptr<Linear>();
   LinearSpec spec{{tensors.weight}, {}, tensors.transposed, /*precise=*/true};
@@ -128,16 +144,6 @@ Transformer::Scratch Transformer::Plan(Arena* arena, int64_t rows, int64_t batch
   return s;
 }
 
-AttentionArgs Transformer::Attention(const Sequences& s) const {
-  AttentionArgs args;
-  args.batch = s.batch;
-  args.q_tokens = args.kv_tokens = s.tokens;
-  args.heads = config_.heads;
-  args.head_dim = config_.head_dim();
-  args.scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim()));
-  return args;
-}
-
 Result<Matrix> Transformer::Run(const Matrix& x, const Sequences& sequences,
                                 const Scratch& scratch) const {
   for (const Block& block : blocks_) {
@@ -154,7 +160,12 @@ Status Transformer::RunBlock(const Block& block, const Matrix& x, const Sequence
   const Matrix qkv = Reshape(scratch.wide, rows, 3 * width);
   CLIPTAG_RETURN_IF_ERROR(block.norm1.Run(backend_, x, norm));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(norm, *block.qkv, Activation::kNone, false, qkv));
-  AttentionArgs args = Attention(s);
+  AttentionArgs args;
+  args.batch = s.batch;
+  args.q_tokens = args.kv_tokens = s.tokens;
+  args.heads = config_.heads;
+  args.head_dim = config_.head_dim();
+  args.scale = 1.0f / std::sqrt(static_cast<float>(config_.head_dim()));
   args.q = qkv.Cols(0, width);
   args.k = qkv.Cols(width, width);
   args.v = qkv.Cols(2 * width, width);
@@ -182,12 +193,7 @@ Status Transformer::RunPooledBlock(const Block& block, const Matrix& x, const Se
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(norm, *block.kv, Activation::kNone, false, kv));
   CLIPTAG_RETURN_IF_ERROR(backend_.GatherRows(norm, s.pooled_rows, pooled_norm));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(pooled_norm, *block.q, Activation::kNone, false, q));
-  AttentionArgs args = Attention(s);
-  args.q = q;
-  args.k = kv.Cols(0, width);
-  args.v = kv.Cols(width, width);
-  args.out = pooled_norm;
-  args.q_tokens = 1;
+  AttentionArgs args = QueryEach(q, kv, s.batch, s.tokens, config_.heads, pooled_norm);
   args.kv_lengths = s.pooled_lengths;  // all that a causal query at that place sees
   CLIPTAG_RETURN_IF_ERROR(backend_.Attention(args));
   CLIPTAG_RETURN_IF_ERROR(backend_.GatherRows(x, s.pooled_rows, pooled));

@@ -36,6 +36,11 @@ class Norm {
 // Packs a projection; null when it has no weight.
 Result<std::unique_ptr<Linear>> PackProjection(Backend& backend, const ProjectionTensors& tensors);
 
+// Attention of one query for each item of a batch, (batch, width), to all its tokens: `kv` holds
+// keys and values side by side, (batch * tokens, 2 * width).
+AttentionArgs QueryEach(const Matrix& q, const Matrix& kv, int batch, int64_t tokens, int64_t heads,
+                        const Matrix& out);
+
 class Transformer {
  public:
   // What a run needs beside the residual stream; see Plan.
@@ -87,7 +92,6 @@ class Transformer {
                   const Scratch& scratch) const;
   Status RunPooledBlock(const Block& block, const Matrix& x, const Sequences& s,
                         const Scratch& scratch) const;
-  AttentionArgs Attention(const Sequences& s) const;
 
   Backend& backend_;
   const TransformerConfig config_;
