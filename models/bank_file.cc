@@ -6,10 +6,8 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <memory>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include "models/json.h"
 #include "models/safetensors.h"
@@ -57,13 +55,14 @@ std::string Header(const PromptSpec& spec, size_t dim) {
   return length + text;
 }
 
-// Of unit length, as all rows of a bank.
-Result<std::shared_ptr<const std::vector<float>>> UnitRow(const HostTensor& tensor, size_t row,
+}  // namespace
+
+bool LooksLikeBank(std::string_view file) {
+  return file.size() > 8 && file[8] == '{' && file.find('\0') < 8;
+}
+
+Result<std::shared_ptr<const std::vector<float>>> UnitRow(std::vector<float> values,
                                                           const std::string& what) {
-  const size_t dim = static_cast<size_t>(tensor.shape[1]);
-  std::vector<float> values(dim);
-  std::memcpy(values.data(), static_cast<const char*>(tensor.data) + row * dim * sizeof(float),
-              dim * sizeof(float));
   double squares = 0;
   for (const float value : values) squares += double{value} * value;
   const double length = std::sqrt(squares);
@@ -74,10 +73,14 @@ Result<std::shared_ptr<const std::vector<float>>> UnitRow(const HostTensor& tens
   return std::make_shared<const std::vector<float>>(std::move(values));
 }
 
-}  // namespace
-
-bool LooksLikeBank(std::string_view file) {
-  return file.size() > 8 && file[8] == '{' && file.find('\0') < 8;
+Status CheckNoPictures(const PromptSpec& spec) {
+  for (const TagSpec& tag : spec.tags) {
+    if (!tag.images.empty()) {
+      return Unsupported("The tag \"" + tag.label +
+                         "\" has pictures, which a bank does not hold; leave it out of the bank.");
+    }
+  }
+  return {};
 }
 
 Result<PromptSpec> ReadBankFile(const std::string& path) {
@@ -106,19 +109,19 @@ Result<PromptSpec> ReadBankFile(const std::string& path) {
   for (size_t i = 0; i < spec.tags.size(); ++i) {
     TagSpec& tag = spec.tags[i];
     if (!tag.images.empty()) return InvalidArgument(path + " names pictures; no bank can.");
-    CLIPTAG_ASSIGN_OR_RETURN(tag.row,
-                             UnitRow(tensor, i, path + ": the embedding of \"" + tag.label + "\""));
+    std::vector<float> values(static_cast<size_t>(tensor.shape[1]));
+    const size_t bytes = values.size() * sizeof(float);
+    std::memcpy(values.data(), static_cast<const char*>(tensor.data) + i * bytes, bytes);
+    CLIPTAG_ASSIGN_OR_RETURN(
+        tag.row, UnitRow(std::move(values), path + ": the embedding of \"" + tag.label + "\""));
   }
   return spec;
 }
 
 Status WriteBankFile(const std::string& path, const PromptSpec& spec) {
+  CLIPTAG_RETURN_IF_ERROR(CheckNoPictures(spec));
   const size_t dim = spec.tags.empty() || !spec.tags[0].row ? 0 : spec.tags[0].row->size();
   for (const TagSpec& tag : spec.tags) {
-    if (!tag.images.empty()) {
-      return Unsupported("The tag \"" + tag.label +
-                         "\" has pictures, which a bank does not hold; leave it out of the bank.");
-    }
     if (!tag.row || tag.row->size() != dim) {
       return Internal("The tag \"" + tag.label + "\" has no embedding.");
     }

@@ -9,8 +9,10 @@
 // Thread safety: pure functions over files.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kernels/base/status.h"
 #include "models/prompts.h"
@@ -22,6 +24,13 @@ bool LooksLikeBank(std::string_view file);
 
 // A spec whose tags have rows and whose `bank` says what they are for.
 Result<PromptSpec> ReadBankFile(const std::string& path);
+
+// Numbers at unit length, as a tag's row. An error that begins with `what` where they have none.
+Result<std::shared_ptr<const std::vector<float>>> UnitRow(std::vector<float> values,
+                                                          const std::string& what);
+
+// An error that names the first tag with pictures, which no bank holds.
+Status CheckNoPictures(const PromptSpec& spec);
 
 // Writes a spec whose tags all have rows, whole or not at all. Tags with pictures are refused.
 Status WriteBankFile(const std::string& path, const PromptSpec& spec);

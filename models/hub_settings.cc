@@ -8,6 +8,7 @@
 #include <initializer_list>
 
 #include "models/json.h"
+#include "models/trim.h"
 
 namespace cliptag {
 namespace {
@@ -25,13 +26,6 @@ std::string Environment(std::initializer_list<const char*> names, std::string* w
   return "";
 }
 
-std::string Trimmed(std::string text) {
-  const auto space = [](unsigned char c) { return std::isspace(c) != 0; };
-  while (!text.empty() && space(text.back())) text.pop_back();
-  text.erase(text.begin(), std::find_if_not(text.begin(), text.end(), space));
-  return text;
-}
-
 bool Printable(const std::string& text) {
   return std::all_of(text.begin(), text.end(), [](unsigned char c) { return c > 32 && c < 127; });
 }
@@ -47,14 +41,14 @@ std::string HuggingFaceHome() {
 
 Status ReadToken(const std::string& home, HubSettings* settings) {
   settings->token =
-      Trimmed(Environment({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"}, &settings->token_source));
+      Trim(Environment({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"}, &settings->token_source));
   if (settings->token.empty()) {
     std::string path = Environment({"HF_TOKEN_PATH"});
     if (path.empty() && !home.empty()) path = home + "/token";
     std::error_code error;
     if (path.empty() || !std::filesystem::is_regular_file(path, error)) return {};
     CLIPTAG_ASSIGN_OR_RETURN(const std::string content, ReadFile(path, 1 << 16));
-    settings->token = Trimmed(content);
+    settings->token = Trim(content);
     settings->token_source = path;
   }
   if (!Printable(settings->token)) {

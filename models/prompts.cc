@@ -9,16 +9,10 @@
 #include "models/bank_file.h"
 #include "models/exemplars.h"
 #include "models/json.h"
+#include "models/trim.h"
 
 namespace cliptag {
 namespace {
-
-std::string_view Trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n\f\v";
-  const size_t first = text.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
 
 // Reads the JSON form. Errors name the file, line and column of the member they are about.
 class PromptsReader {

@@ -1,5 +1,4 @@
 // cliptag bank: embeddings of prompts as files, made by a model or brought from elsewhere.
-#include <cmath>
 #include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -26,12 +25,7 @@ struct ExportOptions {
 
 Status Export(const ExportOptions& options) {
   CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, ReadPrompts(options.prompts));
-  for (const TagSpec& tag : spec.tags) {
-    if (!tag.images.empty()) {  // told before a model is loaded
-      return Unsupported("The tag \"" + tag.label +
-                         "\" has pictures, which a bank does not hold; leave it out of the bank.");
-    }
-  }
+  CLIPTAG_RETURN_IF_ERROR(CheckNoPictures(spec));  // told before a model is loaded
   CLIPTAG_ASSIGN_OR_RETURN(const LoadedModel session, LoadSession(options.model));
   ClipModel& model = *session.model;
   CLIPTAG_ASSIGN_OR_RETURN(const auto bank, EncodePrompts(model, spec));
@@ -78,16 +72,9 @@ Status Import(const ImportOptions& options) {
   }
   for (size_t i = 0; i < spec.tags.size(); ++i) {
     const auto first = matrix.values.begin() + static_cast<std::ptrdiff_t>(i) * matrix.cols;
-    std::vector<float> row(first, first + matrix.cols);
-    double squares = 0;
-    for (const float value : row) squares += double{value} * value;
-    const double length = std::sqrt(squares);
-    if (!(length > 1e-9) || !std::isfinite(length)) {
-      return DataLoss(options.embeddings + ": the row of \"" + spec.tags[i].label + "\" is " +
-                      std::to_string(length) + " long, which is no direction.");
-    }
-    for (float& value : row) value = static_cast<float>(value / length);
-    spec.tags[i].row = std::make_shared<const std::vector<float>>(std::move(row));
+    CLIPTAG_ASSIGN_OR_RETURN(spec.tags[i].row, UnitRow({first, first + matrix.cols},
+                                                       options.embeddings + ": the row of \"" +
+                                                           spec.tags[i].label + "\""));
   }
   return WriteBankFile(options.output, spec);
 }

@@ -2,7 +2,7 @@
 
 namespace cliptag {
 
-std::vector<std::string> CsvFields(std::string_view row, char separator, bool* closed) {
+std::vector<std::string> CsvFields(std::string_view row, bool* closed) {
   std::vector<std::string> fields(1);
   bool quoted = false;
   for (size_t i = 0; i < row.size(); ++i) {
@@ -10,7 +10,7 @@ std::vector<std::string> CsvFields(std::string_view row, char separator, bool* c
       fields.back() += row[++i];
     } else if (row[i] == '"' && (quoted || fields.back().empty())) {
       quoted = !quoted;
-    } else if (row[i] == separator && !quoted) {
+    } else if (row[i] == ',' && !quoted) {
       fields.emplace_back();
     } else {
       fields.back() += row[i];

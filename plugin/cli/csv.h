@@ -1,4 +1,4 @@
-// Rows of tables: fields between commas or tabs.
+// Rows of tables: fields between commas.
 //
 // Thread safety: pure functions.
 #pragma once
@@ -9,9 +9,8 @@
 
 namespace cliptag {
 
-// The fields of a row, without the blanks around them. Quotes around a field may hold separators,
+// The fields of a row, without the blanks around them. Quotes around a field may hold commas,
 // and two of them mean one. `closed`, if given, tells whether every quote was closed.
-std::vector<std::string> CsvFields(std::string_view row, char separator = ',',
-                                   bool* closed = nullptr);
+std::vector<std::string> CsvFields(std::string_view row, bool* closed = nullptr);
 
 }  // namespace cliptag

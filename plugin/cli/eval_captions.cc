@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -12,6 +11,7 @@
 #include "plugin/cli/csv.h"
 #include "plugin/cli/encode_files.h"
 #include "plugin/cli/media_reader.h"
+#include "plugin/cli/text_lines.h"
 
 namespace cliptag {
 namespace {
@@ -47,7 +47,7 @@ Result<Row> RowFromFields(const std::string& line, char separator) {
   bool closed = true;
   std::vector<std::string> fields;
   if (separator == ',') {
-    fields = CsvFields(line, ',', &closed);
+    fields = CsvFields(line, &closed);
   } else {
     std::string_view rest = line;  // quotes mean nothing between tabs
     for (size_t end = 0; end != std::string_view::npos; rest.remove_prefix(end + 1)) {
@@ -173,16 +173,10 @@ Status EncodePictures(ClipModel& model, const CaptionTable& table, const InputOp
 
 Result<CaptionTable> ReadCaptions(const std::string& path) {
   CLIPTAG_ASSIGN_OR_RETURN(const TableKind kind, KindOf(path));
-  std::error_code error;
-  std::ifstream file(path);
-  if (!file || fs::is_directory(path, error)) {
-    return NotFound("cannot read the captions '" + path + "'");
-  }
+  CLIPTAG_ASSIGN_OR_RETURN(const std::vector<TextLine> lines, ReadTextLines(path, "captions"));
   const fs::path folder = fs::path(path).parent_path();
   TableBuilder builder;
-  std::string line;
-  for (int number = 1; std::getline(file, line); ++number) {
-    if (number == 1 && line.rfind("\xEF\xBB\xBF", 0) == 0) line.erase(0, 3);
+  for (const auto& [number, line] : lines) {
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const Result<Row> row = kind == TableKind::kJsonLines
                                 ? RowFromJson(line)

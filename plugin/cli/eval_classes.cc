@@ -1,44 +1,25 @@
 #include "plugin/cli/eval_classes.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string_view>
-#include <system_error>
 #include <utility>
+
+#include "models/trim.h"
+#include "plugin/cli/text_lines.h"
 
 namespace cliptag {
 namespace {
 
 using NamesOf = std::map<std::string, std::vector<std::string>>;  // by folder
 
-std::string Trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n\f\v";
-  const size_t first = text.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return "";
-  return std::string(text.substr(first, text.find_last_not_of(kSpace) - first + 1));
-}
-
-struct Line {
-  int number = 0;
-  std::string text;
-};
-
-// Lines with something on them.
-Result<std::vector<Line>> ReadLines(const std::string& path, const std::string& what) {
-  std::error_code error;
-  std::ifstream file(path);
-  if (!file || std::filesystem::is_directory(path, error)) {
-    return NotFound("cannot read the " + what + " '" + path + "'");
-  }
-  std::vector<Line> lines;
-  std::string line;
-  for (int number = 1; std::getline(file, line); ++number) {
-    if (number == 1 && line.rfind("\xEF\xBB\xBF", 0) == 0) line.erase(0, 3);
-    if (std::string text = Trimmed(line); !text.empty()) lines.push_back({number, std::move(text)});
-  }
+// Lines with something on them, without the blanks around it.
+Result<std::vector<TextLine>> ReadLines(const std::string& path, const std::string& what) {
+  CLIPTAG_ASSIGN_OR_RETURN(std::vector<TextLine> lines, ReadTextLines(path, what));
+  for (TextLine& line : lines) line.text = Trim(line.text);
+  std::erase_if(lines, [](const TextLine& line) { return line.text.empty(); });
   return lines;
 }
 
@@ -49,7 +30,7 @@ Status WrongLine(const std::string& path, int number, const std::string& what) {
 std::string CalledAfter(const std::string& folder) {
   std::string name = folder;
   std::replace(name.begin(), name.end(), '_', ' ');
-  return Trimmed(name);
+  return std::string(Trim(name));
 }
 
 // The folder that a line names before a colon; the longest, for folders may hold colons.
@@ -69,17 +50,17 @@ Status ReadNames(const std::string& text, const std::string& path, int line,
   std::string_view rest = text;
   while (true) {
     const size_t end = std::min(rest.find(';'), rest.size());
-    names->push_back(Trimmed(rest.substr(0, end)));
+    names->emplace_back(Trim(rest.substr(0, end)));
     if (names->back().empty()) return WrongLine(path, line, "a name is empty");
     if (end == rest.size()) return {};
     rest.remove_prefix(end + 1);
   }
 }
 
-Result<NamesOf> NamesFromLines(const std::vector<Line>& lines, const std::string& path,
+Result<NamesOf> NamesFromLines(const std::vector<TextLine>& lines, const std::string& path,
                                const std::vector<std::string>& folders) {
   NamesOf names_of;
-  const bool by_folder = std::any_of(lines.begin(), lines.end(), [&](const Line& line) {
+  const bool by_folder = std::any_of(lines.begin(), lines.end(), [&](const TextLine& line) {
     return FolderOf(line.text, folders) != nullptr;
   });
   if (!by_folder && lines.size() != folders.size()) {
@@ -88,7 +69,7 @@ Result<NamesOf> NamesFromLines(const std::vector<Line>& lines, const std::string
                            " folders; a line per folder is needed, or lines FOLDER: NAME");
   }
   for (size_t i = 0; i < lines.size(); ++i) {
-    const Line& line = lines[i];
+    const TextLine& line = lines[i];
     const std::string* folder = by_folder ? FolderOf(line.text, folders) : &folders[i];
     if (folder == nullptr) {
       return WrongLine(path, line.number, "'" + line.text + "' begins with no folder's name");
@@ -128,7 +109,8 @@ Result<NamesOf> NamesFromJson(const std::string& path) {
   for (const auto& [folder, value] : json.items()) {
     const nlohmann::json list = value.is_array() ? value : nlohmann::json::array({value});
     for (const nlohmann::json& name : list) {
-      const std::string text = name.is_string() ? Trimmed(name.get<std::string>()) : "";
+      const std::string text(name.is_string() ? Trim(name.get_ref<const std::string&>())
+                                              : std::string_view());
       if (text.empty()) {
         return InvalidArgument("'" + path + "': what folder '" + folder +
                                "' is called is no name and no list of names");
@@ -140,7 +122,7 @@ Result<NamesOf> NamesFromJson(const std::string& path) {
 }
 
 Result<NamesOf> ReadNamesFile(const std::string& path, const std::vector<std::string>& folders) {
-  CLIPTAG_ASSIGN_OR_RETURN(const std::vector<Line> lines, ReadLines(path, "names of classes"));
+  CLIPTAG_ASSIGN_OR_RETURN(const std::vector<TextLine> lines, ReadLines(path, "names of classes"));
   if (lines.empty()) return InvalidArgument("'" + path + "' is empty; it should name the classes");
   if (lines.front().text.front() == '{') return NamesFromJson(path);
   return NamesFromLines(lines, path, folders);
@@ -198,9 +180,9 @@ Result<std::vector<EvalClass>> NameClasses(const std::vector<std::string>& folde
 }
 
 Result<std::vector<std::string>> ReadTemplates(const std::string& path) {
-  CLIPTAG_ASSIGN_OR_RETURN(const std::vector<Line> lines, ReadLines(path, "file of templates"));
+  CLIPTAG_ASSIGN_OR_RETURN(const std::vector<TextLine> lines, ReadLines(path, "file of templates"));
   std::vector<std::string> templates;
-  for (const Line& line : lines) {
+  for (const TextLine& line : lines) {
     if (line.text.front() == '#') continue;
     if (line.text.find("{}") == std::string::npos) {
       return WrongLine(path, line.number,

@@ -4,12 +4,12 @@
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <system_error>
 #include <unordered_map>
 #include <utility>
 
 #include "plugin/cli/csv.h"
+#include "plugin/cli/text_lines.h"
 
 namespace cliptag {
 namespace {
@@ -96,21 +96,16 @@ Status ReadLabelFolders(const std::string& folder, Dataset* dataset) {
 }
 
 Status ReadLabelTable(const std::string& path, Dataset* dataset) {
-  std::error_code error;
-  std::ifstream file(path);
-  if (!file || fs::is_directory(path, error)) {
-    return NotFound("cannot read the table of labels '" + path + "'");
-  }
+  CLIPTAG_ASSIGN_OR_RETURN(const std::vector<TextLine> lines,
+                           ReadTextLines(path, "table of labels"));
   const fs::path folder = fs::path(path).parent_path();
   std::unordered_map<std::string, size_t> known;
   for (size_t i = 0; i < dataset->files.size(); ++i) known.emplace(dataset->files[i].path, i);
-  std::string line;
-  for (int number = 1; std::getline(file, line); ++number) {
-    if (number == 1 && line.rfind("\xEF\xBB\xBF", 0) == 0) line.erase(0, 3);
+  for (const auto& [number, line] : lines) {
     const std::vector<std::string> fields = CsvFields(line);
     if (fields == std::vector<std::string>{""}) continue;
     if (number == 1 && fields.front() == "file") continue;
-    const auto wrong = [&](const std::string& what) {
+    const auto wrong = [&, number = number](const std::string& what) {
       return InvalidArgument("'" + path + "', line " + std::to_string(number) + ": " + what);
     };
     if (fields.size() != 4 || fields[0].empty()) {
@@ -123,6 +118,7 @@ Status ReadLabelTable(const std::string& path, Dataset* dataset) {
     }
     if (span.end_s <= span.start_s) return wrong("the span ends before it has begun");
     const fs::path video = folder / fields[0];
+    std::error_code error;
     if (!fs::exists(video, error)) return wrong("there is no file '" + video.string() + "'");
     const auto [at, is_new] = known.emplace(video.string(), dataset->files.size());
     if (is_new) dataset->files.push_back({video.string(), {}});
