@@ -82,18 +82,48 @@ struct AttentionWarp {
   int lane;
   int first_row;  // of this warp
 
-  // Keys first .. first + kKeys - 1 of one head into a tile; unseen ones become zero. Rows from the
-  // next multiple of 16 on are never read and left alone.
+  // Steps of 16 keys that are worked on where `keys` of a tile are seen: all, two or one, each a
+  // piece of straight code. Conditions between the products would keep the compiler from starting
+  // the next fragments' loads meanwhile (on an H200 that alone cost half of the time).
+  static __device__ __forceinline__ int StepsFor(int keys) {
+    return keys > 32 ? kKeySteps : (keys + 15) / 16;
+  }
+
+  // Keys first .. first + kKeys - 1 of one head into a tile; unseen ones become zero. Rows that no
+  // step works on are left alone.
   static __device__ __forceinline__ void StartTile(T* tile, const T* source, int64_t stride,
                                                    int first, int visible) {
-    const int left = (visible - first + 15) / 16 * 16;
-    const int rows = left < kKeys ? left : kKeys;
-    for (int i = static_cast<int>(threadIdx.x); i < rows * kChunks;
-         i += static_cast<int>(blockDim.x)) {
-      const int row = i / kChunks, chunk = i % kChunks;
-      const bool seen = first + row < visible;
-      CpAsync<16>(tile + row * kStride + chunk * 8,
-                  source + (seen ? first + row : 0) * stride + chunk * 8, seen ? 16 : 0);
+    if (first + kKeys <= visible) {
+      CopyRows<true>(tile, source, stride, first, kKeys, visible);
+    } else {
+      CopyRows<false>(tile, source, stride, first, 16 * StepsFor(visible - first), visible);
+    }
+  }
+  template <bool kAllSeen>
+  static __device__ __forceinline__ void CopyRows(T* tile, const T* source, int64_t stride,
+                                                  int first, int rows, int visible) {
+    const int thread = static_cast<int>(threadIdx.x), threads = static_cast<int>(blockDim.x);
+    const auto copy = [&](T* to, const T* from, int row) {
+      if constexpr (kAllSeen) {
+        CpAsync<16>(to, from);
+      } else {
+        const bool seen = first + row < visible;
+        CpAsync<16>(to, seen ? from : source, seen ? 16 : 0);
+      }
+    };
+    if constexpr (kWarpSize % kChunks == 0) {  // a thread's chunk is the same in every row
+      const int turn = threads / kChunks;      // rows
+      int row = thread / kChunks;
+      T* to = tile + row * kStride + thread % kChunks * 8;
+      const T* from = source + (first + row) * stride + thread % kChunks * 8;
+      for (; row < rows; row += turn, to += turn * kStride, from += turn * stride) {
+        copy(to, from, row);
+      }
+    } else {
+      for (int i = thread; i < rows * kChunks; i += threads) {
+        const int row = i / kChunks, chunk = i % kChunks;
+        copy(tile + row * kStride + chunk * 8, source + (first + row) * stride + chunk * 8, row);
+      }
     }
   }
 
@@ -130,17 +160,15 @@ struct AttentionWarp {
     }
   }
 
-  // score (kRows, kKeys) = q (kRows, kHeadDim) times the tile's transpose, for the first `limit`
-  // keys rounded up to 16; minus infinity beyond.
-  __device__ __forceinline__ void Scores(const T* tile, int limit) {
+  // score (kRows, 16 kCount) = q (kRows, kHeadDim) times the transpose of the tile's first keys.
+  template <int kCount>
+  __device__ __forceinline__ void Scores(const T* tile) {
 #pragma unroll
-    for (int n = 0; n < 2 * kKeySteps; ++n) {
+    for (int n = 0; n < 2 * kCount; ++n) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
 #pragma unroll
-        for (int r = 0; r < kRowTiles; ++r) {
-          score[r][n][i] = n / 2 * 16 < limit ? 0.0f : NegativeInfinity();
-        }
+        for (int r = 0; r < kRowTiles; ++r) score[r][n][i] = 0;
       }
     }
     // Of the four 8 x 8 matrices of an ldmatrix: keys 0-7 and 8-15 outside, columns 0-7 and 8-15
@@ -149,39 +177,37 @@ struct AttentionWarp {
 #pragma unroll
     for (int s = 0; s < kSteps; ++s) {
 #pragma unroll
-      for (int n = 0; n < kKeySteps; ++n) {
-        if (n * 16 < limit) {
-          uint32_t k[4];
-          LdMatrixX4(k, row + n * 16 * kStride + s * 16);
+      for (int n = 0; n < kCount; ++n) {
+        uint32_t k[4];
+        LdMatrixX4(k, row + n * 16 * kStride + s * 16);
 #pragma unroll
-          for (int r = 0; r < kRowTiles; ++r) {
-            Mma16816<T>(score[r][2 * n], q[r][s], k[0], k[1]);
-            Mma16816<T>(score[r][2 * n + 1], q[r][s], k[2], k[3]);
-          }
+        for (int r = 0; r < kRowTiles; ++r) {
+          Mma16816<T>(score[r][2 * n], q[r][s], k[0], k[1]);
+          Mma16816<T>(score[r][2 * n + 1], q[r][s], k[2], k[3]);
         }
       }
     }
-    if constexpr (kTail) ScoresTail(tile, limit);
+    if constexpr (kTail) ScoresTail<kCount>(tile);
   }
 
   // The last eight columns.
-  __device__ __forceinline__ void ScoresTail(const T* tile, int limit) {
+  template <int kCount>
+  __device__ __forceinline__ void ScoresTail(const T* tile) {
     const T* row = tile + lane % 16 * kStride + kSteps * 16;
 #pragma unroll
-    for (int n = 0; n < kKeySteps; ++n) {
-      if (n * 16 < limit) {
-        uint32_t k[2];
-        LdMatrixX2(k, row + n * 16 * kStride);
+    for (int n = 0; n < kCount; ++n) {
+      uint32_t k[2];
+      LdMatrixX2(k, row + n * 16 * kStride);
 #pragma unroll
-        for (int r = 0; r < kRowTiles; ++r) {
-          Mma1688<T>(score[r][2 * n], q[r][kSteps][0], q[r][kSteps][1], k[0]);
-          Mma1688<T>(score[r][2 * n + 1], q[r][kSteps][0], q[r][kSteps][1], k[1]);
-        }
+      for (int r = 0; r < kRowTiles; ++r) {
+        Mma1688<T>(score[r][2 * n], q[r][kSteps][0], q[r][kSteps][1], k[0]);
+        Mma1688<T>(score[r][2 * n + 1], q[r][kSteps][0], q[r][kSteps][1], k[1]);
       }
     }
   }
 
   // `first` is the tile's first key.
+  template <int kCount>
   __device__ __forceinline__ void Mask(int first, int visible) {
     const int g = lane / 4, t = lane % 4;
 #pragma unroll
@@ -191,41 +217,85 @@ struct AttentionWarp {
         const int row = first_row + 16 * r + g + 8 * (i / 2);
         const int bound = kCausal && row + 1 < visible ? row + 1 : visible;
 #pragma unroll
-        for (int n = 0; n < 2 * kKeySteps; ++n) {
+        for (int n = 0; n < 2 * kCount; ++n) {
           if (first + 8 * n + 2 * t + i % 2 >= bound) score[r][n][i] = NegativeInfinity();
         }
       }
     }
   }
 
-  // Scores to weights; what was summed so far is scaled to the new maximum.
+  // Scores to weights. What was summed so far is scaled to a new maximum only where that is larger
+  // by more than kLazy powers of two: until then weights up to 2^kLazy are as exact, and the sums
+  // of all rows are left alone in most tiles. Loops run over the rows inside, so that neighbouring
+  // instructions do not wait for each other.
+  template <int kCount>
   __device__ __forceinline__ void Softmax(float scale_log2) {
+    constexpr float kLazy = 8;
+    float m[kRowTiles][2];
+    bool grown = false;
+#pragma unroll
+    for (int r = 0; r < kRowTiles; ++r) m[r][0] = m[r][1] = NegativeInfinity();
+#pragma unroll
+    for (int n = 0; n < 2 * kCount; ++n) {
+#pragma unroll
+      for (int r = 0; r < kRowTiles; ++r) {
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+          m[r][h] = fmaxf(m[r][h], fmaxf(score[r][n][2 * h], score[r][n][2 * h + 1]));
+        }
+      }
+    }
+#pragma unroll
+    for (int lanes = 1; lanes <= 2; lanes *= 2) {
+#pragma unroll
+      for (int r = 0; r < kRowTiles; ++r) {
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+          m[r][h] = fmaxf(m[r][h], __shfl_xor_sync(kAllLanes, m[r][h], lanes));
+        }
+      }
+    }
 #pragma unroll
     for (int r = 0; r < kRowTiles; ++r) {
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
-        float m = largest[r][h];
+        grown = grown || (m[r][h] - largest[r][h]) * scale_log2 > kLazy;
+      }
+    }
+    if (__any_sync(kAllLanes, grown)) Rescale(m, scale_log2);
+    float shift[kRowTiles][2];
 #pragma unroll
-        for (int n = 0; n < 2 * kKeySteps; ++n) {
-          m = fmaxf(m, fmaxf(score[r][n][2 * h], score[r][n][2 * h + 1]));
-        }
-        m = fmaxf(m, __shfl_xor_sync(kAllLanes, m, 1));
-        m = fmaxf(m, __shfl_xor_sync(kAllLanes, m, 2));
-        // Finite, since every row sees key 0, of the first tile; the first shrink is exp2(-inf) =
-        // 0.
-        const float shift = m * scale_log2;
-        const float shrink = Exp2(largest[r][h] * scale_log2 - shift);
-        largest[r][h] = m;
-        float added = 0;
+    for (int r = 0; r < kRowTiles; ++r) {
 #pragma unroll
-        for (int n = 0; n < 2 * kKeySteps; ++n) {
-          const float low = Exp2(score[r][n][2 * h] * scale_log2 - shift);
-          const float high = Exp2(score[r][n][2 * h + 1] * scale_log2 - shift);
-          added += low + high;
+      for (int h = 0; h < 2; ++h) shift[r][h] = largest[r][h] * scale_log2;
+    }
+#pragma unroll
+    for (int n = 0; n < 2 * kCount; ++n) {
+#pragma unroll
+      for (int r = 0; r < kRowTiles; ++r) {
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+          const float low = Exp2(score[r][n][2 * h] * scale_log2 - shift[r][h]);
+          const float high = Exp2(score[r][n][2 * h + 1] * scale_log2 - shift[r][h]);
+          sum[r][h] += low + high;
           // Columns 8 n and on of the scores are half of step n / 2 of the product with V.
           weight[r][n / 2][h + 2 * (n % 2)] = Pack2<T>(low, high);
         }
-        sum[r][h] = sum[r][h] * shrink + added;
+      }
+    }
+  }
+
+  // To the larger maxima: of every row finite after the first tile, since every row sees key 0; the
+  // first factor is exp2(-inf) = 0.
+  __device__ __forceinline__ void Rescale(const float (&m)[kRowTiles][2], float scale_log2) {
+#pragma unroll
+    for (int r = 0; r < kRowTiles; ++r) {
+#pragma unroll
+      for (int h = 0; h < 2; ++h) {
+        const float to = fmaxf(largest[r][h], m[r][h]);
+        const float shrink = Exp2((largest[r][h] - to) * scale_log2);
+        largest[r][h] = to;
+        sum[r][h] *= shrink;
 #pragma unroll
         for (int c = 0; c < kChunks; ++c) {
           out[r][c][2 * h] *= shrink;
@@ -235,33 +305,41 @@ struct AttentionWarp {
     }
   }
 
-  // out (kRows, kHeadDim) += weight (kRows, kKeys) times the tile.
-  __device__ __forceinline__ void Accumulate(const T* tile, int limit) {
+  // out (kRows, kHeadDim) += weight (kRows, 16 kCount) times the tile's first rows.
+  template <int kCount>
+  __device__ __forceinline__ void Accumulate(const T* tile) {
     // Keys 0-7 and 8-15 inside, columns 0-7 and 8-15 outside; transposed while loading.
     const T* row = tile + lane % 16 * kStride + lane / 16 * 8;
 #pragma unroll
-    for (int n = 0; n < kKeySteps; ++n) {
-      if (n * 16 < limit) {
+    for (int n = 0; n < kCount; ++n) {
 #pragma unroll
-        for (int s = 0; s < kSteps; ++s) {
-          uint32_t v[4];
-          LdMatrixX4Trans(v, row + n * 16 * kStride + s * 16);
+      for (int s = 0; s < kSteps; ++s) {
+        uint32_t v[4];
+        LdMatrixX4Trans(v, row + n * 16 * kStride + s * 16);
 #pragma unroll
-          for (int r = 0; r < kRowTiles; ++r) {
-            Mma16816<T>(out[r][2 * s], weight[r][n], v[0], v[1]);
-            Mma16816<T>(out[r][2 * s + 1], weight[r][n], v[2], v[3]);
-          }
+        for (int r = 0; r < kRowTiles; ++r) {
+          Mma16816<T>(out[r][2 * s], weight[r][n], v[0], v[1]);
+          Mma16816<T>(out[r][2 * s + 1], weight[r][n], v[2], v[3]);
         }
-        if constexpr (kTail) {
-          uint32_t v[2];
-          LdMatrixX2Trans(v, tile + (n * 16 + lane % 16) * kStride + kSteps * 16);
+      }
+      if constexpr (kTail) {
+        uint32_t v[2];
+        LdMatrixX2Trans(v, tile + (n * 16 + lane % 16) * kStride + kSteps * 16);
 #pragma unroll
-          for (int r = 0; r < kRowTiles; ++r) {
-            Mma16816<T>(out[r][2 * kSteps], weight[r][n], v[0], v[1]);
-          }
+        for (int r = 0; r < kRowTiles; ++r) {
+          Mma16816<T>(out[r][2 * kSteps], weight[r][n], v[0], v[1]);
         }
       }
     }
+  }
+
+  // A tile's keys, kCount steps of them, from its scores to the weights.
+  template <int kCount>
+  __device__ __forceinline__ void Weights(const T* tile, int first, int visible, float scale_log2) {
+    Scores<kCount>(tile);
+    const int end = first + 16 * kCount;
+    if (end > visible || (kCausal && end > first_row + 1)) Mask<kCount>(first, visible);
+    Softmax<kCount>(scale_log2);
   }
 
   // Divides by the sums and writes the rows that there are, through `stage` (kRows, kStride) of
@@ -277,7 +355,8 @@ struct AttentionWarp {
         float total = sum[r][h];
         total += __shfl_xor_sync(kAllLanes, total, 1);
         total += __shfl_xor_sync(kAllLanes, total, 2);
-        const float inverse = total > 0 ? 1.0f / total : 0.0f;  // a row that saw no key is zero
+        const float inverse =
+            total > 0 ? Divide(1.0f, total) : 0.0f;  // a row that saw no key is zero
         T* row = stage + (16 * r + 8 * h + g) * kStride + 2 * t;
 #pragma unroll
         for (int c = 0; c < kChunks; ++c) {
@@ -336,22 +415,30 @@ __global__ void __launch_bounds__(kAttentionMaxWarps* kWarpSize,
     // Keys of this tile that any query of the warp sees.
     int limit = visible - first;
     if (kCausal && w.first_row + Warp::kRows < visible) limit = w.first_row + Warp::kRows - first;
-    const bool active = has_rows && limit > 0;
+    const int steps = has_rows && limit > 0 ? Warp::StepsFor(limit) : 0;
 
     CpAsyncWait<1>();  // K of this tile; V may still be under way
     __syncthreads();   // everyone's part of it; and nobody reads the other K tile any more
     if (tile + 1 < tiles) Warp::StartTile(k_tiles + there, k, p.k_stride, next, visible);
     CpAsyncCommit();
-    if (active) {
-      w.Scores(k_tiles + here, limit);
-      if (next > visible || (kCausal && next > w.first_row + 1)) w.Mask(first, visible);
-      w.Softmax(p.scale_log2);
+    if (steps == Warp::kKeySteps) {
+      w.template Weights<Warp::kKeySteps>(k_tiles + here, first, visible, p.scale_log2);
+    } else if (steps == 2) {
+      w.template Weights<2>(k_tiles + here, first, visible, p.scale_log2);
+    } else if (steps == 1) {
+      w.template Weights<1>(k_tiles + here, first, visible, p.scale_log2);
     }
     CpAsyncWait<1>();  // V of this tile
     __syncthreads();   // as above
     if (tile + 1 < tiles) Warp::StartTile(v_tiles + there, v, p.v_stride, next, visible);
     CpAsyncCommit();
-    if (active) w.Accumulate(v_tiles + here, limit);
+    if (steps == Warp::kKeySteps) {
+      w.template Accumulate<Warp::kKeySteps>(v_tiles + here);
+    } else if (steps == 2) {
+      w.template Accumulate<2>(v_tiles + here);
+    } else if (steps == 1) {
+      w.template Accumulate<1>(v_tiles + here);
+    }
   }
   // The outputs take the place of the tiles: of K's, which nobody has read since the last barrier,
   // and where these are too small, of V's.

@@ -215,6 +215,14 @@ __device__ __forceinline__ void CpAsync(void* shared, const void* global, int va
                  : "memory");
   }
 }
+// All kBytes, in fewer instructions.
+template <int kBytes>
+__device__ __forceinline__ void CpAsync(void* shared, const void* global) {
+  static_assert(kBytes == 16);
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(SharedAddress(shared)),
+               "l"(__cvta_generic_to_global(global))
+               : "memory");
+}
 __device__ __forceinline__ void CpAsyncCommit() {
   asm volatile("cp.async.commit_group;" ::: "memory");
 }

@@ -22,6 +22,7 @@ namespace cliptag::cuda {
 
 inline constexpr int kLayerNormThreads = 128;
 inline constexpr int kLayerNormWideThreads = 256;
+inline constexpr int kLayerNormEarlyRows = 2048;  // or fewer
 
 template <typename Out, typename Delta>
 struct LayerNormParams {
@@ -57,20 +58,35 @@ __device__ __forceinline__ void LoadResidual(const LayerNormParams<Out, Delta>& 
   StoreColumns(from, x);
 }
 
+// Gain and offset of some columns.
+template <int kColumns>
+struct Affine {
+  float gamma[kColumns], beta[kColumns];
+  template <typename Out, typename Delta>
+  __device__ __forceinline__ void Load(const LayerNormParams<Out, Delta>& p, int col) {
+    LoadColumns(p.gamma + col, gamma);
+#pragma unroll
+    for (int i = 0; i < kColumns; ++i) beta[i] = 0;
+    if (p.beta != nullptr) LoadColumns(p.beta + col, beta);
+  }
+};
+
 template <int kColumns, typename Out, typename Delta>
 __device__ __forceinline__ void StoreNormalized(const LayerNormParams<Out, Delta>& p, int row,
                                                 int col, float mean, float scale,
-                                                const float (&x)[kColumns]) {
-  float gamma[kColumns], beta[kColumns] = {}, y[kColumns];
-  LoadColumns(p.gamma + col, gamma);
-  if (p.beta != nullptr) LoadColumns(p.beta + col, beta);
+                                                const float (&x)[kColumns],
+                                                const Affine<kColumns>& affine) {
+  float y[kColumns];
 #pragma unroll
-  for (int i = 0; i < kColumns; ++i) y[i] = (x[i] - mean) * scale * gamma[i] + beta[i];
+  for (int i = 0; i < kColumns; ++i) {
+    y[i] = (x[i] - mean) * scale * affine.gamma[i] + affine.beta[i];
+  }
   StoreColumns(p.out + row * p.out_stride + col, y);
 }
 
-// kChunks: of eight columns, of a lane; kChunks * 256 >= cols.
-template <typename Out, typename Delta, int kChunks>
+// kChunks: of eight columns, of a lane; kChunks * 256 >= cols. kEarly: gains and offsets are loaded
+// with the row, not when they are needed, for where no other rows hide what that takes.
+template <typename Out, typename Delta, int kChunks, bool kEarly>
 __global__ void __launch_bounds__(kLayerNormThreads)
     LayerNormKernel(LayerNormParams<Out, Delta> p) {
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
@@ -79,6 +95,14 @@ __global__ void __launch_bounds__(kLayerNormThreads)
   if (row >= p.rows) return;  // a whole warp
   const int64_t from = p.indices == nullptr ? row : p.indices[row];
   float x[kChunks][8];
+  Affine<8> early[kEarly ? kChunks : 1];
+  if constexpr (kEarly) {
+#pragma unroll
+    for (int c = 0; c < kChunks; ++c) {
+      const int col = (c * kWarpSize + lane) * 8;
+      if (col < p.cols) early[c].Load(p, col);
+    }
+  }
   float sum = 0;
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
@@ -102,7 +126,14 @@ __global__ void __launch_bounds__(kLayerNormThreads)
 #pragma unroll
   for (int c = 0; c < kChunks; ++c) {
     const int col = (c * kWarpSize + lane) * 8;
-    if (col < p.cols) StoreNormalized<8>(p, row, col, mean, scale, x[c]);
+    if (col >= p.cols) continue;
+    if constexpr (kEarly) {
+      StoreNormalized<8>(p, row, col, mean, scale, x[c], early[c]);
+    } else {
+      Affine<8> affine;
+      affine.Load(p, col);
+      StoreNormalized<8>(p, row, col, mean, scale, x[c], affine);
+    }
   }
 }
 
@@ -127,7 +158,9 @@ __global__ void __launch_bounds__(kLayerNormWideThreads)
   const float scale = ReciprocalRoot(variance + p.epsilon);
   for (int col = thread; col < p.cols; col += kLayerNormWideThreads) {
     const float x[1] = {source[col]};
-    StoreNormalized<1>(p, row, col, mean, scale, x);
+    Affine<1> affine;
+    affine.Load(p, col);
+    StoreNormalized<1>(p, row, col, mean, scale, x, affine);
   }
 }
 
@@ -140,12 +173,15 @@ void LaunchLayerNorm(const LayerNormParams<Out, Delta>& p, Launch&& launch) {
   constexpr int kRows = kLayerNormThreads / kWarpSize;  // of a block
   const LaunchShape shape{static_cast<unsigned>((p.rows + kRows - 1) / kRows), 1, 1,
                           kLayerNormThreads, 0};
+  const bool early = p.rows <= kLayerNormEarlyRows;
   if (wide && p.cols <= 768) {
-    launch(LayerNormKernel<Out, Delta, 3>, shape, p);
+    early ? launch(LayerNormKernel<Out, Delta, 3, true>, shape, p)
+          : launch(LayerNormKernel<Out, Delta, 3, false>, shape, p);
   } else if (wide && p.cols <= 1024) {
-    launch(LayerNormKernel<Out, Delta, 4>, shape, p);
+    early ? launch(LayerNormKernel<Out, Delta, 4, true>, shape, p)
+          : launch(LayerNormKernel<Out, Delta, 4, false>, shape, p);
   } else if (wide && p.cols <= 2048) {
-    launch(LayerNormKernel<Out, Delta, 8>, shape, p);
+    launch(LayerNormKernel<Out, Delta, 8, false>, shape, p);
   } else {
     launch(LayerNormWideKernel<Out, Delta>,
            LaunchShape{static_cast<unsigned>(p.rows), 1, 1, kLayerNormWideThreads, 0}, p);

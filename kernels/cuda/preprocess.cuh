@@ -54,6 +54,7 @@ namespace cliptag::cuda {
 // The frame that a block works for.
 template <typename T>
 __device__ __forceinline__ int FrameOfBlock(const PreprocessParams<T>& p, int block) {
+  if (p.frame_blocks != 0) return block / p.frame_blocks;
   const auto* frames = RecordAt<PreprocessFrame>(p.table, 0);
   int low = 0, high = p.frames;  // the frame is in [low, high)
   while (high - low > 1) {

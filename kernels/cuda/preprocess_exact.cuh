@@ -24,8 +24,9 @@
 namespace cliptag::cuda {
 
 // Two bytes of the four as f16.
-__device__ __forceinline__ uint32_t BytesAsHalves(uint32_t bytes, uint32_t selector) {
-  return SubtractHalves(BytePermute(bytes, kThousandBytes, selector), kThousands);
+__device__ __forceinline__ uint32_t BytesAsHalves(uint32_t bytes, uint32_t fill,
+                                                  uint32_t selector) {
+  return SubtractHalves(BytePermute(bytes, fill, selector), kThousands);
 }
 
 // To a byte, from the sums with h and with l.
@@ -35,6 +36,13 @@ __device__ __forceinline__ uint32_t ExactByte(float high, float low) {
   const int byte = sum >> kFixedBits;
   return static_cast<uint32_t>(byte < 0 ? 0 : byte > 255 ? 255 : byte);
 }
+
+// More stages than in preprocess_tensor.cuh, since they are smaller. Rows are padded, as lanes read
+// words of them, not chunks.
+inline constexpr int kExactStripRow = 80;  // bytes from row to row in shared memory
+inline constexpr int kExactRingStages = 4;
+inline constexpr int kExactStageBytes = kRowStep * kExactStripRow;
+static_assert(kExactRingStages * kExactStageBytes <= kRingBytes);
 
 template <int kStride>  // bytes from pixel to pixel
 struct ExactTile {
@@ -66,21 +74,24 @@ struct ExactTile {
   }
 
   __device__ __forceinline__ void MultiplyAcross(const unsigned char* stage,
-                                                 const unsigned char* fragments, Sums& sum) const {
+                                                 const unsigned char* fragments, uint32_t byte_fill,
+                                                 Sums& sum) const {
     const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
     const uint4 high = Load16(fragments + lane * 16);
     const uint4 low = Load16(fragments + kStepFragmentBytes + lane * 16);
     const uint32_t h[4] = {high.x, high.y, high.z, high.w}, l[4] = {low.x, low.y, low.z, low.w};
 #pragma unroll
     for (int i = 0; i < kTiles; ++i) {
-      const unsigned char* from = stage + (8 * i + lane / 4) * kStripRow + lane % 4 * 4 * kStride;
+      const unsigned char* from =
+          stage + (8 * i + lane / 4) * kExactStripRow + lane % 4 * 4 * kStride;
       uint32_t words[kStride];
 #pragma unroll
       for (int w = 0; w < kStride; ++w) words[w] = Load4(from + 4 * w);
 #pragma unroll
       for (int c = 0; c < kMembers; ++c) {
         const uint32_t bytes = Gather(words, c);
-        const uint32_t b0 = BytesAsHalves(bytes, 0x4140), b1 = BytesAsHalves(bytes, 0x4342);
+        const uint32_t b0 = BytesAsHalves(bytes, byte_fill, 0x4140),
+                       b1 = BytesAsHalves(bytes, byte_fill, 0x4342);
         Mma16816<Half>(sum[c][i][0], h, b0, b1);
         Mma16816<Half>(sum[c][i][1], l, b0, b1);
       }
@@ -123,20 +134,22 @@ struct ExactTile {
     const int total = (down_rows + kRowStep - 1) / kRowStep * groups;
     if (total == 0) return;  // bars
     const int64_t row_stride = rows.row_stride;
+    const uint32_t byte_fill = frame.byte_fill;
     const int copy_bytes = rows.copy_bytes, row_bytes = rows.row_bytes;
     const int first_byte = across.first * kGroupBytes;
     const uint8_t* corner = rows.data + down.first * row_stride + first_byte;
     int copy = 0, copy_row = 0, copy_group = 0;
     Sums sum = {};
     int group = 0;
-    for (int i = 1 - kRingStages; i < total; ++i) {
-      CpAsyncWait<kRingStages - 2>();
+    for (int i = 1 - kExactRingStages; i < total; ++i) {
+      CpAsyncWait<kExactRingStages - 2>();
       __syncwarp();  // all lanes' part of stage i is there; nobody reads stage i - 1 any more
       if (copy < total) {
         const int at = copy_group * kGroupBytes, left = row_bytes - first_byte - at;
-        CopyStage(copy_bytes, ring + copy % kRingStages * kStageBytes,
-                  corner + copy_row * row_stride + at, row_stride, down_rows - copy_row,
-                  left < kGroupBytes ? left : kGroupBytes);
+        CopyStage<kRowStep, kExactStripRow>(
+            copy_bytes, ring + copy % kExactRingStages * kExactStageBytes,
+            corner + copy_row * row_stride + at, row_stride, down_rows - copy_row,
+            left < kGroupBytes ? left : kGroupBytes);
         ++copy;
         if (++copy_group == groups) {
           copy_group = 0;
@@ -145,8 +158,8 @@ struct ExactTile {
       }
       CpAsyncCommit();
       if (i < 0) continue;  // filling the ring
-      MultiplyAcross(ring + i % kRingStages * kStageBytes,
-                     fragments + group * 2 * kStepFragmentBytes, sum);
+      MultiplyAcross(ring + i % kExactRingStages * kExactStageBytes,
+                     fragments + group * 2 * kStepFragmentBytes, byte_fill, sum);
       if (++group == groups) {
         group = 0;
         MultiplyDown(down_fragments, sum, out);

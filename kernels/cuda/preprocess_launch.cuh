@@ -26,6 +26,7 @@ void LaunchPreprocess(const PreprocessPlan& plan, const void* device_table, T* o
   p.out = out;
   p.out_stride = out_stride;
   p.frames = plan.frames();
+  p.frame_blocks = plan.frame_blocks();
   p.patch = spec.patch;
   p.grid = spec.size / spec.patch;
   p.used = p.grid * p.patch;

@@ -13,6 +13,7 @@ struct PreprocessParams {
   T* out = nullptr;                      // (frames * patches, 3 * patch * patch)
   int64_t out_stride = 0;                // elements
   int frames = 0;
+  int frame_blocks = 0;               // of every frame, where all have as many; else 0
   int used = 0, patch = 0, grid = 0;  // pixels, pixels, patches an edge
   uint32_t patch_inverse = 0;         // PatchInverse(patch)
   int pairs = 0;                      // whether two neighbours of a row can be stored together
@@ -41,6 +42,10 @@ struct PixelWriter {
       : p(params),
         frame(of),
         out(params.out + static_cast<int64_t>(index) * p.grid * p.grid * p.out_stride) {}
+
+  // The same for a copy of its frame's description.
+  __device__ __forceinline__ PixelWriter(const PixelWriter& other, const PreprocessFrame& of)
+      : p(other.p), frame(of), out(other.out) {}
 
   __device__ __forceinline__ bool InPicture(int x, int y) const {
     return x >= frame.begin_x && x < frame.end_x && y >= frame.begin_y && y < frame.end_y;

@@ -284,6 +284,7 @@ Status PreprocessPlan::Build(std::span<const FrameView> frames, const Preprocess
   fragment_bytes_ = 0;
   static_assert(sizeof(PreprocessFrame) % 16 == 0);
   uint64_t blocks = 0;
+  frame_blocks_ = 0;
   try {
     table_.assign(frames.size() * sizeof(PreprocessFrame), std::byte{0});
     for (size_t i = 0; i < frames.size(); ++i) {
@@ -292,7 +293,9 @@ Status PreprocessPlan::Build(std::span<const FrameView> frames, const Preprocess
       DescribeFrame(frames[i], frame);
       std::memcpy(table_.data() + i * sizeof(frame), &frame, sizeof(frame));
       static_assert(kDownTile == kTapsTile);
-      blocks += static_cast<uint64_t>(frame.blocks_across) * ((used_ + kDownTile - 1) / kDownTile);
+      const int own = frame.blocks_across * ((used_ + kDownTile - 1) / kDownTile);
+      frame_blocks_ = i == 0 || own == frame_blocks_ ? own : 0;
+      blocks += static_cast<uint64_t>(own);
       if (blocks > std::numeric_limits<int32_t>::max() ||
           table_.size() > std::numeric_limits<uint32_t>::max()) {
         return ResourceExhausted("a batch of " + std::to_string(frames.size()) +

@@ -29,6 +29,8 @@ class PreprocessPlan {
   const PreprocessSpec& spec() const { return spec_; }
   int frames() const { return frames_; }
   unsigned blocks() const { return blocks_; }
+  // Of every frame, where all have as many; else 0.
+  int frame_blocks() const { return frame_blocks_; }
   // Of shared memory, for the down filters of the frame that needs most.
   size_t fragment_bytes() const { return fragment_bytes_; }
 
@@ -44,6 +46,7 @@ class PreprocessPlan {
   PreprocessSpec spec_;
   int frames_ = 0, used_ = 0;
   unsigned blocks_ = 0;
+  int frame_blocks_ = 0;
   size_t fragment_bytes_ = 0;
   uint64_t batch_ = 0;
 };

@@ -22,11 +22,14 @@ inline constexpr int kColumnGroup = 16;         // source columns, likewise
 inline constexpr int kStepFragmentBytes = 512;  // of a down filter, for a step of rows
 // Shared memory for the fragments of all of a frame's rows; a frame that needs more, one of more
 // than some 20 samples to a target, does without tensor cores.
-inline constexpr int kMaxFragmentBytes = 44 * kStepFragmentBytes;
+inline constexpr int kMaxFragmentBytes = 46 * kStepFragmentBytes;
 // An edge of the model's input, in pixels, is smaller.
 inline constexpr int kMaxPreprocessSize = 1 << 15;
 // Target pixels of a block, both ways, on the path without tensor cores.
 inline constexpr int kTapsTile = 16;
+
+// 1024 as f16 in both halves; its upper byte: with a byte below it, 1024 + that byte.
+inline constexpr uint32_t kThousands = 0x64006400u, kThousandBytes = 0x64646464u;
 
 enum class PreprocessPath : int32_t {
   kFixedTaps,  // 8-bit RGB and gray: PIL's fixed point, X first
@@ -105,6 +108,9 @@ struct PreprocessFrame {
   // Tensor cores. What the down pass subtracts per unit of weight; for words of at most 10 bits
   // those that count, after the shift, in both halves; else 0, and value = word * scale - middle.
   float bias = 0;
+  // From here, since one operand of a permutation can be in the instruction itself, and that should
+  // be the selector; a constant would take its place.
+  uint32_t byte_fill = kThousandBytes;
   uint32_t word_mask = 0;
   float word_scale = 0, word_middle = 0;
   int32_t row_sets = 0;

@@ -6,47 +6,84 @@
 
 namespace cliptag::cuda {
 
-// 1024 as f16 in both halves; its upper byte. A byte below that makes 1024 + byte.
-inline constexpr uint32_t kThousands = 0x64006400u, kThousandBytes = 0x64646464u;
 inline constexpr int kStripBytes = 64;  // of a row, that a warp works on together
-inline constexpr int kStripRow = 80;    // bytes from row to row in shared memory
-inline constexpr int kRingStages = 5;
-inline constexpr int kStageBytes = kRowStep * kStripRow;
+inline constexpr int kStageRows = 2 * kRowStep;
+inline constexpr int kRingStages = 3;
+inline constexpr int kStageBytes = kStageRows * kStripBytes;
 inline constexpr int kRingBytes = kRingStages * kStageBytes;  // of a warp
 inline constexpr int kValueRow = kWarpAcross + 8;  // f32 from row to row of finished values
 static_assert(3 * 8 * kValueRow * 4 <= kRingBytes);
 
-// Copies a stage's rows from memory, from column byte `from` on; bytes from `valid` on and rows
-// that do not exist become zero, without being read.
-template <int kBytes>
+// Where byte `at` of a row lies in a stage. An ldmatrix reads 16 bytes of eight rows at once, which
+// must lie in eight different sixteenths of the 128 bytes of all banks: rows of 64 bytes have their
+// four chunks in another order every two rows, longer ones are padded to an odd number of chunks.
+template <int kRow>
+__device__ __forceinline__ int InStage(int row, int at) {
+  if constexpr (kRow == 64) return row * kRow + (at ^ (row / 2 % 4 * 16));
+  static_assert(kRow == 64 || kRow / 16 % 2 == 1);
+  return row * kRow + at;
+}
+
+// Copies 64 bytes of kRows rows from memory, from column byte `from` on, into a stage whose rows
+// are kRow bytes apart. Rows that do not exist and bytes from `valid` on are not read; what the
+// stage has there is left or becomes zero, and counts for nothing: any byte is a finite sample, its
+// weight 0.
+template <int kBytes, int kRows, int kRow>
 __device__ __forceinline__ void CopyStage(unsigned char* stage, const uint8_t* from,
                                           int64_t row_stride, int rows, int valid) {
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   constexpr int kRowCopies = kStripBytes / kBytes;
-#pragma unroll(kBytes == 16 ? 2 : 1)
-  for (int i = 0; i < kRowStep * kRowCopies; i += kWarpSize) {
-    const int row = (i + lane) / kRowCopies, at = (i + lane) % kRowCopies * kBytes;
-    int bytes = row < rows ? valid - at : 0;
-    bytes = bytes < 0 ? 0 : bytes < kBytes ? bytes : kBytes;
+  if constexpr (kBytes == 16) {
+    // A lane has the same bytes of every row that it copies.
+    constexpr int kTurn = kWarpSize / kRowCopies;  // rows; a multiple of what InStage repeats after
+    static_assert(kTurn % 8 == 0);
+    const int row = lane / kRowCopies, at = lane % kRowCopies * kBytes;
     const uint8_t* source = from + row * row_stride + at;
-    unsigned char* to = stage + row * kStripRow + at;
-    if constexpr (kBytes == 1) {
-      *to = bytes != 0 ? *source : 0;
-    } else {
-      CpAsync<kBytes>(to, bytes != 0 ? source : from, bytes);
+    unsigned char* to = stage + InStage<kRow>(row, at);
+    if (rows >= kRows && at + kBytes <= valid) {
+#pragma unroll
+      for (int r = 0; r < kRows; r += kTurn, source += kTurn * row_stride) {
+        CpAsync<kBytes>(to + r * kRow, source);
+      }
+    } else if (at < valid) {
+      const int bytes = valid - at < kBytes ? valid - at : kBytes;
+#pragma unroll 1
+      for (int r = 0; r < kRows && row + r < rows; r += kTurn, source += kTurn * row_stride) {
+        CpAsync<kBytes>(to + r * kRow, source, bytes);
+      }
+    }
+  } else {
+#pragma unroll 1
+    for (int i = lane; i < kRows * kRowCopies; i += kWarpSize) {
+      const int row = i / kRowCopies, at = i % kRowCopies * kBytes;
+      if (row >= rows || at >= valid) continue;
+      const uint8_t* source = from + row * row_stride + at;
+      unsigned char* to = stage + InStage<kRow>(row, at);
+      if constexpr (kBytes == 1) {
+        *to = *source;
+      } else {
+        CpAsync<kBytes>(to, source, valid - at < kBytes ? valid - at : kBytes);
+      }
     }
   }
 }
 
+template <int kRows, int kRow>
 __device__ __forceinline__ void CopyStage(int copy_bytes, unsigned char* stage, const uint8_t* from,
                                           int64_t row_stride, int rows, int valid) {
   if (copy_bytes == 16) {
-    CopyStage<16>(stage, from, row_stride, rows, valid);
+    CopyStage<16, kRows, kRow>(stage, from, row_stride, rows, valid);
   } else if (copy_bytes == 4) {
-    CopyStage<4>(stage, from, row_stride, rows, valid);
+    CopyStage<4, kRows, kRow>(stage, from, row_stride, rows, valid);
   } else {
-    CopyStage<1>(stage, from, row_stride, rows, valid);
+    CopyStage<1, kRows, kRow>(stage, from, row_stride, rows, valid);
   }
+}
+
+// The stage after this one of a ring.
+template <int kStages, int kBytes>
+__device__ __forceinline__ int NextStage(int stage) {
+  return stage == (kStages - 1) * kBytes ? 0 : stage + kBytes;
 }
 
 // Two words as f16: 1024 + sample, or the sample's offset from the middle.
@@ -63,6 +100,7 @@ template <int kSampleBytes>
 struct WarpTile {
   static constexpr int kGroups = kStripBytes / kSampleBytes / kColumnGroup;  // of a strip
   static constexpr int kGroupBytes = kColumnGroup * kSampleBytes;
+  static constexpr int kFragmentBytes = kWarpSize * 8;  // of a tile and a group
   using DownSums = float[kGroups][2][4];
   using AcrossSums = float[3][kAcrossTiles][4];
 
@@ -72,38 +110,48 @@ struct WarpTile {
   int tiles_across;            // of the whole edge
   unsigned char* ring;         // shared
 
-  // The groups of columns under this warp's targets.
+  // The groups of columns under this warp's targets: a lane looks at a tile of a component.
   __device__ __forceinline__ void FindGroups(const PreprocessRows& rows, int& first,
                                              int& end) const {
-    first = 0;
-    end = 0;
-    for (int c = 0; c < 3; ++c) {
-      if (rows.across[c] == 0) continue;
-      const auto* tiles = RecordAt<PreprocessAcrossTile>(table, rows.across[c]);
-      for (int n = tile_across; n < tile_across + kAcrossTiles && n < tiles_across; ++n) {
-        if (tiles[n].count == 0) continue;
-        if (end == 0 || tiles[n].first < first) first = tiles[n].first;
-        if (tiles[n].first + tiles[n].count > end) end = tiles[n].first + tiles[n].count;
+    const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+    const int c = lane / kAcrossTiles, n = tile_across + lane % kAcrossTiles;
+    constexpr int kNone = 1 << 30;
+    int lowest = kNone, highest = 0;
+    if (c < 3 && n < tiles_across && rows.across[c] != 0) {
+      const PreprocessAcrossTile& tile = RecordAt<PreprocessAcrossTile>(table, rows.across[c])[n];
+      if (tile.count != 0) {
+        lowest = tile.first;
+        highest = tile.first + tile.count;
       }
     }
+#pragma unroll
+    for (int lanes = kWarpSize / 2; lanes > 0; lanes /= 2) {
+      const int low = __shfl_xor_sync(kAllLanes, lowest, lanes);
+      const int high = __shfl_xor_sync(kAllLanes, highest, lanes);
+      lowest = low < lowest ? low : lowest;
+      highest = high > highest ? high : highest;
+    }
+    first = highest == 0 ? 0 : lowest;
+    end = highest;
   }
 
-  // sum (target down, column) += weights (target down, row) times a stage's (row, column).
-  __device__ __forceinline__ void MultiplyDown(const unsigned char* stage, uint4 fragment,
-                                               DownSums& sum) const {
+  // sum (target down, column) += weights (target down, row) times (row, column) of kRowStep rows of
+  // a stage; `rows` is a multiple of eight rows from its start.
+  __device__ __forceinline__ void MultiplyDown(const unsigned char* rows, uint4 fragment,
+                                               uint32_t byte_fill, DownSums& sum) const {
     const uint32_t a[4] = {fragment.x, fragment.y, fragment.z, fragment.w};
     const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
 #pragma unroll
     for (int half = 0; half < 2; ++half) {  // of the strip: 32 bytes
       uint32_t r[4];
-      LdMatrixX4Trans(r, stage + lane % 16 * kStripRow + half * 32 + lane / 16 * 16);
+      LdMatrixX4Trans(r, rows + InStage<kStripBytes>(lane % 16, half * 32 + lane / 16 * 16));
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
         if constexpr (kSampleBytes == 1) {
-          Mma16816<Half>(sum[2 * half + i][0], a, BytePermute(r[2 * i], kThousandBytes, 0x4240),
-                         BytePermute(r[2 * i + 1], kThousandBytes, 0x4240));
-          Mma16816<Half>(sum[2 * half + i][1], a, BytePermute(r[2 * i], kThousandBytes, 0x4341),
-                         BytePermute(r[2 * i + 1], kThousandBytes, 0x4341));
+          Mma16816<Half>(sum[2 * half + i][0], a, BytePermute(r[2 * i], byte_fill, 0x4240),
+                         BytePermute(r[2 * i + 1], byte_fill, 0x4240));
+          Mma16816<Half>(sum[2 * half + i][1], a, BytePermute(r[2 * i], byte_fill, 0x4341),
+                         BytePermute(r[2 * i + 1], byte_fill, 0x4341));
         } else {
           Mma16816<Half>(sum[half][i], a, HalvesOfWords(frame, r[2 * i]),
                          HalvesOfWords(frame, r[2 * i + 1]));
@@ -113,7 +161,7 @@ struct WarpTile {
   }
 
   // out (target down, target across) += sum (target down, column) times weights (column, target).
-  __device__ __forceinline__ void MultiplyAcross(const PreprocessRows& rows, int first_group,
+  __device__ __forceinline__ void MultiplyAcross(const uint32_t (&filters)[3], int first_group,
                                                  const DownSums& sum, AcrossSums& out) const {
     const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
     uint32_t a[kGroups][4];
@@ -124,22 +172,33 @@ struct WarpTile {
         a[g][i] = Pack2<Half>(sum[g][i / 2][i % 2 * 2], sum[g][i / 2][i % 2 * 2 + 1]);
       }
     }
+    // All tiles at once, groups outside of a tile's with weights of zero: cheaper than a branch for
+    // each, after which the loads and products of the next would have to wait.
 #pragma unroll
     for (int c = 0; c < 3; ++c) {
-      if (rows.across[c] == 0) continue;
-      const unsigned char* filter = table + rows.across[c];
+      if (filters[c] == 0) continue;
+      const unsigned char* filter = table + filters[c];
+      uint4 tile[kAcrossTiles];
 #pragma unroll
       for (int n = 0; n < kAcrossTiles; ++n) {
-        if (tile_across + n >= tiles_across) continue;
-        const auto* tile = RecordAt<PreprocessAcrossTile>(filter, 0) + tile_across + n;
-        const int before = first_group - tile->first;
-        const unsigned char* fragments = filter + tile->fragments + lane * 8;
+        const bool there = tile_across + n < tiles_across;
+        tile[n] = there ? Load16(RecordAt<PreprocessAcrossTile>(filter, 0) + tile_across + n)
+                        : make_uint4(0, 0, 0, 0);
+      }
 #pragma unroll
-        for (int g = 0; g < kGroups; ++g) {
-          const int group = before + g;
-          if (group < 0 || group >= tile->count) continue;  // the same for all lanes
-          const uint2 b = Load8(fragments + group * kWarpSize * 8);
-          Mma16816<Half>(out[c][n], a[g], b.x, b.y);
+      for (int g = 0; g < kGroups; ++g) {
+        uint2 b[kAcrossTiles];
+#pragma unroll
+        for (int n = 0; n < kAcrossTiles; ++n) {
+          const int group = first_group + g - static_cast<int>(tile[n].x);
+          const bool has = group >= 0 && group < static_cast<int>(tile[n].y);
+          b[n] = has ? Load8(filter +
+                             (static_cast<int>(tile[n].z) + lane * 8 + group * kFragmentBytes))
+                     : make_uint2(0, 0);
+        }
+#pragma unroll
+        for (int n = 0; n < kAcrossTiles; ++n) {
+          Mma16816<Half>(out[c][n], a[g], b[n].x, b[n].y);
         }
       }
     }
@@ -151,8 +210,8 @@ struct WarpTile {
     const auto& down = RecordAt<PreprocessDownTile>(table, rows.down)[tile_down];
     int first_group, end_group;
     FindGroups(rows, first_group, end_group);
-    const int down_rows = down.rows, steps = (down_rows + kRowStep - 1) / kRowStep;
-    const int total = (end_group - first_group + kGroups - 1) / kGroups * steps;
+    const int down_rows = down.rows, stages = (down_rows + kStageRows - 1) / kStageRows;
+    const int total = (end_group - first_group + kGroups - 1) / kGroups * stages;
     if (total == 0) return;  // bars
     // In registers: what is in memory would be read again after every asynchronous copy.
     const int64_t row_stride = rows.row_stride;
@@ -160,18 +219,22 @@ struct WarpTile {
     const int end_byte =
         end_group * kGroupBytes < rows.row_bytes ? end_group * kGroupBytes : rows.row_bytes;
     const uint8_t* corner = rows.data + down.first * row_stride;
-    int copy = 0, copy_row = 0, copy_byte = first_group * kGroupBytes;
+    const int64_t stage_stride = kStageRows * row_stride;
+    int copy = 0, copy_row = 0, copy_byte = first_group * kGroupBytes, copy_stage = 0;
+    const uint8_t* from = corner + copy_byte;
     const auto start_copy = [&] {
       if (copy < total) {
-        unsigned char* stage = ring + copy % kRingStages * kStageBytes;
-        const uint8_t* from = corner + copy_row * row_stride + copy_byte;
-        const int left = down_rows - copy_row, valid = end_byte - copy_byte;
-        CopyStage(copy_bytes, stage, from, row_stride, left, valid);
+        CopyStage<kStageRows, kStripBytes>(copy_bytes, ring + copy_stage,
+                                           corner + copy_row * row_stride + copy_byte, row_stride,
+                                           down_rows - copy_row, end_byte - copy_byte);
+        copy_stage = NextStage<kRingStages, kStageBytes>(copy_stage);
         ++copy;
-        copy_row += kRowStep;
+        copy_row += kStageRows;
+        from += stage_stride;
         if (copy_row >= down_rows) {
           copy_row = 0;
           copy_byte += kStripBytes;
+          from = corner + copy_byte;
         }
       }
       CpAsyncCommit();  // also an empty group, so that the waits below count right
@@ -180,24 +243,35 @@ struct WarpTile {
     const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
     const float zero[2] = {-frame.bias * down.sums[lane / 4],
                            -frame.bias * down.sums[lane / 4 + 8]};
+    const uint32_t byte_fill = frame.byte_fill;
+    const uint32_t filters[3] = {rows.across[0], rows.across[1], rows.across[2]};
     DownSums sum;
-    int step = 0;
+    const auto clear = [&] {
+#pragma unroll
+      for (int g = 0; g < kGroups; ++g) {
+#pragma unroll
+        for (int r = 0; r < 8; ++r) sum[g][r / 4][r % 4] = zero[r % 4 / 2];
+      }
+    };
+    clear();
+    int row = 0, stage = 0;
     for (int i = 1 - kRingStages; i < total; ++i) {
       CpAsyncWait<kRingStages - 2>();
       __syncwarp();  // all lanes' part of stage i is there; nobody reads stage i - 1 any more
       start_copy();
       if (i < 0) continue;  // filling the ring
-      if (step == 0) {
-#pragma unroll
-        for (int g = 0; g < kGroups; ++g) {
-#pragma unroll
-          for (int r = 0; r < 8; ++r) sum[g][r / 4][r % 4] = zero[r % 4 / 2];
-        }
+      const uint4* fragment = fragments + row / kRowStep * kWarpSize + lane;
+      MultiplyDown(ring + stage, fragment[0], byte_fill, sum);
+      row += kRowStep;
+      if (row < down_rows) {
+        MultiplyDown(ring + stage + kRowStep * kStripBytes, fragment[kWarpSize], byte_fill, sum);
+        row += kRowStep;
       }
-      MultiplyDown(ring + i % kRingStages * kStageBytes, fragments[step * kWarpSize + lane], sum);
-      if (++step == steps) {
-        MultiplyAcross(rows, first_group, sum, out);
-        step = 0;
+      stage = NextStage<kRingStages, kStageBytes>(stage);
+      if (row >= down_rows) {
+        MultiplyAcross(filters, first_group, sum, out);
+        clear();
+        row = 0;
         first_group += kGroups;
       }
     }
@@ -208,9 +282,13 @@ struct WarpTile {
   // By way of the ring, eight targets down at a time: so neighbouring lanes write neighbouring
   // pixels, and the loop over pixels need not be unrolled over registers.
   template <typename T>
-  __device__ __forceinline__ void Write(const PixelWriter<T>& writer, const AcrossSums& out) const {
-    const int lane = static_cast<int>(threadIdx.x) % kWarpSize, used = writer.p.used;
+  __device__ __forceinline__ void Write(const PixelWriter<T>& writer_of_all,
+                                        const AcrossSums& out) const {
+    const int lane = static_cast<int>(threadIdx.x) % kWarpSize, used = writer_of_all.p.used;
     auto* values = reinterpret_cast<float*>(ring);  // (3, 8, kValueRow)
+    // A copy: what is in memory would be read again after every pixel that is written.
+    const PreprocessFrame own = frame;
+    const PixelWriter<T> writer(writer_of_all, own);
     const int across = tile_across * kAcrossTile;
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
@@ -228,7 +306,7 @@ struct WarpTile {
 #pragma unroll
         for (int c = 0; c < 3; ++c) value[c] = values[(c * 8 + row) * kValueRow + column];
       };
-      if (frame.swap == 0 && writer.p.pairs != 0) {
+      if (own.swap == 0 && writer.p.pairs != 0) {
 #pragma unroll 1
         for (int i = lane; i < 8 * kWarpAcross / 2; i += kWarpSize) {
           const int row = i / (kWarpAcross / 2), column = i % (kWarpAcross / 2) * 2;
@@ -241,13 +319,13 @@ struct WarpTile {
       } else {
 #pragma unroll 1
         for (int i = lane; i < 8 * kWarpAcross; i += kWarpSize) {
-          const int row = frame.swap != 0 ? i % 8 : i / kWarpAcross;
-          const int column = frame.swap != 0 ? i / 8 : i % kWarpAcross;
+          const int row = own.swap != 0 ? i % 8 : i / kWarpAcross;
+          const int column = own.swap != 0 ? i / 8 : i % kWarpAcross;
           if (across + column >= used || down + row >= used) continue;
           float one[3];
           load(row, column, one);
-          writer.Write(frame.swap != 0 ? down + row : across + column,
-                       frame.swap != 0 ? across + column : down + row, one);
+          writer.Write(own.swap != 0 ? down + row : across + column,
+                       own.swap != 0 ? across + column : down + row, one);
         }
       }
       __syncwarp();  // nobody reads the values any more

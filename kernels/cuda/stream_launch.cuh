@@ -27,10 +27,9 @@ class StreamLauncher {
     if (error_ != cudaSuccess) return;
     Params copy = params;
     void* arguments[] = {&copy};
-    error_ = cudaLaunchKernel(reinterpret_cast<const void*>(kernel),
-                              dim3(shape.grid_x, shape.grid_y, shape.grid_z),
-                              dim3(static_cast<unsigned>(shape.threads)), arguments,
-                              shape.shared_bytes, stream_);
+    error_ = cudaLaunchKernel(
+        reinterpret_cast<const void*>(kernel), dim3(shape.grid_x, shape.grid_y, shape.grid_z),
+        dim3(static_cast<unsigned>(shape.threads)), arguments, shape.shared_bytes, stream_);
   }
 
   // The first one.

@@ -37,6 +37,7 @@ struct alignas(16) uint4 {
 };
 inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
 inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 
 // NOLINTBEGIN(bugprone-reserved-identifier): these are CUDA's names
@@ -94,6 +95,12 @@ T __shfl_xor_sync(unsigned mask, T value, int bits, int width = 32,
         return from / width <= own / width ? from : own;
       },
       site);
+}
+inline int __any_sync(unsigned mask, int predicate,
+                      const std::source_location& site = std::source_location::current()) {
+  int any = predicate != 0 ? 1 : 0;
+  for (int lanes = 16; lanes > 0; lanes /= 2) any |= __shfl_xor_sync(mask, any, lanes, 32, site);
+  return any;
 }
 template <typename T>
 T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32,
@@ -300,6 +307,11 @@ template <int kBytes>
 void CpAsync(void* shared, const void* global, int valid, const Site& site = Site::current()) {
   static_assert(kBytes == 4 || kBytes == 8 || kBytes == 16);
   emulation::StartAsyncCopy(shared, global, kBytes, valid, site);
+}
+template <int kBytes>
+void CpAsync(void* shared, const void* global, const Site& site = Site::current()) {
+  static_assert(kBytes == 16);
+  emulation::StartAsyncCopy(shared, global, kBytes, kBytes, site);
 }
 inline void CpAsyncCommit() { emulation::CommitAsyncCopies(); }
 template <int kPending>
