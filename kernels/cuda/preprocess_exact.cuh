@@ -39,7 +39,7 @@ __device__ __forceinline__ uint32_t ExactByte(float high, float low) {
 template <int kStride>  // bytes from pixel to pixel
 struct ExactTile {
   static constexpr int kTiles = 2;  // of 8 rows in a step; of 8 targets down
-  static constexpr int kGroupBytes = kColumnGroup * kStride;
+  static constexpr int kGroupBytes = GroupBytes(kStride);
   static constexpr int kValueRow = kDownTile + 2;
   static constexpr int kMembers = kStride == 1 ? 1 : 3;  // components, by their place in a pixel
   using Sums = float[kMembers][kTiles][2][4];            // [..][..][h, l][..]

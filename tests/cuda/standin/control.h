@@ -9,7 +9,8 @@
 //   its bytes at once, but is on the device no earlier than the legacy stream has run: a
 //   non-blocking stream does not wait for it, as CUDA documents.
 // - Device memory starts as 0xff (NaN), as does what was freed; it has guards that are checked
-//   after every operation; the host cannot touch it (SIGSEGV) unless queued work is running.
+//   after every operation; the host cannot touch it (SIGSEGV) unless queued work is running. With
+//   AddressSanitizer a read or write of a byte outside of the allocations ends the process.
 // - Handles are no addresses and are never used twice.
 // - While a capture goes on, calls that could not be part of it fail and end it.
 //

@@ -7,6 +7,10 @@
 #include <cstdlib>
 #include <cstring>
 
+// Present only in a build with AddressSanitizer.
+extern "C" __attribute__((weak)) void __asan_poison_memory_region(const volatile void*, size_t);
+extern "C" __attribute__((weak)) void __asan_unpoison_memory_region(const volatile void*, size_t);
+
 namespace cliptag::standin {
 namespace {
 
@@ -17,11 +21,21 @@ constexpr size_t kUnit = 512;
 constexpr size_t kReserve = size_t{64} << 30;
 constexpr unsigned char kPoison = 0xff;
 
+void Allow(uintptr_t at, size_t bytes) {
+  if (__asan_unpoison_memory_region) {
+    __asan_unpoison_memory_region(reinterpret_cast<void*>(at), bytes);
+  }
+}
+
+// Nobody has a right to these bytes from now on.
 void Poison(uintptr_t at, size_t bytes) {
+  Allow(at, bytes);
   std::memset(reinterpret_cast<void*>(at), kPoison, bytes);
+  if (__asan_poison_memory_region) __asan_poison_memory_region(reinterpret_cast<void*>(at), bytes);
 }
 
 bool IsPoison(uintptr_t at, size_t bytes) {
+  if (WatchesEveryByte()) return true;
   const auto* p = reinterpret_cast<const unsigned char*>(at);
   return bytes == 0 || (p[0] == kPoison && std::memcmp(p, p + 1, bytes - 1) == 0);
 }
@@ -33,6 +47,8 @@ std::string Hex(uintptr_t value) {
 }
 
 }  // namespace
+
+bool WatchesEveryByte() { return __asan_poison_memory_region != nullptr; }
 
 DeviceMemory::DeviceMemory() {
   // A process with a limit on its address space gets less.
@@ -108,6 +124,7 @@ void* DeviceMemory::Allocate(size_t bytes, int device) {
   const Access access(*this);
   Poison(at, span);
   const uintptr_t address = at + kGuard;
+  Allow(address, bytes);
   blocks_[address] = {bytes, span, device};
   return reinterpret_cast<void*>(address);
 }
@@ -188,6 +205,7 @@ void DeviceMemory::Clear(std::vector<std::string>& problems) {
   blocks_.clear();
   free_.clear();
   if (used_ == 0) return;
+  Allow(base_, used_);
   madvise(reinterpret_cast<void*>(base_), used_, MADV_DONTNEED);
   mprotect(reinterpret_cast<void*>(base_), used_, PROT_NONE);
   used_ = 0;

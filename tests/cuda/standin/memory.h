@@ -16,6 +16,10 @@
 
 namespace cliptag::standin {
 
+// Whether a read or a write outside of the allocations ends the process at once, which then says
+// where it was: with AddressSanitizer.
+bool WatchesEveryByte();
+
 class DeviceMemory {
  public:
   struct Block {

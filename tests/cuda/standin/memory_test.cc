@@ -1,4 +1,6 @@
 // Device memory, pinned memory and copies.
+#include "tests/cuda/standin/memory.h"
+
 #include <cstring>
 #include <limits>
 
@@ -90,6 +92,7 @@ TEST_F(MemoryTest, LeaksAreReported) {
 }
 
 TEST_F(MemoryTest, WritingOutsideOfAnAllocationIsFatal) {
+  if (WatchesEveryByte()) GTEST_SKIP() << "ends the process; see MemoryDeathTest";
   for (const int offset : {-1, 1}) {
     Reset();
     device_.clear();
@@ -103,6 +106,7 @@ TEST_F(MemoryTest, WritingOutsideOfAnAllocationIsFatal) {
 }
 
 TEST_F(MemoryTest, WritingToWhatWasFreedIsFound) {
+  if (WatchesEveryByte()) GTEST_SKIP() << "ends the process; see MemoryDeathTest";
   float *in = Device(32), *freed = Device(32);
   cudaMemset(in, 0, 128);
   cudaFree(freed);
@@ -115,12 +119,40 @@ TEST_F(MemoryTest, WritingToWhatWasFreedIsFound) {
 }
 
 TEST_F(MemoryTest, WhatWasFreedIsPoison) {
+  if (WatchesEveryByte()) GTEST_SKIP() << "ends the process; see MemoryDeathTest";
   float *kept = Device(32), *freed = Device(32);
   cudaMemset(freed, 0, 128);
   cudaFree(freed);
   device_.pop_back();
   Scale(nullptr, freed, kept, 32, 1);
   EXPECT_THAT(Read(kept, 32), Each(IsNan()));
+}
+
+TEST_F(MemoryDeathTest, AddressSanitizerFindsEveryByteThatAKernelHasNoRightTo) {
+  if (!WatchesEveryByte()) GTEST_SKIP() << "no AddressSanitizer in this build";
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  constexpr const char* kReport = "use-after-poison.*\n.*(READ|WRITE) of size";
+  const auto scale = [](const void* in, void* out, int count) {
+    Scale(nullptr, static_cast<const float*>(in), static_cast<float*>(out), count, 1);
+    cudaDeviceSynchronize();
+  };
+  char* in = reinterpret_cast<char*>(Device(32));
+  char* out = reinterpret_cast<char*>(Device(32));
+  cudaMemset(in, 0, 128);
+  scale(in, out, 32);
+  EXPECT_EQ(LastKernelError(), "");
+  EXPECT_DEATH(scale(in - 4, out, 1), kReport);
+  EXPECT_DEATH(scale(in + 128, out, 1), kReport);
+  EXPECT_DEATH(scale(in, out, 33), kReport);
+  EXPECT_DEATH(scale(in, out - 4, 1), kReport);
+  // One byte of four.
+  void* odd = nullptr;
+  ASSERT_EQ(cudaMalloc(&odd, 127), cudaSuccess);
+  scale(odd, out, 31);
+  EXPECT_DEATH(scale(odd, out, 32), kReport);
+  cudaFree(odd);
+  EXPECT_DEATH(scale(odd, out, 1), kReport);
+  EXPECT_DEATH(scale(in, odd, 1), kReport);
 }
 
 TEST_F(MemoryTest, PinnedMemoryIsReadLate) {
