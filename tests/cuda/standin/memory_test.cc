@@ -17,7 +17,14 @@ using testing::IsEmpty;
 using testing::IsNan;
 using testing::SizeIs;
 
-class MemoryTest : public StandinTest {};
+class MemoryTest : public StandinTest {
+ protected:
+  static Settings WithoutPages() {
+    Settings settings;
+    settings.guard_pages = false;
+    return settings;
+  }
+};
 
 TEST_F(MemoryTest, StartsAsPoison) {
   const float *device = Device(5), *pinned = Pinned(0);
@@ -94,7 +101,7 @@ TEST_F(MemoryTest, LeaksAreReported) {
 TEST_F(MemoryTest, WritingOutsideOfAnAllocationIsFatal) {
   if (WatchesEveryByte()) GTEST_SKIP() << "ends the process; see MemoryDeathTest";
   for (const int offset : {-1, 1}) {
-    Reset();
+    Reset(WithoutPages());
     device_.clear();
     float *in = Device(32), *out = Device(32);
     cudaMemset(in, 0, 128);
@@ -153,6 +160,43 @@ TEST_F(MemoryDeathTest, AddressSanitizerFindsEveryByteThatAKernelHasNoRightTo) {
   cudaFree(odd);
   EXPECT_DEATH(scale(odd, out, 1), kReport);
   EXPECT_DEATH(scale(in, odd, 1), kReport);
+}
+
+TEST_F(MemoryDeathTest, PagesAroundAllocationsFindReads) {
+  if (WatchesEveryByte()) GTEST_SKIP() << "AddressSanitizer finds more";
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto read = [](const float* in, float* out) {
+    Scale(nullptr, in, out, 1, 1);
+    cudaDeviceSynchronize();
+  };
+  float *between = Device(64), *behind = Device(64), *before = Device(64);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(between) % 512, 256u);
+  for (float* in : {between, behind, before}) {
+    cudaMemset(in, 0, 256);
+    read(in, between);
+    read(in + 63, between);
+  }
+  EXPECT_EQ(LastKernelError(), "");
+  EXPECT_DEATH(read(behind - 1, between), "touched what lies 4 bytes in front of .* of 256 bytes");
+  EXPECT_DEATH(read(before + 64, between), "touched what lies 0 bytes behind the end of");
+  EXPECT_DEATH(read(between - 1024, between), "touched");
+  EXPECT_DEATH(read(between + 1024, between), "touched");
+  cudaFree(behind);
+  device_.erase(device_.begin() + 1);
+  EXPECT_DEATH(read(behind - 1, between), "touched");
+}
+
+// Once it has left the quarantine, what was a guard page is memory as any other.
+TEST_F(MemoryTest, PlacesOfAllocationsAreUsedAgain) {
+  for (int i = 0; i < 40; ++i) {
+    void* p = nullptr;
+    const size_t bytes = (size_t{8} << 20) + static_cast<size_t>(i) * 5000;
+    ASSERT_EQ(cudaMalloc(&p, bytes), cudaSuccess);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(p) % 256, 0u);
+    ASSERT_EQ(cudaMemset(p, i, bytes), cudaSuccess);
+    ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+    ASSERT_EQ(cudaFree(p), cudaSuccess);
+  }
 }
 
 TEST_F(MemoryTest, PinnedMemoryIsReadLate) {
@@ -229,6 +273,7 @@ TEST_F(MemoryTest, Attributes) {
 }
 
 TEST_F(MemoryTest, AddressesAreUsedAgainOnlyLate) {
+  Reset(WithoutPages());
   float* first = Device(1000);
   cudaFree(first);
   device_.clear();
