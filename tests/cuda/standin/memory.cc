@@ -178,9 +178,9 @@ DeviceMemory::Block DeviceMemory::Place(size_t bytes) {
   block.before = kGuard;
   block.span = kUnit + (bytes + kGuard + kUnit - 1) / kUnit * kUnit;
   if (!guard_pages_) return block;
-  // With pages around: in turns that, right behind a page, and as close before one as 256 bytes of
-  // alignment let it be.
-  const size_t turn = allocated_++ % 3;
+  // With pages around: that, right behind a page, or as close before one as 256 bytes of alignment
+  // let it be; in no order that a program's own could keep step with.
+  const size_t turn = (++allocated_ * 2654435761u >> 16) % 3;
   if (turn != 0) block.span = bytes;
   block.span = (block.span + kPage - 1) / kPage * kPage;
   if (turn == 1) block.before = 0;
@@ -225,7 +225,7 @@ bool DeviceMemory::Free(void* p, std::vector<std::string>& problems) {
 }
 
 void DeviceMemory::LeaveQuarantine(size_t limit, std::vector<std::string>& problems) {
-  while (quarantine_bytes_ > limit || quarantine_.size() > kQuarantineSpans) {
+  while (quarantine_bytes_ > limit || (guard_pages_ && quarantine_.size() > kQuarantineSpans)) {
     const auto [at, span] = quarantine_.front();
     quarantine_.pop_front();
     quarantine_bytes_ -= span;

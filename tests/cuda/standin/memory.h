@@ -74,7 +74,7 @@ class DeviceMemory {
  private:
   friend class GuardPages;
   static constexpr size_t kQuarantineBytes = size_t{64} << 20;
-  static constexpr size_t kQuarantineSpans = 1000;
+  static constexpr size_t kQuarantineSpans = 200;  // between pages, which opening has to pass
 
   Block Place(size_t bytes);
   void Open();
