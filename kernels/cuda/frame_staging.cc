@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 
+#include "kernels/cuda/preprocess_rows.h"
 #include "kernels/shared/needed_samples.h"
 #include "kernels/shared/preprocess_check.h"
 
@@ -13,38 +15,28 @@ constexpr size_t kAlignment = 256;  // of planes and rows: what wide loads like
 
 size_t RoundUp(size_t value) { return (value + kAlignment - 1) / kAlignment * kAlignment; }
 
-// The bytes of one component that are needed: `rows` of them from `low` on.
-struct ComponentBytes {
-  const uint8_t* low = nullptr;
-  size_t row_bytes = 0;
-  Rect needed;
+// What the kernel may read of a set of rows, as preprocess_rows.h has it.
+struct ReadPart {
+  int first_row = 0, rows = 0;
+  ptrdiff_t first_byte = 0, end_byte = 0;  // of a row, from the set's begin
 };
 
-ComponentBytes BytesOf(const FrameView& frame, int index, const PreprocessSpec& spec) {
-  const Component& c = frame.component[index];
-  ComponentBytes bytes;
-  bytes.needed = NeededSamples(frame, index, spec);
-  bytes.low = c.data + bytes.needed.y * c.row_stride +
-              static_cast<ptrdiff_t>(bytes.needed.x) * c.pixel_stride;
-  bytes.row_bytes = static_cast<size_t>(bytes.needed.width - 1) * c.pixel_stride +
-                    static_cast<size_t>(frame.bytes_per_sample);
-  return bytes;
-}
-
-// Whether the component's rows lie in the plane's, give or take a pixel: R, G and B of a packed
-// picture, U and V of NV12.
-bool SharesRows(const StagedPlane& plane, const Component& c, const ComponentBytes& bytes) {
-  constexpr ptrdiff_t kPixel = 64;  // the largest pixel stride
-  if (plane.source_stride != c.row_stride || plane.rows != bytes.needed.height) return false;
-  const ptrdiff_t begin = bytes.low - plane.source;
-  const ptrdiff_t end = begin + static_cast<ptrdiff_t>(bytes.row_bytes);
-  return begin <= static_cast<ptrdiff_t>(plane.row_bytes) + kPixel && end >= -kPixel;
-}
-
-void Include(const ComponentBytes& bytes, StagedPlane* plane) {
-  const uint8_t* end = std::max(plane->source + plane->row_bytes, bytes.low + bytes.row_bytes);
-  plane->source = std::min(plane->source, bytes.low);
-  plane->row_bytes = static_cast<size_t>(end - plane->source);
+ReadPart PartOf(const FrameView& frame, const RowSet& set, const PreprocessSpec& spec) {
+  ptrdiff_t first = std::numeric_limits<ptrdiff_t>::max(), end = 0;
+  int first_row = std::numeric_limits<int>::max(), end_row = 0;
+  for (int m = 0; m < set.members; ++m) {
+    const int c = set.component[m];
+    const Rect needed = NeededSamples(frame, c, spec);
+    const ptrdiff_t stride = frame.component[c].pixel_stride;
+    const ptrdiff_t start = AddressOf(frame.component[c]) - set.begin + needed.x * stride;
+    first = std::min(first, start);
+    end = std::max(end, start + (needed.width - 1) * stride + frame.bytes_per_sample);
+    first_row = std::min(first_row, needed.y);
+    end_row = std::max(end_row, needed.y + needed.height);
+  }
+  const ptrdiff_t group = RowGroupBytes(frame, set), row = RowBytes(frame, set);
+  return {first_row, end_row - first_row, first / group * group,
+          std::min((end + group - 1) / group * group, row)};
 }
 
 // A planned frame, whose addresses count from the slot's start, to the slot's memory.
@@ -76,40 +68,33 @@ Status ForProducers(std::span<const FrameView> frames, const Use& use) {
 
 FrameView PlanStaging(const FrameView& frame, const PreprocessSpec& spec, size_t* offset,
                       std::vector<StagedPlane>* planes) {
-  const int count = ComponentCount(frame);
-  const size_t first = planes->size();
-  ComponentBytes bytes[3];
-  size_t plane_of[3] = {};
-  for (int i = 0; i < count; ++i) {
-    const Component& c = frame.component[i];
-    bytes[i] = BytesOf(frame, i, spec);
-    size_t p = first;
-    while (p < planes->size() && !SharesRows((*planes)[p], c, bytes[i])) ++p;
-    if (p == planes->size()) {
-      planes->push_back({bytes[i].low, c.row_stride, bytes[i].needed.height, bytes[i].row_bytes});
-    } else {
-      Include(bytes[i], &(*planes)[p]);
-    }
-    plane_of[i] = p;
-  }
-  for (size_t p = first; p < planes->size(); ++p) {
-    StagedPlane& plane = (*planes)[p];
-    plane.offset = *offset;
-    plane.pitch = RoundUp(plane.row_bytes);
-    *offset += plane.pitch * static_cast<size_t>(plane.rows);
-  }
+  RowSet sets[3];
+  const int count = RowSetsOf(frame, sets);
   FrameView staged = frame;
   staged.memory = FrameMemory::kCuda;
-  for (int i = 0; i < count; ++i) {
-    // Sample (0, 0) may lie outside what was copied: an address to count from, never read.
-    const StagedPlane& plane = (*planes)[plane_of[i]];
-    const Rect& needed = bytes[i].needed;
+  for (int s = 0; s < count; ++s) {
+    const RowSet& set = sets[s];
+    const ReadPart part = PartOf(frame, set, spec);
+    StagedPlane plane;
+    plane.source_stride = frame.component[set.component[0]].row_stride;
+    plane.source = reinterpret_cast<const uint8_t*>(
+        set.begin + part.first_row * plane.source_stride + part.first_byte);
+    plane.rows = part.rows;
+    plane.row_bytes = static_cast<size_t>(part.end_byte - part.first_byte);
+    plane.offset = RoundUp(*offset);
+    plane.pitch = RoundUp(plane.row_bytes);
+    *offset = plane.offset + plane.pitch * static_cast<size_t>(plane.rows);
+    planes->push_back(plane);
+    // Sample (0, 0) may lie outside what was copied: an address to count from, never read. It keeps
+    // the alignment of the plane, since groups are multiples of 16 bytes.
     const auto pitch = static_cast<ptrdiff_t>(plane.pitch);
-    const ptrdiff_t start = static_cast<ptrdiff_t>(plane.offset) + (bytes[i].low - plane.source) -
-                            needed.y * pitch -
-                            static_cast<ptrdiff_t>(needed.x) * frame.component[i].pixel_stride;
-    staged.component[i].data = reinterpret_cast<const uint8_t*>(start);
-    staged.component[i].row_stride = pitch;
+    const ptrdiff_t begin =
+        static_cast<ptrdiff_t>(plane.offset) - part.first_row * pitch - part.first_byte;
+    for (int m = 0; m < set.members; ++m) {
+      Component& component = staged.component[set.component[m]];
+      component.data = reinterpret_cast<const uint8_t*>(begin + (AddressOf(component) - set.begin));
+      component.row_stride = pitch;
+    }
   }
   return staged;
 }

@@ -18,7 +18,7 @@
 
 namespace cliptag::cuda {
 
-// One copy: rows of a plane, one or several components that lie in the same rows.
+// One copy: of a set of rows (preprocess_rows.h) all that the kernel may read, and nothing else.
 struct StagedPlane {
   const uint8_t* source = nullptr;
   ptrdiff_t source_stride = 0;
@@ -27,9 +27,10 @@ struct StagedPlane {
   size_t offset = 0, pitch = 0;  // in the slot
 };
 
-// Where the planes of one frame go, from `offset` on: appended to `planes`. Returns the frame as it
-// will lie in the slot, its addresses counted from the slot's start, and moves `offset` behind it.
-// Host code alone.
+// Where the planes of one frame go, from `offset` on at multiples of 256: appended to `planes`.
+// Where the slot is as aligned, the kernel reads 16 bytes at a time, whatever the frame. Returns
+// the frame as it will lie in the slot, its addresses counted from the slot's start, and moves
+// `offset` behind it. Host code alone.
 FrameView PlanStaging(const FrameView& frame, const PreprocessSpec& spec, size_t* offset,
                       std::vector<StagedPlane>* planes);
 

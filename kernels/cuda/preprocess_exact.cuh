@@ -47,7 +47,7 @@ static_assert(kExactRingStages * kExactStageBytes <= kRingBytes);
 template <int kStride>  // bytes from pixel to pixel
 struct ExactTile {
   static constexpr int kTiles = 2;  // of 8 rows in a step; of 8 targets down
-  static constexpr int kGroupBytes = kColumnGroup * kStride;
+  static constexpr int kGroupBytes = GroupBytes(kStride);
   static constexpr int kValueRow = kDownTile + 2;
   static constexpr int kMembers = kStride == 1 ? 1 : 3;  // components, by their place in a pixel
   using Sums = float[kMembers][kTiles][2][4];            // [..][..][h, l][..]

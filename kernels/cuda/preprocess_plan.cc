@@ -6,6 +6,7 @@
 #include <new>
 #include <string>
 
+#include "kernels/cuda/preprocess_rows.h"
 #include "kernels/shared/color.h"
 #include "kernels/shared/preprocess_check.h"
 #include "kernels/shared/resample.h"
@@ -56,49 +57,6 @@ FilterKey KeyOf(const FrameView& view, const PreprocessSpec& spec, int used, int
   return key;
 }
 
-intptr_t AddressOf(const Component& component) {
-  return reinterpret_cast<intptr_t>(component.data);
-}
-
-// Components that lie in the same rows, by their stored addresses.
-struct RowSet {
-  int members = 0;
-  int component[3] = {};
-  intptr_t begin = 0, end = 0;  // of the first sample of the member that comes first, or last
-};
-
-bool Join(const FrameView& view, int index, RowSet& set) {
-  const Component& component = view.component[index];
-  const Component& other = view.component[set.component[0]];
-  const intptr_t begin = std::min(set.begin, AddressOf(component));
-  const intptr_t end = std::max(set.end, AddressOf(component) + view.bytes_per_sample);
-  const int widest = std::max(component.pixel_stride, other.pixel_stride);
-  if (component.row_stride != other.row_stride || end - begin > widest ||
-      (AddressOf(component) - set.begin) % view.bytes_per_sample != 0) {
-    return false;
-  }
-  set.component[set.members++] = index;
-  set.begin = begin;
-  set.end = end;
-  return true;
-}
-
-// Components of different subsampling down the rows are never in the same rows.
-int RowSetsOf(const FrameView& view, RowSet (&sets)[3]) {
-  int count = 0;
-  for (int c = 0; c < ComponentCount(view); ++c) {
-    bool joined = false;
-    for (int s = 0; s < count && !joined; ++s) {
-      const bool chroma = view.kind == PixelKind::kYuv && view.chroma_shift_y > 0;
-      joined = (!chroma || (c > 0) == (sets[s].component[0] > 0)) && Join(view, c, sets[s]);
-    }
-    if (joined) continue;
-    const intptr_t begin = AddressOf(view.component[c]);
-    sets[count++] = {1, {c}, begin, begin + view.bytes_per_sample};
-  }
-  return count;
-}
-
 bool FitsTensorCores(const FrameView& view) {
   return !IsPlain8Bit(view) && (view.bytes_per_sample == 2 || view.shift == 0);
 }
@@ -126,11 +84,9 @@ void DescribeMemory(const FrameView& view, const RowSet& set, PreprocessRows& ro
   rows.pixel_stride = view.component[set.component[0]].pixel_stride;
   for (int m = 0; m < set.members; ++m) {
     const int c = set.component[m];
-    const Component& component = view.component[c];
-    rows.offset[c] = static_cast<int>(AddressOf(component) - set.begin);
-    const int end = rows.offset[c] + (SamplesX(view, c) - 1) * component.pixel_stride;
-    rows.row_bytes = std::max(rows.row_bytes, end + view.bytes_per_sample);
+    rows.offset[c] = static_cast<int>(AddressOf(view.component[c]) - set.begin);
   }
+  rows.row_bytes = RowBytes(view, set);
   const auto aligned = [&](int bytes) {
     return set.begin % bytes == 0 && rows.row_stride % bytes == 0;
   };

@@ -18,8 +18,9 @@ inline constexpr int kAcrossTiles = 4;                          // of a warp
 inline constexpr int kWarpAcross = kAcrossTile * kAcrossTiles;  // targets
 inline constexpr int kBlockAcross = kWarpAcross * kPreprocessWarps;
 inline constexpr int kRowStep = 16;             // source rows that are multiplied together
-inline constexpr int kColumnGroup = 16;         // source columns, likewise
+inline constexpr int kColumnGroup = 16;         // source columns, likewise: preprocess_rows.h
 inline constexpr int kStepFragmentBytes = 512;  // of a down filter, for a step of rows
+constexpr int GroupBytes(int column_bytes) { return kColumnGroup * column_bytes; }
 // Shared memory for the fragments of all of a frame's rows; a frame that needs more, one of more
 // than some 20 samples to a target, does without tensor cores.
 inline constexpr int kMaxFragmentBytes = 46 * kStepFragmentBytes;

@@ -99,7 +99,7 @@ __device__ __forceinline__ uint32_t HalvesOfWords(const PreprocessFrame& frame, 
 template <int kSampleBytes>
 struct WarpTile {
   static constexpr int kGroups = kStripBytes / kSampleBytes / kColumnGroup;  // of a strip
-  static constexpr int kGroupBytes = kColumnGroup * kSampleBytes;
+  static constexpr int kGroupBytes = GroupBytes(kSampleBytes);
   static constexpr int kFragmentBytes = kWarpSize * 8;  // of a tile and a group
   using DownSums = float[kGroups][2][4];
   using AcrossSums = float[3][kAcrossTiles][4];

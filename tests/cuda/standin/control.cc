@@ -64,6 +64,8 @@ bool ReadSetting(std::string_view key, std::string_view value, Settings& s) {
     s.kernel_order = static_cast<uint32_t>(number);
   else if (key == "protect")
     s.protect = number != 0;
+  else if (key == "guard_pages")
+    s.guard_pages = number != 0;
   else if (key == "lose_after")
     s.lose_after = number;
   else if (key == "lost_error")

@@ -9,7 +9,10 @@
 //   its bytes at once, but is on the device no earlier than the legacy stream has run: a
 //   non-blocking stream does not wait for it, as CUDA documents.
 // - Device memory starts as 0xff (NaN), as does what was freed; it has guards that are checked
-//   after every operation; the host cannot touch it (SIGSEGV) unless queued work is running.
+//   after every operation; the host cannot touch it (SIGSEGV) unless queued work is running. A read
+//   (or write) outside of the allocations ends the process: with AddressSanitizer of any byte, else
+//   of one that reaches a guard page (Settings::guard_pages), which some allocations begin at,
+//   others end at.
 // - Handles are no addresses and are never used twice.
 // - While a capture goes on, calls that could not be part of it fail and end it.
 //
@@ -55,6 +58,7 @@ struct Settings {
   uint32_t order = kLatest;
   uint32_t kernel_order = 0;  // of blocks and threads, as emulation::LaunchConfig has it
   bool protect = true;        // device memory against the host
+  bool guard_pages = true;    // around allocations; false: poison, which shows writes alone
   // After so many executed operations the device is lost: everything fails with `lost_error`.
   uint64_t lose_after = UINT64_MAX;
   cudaError_t lost_error = cudaErrorLaunchFailure;
@@ -62,8 +66,8 @@ struct Settings {
 };
 
 // "devices=0", "memory_mb=64,driver=11000,capability=7.5,name=X,order=1,kernel_order=1,sms=8,
-// protect=0,lose_after=10,lost_error=46,fail=cudaMalloc:3:2" (the third call returns 2; `fail` may
-// be repeated). False, and `error` says why, if it cannot be read.
+// protect=0,guard_pages=0,lose_after=10,lost_error=46,fail=cudaMalloc:3:2" (the third call returns
+// 2; `fail` may be repeated). False, and `error` says why, if it cannot be read.
 bool ParseSettings(std::string_view text, Settings& settings, std::string& error);
 
 // Back to the beginning, with these settings: queues are dropped, memory is taken back, errors,

@@ -11,7 +11,7 @@ TEST_F(ControlTest, SettingsAsText) {
   std::string error;
   ASSERT_TRUE(
       ParseSettings("devices=2,capability=7.5,name=A B,sms=4,memory_mb=64,driver=11000,"
-                    "order=3,kernel_order=1,protect=0,lose_after=9,lost_error=46,"
+                    "order=3,kernel_order=1,protect=0,guard_pages=0,lose_after=9,lost_error=46,"
                     "fail=cudaMalloc:2:2,fail=cudnnCreate:1:4000",
                     settings, error));
   EXPECT_EQ(settings.devices, 2);
@@ -24,6 +24,7 @@ TEST_F(ControlTest, SettingsAsText) {
   EXPECT_EQ(settings.order, 3u);
   EXPECT_EQ(settings.kernel_order, 1u);
   EXPECT_FALSE(settings.protect);
+  EXPECT_FALSE(settings.guard_pages);
   EXPECT_EQ(settings.lose_after, 9u);
   EXPECT_EQ(settings.lost_error, cudaErrorDevicesUnavailable);
   ASSERT_EQ(settings.failures.size(), 2u);

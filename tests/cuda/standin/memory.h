@@ -2,7 +2,9 @@
 //
 // Device memory is one reservation of address space: an allocation is surrounded by guards that
 // hold 0xff, as does fresh and freed memory. Freed memory is used again only after kQuarantineBytes
-// more were freed, and looked at then: a write to it is a problem to report.
+// more were freed, and looked at then: a write to it is a problem to report. Reads are found, too:
+// with AddressSanitizer of any byte that belongs to nobody, else where they reach the pages around
+// an allocation, whose place between these changes from one to the next.
 //
 // Threads: guarded by the mutex of Runtime.
 #pragma once
@@ -11,20 +13,29 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace cliptag::standin {
 
+// Whether a read or a write outside of the allocations ends the process at once, which then says
+// where it was: with AddressSanitizer.
+bool WatchesEveryByte();
+
+class GuardPages;
+
 class DeviceMemory {
  public:
   struct Block {
-    size_t bytes = 0;  // as asked for
-    size_t span = 0;   // with both guards
+    size_t bytes = 0;   // as asked for
+    size_t before = 0;  // of its span
+    size_t span = 0;    // with poison on both sides, but without pages
     int device = 0;
   };
 
   DeviceMemory();
+  ~DeviceMemory();
   DeviceMemory(const DeviceMemory&) = delete;
   DeviceMemory& operator=(const DeviceMemory&) = delete;
 
@@ -43,7 +54,11 @@ class DeviceMemory {
   // Takes back everything.
   void Clear(std::vector<std::string>& problems);
 
-  void set_protect(bool protect);
+  // Of an address in the arena, in words.
+  std::string WhereIs(uintptr_t address) const;
+
+  // While nothing is allocated.
+  void Configure(bool protect, bool guard_pages);
   // The time in which the arena may be touched; nests.
   class Access {
    public:
@@ -57,8 +72,11 @@ class DeviceMemory {
   };
 
  private:
+  friend class GuardPages;
   static constexpr size_t kQuarantineBytes = size_t{64} << 20;
+  static constexpr size_t kQuarantineSpans = 200;  // between pages, which opening has to pass
 
+  Block Place(size_t bytes);
   void Open();
   void Close();
   uintptr_t TakeSpan(size_t span);
@@ -69,7 +87,9 @@ class DeviceMemory {
   size_t reserved_ = 0, used_ = 0;  // used_: ever handed out, a prefix; grows by kGrowth
   size_t accessible_ = 0;           // of the prefix, while open
   int open_ = 0;
-  bool protect_ = true;
+  bool protect_ = true, guard_pages_ = false;
+  size_t allocated_ = 0;  // blocks, with pages around
+  std::unique_ptr<GuardPages> pages_;
   std::map<uintptr_t, Block> blocks_;  // by the address that the host knows
   std::map<uintptr_t, size_t> free_;   // spans, merged
   std::deque<std::pair<uintptr_t, size_t>> quarantine_;

@@ -1,4 +1,7 @@
 // Device memory, pinned memory and copies.
+#include "tests/cuda/standin/memory.h"
+
+#include <algorithm>
 #include <cstring>
 #include <limits>
 
@@ -15,7 +18,14 @@ using testing::IsEmpty;
 using testing::IsNan;
 using testing::SizeIs;
 
-class MemoryTest : public StandinTest {};
+class MemoryTest : public StandinTest {
+ protected:
+  static Settings WithoutPages() {
+    Settings settings;
+    settings.guard_pages = false;
+    return settings;
+  }
+};
 
 TEST_F(MemoryTest, StartsAsPoison) {
   const float *device = Device(5), *pinned = Pinned(0);
@@ -90,8 +100,9 @@ TEST_F(MemoryTest, LeaksAreReported) {
 }
 
 TEST_F(MemoryTest, WritingOutsideOfAnAllocationIsFatal) {
+  if (WatchesEveryByte()) GTEST_SKIP() << "ends the process; see MemoryDeathTest";
   for (const int offset : {-1, 1}) {
-    Reset();
+    Reset(WithoutPages());
     device_.clear();
     float *in = Device(32), *out = Device(32);
     cudaMemset(in, 0, 128);
@@ -103,6 +114,7 @@ TEST_F(MemoryTest, WritingOutsideOfAnAllocationIsFatal) {
 }
 
 TEST_F(MemoryTest, WritingToWhatWasFreedIsFound) {
+  if (WatchesEveryByte()) GTEST_SKIP() << "ends the process; see MemoryDeathTest";
   float *in = Device(32), *freed = Device(32);
   cudaMemset(in, 0, 128);
   cudaFree(freed);
@@ -115,12 +127,87 @@ TEST_F(MemoryTest, WritingToWhatWasFreedIsFound) {
 }
 
 TEST_F(MemoryTest, WhatWasFreedIsPoison) {
+  if (WatchesEveryByte()) GTEST_SKIP() << "ends the process; see MemoryDeathTest";
   float *kept = Device(32), *freed = Device(32);
   cudaMemset(freed, 0, 128);
   cudaFree(freed);
   device_.pop_back();
   Scale(nullptr, freed, kept, 32, 1);
   EXPECT_THAT(Read(kept, 32), Each(IsNan()));
+}
+
+TEST_F(MemoryDeathTest, AddressSanitizerFindsEveryByteThatAKernelHasNoRightTo) {
+  if (!WatchesEveryByte()) GTEST_SKIP() << "no AddressSanitizer in this build";
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  constexpr const char* kReport = "use-after-poison.*\n.*(READ|WRITE) of size";
+  const auto scale = [](const void* in, void* out, int count) {
+    Scale(nullptr, static_cast<const float*>(in), static_cast<float*>(out), count, 1);
+    cudaDeviceSynchronize();
+  };
+  char* in = reinterpret_cast<char*>(Device(32));
+  char* out = reinterpret_cast<char*>(Device(32));
+  cudaMemset(in, 0, 128);
+  scale(in, out, 32);
+  EXPECT_EQ(LastKernelError(), "");
+  EXPECT_DEATH(scale(in - 4, out, 1), kReport);
+  EXPECT_DEATH(scale(in + 128, out, 1), kReport);
+  EXPECT_DEATH(scale(in, out, 33), kReport);
+  EXPECT_DEATH(scale(in, out - 4, 1), kReport);
+  // One byte of four.
+  void* odd = nullptr;
+  ASSERT_EQ(cudaMalloc(&odd, 127), cudaSuccess);
+  scale(odd, out, 31);
+  EXPECT_DEATH(scale(odd, out, 32), kReport);
+  cudaFree(odd);
+  EXPECT_DEATH(scale(odd, out, 1), kReport);
+  EXPECT_DEATH(scale(in, odd, 1), kReport);
+}
+
+TEST_F(MemoryDeathTest, PagesAroundAllocationsFindReads) {
+  if (WatchesEveryByte()) GTEST_SKIP() << "AddressSanitizer finds more";
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const auto read = [](const float* in, float* out) {
+    Scale(nullptr, in, out, 1, 1);
+    cudaDeviceSynchronize();
+  };
+  float *between = nullptr, *behind = nullptr, *before = nullptr;
+  while (between == nullptr || behind == nullptr || before == nullptr) {
+    float* p = Device(64);
+    const uintptr_t in_page = reinterpret_cast<uintptr_t>(p) % 4096;
+    (in_page == 0 ? behind : in_page == 4096 - 256 ? before : between) = p;
+    ASSERT_LT(device_.size(), 50u) << "a place that no allocation has";
+  }
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(between) % 512, 256u);
+  for (float* in : {between, behind, before}) {
+    cudaMemset(in, 0, 256);
+    read(in, between);
+    read(in + 63, between);
+  }
+  EXPECT_EQ(LastKernelError(), "");
+  EXPECT_DEATH(read(behind - 1, between), "touched what lies 4 bytes in front of .* of 256 bytes");
+  EXPECT_DEATH(read(before + 64, between), "touched what lies 0 bytes behind the end of");
+  EXPECT_DEATH(read(between - 1024, between), "touched");
+  EXPECT_DEATH(read(between + 1024, between), "touched");
+}
+
+// Once it has left the quarantine, which holds 200 of them, what was a guard page is memory as any
+// other.
+TEST_F(MemoryTest, PlacesOfAllocationsAreUsedAgain) {
+  uintptr_t lowest = UINTPTR_MAX, highest = 0;
+  for (int i = 0; i < 600; ++i) {
+    void* p = nullptr;
+    const size_t bytes = 4000 + 700 * (static_cast<size_t>(i) % 13);
+    ASSERT_EQ(cudaMalloc(&p, bytes), cudaSuccess);
+    const auto at = reinterpret_cast<uintptr_t>(p);
+    EXPECT_EQ(at % 256, 0u);
+    lowest = std::min(lowest, at);
+    highest = std::max(highest, at);
+    ASSERT_EQ(cudaMemset(p, i, bytes), cudaSuccess);
+    ASSERT_EQ(cudaFree(p), cudaSuccess);
+  }
+  if (!WatchesEveryByte()) {  // which needs no pages
+    EXPECT_LT(highest - lowest, size_t{600} * 3 * 4096);
+  }
 }
 
 TEST_F(MemoryTest, PinnedMemoryIsReadLate) {
@@ -197,6 +284,7 @@ TEST_F(MemoryTest, Attributes) {
 }
 
 TEST_F(MemoryTest, AddressesAreUsedAgainOnlyLate) {
+  Reset(WithoutPages());
   float* first = Device(1000);
   cudaFree(first);
   device_.clear();

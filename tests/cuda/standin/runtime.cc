@@ -248,7 +248,7 @@ std::vector<std::string> Runtime::Reset(const Settings& new_settings) {
   sticky_text_.clear();
   settings = new_settings;
   for (const CallFailure& f : settings.failures) failures[f.function].push_back({f.nth, f.error});
-  memory.set_protect(settings.protect);
+  memory.Configure(settings.protect, settings.guard_pages);
   random_.seed(settings.order);
   ++epoch_;
   return found;
