@@ -16,7 +16,7 @@ namespace cliptag::cuda {
 // The fastest way's number below `ways`; those within 2 % of it count as equal, and the first of
 // them is taken, so that the choice is stable. `run` puts way i into the stream; a way that fails
 // is none. `hold` puts work into the stream that keeps the card busy while the host queues what is
-// measured, or short work would be measured by how fast the host is.
+// measured, where that is not known to be long: else it would be the host that is measured.
 //
 // It waits for the stream, and takes about ten runs of the work for each way that is not clearly
 // slower than another; a budget ends it before all were tried where the work is long. Not while the

@@ -302,7 +302,9 @@ Result<std::unique_ptr<Products::Plan>> Products::MakePlan(const Product& produc
   plan->algorithm = proposals[0];
   if (proposals.size() == 1 || IsCapturing(stream_)) return plan;
   const auto fastest = FastestOf(proposals, *plan, product);
-  // What went wrong here is no reason to stop: if it is more than this, the product fails as well.
+  // What went wrong here is no reason to stop, unless the card is lost, which is said here better
+  // than by the library.
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaStreamSynchronize(stream_), "algorithms were timed");
   if (fastest.ok()) plan->algorithm = proposals[*fastest];
   Log(LogLevel::kDebug,
       "A product of " + ShapeOf(product.x, product.out) + ": " +

@@ -220,7 +220,7 @@ TEST_F(ProductChoiceTest, ACardLostMeanwhileIsTold) {
   for (const uint64_t after : {0, 5, 12, 20}) {
     Open({120, 100});
     standin::LoseDeviceAfter(after);
-    EXPECT_THAT(Run().message(), HasSubstr("start the pipeline again"));
+    EXPECT_THAT(Run().message(), HasSubstr("The GPU failed while"));
     Close();
     standin::Reset();
   }
