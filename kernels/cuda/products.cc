@@ -22,7 +22,7 @@ namespace {
 constexpr size_t kWorkspaceBytes = size_t{32} << 20;
 constexpr uint32_t kLargestAlignment = 256;  // cudaMalloc's
 constexpr int kMostProposals = 8;            // timed
-// Of the workspace, before a measurement: some 40 us on an H200, in which the host queues ten runs.
+// How often the workspace is cleared before a measurement: time for the host to queue ten runs.
 constexpr int kHolds = 4;
 
 Status FromLibrary(cublasStatus_t status, const std::string& doing) {
