@@ -32,7 +32,8 @@ class CudaBackend : public Backend {
     return products_->Pack(spec);
   }
   Status PrepareGemm(const Linear& linear, int64_t rows) override {
-    // The library is asked when a shape comes for the first time, which takes it 0.1 ms.
+    // An algorithm is chosen when a shape runs for the first time (products.h): strides, types and
+    // alignment of what it reads and writes count, which are not known before.
     return rows < 1 ? InvalidArgument("PrepareGemm: rows must be positive.") : Status();
   }
 

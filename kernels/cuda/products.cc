@@ -1,12 +1,17 @@
 #include "kernels/cuda/products.h"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "kernels/base/log.h"
 #include "kernels/checks.h"
+#include "kernels/cuda/fastest.h"
 #include "kernels/cuda/weights.h"
 #include "kernels/host_memory.h"
 
@@ -16,6 +21,9 @@ namespace {
 // What NVIDIA advises for Hopper; less costs split-K algorithms their place.
 constexpr size_t kWorkspaceBytes = size_t{32} << 20;
 constexpr uint32_t kLargestAlignment = 256;  // cudaMalloc's
+constexpr int kMostProposals = 8;            // timed
+// How often the workspace is cleared before a measurement: time for the host to queue ten runs.
+constexpr int kHolds = 4;
 
 Status FromLibrary(cublasStatus_t status, const std::string& doing) {
   if (status == CUBLAS_STATUS_SUCCESS) return {};
@@ -57,6 +65,50 @@ uint32_t Alignment(const Matrix& m) {
   const uintptr_t lowest = bits & (~bits + 1);
   return lowest == 0 || lowest > kLargestAlignment ? kLargestAlignment
                                                    : static_cast<uint32_t>(lowest);
+}
+
+size_t Misalignment(const Matrix& m) {
+  return reinterpret_cast<uintptr_t>(m.data) % kLargestAlignment;
+}
+
+size_t SpanBytes(const Matrix& m) {
+  return static_cast<size_t>((m.rows - 1) * m.stride + m.cols) * SizeOf(m.type);
+}
+
+std::string ShapeOf(const Matrix& x, const Matrix& out) {
+  const std::string depth = std::to_string(x.cols);
+  return std::to_string(x.rows) + "x" + depth + " by " + depth + "x" + std::to_string(out.cols);
+}
+
+bool IsCapturing(cudaStream_t stream) {
+  cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+  const cudaError_t error = cudaStreamIsCapturing(stream, &status);
+  return !FromCuda(error, "a stream was asked what it does").ok() ||
+         status != cudaStreamCaptureStatusNone;
+}
+
+// Numbers from -1 to 1: a card takes less power and runs faster where all are zero. What is read as
+// f32 is finite as well.
+Status FillWithNumbers(const DeviceMemory& memory, DType type, cudaStream_t stream) {
+  std::vector<uint16_t> numbers(size_t{1} << 16);
+  uint32_t random = 1;
+  for (uint16_t& number : numbers) {
+    random = random * 1664525u + 1013904223u;
+    number = RoundTo(type, static_cast<float>(random >> 8) * 0x1p-23f - 1.0f);
+  }
+  auto* bytes = static_cast<std::byte*>(memory.data());
+  size_t filled = std::min(memory.bytes(), numbers.size() * sizeof(uint16_t));
+  CLIPTAG_RETURN_IF_CUDA_ERROR(
+      cudaMemcpyAsync(bytes, numbers.data(), filled, cudaMemcpyHostToDevice, stream),
+      "numbers were copied to it");
+  while (filled < memory.bytes()) {
+    const size_t more = std::min(filled, memory.bytes() - filled);
+    CLIPTAG_RETURN_IF_CUDA_ERROR(
+        cudaMemcpyAsync(bytes + filled, bytes, more, cudaMemcpyDeviceToDevice, stream),
+        "memory was filled");
+    filled += more;
+  }
+  return {};
 }
 
 Result<LayoutDescriptor> MakeLayout(DType type, int64_t rows, int64_t cols, int64_t stride) {
@@ -171,62 +223,105 @@ Status Products::SetBias(const Plan& plan, const PackedLinear& linear, DType out
   return Set(plan.product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
 }
 
-Result<std::unique_ptr<Products::Plan>> Products::MakePlan(const Matrix& x,
-                                                           const PackedLinear& linear,
-                                                           bool with_bias, const Matrix& out) {
-  auto plan = std::make_unique<Plan>();
-  cublasLtMatmulDesc_t product = nullptr;
-  CLIPTAG_RETURN_IF_LIBRARY_ERROR(
-      cublasLtMatmulDescCreate(&product, CUBLAS_COMPUTE_32F, CUDA_R_32F),
-      "a product was described");
-  plan->product.reset(product);
-  CLIPTAG_RETURN_IF_ERROR(Set(plan->product, CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T));
-  const cublasLtEpilogue_t epilogue =
-      with_bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
-  CLIPTAG_RETURN_IF_ERROR(Set(plan->product, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue));
-  if (with_bias) CLIPTAG_RETURN_IF_ERROR(SetBias(*plan, linear, out.type));
-  const int64_t in = linear.shape.in, columns = linear.shape.out, rows = x.rows;
-  CLIPTAG_ASSIGN_OR_RETURN(plan->weights, MakeLayout(compute_type_, in, columns, in));
-  CLIPTAG_ASSIGN_OR_RETURN(plan->x, MakeLayout(compute_type_, in, rows, x.stride));
-  CLIPTAG_ASSIGN_OR_RETURN(plan->out, MakeLayout(out.type, columns, rows, out.stride));
-
+Result<std::vector<cublasLtMatmulAlgo_t>> Products::Proposals(const Plan& plan,
+                                                              const Product& product) {
   cublasLtMatmulPreference_t made = nullptr;
   CLIPTAG_RETURN_IF_LIBRARY_ERROR(cublasLtMatmulPreferenceCreate(&made), "a product was described");
   const PreferenceDescriptor preference(made);
-  const Matrix weights{linear.weights->data(), compute_type_, columns, in, in};
-  const uint32_t out_alignment = Alignment(out);
+  const int64_t in = product.linear.shape.in, columns = product.linear.shape.out;
+  const Matrix weights{product.linear.weights->data(), compute_type_, columns, in, in};
+  const uint32_t out_alignment = Alignment(product.out);
   CLIPTAG_RETURN_IF_ERROR(
       Set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, kWorkspaceBytes));
   CLIPTAG_RETURN_IF_ERROR(
       Set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, Alignment(weights)));
   CLIPTAG_RETURN_IF_ERROR(
-      Set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, Alignment(x)));
+      Set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, Alignment(product.x)));
   CLIPTAG_RETURN_IF_ERROR(
       Set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, out_alignment));
   CLIPTAG_RETURN_IF_ERROR(
       Set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, out_alignment));
-  cublasLtMatmulHeuristicResult_t found{};
+  cublasLtMatmulHeuristicResult_t found[kMostProposals] = {};
   int count = 0;
   const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
-      library_, plan->product.get(), plan->weights.get(), plan->x.get(), plan->out.get(),
-      plan->out.get(), preference.get(), 1, &found, &count);
-  if (status == CUBLAS_STATUS_SUCCESS && count == 1 && found.state == CUBLAS_STATUS_SUCCESS) {
-    plan->algorithm = found.algo;
-    return plan;
+      library_, plan.product.get(), plan.weights.get(), plan.x.get(), plan.out.get(),
+      plan.out.get(), preference.get(), kMostProposals, found, &count);
+  std::vector<cublasLtMatmulAlgo_t> proposals;
+  if (status == CUBLAS_STATUS_SUCCESS) {
+    for (const auto& one : std::span(found, static_cast<size_t>(count))) {
+      if (one.state == CUBLAS_STATUS_SUCCESS) proposals.push_back(one.algo);
+    }
   }
+  if (!proposals.empty()) return proposals;
   return FromLibrary(status == CUBLAS_STATUS_SUCCESS ? CUBLAS_STATUS_NOT_SUPPORTED : status,
-                     "it was asked for a product of " + std::to_string(rows) + "x" +
-                         std::to_string(in) + " by " + std::to_string(in) + "x" +
-                         std::to_string(columns));
+                     "it was asked for a product of " + ShapeOf(product.x, product.out));
 }
 
-Result<Products::Plan*> Products::PlanFor(const Matrix& x, const PackedLinear& linear,
-                                          bool with_bias, const Matrix& out) {
-  const Key key{x.rows,   linear.shape.out, linear.shape.in, x.stride,      out.stride,
-                out.type, with_bias,        Alignment(x),    Alignment(out)};
+Result<size_t> Products::FastestOf(const std::vector<cublasLtMatmulAlgo_t>& proposals,
+                                   const Plan& plan, const Product& product) {
+  // Each begins in its 256 bytes where the caller's does.
+  const size_t x_at = Misalignment(product.x);
+  const size_t x_end = x_at + SpanBytes(product.x);
+  const size_t out_at =
+      (x_end / kLargestAlignment + 1) * kLargestAlignment + Misalignment(product.out);
+  CLIPTAG_ASSIGN_OR_RETURN(const auto memory,
+                           DeviceMemory::Allocate(out_at + SpanBytes(product.out)));
+  CLIPTAG_RETURN_IF_ERROR(FillWithNumbers(*memory, compute_type_, stream_));
+  auto* bytes = static_cast<std::byte*>(memory->data());
+  const auto hold = [this]() -> Status {
+    for (int i = 0; i < kHolds; ++i) {
+      CLIPTAG_RETURN_IF_CUDA_ERROR(
+          cudaMemsetAsync(workspace_->data(), 0, workspace_->bytes(), stream_),
+          "memory was cleared");
+    }
+    return {};
+  };
+  return Fastest(stream_, proposals.size(), hold, [&](size_t i) {
+    return Start(product, plan, proposals[i], bytes + x_at, bytes + out_at);
+  });
+}
+
+Result<std::unique_ptr<Products::Plan>> Products::MakePlan(const Product& product) {
+  const PackedLinear& linear = product.linear;
+  const DType out = product.out.type;
+  auto plan = std::make_unique<Plan>();
+  cublasLtMatmulDesc_t made = nullptr;
+  CLIPTAG_RETURN_IF_LIBRARY_ERROR(cublasLtMatmulDescCreate(&made, CUBLAS_COMPUTE_32F, CUDA_R_32F),
+                                  "a product was described");
+  plan->product.reset(made);
+  CLIPTAG_RETURN_IF_ERROR(Set(plan->product, CUBLASLT_MATMUL_DESC_TRANSA, CUBLAS_OP_T));
+  const cublasLtEpilogue_t epilogue =
+      product.with_bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+  CLIPTAG_RETURN_IF_ERROR(Set(plan->product, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue));
+  if (product.with_bias) CLIPTAG_RETURN_IF_ERROR(SetBias(*plan, linear, out));
+  const int64_t in = linear.shape.in, columns = linear.shape.out, rows = product.x.rows;
+  CLIPTAG_ASSIGN_OR_RETURN(plan->weights, MakeLayout(compute_type_, in, columns, in));
+  CLIPTAG_ASSIGN_OR_RETURN(plan->x, MakeLayout(compute_type_, in, rows, product.x.stride));
+  CLIPTAG_ASSIGN_OR_RETURN(plan->out, MakeLayout(out, columns, rows, product.out.stride));
+  CLIPTAG_ASSIGN_OR_RETURN(const auto proposals, Proposals(*plan, product));
+  plan->algorithm = proposals[0];
+  if (proposals.size() == 1 || IsCapturing(stream_)) return plan;
+  const auto fastest = FastestOf(proposals, *plan, product);
+  // What went wrong here is no reason to stop, unless the card is lost, which is said here better
+  // than by the library.
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaStreamSynchronize(stream_), "algorithms were timed");
+  if (fastest.ok()) plan->algorithm = proposals[*fastest];
+  Log(LogLevel::kDebug,
+      "A product of " + ShapeOf(product.x, product.out) + ": " +
+          (fastest.ok() ? "algorithm " + std::to_string(*fastest + 1) + " of " +
+                              std::to_string(proposals.size()) + " is the fastest."
+                        : "the first algorithm is taken. " + fastest.status().message()));
+  return plan;
+}
+
+Result<Products::Plan*> Products::PlanFor(const Product& product) {
+  const Matrix &x = product.x, &out = product.out;
+  const Key key{
+      x.rows,   product.linear.shape.out, product.linear.shape.in, x.stride,     out.stride,
+      out.type, product.with_bias,        product.accumulate,      Alignment(x), Alignment(out)};
   std::unique_ptr<Plan>& plan = plans_[key];
   if (!plan) {
-    auto made = MakePlan(x, linear, with_bias, out);
+    auto made = MakePlan(product);
     if (!made.ok()) {
       plans_.erase(key);
       return made.status();
@@ -236,18 +331,23 @@ Result<Products::Plan*> Products::PlanFor(const Matrix& x, const PackedLinear& l
   return plan.get();
 }
 
+Status Products::Start(const Product& product, const Plan& plan,
+                       const cublasLtMatmulAlgo_t& algorithm, const void* x, void* out) {
+  const float one = 1.0f, beta = product.accumulate ? 1.0f : 0.0f;
+  return FromLibrary(
+      cublasLtMatmul(library_, plan.product.get(), &one, product.linear.weights->data(),
+                     plan.weights.get(), x, plan.x.get(), &beta, out, plan.out.get(), out,
+                     plan.out.get(), &algorithm, workspace_->data(), workspace_->bytes(), stream_),
+      "a product was started");
+}
+
 Status Products::Run(const Matrix& x, const Linear& linear, bool with_bias, bool accumulate,
                      const Matrix& out) {
   const auto& packed = static_cast<const PackedLinear&>(linear);
-  with_bias = with_bias && packed.bias != nullptr;
-  CLIPTAG_ASSIGN_OR_RETURN(Plan * plan, PlanFor(x, packed, with_bias, out));
-  if (with_bias) CLIPTAG_RETURN_IF_ERROR(SetBias(*plan, packed, out.type));
-  const float one = 1.0f, beta = accumulate ? 1.0f : 0.0f;
-  return FromLibrary(cublasLtMatmul(library_, plan->product.get(), &one, packed.weights->data(),
-                                    plan->weights.get(), x.data, plan->x.get(), &beta, out.data,
-                                    plan->out.get(), out.data, plan->out.get(), &plan->algorithm,
-                                    workspace_->data(), workspace_->bytes(), stream_),
-                     "a product was started");
+  const Product product{x, packed, with_bias && packed.bias != nullptr, accumulate, out};
+  CLIPTAG_ASSIGN_OR_RETURN(const Plan* plan, PlanFor(product));
+  if (product.with_bias) CLIPTAG_RETURN_IF_ERROR(SetBias(*plan, packed, out.type));
+  return Start(product, *plan, plan->algorithm, x.data, out.data);
 }
 
 }  // namespace cliptag::cuda

@@ -10,6 +10,15 @@
 // y^T (out, rows) = W (out, in) x^T (in, rows) with W given as its (in, out) transpose: the "TN"
 // form, the one that every tensor-core kernel of the library has.
 //
+// The library proposes algorithms for a shape, the best first as it thinks. Its first is not the
+// fastest where there is much to compute: on an H200 (2026-11-26, tests/gpu) the attention's output
+// of ViT-L/14 at batch 64 took 82.4 us by the first proposal and 64.4 by the fourth, the first
+// layer of its MLP 177.7 and 160.6 by the fifth, that output in ViT-H/14 113.7 and 88.9. At batch 1
+// the first was mostly within 4 % of the best. So the first run of a shape times up to eight of
+// them within a budget of milliseconds (fastest.h), on memory of its own: nothing that the caller
+// has is written to. Where there is no memory for it, or a graph is being recorded, the first is
+// taken.
+//
 // Ownership: borrows the stream. Thread safety: used by one thread at a time.
 #pragma once
 
@@ -18,6 +27,7 @@
 #include <map>
 #include <memory>
 #include <tuple>
+#include <vector>
 
 #include "kernels/backend.h"
 #include "kernels/cuda/runtime.h"
@@ -42,15 +52,26 @@ class Products {
   class PackedLinear;
   struct Plan;
   // What the library's choice of an algorithm depends on.
-  using Key =
-      std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, DType, bool, uint32_t, uint32_t>;
+  using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, DType, bool, bool, uint32_t,
+                         uint32_t>;
+  struct Product {
+    const Matrix& x;
+    const PackedLinear& linear;
+    bool with_bias, accumulate;
+    const Matrix& out;
+  };
 
   Products(DType compute_type, cudaStream_t stream);
   static Status SetBias(const Plan& plan, const PackedLinear& linear, DType out);
-  Result<Plan*> PlanFor(const Matrix& x, const PackedLinear& linear, bool with_bias,
-                        const Matrix& out);
-  Result<std::unique_ptr<Plan>> MakePlan(const Matrix& x, const PackedLinear& linear,
-                                         bool with_bias, const Matrix& out);
+  Result<Plan*> PlanFor(const Product& product);
+  Result<std::unique_ptr<Plan>> MakePlan(const Product& product);
+  Result<std::vector<cublasLtMatmulAlgo_t>> Proposals(const Plan& plan, const Product& product);
+  // The number of the proposal that is fastest on this card.
+  Result<size_t> FastestOf(const std::vector<cublasLtMatmulAlgo_t>& proposals, const Plan& plan,
+                           const Product& product);
+  // Puts the product into the stream, of `x` and into `out`, both as the product's own.
+  Status Start(const Product& product, const Plan& plan, const cublasLtMatmulAlgo_t& algorithm,
+               const void* x, void* out);
 
   DType compute_type_;
   cudaStream_t stream_;

@@ -144,13 +144,15 @@ Stream::~Stream() {
   if (stream_ != nullptr) (void)cudaStreamDestroy(stream_);
 }
 
-Result<Event> Event::Create() {
+Result<Event> Event::CreateWithFlags(unsigned flags) {
   Event event;
-  CLIPTAG_RETURN_IF_CUDA_ERROR(
-      cudaEventCreateWithFlags(&event.event_, cudaEventDisableTiming | cudaEventBlockingSync),
-      "an event was made");
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaEventCreateWithFlags(&event.event_, flags), "an event was made");
   return event;
 }
+Result<Event> Event::Create() {
+  return CreateWithFlags(cudaEventDisableTiming | cudaEventBlockingSync);
+}
+Result<Event> Event::CreateTimed() { return CreateWithFlags(cudaEventDefault); }
 Event::~Event() {
   if (event_ != nullptr) (void)cudaEventDestroy(event_);
 }
@@ -165,6 +167,12 @@ Status Event::Await(cudaStream_t stream) const {
 Status Event::Await() const {
   CLIPTAG_RETURN_IF_CUDA_ERROR(cudaEventSynchronize(event_), "its work was waited for");
   return {};
+}
+Result<float> Event::MillisecondsSince(const Event& earlier) const {
+  float ms = 0;
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaEventElapsedTime(&ms, earlier.event_, event_),
+                               "its work was timed");
+  return ms;
 }
 
 }  // namespace cliptag::cuda

@@ -107,6 +107,7 @@ class Stream {
 class Event {
  public:
   static Result<Event> Create();
+  static Result<Event> CreateTimed();  // for MillisecondsSince()
   Event() = default;
   Event(Event&& other) noexcept : event_(std::exchange(other.event_, nullptr)) {}
   Event& operator=(Event&& other) noexcept {
@@ -119,8 +120,12 @@ class Event {
   Status Await(cudaStream_t stream) const;
   // The host waits.
   Status Await() const;
+  // Both timed and passed.
+  Result<float> MillisecondsSince(const Event& earlier) const;
 
  private:
+  static Result<Event> CreateWithFlags(unsigned flags);
+
   cudaEvent_t event_ = nullptr;
 };
 

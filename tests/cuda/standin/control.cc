@@ -40,6 +40,19 @@ bool ReadCapability(std::string_view text, Settings& settings) {
   return true;
 }
 
+// "50:30"
+bool ReadTimes(std::string_view text, std::vector<uint32_t>& times) {
+  times.clear();
+  for (size_t colon = 0; colon != std::string_view::npos;) {
+    colon = text.find(':');
+    uint64_t number = 0;
+    if (!ReadNumber(text.substr(0, colon), number)) return false;
+    times.push_back(static_cast<uint32_t>(number));
+    if (colon != std::string_view::npos) text.remove_prefix(colon + 1);
+  }
+  return true;
+}
+
 bool ReadSetting(std::string_view key, std::string_view value, Settings& s) {
   if (key == "name") {
     s.name = value;
@@ -47,6 +60,7 @@ bool ReadSetting(std::string_view key, std::string_view value, Settings& s) {
   }
   if (key == "fail") return ReadFailure(value, s);
   if (key == "capability") return ReadCapability(value, s);
+  if (key == "algorithm_us") return ReadTimes(value, s.algorithm_us);
   uint64_t number = 0;
   if (!ReadNumber(value, number)) return false;
   const int small = static_cast<int>(number);
@@ -84,6 +98,7 @@ std::vector<Count> AllCounts() {
           {"kernels", c.kernels},
           {"products", c.products},
           {"unaligned_products", c.unaligned_products},
+          {"nan_products", c.nan_products},
           {"convolutions", c.convolutions},
           {"poolings", c.poolings},
           {"copies_to_device", c.copies_to_device},

@@ -63,11 +63,15 @@ struct Settings {
   uint64_t lose_after = UINT64_MAX;
   cudaError_t lost_error = cudaErrorLaunchFailure;
   std::vector<CallFailure> failures;
+  // What cuBLASLt proposes for a product, best first as it thinks: how long each takes on the
+  // clock that events tell, on which any other operation takes 1 us. 0: proposed, but the product
+  // is refused when it is started.
+  std::vector<uint32_t> algorithm_us = {120, 100, 200};
 };
 
 // "devices=0", "memory_mb=64,driver=11000,capability=7.5,name=X,order=1,kernel_order=1,sms=8,
-// protect=0,guard_pages=0,lose_after=10,lost_error=46,fail=cudaMalloc:3:2" (the third call returns
-// 2; `fail` may be repeated). False, and `error` says why, if it cannot be read.
+// protect=0,guard_pages=0,lose_after=10,lost_error=46,algorithm_us=50:30,fail=cudaMalloc:3:2" (the
+// third call returns 2; `fail` may be repeated). False, and `error` says why, if it cannot be read.
 bool ParseSettings(std::string_view text, Settings& settings, std::string& error);
 
 // Back to the beginning, with these settings: queues are dropped, memory is taken back, errors,
@@ -88,11 +92,13 @@ struct Counters {
   // Of products: where depth or a row of an operand is no multiple of 16 bytes, which costs tensor
   // cores their speed.
   uint64_t unaligned_products = 0;
+  uint64_t nan_products = 0;  // with NaN among the results
   uint64_t kernels = 0, products = 0, convolutions = 0, poolings = 0;
   uint64_t copies_to_device = 0, copies_to_host = 0, copies_on_device = 0;
   uint64_t bytes_to_device = 0, bytes_to_host = 0, bytes_on_device = 0;
   uint64_t graphs_captured = 0, graphs_launched = 0;
-  uint64_t allocations = 0;  // of device memory, in all
+  uint64_t allocations = 0;                     // of device memory, in all
+  std::vector<uint64_t> products_of_algorithm;  // by its number in Settings::algorithm_us
 };
 Counters GetCounters();
 

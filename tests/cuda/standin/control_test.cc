@@ -12,7 +12,7 @@ TEST_F(ControlTest, SettingsAsText) {
   ASSERT_TRUE(
       ParseSettings("devices=2,capability=7.5,name=A B,sms=4,memory_mb=64,driver=11000,"
                     "order=3,kernel_order=1,protect=0,guard_pages=0,lose_after=9,lost_error=46,"
-                    "fail=cudaMalloc:2:2,fail=cudnnCreate:1:4000",
+                    "algorithm_us=50:30,fail=cudaMalloc:2:2,fail=cudnnCreate:1:4000",
                     settings, error));
   EXPECT_EQ(settings.devices, 2);
   EXPECT_EQ(settings.major, 7);
@@ -27,11 +27,12 @@ TEST_F(ControlTest, SettingsAsText) {
   EXPECT_FALSE(settings.guard_pages);
   EXPECT_EQ(settings.lose_after, 9u);
   EXPECT_EQ(settings.lost_error, cudaErrorDevicesUnavailable);
+  EXPECT_EQ(settings.algorithm_us, (std::vector<uint32_t>{50, 30}));
   ASSERT_EQ(settings.failures.size(), 2u);
   EXPECT_EQ(settings.failures[1].function, "cudnnCreate");
   EXPECT_EQ(settings.failures[1].error, 4000);
-  for (const char* text :
-       {"devices", "devices=x", "colour=1", "capability=9", "fail=cudaMalloc:1"}) {
+  for (const char* text : {"devices", "devices=x", "colour=1", "capability=9", "fail=cudaMalloc:1",
+                           "algorithm_us=50:"}) {
     EXPECT_FALSE(ParseSettings(text, settings, error)) << text;
     EXPECT_NE(error.find(text), std::string::npos) << error;
   }

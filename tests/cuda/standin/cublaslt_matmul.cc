@@ -1,5 +1,6 @@
 // cuBLASLt's heuristic and product.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <optional>
 
@@ -229,7 +230,9 @@ const void* Offset(const void* data, int64_t elements, Number type) {
   return static_cast<const char*>(data) + elements * static_cast<int64_t>(SizeOf(type));
 }
 
-void RunProduct(const Product& p) {
+// Whether there is NaN among the results.
+bool RunProduct(const Product& p) {
+  bool nan = false;
   const auto m = static_cast<int64_t>(p.d.rows), n = static_cast<int64_t>(p.d.cols);
   const auto k = static_cast<int64_t>(p.transpose_a ? p.a.rows : p.a.cols);
   std::vector<float> bias(static_cast<size_t>(m));
@@ -257,9 +260,11 @@ void RunProduct(const Product& p) {
         }
         value = Activate(p.activation, value + bias[i]);
         Store(p.output, p.d_data, batch * p.d.stride + j * p.d.ld + i, value);
+        nan = nan || std::isnan(value);
       }
     }
   }
+  return nan;
 }
 
 bool IsAligned(const Product& p) {
@@ -302,18 +307,19 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(
     Product p;
     status = Describe(runtime, all, operationDesc, {Adesc, Bdesc, Cdesc, Ddesc}, p);
     if (status != CUBLAS_STATUS_SUCCESS) return status;
-    // Splits the depth where there is room for the partial sums.
+    // Every other one splits the depth where there is room for the partial sums.
     const size_t split = std::min(kLargestWorkspace, (p.d.rows * p.d.cols * 4 + 255) / 256 * 256);
     uint64_t alignments = 0;
     for (int i = 0; i < 4; ++i) {
       alignments |= uint64_t{std::min(wishes->alignment[i], uint32_t{256})} << (16 * i);
     }
-    for (const size_t workspace : {split, size_t{0}}) {
-      if (workspace > wishes->max_workspace || *returnAlgoCount == requestedAlgoCount) continue;
+    for (size_t i = 0; i < runtime.settings.algorithm_us.size(); ++i) {
+      const size_t workspace = i % 2 == 0 && split <= wishes->max_workspace ? split : 0;
+      if (*returnAlgoCount == requestedAlgoCount) break;
       cublasLtMatmulHeuristicResult_t& result = heuristicResultsArray[(*returnAlgoCount)++];
       result = {};
-      result.algo = {
-          {kMagic, Fingerprint(p), workspace, alignments, static_cast<uint64_t>(runtime.device())}};
+      result.algo = {{kMagic, Fingerprint(p), workspace, alignments,
+                      static_cast<uint64_t>(runtime.device()), i}};
       result.workspaceSize = workspace;
       result.state = CUBLAS_STATUS_SUCCESS;
       result.wavesCount = 1;
@@ -347,6 +353,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t lightHandle, cublasLtMatmulDesc_t
     std::vector<Operand> operands;
     status = CheckOperands(runtime, p, operands);
     if (status != CUBLAS_STATUS_SUCCESS) return status;
+    const size_t number = algo == nullptr ? 0 : algo->data[5];
+    const uint64_t time = runtime.settings.algorithm_us.at(number);
+    if (time == 0) return CUBLAS_STATUS_NOT_SUPPORTED;
     const size_t scratch = algo == nullptr ? workspaceSizeInBytes : algo->data[2];
     if (scratch > 0) {
       const Operand used{"the workspace", workspace, scratch};
@@ -360,12 +369,17 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t lightHandle, cublasLtMatmulDesc_t
     if (target == nullptr || target->device != runtime.device()) {
       return LtMisuse(runtime, "cublasLtMatmul", "no stream of the current device");
     }
-    const cudaError_t error = EnqueueLibraryWork(
-        runtime, target, "cublasLtMatmul", operands, workspace, scratch, [&runtime, p] {
-          ++runtime.counters.products;
-          runtime.counters.unaligned_products += IsAligned(p) ? 0 : 1;
-          RunProduct(p);
-        });
+    const cudaError_t error =
+        EnqueueLibraryWork(runtime, target, "cublasLtMatmul", operands, workspace, scratch,
+                           [&runtime, p, number, time] {
+                             ++runtime.counters.products;
+                             auto& numbered = runtime.counters.products_of_algorithm;
+                             numbered.resize(std::max(numbered.size(), number + 1));
+                             ++numbered[number];
+                             runtime.clock_us += time - 1;
+                             runtime.counters.unaligned_products += IsAligned(p) ? 0 : 1;
+                             runtime.counters.nan_products += RunProduct(p) ? 1 : 0;
+                           });
     return error == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
   });
 }

@@ -6,7 +6,6 @@
 
 #include <cuda_runtime_api.h>
 
-#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -80,8 +79,7 @@ struct Event {
   Position position;
   std::shared_ptr<Capture> capture;  // if it was last recorded in one
   std::vector<size_t> nodes;
-  // Of the last record that ran.
-  std::shared_ptr<std::chrono::steady_clock::time_point> time;
+  std::shared_ptr<uint64_t> time;  // of the last record that ran, on Runtime::clock_us
 };
 
 struct Graph {

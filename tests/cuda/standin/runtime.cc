@@ -196,6 +196,7 @@ void Runtime::Execute(const Operation& operation) {
     return;
   }
   ++counters.operations;
+  ++clock_us;
   const Outcome outcome = operation.run();
   if (sticky_ != cudaSuccess) return;  // of a graph's node
   if (outcome.error != cudaSuccess) {
@@ -244,6 +245,7 @@ std::vector<std::string> Runtime::Reset(const Settings& new_settings) {
   failures.clear();
   calls.clear();
   counters = {};
+  clock_us = 0;
   sticky_ = cudaSuccess;
   sticky_text_.clear();
   settings = new_settings;

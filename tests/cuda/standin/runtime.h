@@ -36,6 +36,7 @@ class Runtime {
   std::mutex mutex;
   Settings settings;
   Counters counters;
+  uint64_t clock_us = 0;  // the device's, which work moves on (Settings::algorithm_us)
   DeviceMemory memory;
   PinnedMemory pinned;
   Handles<CUstream_st, Stream> streams{1};

@@ -155,10 +155,10 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
       return cudaSuccess;
     }
     object->capture.reset();
-    const auto time = std::make_shared<std::chrono::steady_clock::time_point>();
+    const auto time = std::make_shared<uint64_t>();
     const cudaError_t error = runtime.Enqueue(
-        target, std::make_shared<Operation>(Operation{"event", [time]() -> Outcome {
-                                                        *time = std::chrono::steady_clock::now();
+        target, std::make_shared<Operation>(Operation{"event", [&runtime, time]() -> Outcome {
+                                                        *time = runtime.clock_us;
                                                         return {};
                                                       }}));
     if (error != cudaSuccess) return error;
@@ -203,7 +203,7 @@ cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t start, cudaEvent_t end) 
       }
     }
     if (!first->position.Passed() || !last->position.Passed()) return cudaErrorNotReady;
-    *ms = std::chrono::duration<float, std::milli>(*last->time - *first->time).count();
+    *ms = static_cast<float>(static_cast<int64_t>(*last->time - *first->time)) / 1000;
     return cudaSuccess;
   });
 }
