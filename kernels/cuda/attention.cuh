@@ -55,10 +55,9 @@ __device__ __forceinline__ int VisibleKeys(const AttentionParams& p, int item) {
 
 __device__ __forceinline__ float NegativeInfinity() { return -INFINITY; }
 
-template <typename T, int kHeadDim, bool kCausal>
+template <typename T, int kHeadDim, bool kCausal, int kRowTiles>
 struct AttentionWarp {
-  static constexpr AttentionTile kTile = AttentionTileFor(kHeadDim);
-  static constexpr int kRowTiles = kTile.row_tiles;
+  static constexpr AttentionTile kTile = AttentionTileFor(kHeadDim, kRowTiles);
   static constexpr int kRows = 16 * kRowTiles;  // queries of a warp
   static constexpr int kKeys = kTile.keys;      // of a tile
   static constexpr int kKeySteps = kKeys / 16;
@@ -76,9 +75,9 @@ struct AttentionWarp {
   float out[kRowTiles][kChunks][4];  // unnormalised
   float score[kRowTiles][2 * kKeySteps][4];
   uint32_t weight[kRowTiles][kKeySteps]
-                 [4];           // exp2 of the scores, as T, ready for the product with V
-  float largest[kRowTiles][2];  // score of the row so far
-  float sum[kRowTiles][2];      // of the weights, this lane's columns alone
+                 [4];         // exp2 of the scores, as T, ready for the product with V
+  float shift[kRowTiles][2];  // largest score of the row so far, or a little less; scaled
+  float sum[kRowTiles][2];    // of the weights, this lane's columns alone
   int lane;
   int first_row;  // of this warp
 
@@ -154,7 +153,7 @@ struct AttentionWarp {
       }
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
-        largest[r][h] = NegativeInfinity();
+        shift[r][h] = NegativeInfinity();
         sum[r][h] = 0;
       }
     }
@@ -171,6 +170,7 @@ struct AttentionWarp {
         for (int r = 0; r < kRowTiles; ++r) score[r][n][i] = 0;
       }
     }
+    const int lane = LaneId();
     // Of the four 8 x 8 matrices of an ldmatrix: keys 0-7 and 8-15 outside, columns 0-7 and 8-15
     // inside.
     const T* row = tile + (lane / 16 * 8 + lane % 8) * kStride + lane / 8 % 2 * 8;
@@ -259,16 +259,11 @@ struct AttentionWarp {
     for (int r = 0; r < kRowTiles; ++r) {
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
-        grown = grown || (m[r][h] - largest[r][h]) * scale_log2 > kLazy;
+        m[r][h] *= scale_log2;
+        grown = grown || m[r][h] - shift[r][h] > kLazy;
       }
     }
-    if (__any_sync(kAllLanes, grown)) Rescale(m, scale_log2);
-    float shift[kRowTiles][2];
-#pragma unroll
-    for (int r = 0; r < kRowTiles; ++r) {
-#pragma unroll
-      for (int h = 0; h < 2; ++h) shift[r][h] = largest[r][h] * scale_log2;
-    }
+    if (__any_sync(kAllLanes, grown)) Rescale(m);
 #pragma unroll
     for (int n = 0; n < 2 * kCount; ++n) {
 #pragma unroll
@@ -287,14 +282,14 @@ struct AttentionWarp {
 
   // To the larger maxima: of every row finite after the first tile, since every row sees key 0; the
   // first factor is exp2(-inf) = 0.
-  __device__ __forceinline__ void Rescale(const float (&m)[kRowTiles][2], float scale_log2) {
+  __device__ __forceinline__ void Rescale(const float (&m)[kRowTiles][2]) {
 #pragma unroll
     for (int r = 0; r < kRowTiles; ++r) {
 #pragma unroll
       for (int h = 0; h < 2; ++h) {
-        const float to = fmaxf(largest[r][h], m[r][h]);
-        const float shrink = Exp2((largest[r][h] - to) * scale_log2);
-        largest[r][h] = to;
+        const float to = fmaxf(shift[r][h], m[r][h]);
+        const float shrink = Exp2(shift[r][h] - to);
+        shift[r][h] = to;
         sum[r][h] *= shrink;
 #pragma unroll
         for (int c = 0; c < kChunks; ++c) {
@@ -308,6 +303,7 @@ struct AttentionWarp {
   // out (kRows, kHeadDim) += weight (kRows, 16 kCount) times the tile's first rows.
   template <int kCount>
   __device__ __forceinline__ void Accumulate(const T* tile) {
+    const int lane = LaneId();
     // Keys 0-7 and 8-15 inside, columns 0-7 and 8-15 outside; transposed while loading.
     const T* row = tile + lane % 16 * kStride + lane / 16 * 8;
 #pragma unroll
@@ -375,11 +371,11 @@ struct AttentionWarp {
   }
 };
 
-template <typename T, int kHeadDim, bool kCausal>
+template <typename T, int kHeadDim, bool kCausal, int kRowTiles>
 __global__ void __launch_bounds__(kAttentionMaxWarps* kWarpSize,
-                                  AttentionTileFor(kHeadDim).min_blocks)
+                                  AttentionTileFor(kHeadDim, kRowTiles).min_blocks)
     AttentionKernel(AttentionParams p) {
-  using Warp = AttentionWarp<T, kHeadDim, kCausal>;
+  using Warp = AttentionWarp<T, kHeadDim, kCausal, kRowTiles>;
   constexpr int kKeys = Warp::kKeys;
   T* const k_tiles = reinterpret_cast<T*>(DynamicShared());  // (2, kKeys, kStride)
   T* const v_tiles = k_tiles + 2 * Warp::kTileElements;      // (2, kKeys, kStride)
@@ -395,7 +391,6 @@ __global__ void __launch_bounds__(kAttentionMaxWarps* kWarpSize,
 
   int visible = VisibleKeys(p, item);  // to any query of this block
   if (kCausal && block_row + block_rows < visible) visible = block_row + block_rows;
-  const int tiles = (visible + kKeys - 1) / kKeys;
 
   Warp::StartTile(k_tiles, k, p.k_stride, 0, visible);
   CpAsyncCommit();
@@ -409,9 +404,8 @@ __global__ void __launch_bounds__(kAttentionMaxWarps* kWarpSize,
   w.Clear();
   w.LoadQueries(static_cast<const T*>(p.q) + q_row * p.q_stride + column, p.q_stride, p.q_tokens);
 
-  for (int tile = 0; tile < tiles; ++tile) {
-    const int first = tile * kKeys, next = first + kKeys;
-    const int here = tile % 2 * Warp::kTileElements, there = Warp::kTileElements - here;
+  for (int first = 0, here = 0; first < visible; first += kKeys) {
+    const int next = first + kKeys, there = Warp::kTileElements - here;
     // Keys of this tile that any query of the warp sees.
     int limit = visible - first;
     if (kCausal && w.first_row + Warp::kRows < visible) limit = w.first_row + Warp::kRows - first;
@@ -419,7 +413,7 @@ __global__ void __launch_bounds__(kAttentionMaxWarps* kWarpSize,
 
     CpAsyncWait<1>();  // K of this tile; V may still be under way
     __syncthreads();   // everyone's part of it; and nobody reads the other K tile any more
-    if (tile + 1 < tiles) Warp::StartTile(k_tiles + there, k, p.k_stride, next, visible);
+    if (next < visible) Warp::StartTile(k_tiles + there, k, p.k_stride, next, visible);
     CpAsyncCommit();
     if (steps == Warp::kKeySteps) {
       w.template Weights<Warp::kKeySteps>(k_tiles + here, first, visible, p.scale_log2);
@@ -430,7 +424,7 @@ __global__ void __launch_bounds__(kAttentionMaxWarps* kWarpSize,
     }
     CpAsyncWait<1>();  // V of this tile
     __syncthreads();   // as above
-    if (tile + 1 < tiles) Warp::StartTile(v_tiles + there, v, p.v_stride, next, visible);
+    if (next < visible) Warp::StartTile(v_tiles + there, v, p.v_stride, next, visible);
     CpAsyncCommit();
     if (steps == Warp::kKeySteps) {
       w.template Accumulate<Warp::kKeySteps>(v_tiles + here);
@@ -439,6 +433,7 @@ __global__ void __launch_bounds__(kAttentionMaxWarps* kWarpSize,
     } else if (steps == 1) {
       w.template Accumulate<1>(v_tiles + here);
     }
+    here = there;
   }
   // The outputs take the place of the tiles: of K's, which nobody has read since the last barrier,
   // and where these are too small, of V's.

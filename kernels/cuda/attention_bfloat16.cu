@@ -27,6 +27,11 @@ Status RunAttention(cudaStream_t stream, const AttentionArgs& args) {
   problem.heads = args.heads;
   problem.head_dim = args.head_dim;
   problem.causal = args.causal;
+  int device = 0;
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaGetDevice(&device), "attention was started");
+  CLIPTAG_RETURN_IF_CUDA_ERROR(
+      cudaDeviceGetAttribute(&problem.multiprocessors, cudaDevAttrMultiProcessorCount, device),
+      "attention was started");
   return args.q.type == DType::kF16 ? RunAttentionHalf(stream, problem)
                                     : RunAttentionBFloat16(stream, problem);
 }

@@ -15,6 +15,7 @@ struct AttentionProblem {
   AttentionParams params;
   int batch = 0, heads = 0, head_dim = 0;
   bool causal = false;
+  int multiprocessors = 132;  // of the card
 };
 
 // Whether there is a kernel for it: head sizes 32, 64, 72 to 112 by 8, and 128; addresses that are
@@ -32,24 +33,35 @@ inline bool SupportsAttention(const AttentionProblem& problem) {
          aligned(p.k, p.k_stride) && aligned(p.v, p.v_stride) && aligned(p.out, p.out_stride);
 }
 
+template <typename T, int kHeadDim, bool kCausal, int kRowTiles, typename Launch>
+void LaunchAttentionTiles(const AttentionProblem& problem, Launch&& launch) {
+  constexpr size_t kBytes = AttentionSharedBytes(kHeadDim, kRowTiles);
+  static_assert(kBytes <= kMaxSharedBytes);
+  const AttentionPlan plan = PlanAttention(problem.params.q_tokens, kRowTiles);
+  launch(AttentionKernel<T, kHeadDim, kCausal, kRowTiles>,
+         LaunchShape{static_cast<unsigned>(plan.blocks), static_cast<unsigned>(problem.heads),
+                     static_cast<unsigned>(problem.batch), plan.warps * kWarpSize, kBytes},
+         problem.params);
+}
+
 template <typename T, int kHeadDim, typename Launch>
 void LaunchAttentionOf(const AttentionProblem& problem, Launch&& launch) {
-  static_assert(AttentionSharedBytes(kHeadDim) <= kMaxSharedBytes);
-  const auto heads = static_cast<unsigned>(problem.heads);
-  const auto batch = static_cast<unsigned>(problem.batch);
-  if (problem.params.q_tokens == 1) {  // causal then has one key as well
+  const int q_tokens = problem.params.q_tokens;
+  if (q_tokens == 1) {  // causal then has one key as well
     launch(SingleQueryAttentionKernel<T, kHeadDim>,
-           LaunchShape{heads, batch, 1, kSingleQueryThreads, 0}, problem.params);
+           LaunchShape{static_cast<unsigned>(problem.heads), static_cast<unsigned>(problem.batch),
+                       1, kSingleQueryThreads, 0},
+           problem.params);
     return;
   }
-  const AttentionPlan plan = PlanAttention(problem.params.q_tokens, kHeadDim);
-  const LaunchShape shape{static_cast<unsigned>(plan.blocks), heads, batch, plan.warps * kWarpSize,
-                          AttentionSharedBytes(kHeadDim)};
-  if (problem.causal) {
-    launch(AttentionKernel<T, kHeadDim, true>, shape, problem.params);
-  } else {
-    launch(AttentionKernel<T, kHeadDim, false>, shape, problem.params);
+  if (problem.causal) return LaunchAttentionTiles<T, kHeadDim, true, 1>(problem, launch);
+  if constexpr (HasTwoRowTiles(kHeadDim)) {
+    if (RowTilesFor(kHeadDim, q_tokens, problem.heads, problem.batch, problem.multiprocessors) ==
+        2) {
+      return LaunchAttentionTiles<T, kHeadDim, false, 2>(problem, launch);
+    }
   }
+  LaunchAttentionTiles<T, kHeadDim, false, 1>(problem, launch);
 }
 
 // Hands kernel, shape and params to `launch`; false, and nothing launched, where there is no

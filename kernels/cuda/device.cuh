@@ -85,6 +85,13 @@ __device__ __forceinline__ void StoreFloat4(float* p, float4 x) {
   *reinterpret_cast<float4*>(p) = x;
 }
 
+// threadIdx.x % 32, found anew: what is made of it in a loop then takes no register beyond.
+__device__ __forceinline__ int LaneId() {
+  int lane;
+  asm volatile("mov.u32 %0, %%laneid;" : "=r"(lane));
+  return lane;
+}
+
 // The launch's dynamic shared memory, 128-byte aligned.
 __device__ __forceinline__ unsigned char* DynamicShared() {
   extern __shared__ __align__(128) unsigned char dynamic_shared[];
@@ -218,10 +225,16 @@ __device__ __forceinline__ void CpAsync(void* shared, const void* global, int va
 // All kBytes, in fewer instructions.
 template <int kBytes>
 __device__ __forceinline__ void CpAsync(void* shared, const void* global) {
-  static_assert(kBytes == 16);
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(SharedAddress(shared)),
-               "l"(__cvta_generic_to_global(global))
-               : "memory");
+  static_assert(kBytes == 4 || kBytes == 16);
+  if constexpr (kBytes == 16) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(SharedAddress(shared)),
+                 "l"(__cvta_generic_to_global(global))
+                 : "memory");
+  } else {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(SharedAddress(shared)),
+                 "l"(__cvta_generic_to_global(global))
+                 : "memory");
+  }
 }
 __device__ __forceinline__ void CpAsyncCommit() {
   asm volatile("cp.async.commit_group;" ::: "memory");

@@ -1,7 +1,6 @@
 #include "kernels/cuda/fastest.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -10,13 +9,12 @@
 namespace cliptag::cuda {
 namespace {
 
-constexpr float kNoise = 1.02f;           // as much slower is as fast
-constexpr float kClearlySlower = 1.3f;    // after one run: not tried again
-constexpr int kRounds = 2;                // more of them for the others; the least time counts
-constexpr float kMeasurement = 0.1f;      // ms: short work is repeated to fill it,
-constexpr float kMostRepetitions = 10;    // at most so often
-constexpr float kBudget = 6;              // ms of measured runs,
-constexpr float kBudgetWithLoading = 50;  // and with the first use of kernels, which loads them
+constexpr float kShort = 0.02f;         // ms: what the first way takes at most to be kept unseen
+constexpr float kNoise = 1.04f;         // as much slower is as fast
+constexpr float kClearlySlower = 1.3f;  // after one run: not tried again
+constexpr int kRounds = 4;              // of one run of each of the others; the least time counts
+constexpr float kBudget = 10;           // ms of measured runs,
+constexpr float kBudgetWithLoading = 100;  // and with the first use of kernels, which loads them
 
 class Stopwatch {
  public:
@@ -29,18 +27,18 @@ class Stopwatch {
     return watch;
   }
 
-  // Milliseconds of one of `runs` in a row.
-  Result<float> Measure(int runs, FunctionRef<Status()> hold, FunctionRef<Status()> run) {
+  // Milliseconds of a run.
+  Result<float> Measure(FunctionRef<Status()> hold, FunctionRef<Status()> run) {
     CLIPTAG_RETURN_IF_ERROR(hold());
     CLIPTAG_RETURN_IF_ERROR(start_.Record(stream_));
-    for (int i = 0; i < runs; ++i) CLIPTAG_RETURN_IF_ERROR(run());
+    CLIPTAG_RETURN_IF_ERROR(run());
     CLIPTAG_RETURN_IF_ERROR(stop_.Record(stream_));
     CLIPTAG_RETURN_IF_ERROR(stop_.Await());
     CLIPTAG_ASSIGN_OR_RETURN(const float all, stop_.MillisecondsSince(begin_));
     CLIPTAG_ASSIGN_OR_RETURN(const float these, stop_.MillisecondsSince(start_));
     all_ = all;
     measured_ += these;
-    return these / static_cast<float>(runs);
+    return these;
   }
   bool Spent() const { return measured_ > kBudget || all_ > kBudgetWithLoading; }
 
@@ -61,10 +59,8 @@ Result<size_t> Fastest(cudaStream_t stream, size_t ways, FunctionRef<Status()> h
   std::vector<float> times(ways, kFailed);
   Status failure;
   const auto least = [&times] { return *std::min_element(times.begin(), times.end()); };
-  const auto measure = [&](size_t way, int runs) {
-    const bool is_long = least() >= kMeasurement && least() != kFailed;
-    const auto time = watch.Measure(
-        runs, [&] { return is_long ? Status() : hold(); }, [&] { return run(way); });
+  const auto measure = [&](size_t way) {
+    const auto time = watch.Measure(hold, [&] { return run(way); });
     if (!time.ok()) {
       failure = time.status();
       times[way] = kFailed;
@@ -75,17 +71,16 @@ Result<size_t> Fastest(cudaStream_t stream, size_t ways, FunctionRef<Status()> h
   for (size_t way = 0; way < ways && !watch.Spent(); ++way) {
     const Status warm = run(way);
     if (warm.ok()) {
-      measure(way, 1);
+      measure(way);
     } else {
       failure = warm;
     }
+    if (times[0] < kShort) return size_t{0};
   }
   const float limit = kClearlySlower * least();
-  const int runs =
-      static_cast<int>(std::clamp(std::ceil(kMeasurement / least()), 1.0f, kMostRepetitions));
   for (int round = 0; round < kRounds; ++round) {
     for (size_t way = 0; way < ways && !watch.Spent(); ++way) {
-      if (times[way] <= limit && times[way] != kFailed) measure(way, runs);
+      if (times[way] <= limit && times[way] != kFailed) measure(way);
     }
   }
   const float enough = kNoise * least();

@@ -23,6 +23,10 @@ struct AttentionCase {
   float spread = 1;  // of the queries: large ones make one key win
 };
 
+// A card of so many multiprocessors: one that no case fills, whose warps have one row tile, and one
+// that every case fills, whose warps have two where there are such kernels.
+inline constexpr int kLargeCard = 1 << 20, kSmallCard = 0;
+
 inline std::ostream& operator<<(std::ostream& out, const AttentionCase& c) {
   out << "head_dim " << c.head_dim << ", q " << c.q_tokens << ", kv " << c.kv_tokens << ", batch "
       << c.batch << ", heads " << c.heads << (c.causal ? ", causal" : "") << ", order " << c.order;

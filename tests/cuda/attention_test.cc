@@ -117,18 +117,30 @@ TYPED_TEST(AttentionTest, AScaleOfZeroAverages) {
 }
 
 TEST(AttentionPlans, CoverEveryQueryOnce) {
-  for (const int head_dim : kHeadDims) {
-    const int rows = 16 * AttentionTileFor(head_dim).row_tiles;
+  for (const int row_tiles : {1, 2}) {
+    const int rows = 16 * row_tiles;
     for (int tokens = 1; tokens <= 1100; ++tokens) {
-      const AttentionPlan plan = PlanAttention(tokens, head_dim);
+      const AttentionPlan plan = PlanAttention(tokens, row_tiles);
       ASSERT_GE(plan.blocks * plan.warps * rows, tokens);
       ASSERT_LT((plan.blocks - 1) * plan.warps * rows, tokens) << "a block without a query";
       ASSERT_GE(plan.warps, 1);
       ASSERT_LE(plan.warps, kAttentionMaxWarps);
     }
   }
-  EXPECT_EQ(PlanAttention(257, 64).blocks, 3);
-  EXPECT_EQ(PlanAttention(257, 64).warps, 3);
+  EXPECT_EQ(PlanAttention(257, 2).blocks, 3);
+  EXPECT_EQ(PlanAttention(257, 2).warps, 3);
+}
+
+TEST(AttentionPlans, TwoRowTilesWhereTheyFillTheCard) {
+  EXPECT_EQ(RowTilesFor(64, 257, 16, 1, 132), 1);
+  EXPECT_EQ(RowTilesFor(64, 197, 12, 8, 132), 1);
+  EXPECT_EQ(RowTilesFor(64, 257, 16, 8, 132), 2);
+  EXPECT_EQ(RowTilesFor(64, 257, 16, 1, 16), 2);
+  EXPECT_EQ(RowTilesFor(80, 257, 16, 64, 132), 1);
+  for (const int head_dim : kHeadDims) {
+    EXPECT_EQ(AttentionTileFor(head_dim, 1).row_tiles, 1);
+    EXPECT_EQ(AttentionTileFor(head_dim, 2).row_tiles, 2);
+  }
 }
 
 TEST(AttentionPlans, RefuseWhatHasNoKernel) {

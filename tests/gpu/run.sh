@@ -193,17 +193,17 @@ stage_test() {
 kernel_filter() {
   local help
   help=$("$1" --help 2>&1)
-  if grep -q -- '--kernel-regex' <<<"$help"; then
-    echo "--kernel-regex kns=cliptag"
-  elif grep -q -- '--kernel-name' <<<"$help"; then
+  if grep -q -- '--kernel-name' <<<"$help"; then
     echo "--kernel-name kernel_substring=cliptag"
+  elif grep -q -- '--kernel-regex' <<<"$help"; then
+    echo "--kernel-regex kns=cliptag"
   elif grep -q -- '--filter' <<<"$help"; then
     echo "--filter kernel_substring=cliptag"
   fi
 }
 
 stage_sanitize() {
-  local tool filter sanitizer
+  local tool filter sanitizer cases
   local -x CLIPTAG_TEST_SMALL=1
   sanitizer=$(PATH=$PATH:/usr/local/cuda/bin:/usr/local/cuda/compute-sanitizer command -v compute-sanitizer)
   if [[ -z $sanitizer ]]; then
@@ -211,11 +211,13 @@ stage_sanitize() {
     return
   fi
   for tool in memcheck racecheck synccheck; do
-    filter=
-    [[ $tool == memcheck ]] || filter=$(kernel_filter "$sanitizer")
+    filter='' cases='*'
+    # Products are cuBLASLt's alone, and some of its kernels break racecheck ("failed to handle a hardware
+    # exception", compute-sanitizer 2025.3 on an H200).
+    [[ $tool == memcheck ]] || filter=$(kernel_filter "$sanitizer") cases='-*Gemm*'
     # shellcheck disable=SC2086 # two words, or none
     run_test "$tool" with_environment at_most 180 "$sanitizer" --tool "$tool" $filter --error-exitcode 1 \
-      "$programs/gpu_backend_test"
+      "$programs/gpu_backend_test" "--gtest_filter=$cases"
   done
 }
 

@@ -92,7 +92,8 @@ def launches_of(table):
 
 def launch_of(launches, name):
     kernel, _, arguments = name.partition("<")
-    for argument in re.findall(r"\d+", arguments) + ["*"]:
+    numbers = re.findall(r"\b\d+\b", arguments)
+    for argument in [":".join(numbers)] + numbers + ["*"]:
         if (kernel, argument) in launches:
             return launches[kernel, argument]
     return None

@@ -16,30 +16,33 @@ void Refer(const void**& table, Kernels... kernels) {
   ((*table++ = reinterpret_cast<const void*>(kernels)), ...);
 }
 
-template <typename T, int... kHeadDims>
+template <typename T, int kRowTiles, int... kHeadDims>
 void Attention(const void**& table) {
-  (Refer(table, AttentionKernel<T, kHeadDims, false>), ...);
+  (Refer(table, AttentionKernel<T, kHeadDims, false, kRowTiles>), ...);
 }
 
 template <typename T>
 void Rows(const void**& table) {
-  Refer(table, LayerNormKernel<T, float, 3>, LayerNormKernel<T, float, 4>,
-        LayerNormKernel<T, float, 8>, ActivationKernel<T, T, Activation::kGelu, 8>,
+  Refer(table, LayerNormKernel<T, float, 3, false>, LayerNormKernel<T, float, 3, true>,
+        LayerNormKernel<T, float, 4, false>, LayerNormKernel<T, float, 4, true>,
+        LayerNormKernel<T, float, 8, false>, ActivationKernel<T, T, Activation::kGelu, 8>,
         ActivationKernel<T, T, Activation::kQuickGelu, 8>, EmbedTokensKernel<T, 8>);
 }
 
 void HotKernels(const void** table) {
-  Attention<BFloat16, 32, 64, 72, 80, 88, 96, 104, 112, 128>(table);
-  Attention<Half, 64, 80>(table);
-  Refer(table, AttentionKernel<BFloat16, 64, true>, AttentionKernel<BFloat16, 80, true>,
-        AttentionKernel<Half, 64, true>, SingleQueryAttentionKernel<BFloat16, 64>,
+  Attention<BFloat16, 1, 32, 64, 72, 80, 88, 96, 104, 112, 128>(table);
+  Attention<BFloat16, 2, 32, 64>(table);
+  Attention<Half, 1, 64, 80>(table);
+  Attention<Half, 2, 64>(table);
+  Refer(table, AttentionKernel<BFloat16, 64, true, 1>, AttentionKernel<BFloat16, 80, true, 1>,
+        AttentionKernel<Half, 64, true, 1>, SingleQueryAttentionKernel<BFloat16, 64>,
         SingleQueryAttentionKernel<BFloat16, 80>, SingleQueryAttentionKernel<Half, 64>);
   Rows<BFloat16>(table);
   Rows<Half>(table);
   Refer(table, PreprocessKernel<BFloat16>, PreprocessKernel<Half>);
   // Before the first block: on f32 alone.
-  Refer(table, AssembleTokensKernel<float, 8>, LayerNormKernel<float, float, 3>,
-        LayerNormKernel<float, float, 4>, LayerNormKernel<float, float, 8>);
+  Refer(table, AssembleTokensKernel<float, 8>, LayerNormKernel<float, float, 3, false>,
+        LayerNormKernel<float, float, 4, false>, LayerNormKernel<float, float, 8, false>);
   Refer(table, GatherRowsKernel<true>, NormalizeRowsKernel<8>,
         SimilarityKernel<kSimilaritySmallTile, kSimilaritySmallGroup, 16>,
         SimilarityKernel<kSimilarityLargeTile, kSimilarityLargeGroup, 16>);

@@ -1,6 +1,6 @@
 // Prints what ptxas does not know of the kernels in hot_instantiations.cu: threads of the largest
-// block and bytes of dynamic shared memory, a line each: kernel, template arguments that matter,
-// threads, bytes. Compiled for the host under the emulation's headers; runs no kernel.
+// block and bytes of dynamic shared memory, a line each: kernel, its numeric template arguments or
+// one, threads, bytes. Compiled for the host under the emulation's headers; runs no kernel.
 #include <cstdio>
 
 #include "kernels/cuda/activation.cuh"
@@ -14,9 +14,10 @@
 int main() {
   using namespace cliptag::cuda;  // NOLINT: a table of it
   for (int head_dim = 1; head_dim <= 256; ++head_dim) {
-    if (!IsAttentionHeadDim(head_dim)) continue;
-    std::printf("AttentionKernel %d %d %zu\n", head_dim, kAttentionMaxWarps * kWarpSize,
-                AttentionSharedBytes(head_dim));
+    for (int row_tiles = 1; IsAttentionHeadDim(head_dim) && row_tiles <= 2; ++row_tiles) {
+      std::printf("AttentionKernel %d:%d %d %zu\n", head_dim, row_tiles,
+                  kAttentionMaxWarps * kWarpSize, AttentionSharedBytes(head_dim, row_tiles));
+    }
   }
   std::printf("SingleQueryAttentionKernel * %d 0\n", kSingleQueryThreads);
   std::printf("LayerNormKernel * %d 0\n", kLayerNormThreads);

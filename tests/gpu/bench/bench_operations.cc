@@ -125,6 +125,7 @@ class Block {
     const size_t bytes = indices.size() * sizeof(int32_t);
     auto memory = Check(cuda::DeviceMemory::Allocate(bytes));
     Check(cudaMemcpy(memory->data(), indices.data(), bytes, cudaMemcpyHostToDevice));
+    Check(cudaDeviceSynchronize());  // the timer's stream waits for no other
     return memory;
   }
 

@@ -212,6 +212,7 @@ inline void StoreFloat4(float* p, float4 x, const Site& site = Site::current()) 
   StoreAligned(p, x, site);
 }
 
+inline int LaneId() { return static_cast<int>(threadIdx.x) % 32; }
 inline unsigned char* DynamicShared() { return emulation::CurrentThread().block->shared.data(); }
 template <typename T, int kCount, int kTag = 0>
 T* StaticShared() {
@@ -310,7 +311,7 @@ void CpAsync(void* shared, const void* global, int valid, const Site& site = Sit
 }
 template <int kBytes>
 void CpAsync(void* shared, const void* global, const Site& site = Site::current()) {
-  static_assert(kBytes == 16);
+  static_assert(kBytes == 4 || kBytes == 16);
   emulation::StartAsyncCopy(shared, global, kBytes, kBytes, site);
 }
 inline void CpAsyncCommit() { emulation::CommitAsyncCopies(); }
