@@ -59,8 +59,8 @@ Result<size_t> Fastest(cudaStream_t stream, size_t ways, FunctionRef<Status()> h
   std::vector<float> times(ways, kFailed);
   Status failure;
   const auto least = [&times] { return *std::min_element(times.begin(), times.end()); };
-  const auto measure = [&](size_t way) {
-    const auto time = watch.Measure(hold, [&] { return run(way); });
+  const auto measure = [&](size_t way, FunctionRef<Status()> before) {
+    const auto time = watch.Measure(before, [&] { return run(way); });
     if (!time.ok()) {
       failure = time.status();
       times[way] = kFailed;
@@ -70,17 +70,19 @@ Result<size_t> Fastest(cudaStream_t stream, size_t ways, FunctionRef<Status()> h
   };
   for (size_t way = 0; way < ways && !watch.Spent(); ++way) {
     const Status warm = run(way);
-    if (warm.ok()) {
-      measure(way);
-    } else {
+    if (!warm.ok()) {
       failure = warm;
+    } else if (way > 0) {
+      measure(way, hold);
+    } else {
+      measure(way, [] { return Status(); });
+      if (times[0] < kShort) return way;
     }
-    if (times[0] < kShort) return size_t{0};
   }
   const float limit = kClearlySlower * least();
   for (int round = 0; round < kRounds; ++round) {
     for (size_t way = 0; way < ways && !watch.Spent(); ++way) {
-      if (times[way] <= limit && times[way] != kFailed) measure(way);
+      if (times[way] <= limit && times[way] != kFailed) measure(way, hold);
     }
   }
   const float enough = kNoise * least();

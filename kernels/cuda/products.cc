@@ -224,7 +224,7 @@ Status Products::SetBias(const Plan& plan, const PackedLinear& linear, DType out
 }
 
 Result<std::vector<cublasLtMatmulAlgo_t>> Products::Proposals(const Plan& plan,
-                                                              const Product& product) {
+                                                              const Product& product, int most) {
   cublasLtMatmulPreference_t made = nullptr;
   CLIPTAG_RETURN_IF_LIBRARY_ERROR(cublasLtMatmulPreferenceCreate(&made), "a product was described");
   const PreferenceDescriptor preference(made);
@@ -241,14 +241,14 @@ Result<std::vector<cublasLtMatmulAlgo_t>> Products::Proposals(const Plan& plan,
       Set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, out_alignment));
   CLIPTAG_RETURN_IF_ERROR(
       Set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, out_alignment));
-  cublasLtMatmulHeuristicResult_t found[kMostProposals] = {};
+  std::vector<cublasLtMatmulHeuristicResult_t> found(static_cast<size_t>(most));
   int count = 0;
   const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
       library_, plan.product.get(), plan.weights.get(), plan.x.get(), plan.out.get(),
-      plan.out.get(), preference.get(), kMostProposals, found, &count);
+      plan.out.get(), preference.get(), most, found.data(), &count);
   std::vector<cublasLtMatmulAlgo_t> proposals;
   if (status == CUBLAS_STATUS_SUCCESS) {
-    for (const auto& one : std::span(found, static_cast<size_t>(count))) {
+    for (const auto& one : std::span(found).first(static_cast<size_t>(count))) {
       if (one.state == CUBLAS_STATUS_SUCCESS) proposals.push_back(one.algo);
     }
   }
@@ -298,8 +298,13 @@ Result<std::unique_ptr<Products::Plan>> Products::MakePlan(const Product& produc
   CLIPTAG_ASSIGN_OR_RETURN(plan->weights, MakeLayout(compute_type_, in, columns, in));
   CLIPTAG_ASSIGN_OR_RETURN(plan->x, MakeLayout(compute_type_, in, rows, product.x.stride));
   CLIPTAG_ASSIGN_OR_RETURN(plan->out, MakeLayout(out, columns, rows, product.out.stride));
-  CLIPTAG_ASSIGN_OR_RETURN(const auto proposals, Proposals(*plan, product));
+  // What is proposed where one is asked for need not be the first of many.
+  CLIPTAG_ASSIGN_OR_RETURN(auto proposals, Proposals(*plan, product, 1));
   plan->algorithm = proposals[0];
+  CLIPTAG_ASSIGN_OR_RETURN(const auto more, Proposals(*plan, product, kMostProposals));
+  for (const auto& one : more) {
+    if (std::memcmp(&one, &proposals[0], sizeof(one)) != 0) proposals.push_back(one);
+  }
   if (proposals.size() == 1 || IsCapturing(stream_)) return plan;
   const auto fastest = FastestOf(proposals, *plan, product);
   // What went wrong here is no reason to stop, unless the card is lost, which is said here better

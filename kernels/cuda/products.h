@@ -65,7 +65,8 @@ class Products {
   static Status SetBias(const Plan& plan, const PackedLinear& linear, DType out);
   Result<Plan*> PlanFor(const Product& product);
   Result<std::unique_ptr<Plan>> MakePlan(const Product& product);
-  Result<std::vector<cublasLtMatmulAlgo_t>> Proposals(const Plan& plan, const Product& product);
+  Result<std::vector<cublasLtMatmulAlgo_t>> Proposals(const Plan& plan, const Product& product,
+                                                      int most);
   // The number of the proposal that is fastest on this card.
   Result<size_t> FastestOf(const std::vector<cublasLtMatmulAlgo_t>& proposals, const Plan& plan,
                            const Product& product);

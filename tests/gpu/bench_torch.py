@@ -1,6 +1,6 @@
 """PyTorch, and ONNX Runtime where it has CUDA, on what tests/gpu/bench measures: the yardstick.
 
-    bench_torch.py --results FILE [--seconds S] [--models A,B] [--batches 1,8] [--device cpu] [--small]
+    bench_torch.py --results FILE [--seconds S] [--models A,B] [--batches 1,8] [--eager] [--device cpu] [--small]
 
 Appends one JSON object a line to FILE and leaves out what is there already, so that a run that was stopped
 can go on. Attention first (each implementation of scaled_dot_product_attention by itself), then the image
@@ -186,8 +186,19 @@ class Bench:
 
     # --- encoders --------------------------------------------------------------------------------
 
-    def encoder(self, name, shape, batch):
-        place = {"kind": "model", "name": name, "engine": "pytorch", "precision": "bf16", "batch": batch}
+    def copy(self):
+        """The card's copy bandwidth, which a kernel reaches and cudaMemcpyAsync does not."""
+        if self.has(kind="limit", name="copy"):
+            return
+        source = torch.randn(1 << (20 if self.small else 30), device=self.device)
+        target = torch.empty_like(source)
+        ms = self.milliseconds(lambda: target.copy_(source))
+        self.write({"kind": "limit", "name": "copy", "gb_s": 8 * source.numel() / ms * 1e-6})
+
+    def encoder(self, name, shape, batch, eager=False):
+        """`eager`: not compiled, which takes a minute or two for each, but as a CUDA graph all the same."""
+        place = {"kind": "model", "name": name, "engine": "pytorch-eager" if eager else "pytorch",
+                 "precision": "bf16", "batch": batch}
         if self.has(**place):
             return
         start = time.monotonic()
@@ -198,8 +209,8 @@ class Bench:
         backends = [ATTENTION[best]] if best else list(ATTENTION.values())
         torch._dynamo.reset()  # every batch size a program of its own, none made general
         how = "max-autotune" if self.device == "cuda" else "default"
-        compiled = torch.compile(model, dynamic=False,
-                                 mode=how + "-no-cudagraphs" if self.device == "cuda" else how)
+        compiled = model if eager else torch.compile(
+            model, dynamic=False, mode=how + "-no-cudagraphs" if self.device == "cuda" else how)
         with torch.inference_mode(), sdpa_kernel(backends):
             call = lambda: compiled(patches)
             call()
@@ -210,7 +221,7 @@ class Bench:
                 graph = False
             ms = self.milliseconds(call)
         self.write({**place, "ms": ms, "images_per_second": batch / ms * 1e3, "attention": best, "graph": graph,
-                    "mode": how, "compile_seconds": round(time.monotonic() - start, 1)})
+                    "mode": "eager" if eager else how, "compile_seconds": round(time.monotonic() - start, 1)})
 
     def onnx(self, name, shape, batch):
         import numpy
@@ -247,6 +258,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=3600, help="when to begin nothing more")
     parser.add_argument("--models", help="names with commas between; else all")
     parser.add_argument("--batches", default="64,1,8,32,256", help="in the order of their worth")
+    parser.add_argument("--eager", action="store_true", help="nothing is compiled")
     parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--small", action="store_true", help="a tiny model: whether it runs")
     options = parser.parse_args()
@@ -259,11 +271,12 @@ def main():
     if not bench.has(kind="engines"):
         bench.write({"kind": "engines", "pytorch": torch.__version__, "onnxruntime": onnx,
                      "cudnn": torch.backends.cudnn.version()})
-    jobs = []
+    jobs = [(bench.copy,)]
     for name, shape in models.items():
         for batch in [2] if options.small else [1, 8, 64]:
             jobs.append((bench.attention, name, shape, batch))
-    for batch in batches:
+    jobs += [(bench.encoder, name, shape, batch, True) for batch in batches for name, shape in models.items()]
+    for batch in [] if options.eager else batches:
         for name, shape in models.items():
             jobs.append((bench.encoder, name, shape, batch))
             if onnx:
@@ -275,7 +288,7 @@ def main():
         try:
             job(*arguments)
         except Exception as error:  # one that fails is no reason to lose the others
-            print(f"{job.__name__} {arguments[0]} {arguments[-1]}: {error}", file=sys.stderr)
+            print(f"{job.__name__} {arguments}: {error}", file=sys.stderr)
         if options.device == "cuda":
             torch.cuda.empty_cache()
 

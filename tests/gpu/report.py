@@ -110,17 +110,18 @@ def model_table(results):
     order = {name: i for i, name in enumerate(MODELS)}
     for line in sorted(ours, key=lambda x: (order.get(x["name"], 99), x["precision"], x["batch"])):
         others = {}
-        for engine, precision in (("pytorch", "bf16"), ("onnxruntime", "fp16")):
+        for engine, precision in (("pytorch", "bf16"), ("pytorch-eager", "bf16"), ("onnxruntime", "fp16")):
             other = one(results, "model", name=line["name"], engine=engine, precision=precision,
                         batch=line["batch"])
             others[engine] = other["images_per_second"] if other else None
         same = line["precision"] == "bf16"  # as PyTorch's
         rows.append([line["name"], line["precision"], f"{line['batch']:g}", number(line["latency_ms"], 2),
                      number(line["images_per_second"], 0), number(line["tflops"], 0),
-                     number(others["pytorch"], 0), number(others["onnxruntime"], 0),
+                     number(others["pytorch-eager"], 0), number(others["pytorch"], 0),
+                     number(others["onnxruntime"], 0),
                      number(ratio(line["images_per_second"], others["pytorch"]) if same else None, 2)])
-    return table(["model", "precision", "batch", "latency ms", "images/s", "TFLOP/s", "PyTorch", "ONNX Runtime",
-                  "of PyTorch"], rows)
+    return table(["model", "precision", "batch", "latency ms", "images/s", "TFLOP/s", "PyTorch, eager", "PyTorch, compiled",
+                  "ONNX Runtime", "of the compiled"], rows)
 
 
 def operation_table(results):

@@ -11,7 +11,7 @@ SCRIPTS = ("run.sh", "report.py", "bench_torch.py", "complete_toolkit.py")
 PASSES = "echo '[  PASSED  ] 12 tests.'"
 BENCH = """echo '{"kind": "limit", "name": "copy", "gb_s": 4300}'
 echo '{"kind": "limit", "name": "product", "tflops": 790}'"""
-SANITIZER = """case $1 in --help) echo ' --kernel-regex arg' ;; *) echo "$@" >>"$LOG"; shift $(($# - 1)); "$1" ;; esac"""
+SANITIZER = """case $1 in --help) echo ' --kernel-name arg' ;; *) echo "$@" >>"$LOG"; shift $(($# - 2)); "$@" ;; esac"""
 
 
 class RunTest(unittest.TestCase):
@@ -59,7 +59,8 @@ class RunTest(unittest.TestCase):
         for name in ("operations", "goldens", "memcheck", "racecheck", "synccheck"):
             self.assertEqual(checks[name], ("passed", "12 cases"))
         calls = (self.root / "log").read_text().splitlines()
-        self.assertEqual(["kns=cliptag" in call for call in calls], [False, True, True])
+        self.assertEqual(["kernel_substring=cliptag" in call for call in calls], [False, True, True])
+        self.assertEqual(["=-*Gemm*" in call for call in calls], [False, True, True])
         self.assertEqual([call.split()[1] for call in calls], ["memcheck", "racecheck", "synccheck"])
         [report] = (self.root / "tests/gpu/results").glob("*.json")
         data = json.loads(report.read_text())
