@@ -11,7 +11,7 @@
 // Tensor cores: a warp makes 16 targets down the stored rows by 32 along them; four warps side by
 // side are a block. For each set of rows (luma; interleaved chroma) the warp walks over strips of
 // 64 bytes across and, in a strip, steps of 16 rows down, which come by cp.async through a ring of
-// five stages of its own: nothing but the warp itself is waited for. Resampling is two matrix
+// three stages of its own: nothing but the warp itself is waited for. Resampling is two matrix
 // products.
 //   down    sums (16 targets, 64 columns) += weights (16, 16 rows) x samples (16 rows, 64 columns)
 //   across  out  (16 targets, 32 targets) += sums (16, 16 columns) x weights (16 columns, 32
@@ -25,18 +25,16 @@
 // shared memory. Errors: at most 0.2 of an 8-bit step over noise in every format (1 is allowed).
 //
 //   grid: 28 blocks for a frame at 224 (14 down, 2 across); 128 threads, up to 168 registers, three
-//   blocks on an SM; shared memory: 26 KB of rings and 0.5 KB for each 16 rows under a block (1080p
+//   blocks on an SM; shared memory: 24 KB of rings and 0.5 KB for each 16 rows under a block (1080p
 //   NV12: 5 KB); 4 KB under way per warp, 48 KB per SM, where 30 KB at 1 us give 4 TB/s.
 //
 // Cost, 64 frames of 1080p NV12 to 224 (crop): 1,100 x 1,080 bytes of luma and half of that of
 // chroma are read of each, 114 MB, and 19 MB written: 31 us at 4.3 TB/s. Windows overlap: from the
-// L2 come 1.4 times that (94 rows for 77 between blocks down, 184 columns for 154 between warps),
-// 160 MB, some 30 us beside it. Instructions for 1 KB (64 bytes of 16 rows): 2 copies, 2 ldmatrix,
-// 16 permutations, 8 products and some 20 for addresses and waits: 50 of a warp, 1.6 of a thread a
-// byte; across and output add about 0.6 and 0.5: 2.7 for 160 MB are 430 million of a thread, 15 us
-// at one a cycle and lane. Products: 32 multiply-adds a byte down, about as many across: 20 TFLOP
-// of 990 a second. So memory decides: 40 to 45 us expected, 70 % of copy bandwidth or more. Taps
-// are far from that: some 20 instructions a byte.
+// L2 come 1.4 times that (94 rows for 77 between blocks down, 184 columns for 154 between warps).
+// An H200 takes 115 us (2026-11-26), 28 % of what a copy moves: 35 million instructions of warps,
+// of which a fifth each are the products down, those across, the copies' addresses and the output,
+// issued in a third of the slots, since twelve warps on an SM wait for their own results and for
+// weights. Faster would need fewer registers, so more warps.
 //
 // Rejected: f32 down the rows in registers and across in shared memory (10 instructions a byte and
 // 8 MB of shared-memory reads a frame: 40 us of issue slots at best); dp4a (half the rate, and
