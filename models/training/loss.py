@@ -9,9 +9,13 @@ from torch.nn import functional as F
 import distributed
 
 
-def same_concept(rows, columns):
-    """(rows, columns) of f32, 1 where the pair shows and says the same thing."""
-    return (rows[:, None] == columns[None, :]).float()
+def right_pairs(rows, total, concepts=None):
+    """(n, total) of f32, 1 where this process's row and that of the whole batch belong together: its own
+    text alone, or with concepts all that show and say the same thing."""
+    if concepts is not None:
+        return (concepts[:, None] == distributed.gather_values(concepts)[None, :]).float()
+    own = torch.arange(len(rows), device=rows.device) + distributed.rank() * len(rows)
+    return F.one_hot(own, total).float()
 
 
 def cross_entropy(logits, targets):
@@ -26,12 +30,8 @@ def clip_loss(images, texts, log_scale, concepts=None):
     """
     all_images, all_texts = distributed.gather(images), distributed.gather(texts)
     total = len(all_images)
-    own = torch.arange(len(images), device=images.device) + distributed.rank() * len(images)
-    if concepts is None:
-        targets = F.one_hot(own, total).float()
-    else:
-        targets = same_concept(concepts, distributed.gather_values(concepts))
-        targets = targets / targets.sum(-1, keepdim=True)
+    targets = right_pairs(images, total, concepts)
+    targets = targets / targets.sum(-1, keepdim=True)
     scale = log_scale.exp()
     by_image = cross_entropy(scale * images @ all_texts.T, targets)
     by_text = cross_entropy(scale * texts @ all_images.T, targets)
@@ -42,11 +42,7 @@ def siglip_loss(images, texts, log_scale, bias, concepts=None):
     """SigLIP's: every pair by itself is right or wrong. Several texts may be right for a picture."""
     all_texts = distributed.gather(texts)
     total = len(all_texts)
-    own = torch.arange(len(images), device=images.device) + distributed.rank() * len(images)
-    if concepts is None:
-        right = F.one_hot(own, total).float()
-    else:
-        right = same_concept(concepts, distributed.gather_values(concepts))
+    right = right_pairs(images, total, concepts)
     logits = log_scale.exp() * images @ all_texts.T + bias
     return -F.logsigmoid((2 * right - 1) * logits).sum() / total
 

@@ -2,12 +2,10 @@
 import os
 import signal
 import subprocess
-import tempfile
 import time
-import unittest
 
 from hub_server import Fault, Hub, Repo, files_of
-from tool import TOOL
+from tool import TOOL, FolderCase
 
 DATA = os.path.join(os.environ.get("CLIPTAG_DATA", os.path.join(os.path.dirname(__file__), "..", "data")),
                     "models")
@@ -18,11 +16,9 @@ WEIGHTS = "model.safetensors"
 TIMEOUT_S = 60
 
 
-class HubCase(unittest.TestCase):
+class HubCase(FolderCase):
     def setUp(self):
-        folder = tempfile.TemporaryDirectory(prefix="cliptag-hub.")
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
+        super().setUp()
         self.hub = Hub()
         self.addCleanup(self.hub.close)
         self.repo = self.hub.repos["org/tiny"] = Repo(TINY)
@@ -31,9 +27,6 @@ class HubCase(unittest.TestCase):
                             if not k.startswith(outside) and not k.lower().endswith("_proxy")}
         self.environment.update(HOME=self.at("home"), XDG_CACHE_HOME=self.at("cache"),
                                 HF_ENDPOINT=self.hub.url, CLIPTAG_TEXT_CACHE="")
-
-    def at(self, *names):
-        return os.path.join(self.folder, *names)
 
     def model(self, *names):
         return self.at("cache", "cliptag", "models", *names)

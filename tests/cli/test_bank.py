@@ -6,11 +6,10 @@ import os
 import shutil
 import struct
 import subprocess
-import tempfile
 import unittest
 
 import tool
-from tool import SHARED, SOURCE, dot, read_npy, run, run_json, run_ok
+from tool import SHARED, SOURCE, FolderCase, dot, read_npy, run, run_json, run_ok
 
 TINY = os.path.join(SOURCE, "tests", "data", "models", "hf")
 REAL = os.path.join(SHARED, "goldens", "real-clip-text-embeddings")
@@ -42,27 +41,7 @@ def read_bank(path):
             [values[i * dim:(i + 1) * dim] for i in range(rows)], header["__metadata__"])
 
 
-class Banks(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory(prefix="cliptag-test.")
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-
-    def at(self, *names):
-        return os.path.join(self.folder, *names)
-
-    def write(self, name, text):
-        with open(self.at(name), "w", encoding="utf-8") as f:
-            f.write(text)
-        return self.at(name)
-
-    def assert_complains(self, arguments, *parts):
-        done = run(*arguments)
-        self.assertEqual(1, done.returncode, done.stderr)
-        self.assertEqual(1, len(done.stderr.splitlines()), done.stderr)
-        for part in parts:
-            self.assertIn(part, done.stderr)
-
+class Banks(FolderCase):
     def test_a_bank_answers_as_its_prompts_do(self):
         prompts = self.write("p.json", json.dumps(
             {"templates": ["an emoji of a {}.", "a {}"], "background": ["a wall", "sky"],
@@ -98,7 +77,7 @@ class Banks(unittest.TestCase):
         bank = self.at("bank.safetensors")
         run_ok("bank", "export", "--model", TINY, "--prompts", "cat", "--output", bank)
         picture = tool.write_png(self.at("a.png"), 1)
-        self.assert_complains(["classify", "--prompts-file", bank, picture], bank,
+        self.assert_complains(run("classify", "--prompts-file", bank, picture), bank,
                               "was made for the model hf", "not for starter")
 
     def test_import_for_a_model_and_for_an_identity(self):
@@ -126,19 +105,19 @@ class Banks(unittest.TestCase):
             return ["bank", "import", "--embeddings", self.at("e.npy"), "--labels", labels, "--for-model", model,
                     "--output", self.at("b.safetensors")]
 
-        self.assert_complains(arguments(rows=[(1, 2)]), "e.npy has 1 rows", "2 labels")
-        self.assert_complains(arguments(model="starter"), "rows of 2 numbers", "starter makes")
-        self.assert_complains(arguments(model="nobody"), "There is no model 'nobody'")
-        self.assert_complains(arguments(model="A" * 32), "There is no model")
-        self.assert_complains(arguments(rows=[(1, 2), (0, 0)]), "dog", "no direction")
-        self.assert_complains(arguments(rows=[(1, 2), (math.nan, 0)]), "dog", "no direction")
-        self.assert_complains(arguments(labels=self.at("none.txt")), "none.txt")
+        self.assert_complains(run(*arguments(rows=[(1, 2)])), "e.npy has 1 rows", "2 labels")
+        self.assert_complains(run(*arguments(model="starter")), "rows of 2 numbers", "starter makes")
+        self.assert_complains(run(*arguments(model="nobody")), "There is no model 'nobody'")
+        self.assert_complains(run(*arguments(model="A" * 32)), "There is no model")
+        self.assert_complains(run(*arguments(rows=[(1, 2), (0, 0)])), "dog", "no direction")
+        self.assert_complains(run(*arguments(rows=[(1, 2), (math.nan, 0)])), "dog", "no direction")
+        self.assert_complains(run(*arguments(labels=self.at("none.txt"))), "none.txt")
         for data, part in ((b"hello", "no NPY file"), (b"\x93NUMPY\x01\x00\xff\xff", "no NPY file"),
                            (b"\x93NUMPY\x01\x00\xff\xff{}", "within its header")):
             right = arguments()
             with open(self.at("e.npy"), "wb") as f:
                 f.write(data)
-            self.assert_complains(right, "e.npy", part)
+            self.assert_complains(run(*right), "e.npy", part)
         for old, new, part in ((b"<f4", b"<i4", "something else"), (b"False", b"True ", "something else"),
                                (b"(2, 2)", b"(2,  )", "no matrix"), (b"(2, 2)", b"(9, 9)", "truncated"),
                                (b"(2, 2)", b"(-2,2)", "no matrix")):
@@ -147,24 +126,24 @@ class Banks(unittest.TestCase):
                 data = f.read()
             with open(self.at("e.npy"), "wb") as f:
                 f.write(data.replace(old, new))
-            self.assert_complains(right, "e.npy", part)
+            self.assert_complains(run(*right), "e.npy", part)
         self.assertFalse(os.path.exists(self.at("b.safetensors")))
 
     def test_what_cannot_be_exported_or_used(self):
         prompts = self.write("p.json", '{"tags": [{"label": "x", "images": ["x.png"]}]}')
         tool.write_png(self.at("x.png"), 1)
-        self.assert_complains(["bank", "export", "--prompts-file", prompts, "--output", self.at("b")],
+        self.assert_complains(run("bank", "export", "--prompts-file", prompts, "--output", self.at("b")),
                               "\"x\" has pictures")
-        self.assert_complains(["bank", "export", "--prompts", "x", "--output", self.at("none", "b")],
+        self.assert_complains(run("bank", "export", "--prompts", "x", "--output", self.at("none", "b")),
                               "none/b")
-        self.assert_complains(["bank", "info", os.path.join(TINY, "model.safetensors")], "is no prompt bank")
-        self.assert_complains(["bank", "info", self.at("none")], "none")
+        self.assert_complains(run("bank", "info", os.path.join(TINY, "model.safetensors")), "is no prompt bank")
+        self.assert_complains(run("bank", "info", self.at("none")), "none")
         os.mkdir(self.at("footage"))
         os.mkdir(self.at("footage", "cat"))
         tool.write_png(self.at("footage", "cat", "1.png"), 1)
         run_ok("bank", "export", "--prompts", "cat", "--output", self.at("b.safetensors"))
-        self.assert_complains(["eval", "--calibrate", "--prompts-file", self.at("b.safetensors"), "--dataset",
-                               self.at("footage"), "--output", self.at("o.json")], "into the bank")
+        self.assert_complains(run("eval", "--calibrate", "--prompts-file", self.at("b.safetensors"), "--dataset",
+                                  self.at("footage"), "--output", self.at("o.json")), "into the bank")
 
     def test_the_element_takes_a_bank(self):
         gst_launch = shutil.which("gst-launch-1.0")

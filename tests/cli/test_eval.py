@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 import drawings
-from tool import TIMEOUT_S, run, run_json, run_ok
+from tool import TIMEOUT_S, FolderCase, run, run_json, run_ok
 
 TEMPLATES = ["an emoji of a {}."]
 # Tags and what their drawings are of.
@@ -16,7 +16,7 @@ THINGS = {"smiling face": drawings.face, "star": drawings.star, "background": dr
           "heart": drawings.heart}
 
 
-class Eval(unittest.TestCase):
+class Eval(FolderCase):
     @classmethod
     def setUpClass(cls):
         folder = tempfile.TemporaryDirectory(prefix="cliptag-test.")
@@ -27,19 +27,8 @@ class Eval(unittest.TestCase):
             for i in range(6):
                 drawings.write_drawing(os.path.join(cls.drawn, label, f"{i}.png"), thing, i)
 
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory(prefix="cliptag-test.")
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-
-    def at(self, *names):
-        return os.path.join(self.folder, *names)
-
     def prompts(self, tags, name="tags.json", **more):
-        path = self.at(name)
-        with open(path, "w") as f:
-            json.dump({"templates": TEMPLATES, **more, "tags": tags}, f)
-        return path
+        return self.write(name, json.dumps({"templates": TEMPLATES, **more, "tags": tags}))
 
     def calibrate(self, prompts, *args, output=None):
         return ("eval", "--calibrate", "--prompts-file", prompts, "--dataset", self.drawn, "--output",
@@ -48,12 +37,6 @@ class Eval(unittest.TestCase):
     def new(self, name="new.json"):
         with open(self.at(name)) as f:
             return json.load(f)
-
-    def assert_complains(self, done, *parts, code=1):
-        self.assertEqual(code, done.returncode, done.stderr)
-        self.assertEqual(1, len(done.stderr.splitlines()), done.stderr)
-        for part in parts:
-            self.assertIn(part, done.stderr)
 
     def test_thresholds_are_found_and_everything_else_stays(self):
         tags = [{"label": "smiling face", "prompts": ["smiling face"], "negative": ["a wall"],
@@ -104,10 +87,8 @@ class Eval(unittest.TestCase):
         self.assertEqual({"label": "dog", "threshold": 0.7}, self.new()["tags"][1])
 
     def test_a_list_of_labels_becomes_json_and_options_are_kept(self):
-        with open(self.at("tags.txt"), "w") as f:
-            f.write("smiling face\nstar\n")
-        run(*self.calibrate(self.at("tags.txt"), "--templates", TEMPLATES[0], "--background",
-                            "photo; noise"))
+        labels = self.write("tags.txt", "smiling face\nstar\n")
+        run(*self.calibrate(labels, "--templates", TEMPLATES[0], "--background", "photo; noise"))
         new = self.new()
         self.assertEqual(["smiling face", "star"], [tag["label"] for tag in new["tags"]])
         self.assertEqual(TEMPLATES, new["templates"])
@@ -148,11 +129,11 @@ class Eval(unittest.TestCase):
 
     def test_a_table_says_when_videos_show_what(self):
         self.video([(drawings.nothing, 2), (drawings.face, 3), (drawings.star, 3)])
-        with open(self.at("labels.csv"), "w") as f:
-            f.write("file,start,end,label\nvideo.webm,2,5,smiling face\nvideo.webm,5,,star\n")
+        labels = self.write("labels.csv",
+                            "file,start,end,label\nvideo.webm,2,5,smiling face\nvideo.webm,5,,star\n")
         prompts = self.prompts([{"label": "smiling face"}, {"label": "star"}])
-        result = run_json("eval", "--calibrate", "--prompts-file", prompts, "--labels", self.at("labels.csv"),
-                          "--fps", "5", "--output", self.at("new.json"), "--json")
+        result = run_json("eval", "--calibrate", "--prompts-file", prompts, "--labels", labels, "--fps", "5",
+                          "--output", self.at("new.json"), "--json")
         self.assertEqual(40, result["frames"])
         for tag in result["tags"]:
             self.assertEqual((15, 25), (tag["positives"], tag["negatives"]))
@@ -181,8 +162,7 @@ class Eval(unittest.TestCase):
         drawings.write_drawing(self.at("set", "sta", "0.png"), drawings.star, 0)
         self.assert_complains(run(*args, "--dataset", self.at("set")), "'star'", "label of a tag")
         os.mkdir(self.at("set", "star"))
-        with open(self.at("set", "star", "bad.png"), "w") as f:
-            f.write("a text")
+        self.write(os.path.join("set", "star", "bad.png"), "a text")
         done = run(*args, "--dataset", self.at("set"))
         self.assertEqual(1, done.returncode)
         self.assertIn("bad.png", done.stderr)

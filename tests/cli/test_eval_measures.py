@@ -12,7 +12,7 @@ import tempfile
 import unittest
 
 import drawings
-from tool import SHARED, SOURCE, dot, read_npy, run, run_json, run_ok
+from tool import SHARED, SOURCE, FolderCase, dot, read_npy, run, run_json, run_ok
 
 # Folders, what they are called by default, and their drawings.
 THINGS = {"alarm_clock": drawings.clock, "heart": drawings.heart, "smiling_face": drawings.face,
@@ -39,24 +39,11 @@ def draw(first):
     return DRAWN[first]
 
 
-class Case(unittest.TestCase):
+class Case(FolderCase):
     @classmethod
     def setUpClass(cls):
         cls.drawn = draw(0)
         cls.files = [os.path.join(cls.drawn, name, f"{i}.png") for name in THINGS for i in range(EACH)]
-
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory(prefix="cliptag-test.")
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-
-    def at(self, *names):
-        return os.path.join(self.folder, *names)
-
-    def write(self, name, text):
-        with open(self.at(name), "w", encoding="utf-8") as f:
-            f.write(text)
-        return self.at(name)
 
     def copy(self, name="set"):
         shutil.copytree(self.drawn, self.at(name))
@@ -66,11 +53,9 @@ class Case(unittest.TestCase):
         return run_json("eval", "--dataset", dataset or self.drawn, "--templates", TEMPLATES, "--json", *args)
 
     def assert_complains(self, done, *parts, code=1):
-        self.assertEqual(code, done.returncode, done.stderr)
+        """As everywhere, and nothing was printed as if it had succeeded."""
+        super().assert_complains(done, *parts, code=code)
         self.assertEqual("", done.stdout)
-        self.assertEqual(1, len(done.stderr.splitlines()), done.stderr)
-        for part in parts:
-            self.assertIn(part, done.stderr)
 
     def refuse(self, dataset, *parts, args=()):
         self.assert_complains(run("eval", "--dataset", dataset, *args), *parts)

@@ -23,13 +23,6 @@ class Tokens(HubCase):
         super().setUp()
         self.repo.token = TOKEN
 
-    def write(self, text, *names):
-        path = self.at(*names)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as f:
-            f.write(text)
-        return path
-
     def assert_secret_kept(self):
         """The hub has always seen the token, the other host never."""
         for host, path, headers in self.hub.log:
@@ -53,10 +46,10 @@ class Tokens(HubCase):
 
     def test_files_that_hold_the_token(self):
         for path, environment in (
-                (self.write(TOKEN + "\n", "home", ".cache", "huggingface", "token"), {"XDG_CACHE_HOME": ""}),
-                (self.write(TOKEN + "\n", "cache", "huggingface", "token"), {}),
-                (self.write(TOKEN, "hf", "token"), {"HF_HOME": self.at("hf")}),
-                (self.write(f" {TOKEN} \n", "mine"), {"HF_TOKEN_PATH": self.at("mine")})):
+                (self.write("home/.cache/huggingface/token", TOKEN + "\n"), {"XDG_CACHE_HOME": ""}),
+                (self.write("cache/huggingface/token", TOKEN + "\n"), {}),
+                (self.write("hf/token", TOKEN), {"HF_HOME": self.at("hf")}),
+                (self.write("mine", f" {TOKEN} \n"), {"HF_TOKEN_PATH": self.at("mine")})):
             with self.subTest(path=path):
                 self.hub.log.clear()
                 self.pull_ok("org/tiny", "--dry-run", environment=environment)
@@ -71,7 +64,7 @@ class Tokens(HubCase):
         said = self.pull_fails("org/tiny", environment={"HF_TOKEN": wrong},
                                parts=["does not take the token in HF_TOKEN"])
         self.assertNotIn(wrong, said)
-        path = self.write(wrong, "cache", "huggingface", "token")
+        path = self.write("cache/huggingface/token", wrong)
         self.assertNotIn(wrong, self.pull_fails("org/tiny", parts=[f"the token in {path}"]))
 
     def test_a_token_that_is_none(self):

@@ -5,23 +5,14 @@ import math
 import os
 import resource
 import subprocess
-import tempfile
 import unittest
 
-from tool import TOOL, dot, read_npy, run, run_json, run_ok, write_png, write_video
+from tool import TOOL, FolderCase, dot, read_npy, run, run_json, run_ok, write_png, write_video
 
 STARTER_DIM = 192
 
 
-class ToolTest(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory(prefix="cliptag-test.")
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
-
-    def at(self, name):
-        return os.path.join(self.folder, name)
-
+class ToolTest(FolderCase):
     def pictures(self, count):
         return [write_png(self.at(f"{i}.png"), seed=i, width=50 + 7 * i) for i in range(count)]
 
@@ -39,15 +30,6 @@ class ToolTest(unittest.TestCase):
             self.assertEqual(STARTER_DIM, len(row))
             self.assertAlmostEqual(1, dot(row, row), delta=1e-5)
         return rows
-
-    def assert_complains(self, done, *parts, code=1):
-        """Failed with one sentence that holds all parts."""
-        self.assertEqual(code, done.returncode, done.stderr)
-        lines = done.stderr.splitlines()
-        self.assertEqual(1, len(lines), done.stderr)
-        self.assertTrue(lines[0].startswith("cliptag: error: "), lines[0])
-        for part in parts:
-            self.assertIn(part, lines[0])
 
     def assert_same(self, a, b, tolerance=1e-5):
         self.assertEqual(len(a), len(b))
@@ -80,8 +62,7 @@ class TextCache(ToolTest):
         self.assertEqual(grown, os.path.getsize(path))
 
     def test_a_place_where_nothing_can_be_kept_is_one_warning(self):
-        with open(self.at("texts"), "w", encoding="utf-8"):
-            pass
+        self.write("texts", "")
         done = run("embed", "--output", self.at("rows.npy"), "--text", "a dog", "--text", "a cat")
         self.assertEqual(0, done.returncode, done.stderr)
         self.assertEqual(1, len(done.stderr.splitlines()), done.stderr)
@@ -209,9 +190,7 @@ class Embed(ToolTest):
                 self.assertEqual(before, sorted(os.listdir(self.folder)))
 
     def test_a_failure_keeps_the_old_output(self):
-        output = self.at("out.npy")
-        with open(output, "w") as f:
-            f.write("old")
+        output = self.write("out.npy", "old")
         write_png(self.at("cut.png"), 1, cut=150)
         self.assertEqual(1, run("embed", "--output", output, self.at("cut.png")).returncode)
         with open(output) as f:
@@ -324,20 +303,16 @@ class Classify(ToolTest):
 
     def test_prompts_files(self):
         picture = self.pictures(1)[0]
-        with open(self.at("lines.txt"), "w") as f:
-            f.write("fire\ndog\n")
-        with open(self.at("tags.json"), "w") as f:
-            json.dump({"templates": ["a {}"], "background": ["a wall"],
-                       "tags": [{"label": "fire", "prompts": ["fire", "flames"]}, {"label": "dog"}]}, f)
-        for name in ("lines.txt", "tags.json"):
-            entry = run_json("classify", "--prompts-file", self.at(name), "--json", picture)[0]
+        lines = self.write("lines.txt", "fire\ndog\n")
+        tags = self.write("tags.json", json.dumps(
+            {"templates": ["a {}"], "background": ["a wall"],
+             "tags": [{"label": "fire", "prompts": ["fire", "flames"]}, {"label": "dog"}]}))
+        for file in (lines, tags):
+            entry = run_json("classify", "--prompts-file", file, "--json", picture)[0]
             self.assertEqual({"fire", "dog"}, {tag["label"] for tag in entry["tags"]})
-        with open(self.at("broken.json"), "w") as f:
-            f.write('{"tags": [{"label": "fire"},\n ]}')
-        self.assert_complains(run("classify", "--prompts-file", self.at("broken.json"), picture),
-                              "broken.json:2:")
-        self.assert_complains(run("classify", "--prompts-file", self.at("none.json"), picture),
-                              "none.json")
+        broken = self.write("broken.json", '{"tags": [{"label": "fire"},\n ]}')
+        self.assert_complains(run("classify", "--prompts-file", broken, picture), "broken.json:2:")
+        self.assert_complains(run("classify", "--prompts-file", self.at("none.json"), picture), "none.json")
 
     def test_prompts_that_cannot_be(self):
         picture = self.pictures(1)[0]
@@ -459,9 +434,7 @@ class Models(ToolTest):
         self.assertNotIn("images/s", run_ok("models", "info", "starter", "--seconds", 0))
 
     def test_list_tells_of_a_model_that_cannot_be_used(self):
-        os.makedirs(self.at("models/broken"))
-        with open(self.at("models/broken/config.json"), "w") as f:
-            f.write("{")
+        self.write("models/broken/config.json", "{")
         environment = dict(os.environ, CLIPTAG_MODEL_PATH=self.at("models"))
         models = run_json("models", "list", "--json", env=environment)
         broken = [model for model in models if model["name"] == "broken"]
@@ -505,8 +478,7 @@ class Models(ToolTest):
         self.assert_complains(run("embed", "--model", "no-such-model", "--output", self.at("a.npy"),
                                   "--text", "a"), "no-such-model")
         self.assert_complains(run("models", "info", self.folder), self.folder)
-        with open(self.at("config.json"), "w") as f:
-            f.write("{")
+        self.write("config.json", "{")
         self.assert_complains(run("models", "info", self.folder), "config.json")
 
     def test_a_backend_that_is_not_there(self):

@@ -1,5 +1,5 @@
-"""Runs the built `cliptag` as a user does, and reads and makes the small files its tests need. Only
-Python's own library."""
+"""Runs the built `cliptag` as a user does, reads and makes the small files its tests need, and is what
+these tests have in common. Only Python's own library."""
 import json
 import math
 import os
@@ -7,6 +7,8 @@ import random
 import shutil
 import struct
 import subprocess
+import tempfile
+import unittest
 import zlib
 
 SOURCE = os.environ.get("CLIPTAG_SOURCE_ROOT", os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -87,3 +89,31 @@ def write_video(path, frames):
             f" deadline=1 ! webmmux ! filesink location={path}")
     made = subprocess.run([launch, "-q", *line.split()], capture_output=True, timeout=TIMEOUT_S)
     return path if made.returncode == 0 else None
+
+
+class FolderCase(unittest.TestCase):
+    """Each test has a folder of its own, which is gone after it."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="cliptag-test.")
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def at(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def write(self, name, text):
+        path = self.at(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
+
+    def assert_complains(self, done, *parts, code=1):
+        """Failed with one sentence that holds all parts."""
+        self.assertEqual(code, done.returncode, done.stderr)
+        lines = done.stderr.splitlines()
+        self.assertEqual(1, len(lines), done.stderr)
+        self.assertTrue(lines[0].startswith("cliptag: error: "), lines[0])
+        for part in parts:
+            self.assertIn(part, lines[0])

@@ -1,26 +1,11 @@
 // Both layouts: the references' defaults, their precedence, and what is refused by name.
-#include "models/config.h"
-
-#include "tests/models/model_test.h"
+#include "tests/models/config_files.h"
 
 namespace cliptag {
 namespace {
 
-Result<ModelConfig> TryHf(const std::string& config, const std::string& preprocessor = "{}") {
-  TempDir dir;
-  dir.Write("config.json", config);
-  dir.Write("preprocessor_config.json", preprocessor);
-  return ReadModelConfig(dir.path());
-}
-
 ModelConfig ReadHf(const std::string& config, const std::string& preprocessor = "{}") {
   return Must(TryHf(config, preprocessor));
-}
-
-Result<ModelConfig> TryOpenClip(const std::string& config) {
-  TempDir dir;
-  dir.Write("open_clip_config.json", config);
-  return ReadModelConfig(dir.path());
 }
 
 constexpr char kBareHf[] = R"({"model_type": "clip"})";
@@ -293,13 +278,6 @@ TEST(OpenClipConfigTest, ListsOfLayersAreResNets) {
             768)
       << "open_clip's default, whatever the tower";
   EXPECT_FALSE(Must(TryOpenClip(kBareOpenClip)).vision.is_resnet());
-}
-
-std::string Vision(const std::string& fields) {
-  return R"({"model_cfg": {"embed_dim": 512, "vision_cfg": {)" + fields + R"(}, "text_cfg": {}}})";
-}
-std::string Text(const std::string& fields) {
-  return R"({"model_cfg": {"embed_dim": 512, "vision_cfg": {}, "text_cfg": {)" + fields + "}}}";
 }
 
 TEST(OpenClipConfigTest, RefusesByName) {

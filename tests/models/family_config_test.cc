@@ -1,27 +1,9 @@
 // The configurations of SigLIP, CoCa and timm's towers: what they stand for, and what is refused by
 // name.
-#include "models/config.h"
-#include "tests/models/model_test.h"
+#include "tests/models/config_files.h"
 
 namespace cliptag {
 namespace {
-
-Result<ModelConfig> TryHf(const std::string& config, const std::string& preprocessor = "{}") {
-  TempDir dir;
-  dir.Write("config.json", config);
-  dir.Write("preprocessor_config.json", preprocessor);
-  return ReadModelConfig(dir.path());
-}
-
-Result<ModelConfig> TryOpenClip(const std::string& config) {
-  TempDir dir;
-  dir.Write("open_clip_config.json", config);
-  return ReadModelConfig(dir.path());
-}
-
-std::string Vision(const std::string& fields) {
-  return R"({"embed_dim": 512, "vision_cfg": {)" + fields + R"(}, "text_cfg": {}})";
-}
 
 TEST(FamilyConfigTest, SiglipsDefaultsAreTransformers) {
   const ModelConfig config = Must(TryHf(R"({"model_type": "siglip",
