@@ -17,11 +17,10 @@ inline void StoreRow(char* p, __m512 v) { _mm512_store_ps(p, v); }
 inline void StorePixel(char* p, __m512 v) {
   const __m512i u = _mm512_castps_si512(v), high = _mm512_srli_epi32(u, 16);
   const __m512i last = _mm512_and_si512(high, _mm512_set1_epi32(1));
-  const __m512i rounded = _mm512_srli_epi32(
-      _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), last), 16);
+  const __m512i rounded =
+      _mm512_srli_epi32(_mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), last), 16);
   const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-  const __m512i words =
-      _mm512_mask_or_epi32(rounded, nan, high, _mm512_set1_epi32(0x40));
+  const __m512i words = _mm512_mask_or_epi32(rounded, nan, high, _mm512_set1_epi32(0x40));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(words));
 }
 

@@ -33,9 +33,12 @@ int64_t PlaneBytes(int64_t bytes) { return DivideUp(bytes, 4096) * 4096 + 320; }
 template <typename Value>
 void TransformWeight(const Value* weight, int edge, double* to) {
   static constexpr double k2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
-  static constexpr double k4[6][3] = {
-      {1.0 / 4, 0, 0},           {-1.0 / 6, -1.0 / 6, -1.0 / 6}, {-1.0 / 6, 1.0 / 6, -1.0 / 6},
-      {1.0 / 24, 1.0 / 12, 1.0 / 6}, {1.0 / 24, -1.0 / 12, 1.0 / 6}, {0, 0, 1}};
+  static constexpr double k4[6][3] = {{1.0 / 4, 0, 0},
+                                      {-1.0 / 6, -1.0 / 6, -1.0 / 6},
+                                      {-1.0 / 6, 1.0 / 6, -1.0 / 6},
+                                      {1.0 / 24, 1.0 / 12, 1.0 / 6},
+                                      {1.0 / 24, -1.0 / 12, 1.0 / 6},
+                                      {0, 0, 1}};
   const double(*g)[3] = edge == 4 ? k2 : k4;
   for (int y = 0; y < edge; ++y) {
     for (int x = 0; x < edge; ++x) {
@@ -105,7 +108,8 @@ std::unique_ptr<WinogradConvolution> WinogradConvolution::Create(CpuLevel level,
 
 bool WinogradConvolution::Takes(const ConvolutionSpec& spec) const {
   const std::vector<int64_t>& shape = spec.weight.shape;
-  return shape[2] == 3 && spec.stride == 1 && shape[0] % 16 == 0 && shape[1] % 16 == 0 && shape[1]>=kMinIn && shape[0]>=kMinArea;
+  return shape[2] == 3 && spec.stride == 1 && shape[0] % 16 == 0 && shape[1] % 16 == 0 &&
+         shape[1] >= kMinIn && shape[0] >= kMinArea;
 }
 
 const WinogradTransforms& WinogradConvolution::TransformsFor(int64_t in, int64_t out) const {
@@ -133,9 +137,10 @@ Result<std::unique_ptr<PackedWeight>> WinogradConvolution::Pack(const Convolutio
       }
     }
   });
+  // Where products are of floats they are not rounded any further, whatever maps are of.
   const LinearSpec linear{{{rows, DType::kF32, {area * padded, in}}}, {}};
-  CLIPTAG_RETURN_IF_ERROR(weight->panels.Pack(linear, {area * padded, in}, kernel_, compute_type_,
-                                              kernels_, pool_));
+  CLIPTAG_RETURN_IF_ERROR(
+      weight->panels.Pack(linear, {area * padded, in}, kernel_, DType::kF32, kernels_, pool_));
   if (spec.bias.data != nullptr) {
     weight->bias.assign(static_cast<size_t>(padded), 0.0f);
     for (int64_t o = 0; o < out; ++o) {
@@ -154,16 +159,21 @@ Status WinogradConvolution::Plan(Job* job) {
   const int64_t row =
       SpreadStride(weight.panels.depth * static_cast<int64_t>(kernel_.element_bytes()));
   const bool few = job->tiles < 2 * threads * kFewestTiles;
-  const bool own = threads == 1 ? true : !few && static_cast<int64_t>(weight.panels.bytes()) <= kOwnBytes;
+  const bool own =
+      threads == 1 ? true : !few && static_cast<int64_t>(weight.panels.bytes()) <= kOwnBytes;
   const int64_t most =
-      own ? std::clamp<int64_t>(kRowBytesMost / (area * row), kFewestTiles, kMostTiles) : kMostTiles;
+      own ? std::clamp<int64_t>(kRowBytesMost / (area * row), kFewestTiles, kMostTiles)
+          : kMostTiles;
   job->blocks = DivideUp(job->tiles, most);
   if (own && threads > 1) job->blocks = DivideUp(job->blocks, 2 * threads) * 2 * threads;
   job->block = DivideUp(job->tiles, job->blocks);
   job->shares = 0;
   if (!own) {
     job->shares = std::clamp<int64_t>(DivideUp(PanelTasks(threads), job->blocks), 1, weight.count);
-    job->shares = std::max<int64_t>(job->shares, std::min<int64_t>(weight.count, DivideUp(static_cast<int64_t>(weight.panels.bytes()), Knob("W_SHARE", 1<<20))));
+    job->shares = std::max<int64_t>(
+        job->shares,
+        std::min<int64_t>(weight.count, DivideUp(static_cast<int64_t>(weight.panels.bytes()),
+                                                 Knob("W_SHARE", 1 << 20))));
   }
   const int64_t panels = DivideUp(weight.count, std::max<int64_t>(1, job->shares));
   const int64_t panel_products = job->block * kPanelColumns * static_cast<int64_t>(sizeof(float));
@@ -304,7 +314,8 @@ void WinogradConvolution::FinishTiles(const Job& job, int64_t first, int64_t cou
         const int64_t row = (picture * out.height + y) * out.width + x;
         pixels[i] = static_cast<char*>(out.pixels.data) + (row * out.pixels.stride + column) * size;
         if (residual != nullptr) {
-          added[i] = static_cast<const char*>(residual->data) + (row * residual->stride + column) * size;
+          added[i] =
+              static_cast<const char*>(residual->data) + (row * residual->stride + column) * size;
         }
       }
       job.weight.transforms.output(task);

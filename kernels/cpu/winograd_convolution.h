@@ -72,8 +72,8 @@ class WinogradConvolution {
   struct Scratch {
     std::unique_ptr<Memory> rows, products;
   };
-  std::vector<Scratch> scratch_;  // per worker
-  std::unique_ptr<Memory> rows_;  // of all tiles
+  std::vector<Scratch> scratch_;   // per worker
+  std::unique_ptr<Memory> rows_;   // of all tiles
   std::unique_ptr<Memory> zeros_;  // a pixel outside
 };
 
