@@ -1,7 +1,6 @@
 #include "kernels/cpu/winograd_convolution.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -13,18 +12,19 @@
 namespace cliptag {
 namespace {
 
-int64_t Knob(const char* name, int64_t otherwise) {
-  const char* v = std::getenv(name);
-  return v ? std::atoll(v) : otherwise;
-}
-const int64_t kLargeTileBytes = Knob("W_LARGE", 4 << 20);
-const int64_t kOwnBytes = Knob("W_OWN", 3 << 20);
-const int64_t kProductBytes = Knob("W_PROD", 256 << 10);
-const int64_t kRowBytesMost = Knob("W_ROWS", 384 << 10);
-const int64_t kFewestTiles = Knob("W_FEWEST", 28);
-const int64_t kMostTiles = Knob("W_MOST", 56);
-const int64_t kMinIn = Knob("W_MININ", 16);
-const int64_t kMinArea = Knob("W_MINOUT", 16);
+// Tile 4 is taken where its weights, in f32, are no more than that: 256 x 256 channels.
+constexpr int64_t kMostLargeTileBytes = 10 << 20;
+// Tasks transform their own tiles where the weights, which each of them reads, are no more than
+// that.
+constexpr int64_t kMostOwnBytes = 3 << 20;
+// Rows of all tiles that are transformed before any is multiplied, in the outer cache.
+constexpr int64_t kMostSharedBytes = 8 << 20;
+// Weights of a share of panels, which stay for all blocks of tiles: about the second-level cache.
+constexpr int64_t kShareBytes = 1 << 20;
+// Of a block of tiles, in the second-level cache together.
+constexpr int64_t kBlockRowBytes = 384 << 10, kBlockProductBytes = 256 << 10;
+// Tiles of a block: fewer read weights for too little, more gained nothing.
+constexpr int64_t kFewestTiles = 28, kMostTiles = 56;
 
 // Planes of a multiple of the first-level cache's way apart would share a few of its sets.
 int64_t PlaneBytes(int64_t bytes) { return DivideUp(bytes, 4096) * 4096 + 320; }
@@ -65,12 +65,6 @@ class WinogradConvolution::Weight : public PackedWeight {
   std::vector<float> bias;  // of every output of every panel, or empty
 };
 
-// Where the rows of the products of some tiles lie.
-struct WinogradConvolution::Rows {
-  char* data = nullptr;
-  int64_t stride = 0, plane = 0;  // bytes to the next tile, and to the next product
-};
-
 // One call of Run, and how it is divided. Tiles are those of all pictures of the batch.
 struct WinogradConvolution::Job {
   const FeatureMap& x;
@@ -81,11 +75,13 @@ struct WinogradConvolution::Job {
 
   int64_t across = 0, down = 0;  // tiles of a picture
   int64_t tiles = 0;
-  int64_t block = 1;   // tiles multiplied at once, at most
-  int64_t blocks = 1;  // that tiles are divided into
+  bool own = false;    // tasks transform the tiles that they multiply
+  int64_t chunk = 1;   // tiles that are transformed before the next ones
+  int64_t blocks = 1;  // that a chunk is divided into
+  int64_t shares = 1;  // that panels are divided into
   int64_t group = 1;   // panels multiplied before their products become pixels, at most
-  int64_t shares = 1;  // that panels are divided into; 0: tasks transform their own tiles
-  int64_t product_plane = 0;
+  int64_t row = 0;     // bytes to the next tile's row, and to the same of the next product
+  int64_t row_plane = 0, product_plane = 0;
 
   int tile() const { return weight.transforms.tile; }
   int edge() const { return weight.transforms.edge(); }
@@ -108,13 +104,12 @@ std::unique_ptr<WinogradConvolution> WinogradConvolution::Create(CpuLevel level,
 
 bool WinogradConvolution::Takes(const ConvolutionSpec& spec) const {
   const std::vector<int64_t>& shape = spec.weight.shape;
-  return shape[2] == 3 && spec.stride == 1 && shape[0] % 16 == 0 && shape[1] % 16 == 0 &&
-         shape[1] >= kMinIn && shape[0] >= kMinArea;
+  return shape[2] == 3 && spec.stride == 1 && shape[0] % 16 == 0 && shape[1] % 16 == 0;
 }
 
 const WinogradTransforms& WinogradConvolution::TransformsFor(int64_t in, int64_t out) const {
-  const bool fit = in * out * kWinogradLargestArea * 4 <= kLargeTileBytes;
-  return large_ != nullptr && fit ? *large_ : *small_;
+  const int64_t bytes = in * out * kWinogradLargestArea * static_cast<int64_t>(sizeof(float));
+  return large_ != nullptr && bytes <= kMostLargeTileBytes ? *large_ : *small_;
 }
 
 Result<std::unique_ptr<PackedWeight>> WinogradConvolution::Pack(const ConvolutionSpec& spec) const {
@@ -156,120 +151,134 @@ Status WinogradConvolution::Plan(Job* job) {
   job->across = DivideUp(job->out.width, job->tile());
   job->down = DivideUp(job->out.height, job->tile());
   job->tiles = job->out.batch * job->across * job->down;
-  const int64_t row =
-      SpreadStride(weight.panels.depth * static_cast<int64_t>(kernel_.element_bytes()));
+  job->row = SpreadStride(weight.panels.depth * static_cast<int64_t>(kernel_.element_bytes()));
+  const int64_t bytes = weight.panels.count * static_cast<int64_t>(weight.panels.panel_bytes);
   const bool few = job->tiles < 2 * threads * kFewestTiles;
-  const bool own =
-      threads == 1 ? true : !few && static_cast<int64_t>(weight.panels.bytes()) <= kOwnBytes;
-  const int64_t most =
-      own ? std::clamp<int64_t>(kRowBytesMost / (area * row), kFewestTiles, kMostTiles)
-          : kMostTiles;
-  job->blocks = DivideUp(job->tiles, most);
-  if (own && threads > 1) job->blocks = DivideUp(job->blocks, 2 * threads) * 2 * threads;
-  job->block = DivideUp(job->tiles, job->blocks);
-  job->shares = 0;
-  if (!own) {
-    job->shares = std::clamp<int64_t>(DivideUp(PanelTasks(threads), job->blocks), 1, weight.count);
-    job->shares = std::max<int64_t>(
-        job->shares,
-        std::min<int64_t>(weight.count, DivideUp(static_cast<int64_t>(weight.panels.bytes()),
-                                                 Knob("W_SHARE", 1 << 20))));
+  job->own = threads == 1 || (!few && bytes <= kMostOwnBytes);
+  if (job->own) {
+    job->chunk = job->tiles;
+    const int64_t fit = kBlockRowBytes / (area * job->row);
+    job->blocks = DivideUp(job->tiles, std::clamp(fit, kFewestTiles, kMostTiles));
+    if (threads > 1) job->blocks = DivideUp(job->blocks, 2 * threads) * 2 * threads;
+  } else {
+    const int64_t fit = std::max(kMostSharedBytes / (area * job->row), kMostTiles);
+    job->chunk = DivideUp(job->tiles, DivideUp(job->tiles, fit));
+    job->blocks = DivideUp(job->chunk, kMostTiles);
+    const int64_t wanted =
+        std::max(DivideUp(PanelTasks(threads), job->blocks), DivideUp(bytes, kShareBytes));
+    job->shares = std::min(wanted, weight.count);
   }
-  const int64_t panels = DivideUp(weight.count, std::max<int64_t>(1, job->shares));
-  const int64_t panel_products = job->block * kPanelColumns * static_cast<int64_t>(sizeof(float));
-  job->group = std::clamp<int64_t>(kProductBytes / (panel_products * area), 1, panels);
+  const int64_t block = DivideUp(job->chunk, job->blocks);
+  const int64_t panels = DivideUp(weight.count, job->shares);
+  const int64_t panel_products = block * kPanelColumns * static_cast<int64_t>(sizeof(float));
+  job->group = std::clamp<int64_t>(kBlockProductBytes / (panel_products * area), 1, panels);
   job->product_plane = PlaneBytes(job->group * panel_products);
+  job->row_plane = PlaneBytes((job->own ? block : job->chunk) * job->row);
+  return Grow(*job);
+}
 
-  const int64_t pixel = job->x.pixels.cols * static_cast<int64_t>(SizeOf(compute_type_));
-  const size_t zeros = zeros_ ? zeros_->bytes() : 0;
-  CLIPTAG_RETURN_IF_ERROR(GrowHost(&zeros_, pixel));
-  if (zeros_->bytes() != zeros) std::memset(zeros_->data(), 0, zeros_->bytes());
-  for (Scratch& scratch : scratch_) {
-    CLIPTAG_RETURN_IF_ERROR(GrowHost(&scratch.products, area * job->product_plane));
-    if (own) CLIPTAG_RETURN_IF_ERROR(GrowHost(&scratch.rows, area * PlaneBytes(job->block * row)));
+// Scratch for that job.
+Status WinogradConvolution::Grow(const Job& job) {
+  const int64_t pixel = job.x.pixels.cols * static_cast<int64_t>(SizeOf(compute_type_));
+  if (!zeros_ || static_cast<int64_t>(zeros_->bytes()) < pixel) {
+    CLIPTAG_RETURN_IF_ERROR(GrowHost(&zeros_, pixel));
+    std::memset(zeros_->data(), 0, zeros_->bytes());
   }
-  return own ? Status() : GrowHost(&rows_, area * PlaneBytes(job->tiles * row));
+  const int64_t rows = job.area() * job.row_plane;
+  for (Scratch& scratch : scratch_) {
+    CLIPTAG_RETURN_IF_ERROR(GrowHost(&scratch.products, job.area() * job.product_plane));
+    if (job.own) CLIPTAG_RETURN_IF_ERROR(GrowHost(&scratch.rows, rows));
+  }
+  return job.own ? Status() : GrowHost(&rows_, rows);
 }
 
 Status WinogradConvolution::Run(const FeatureMap& x, const Convolution& convolution,
-                                const PackedWeight& packed, const ProductFinish& finish,
+                                const PackedWeight& weight, const ProductFinish& finish,
                                 const FeatureMap& out) {
-  const auto& weight = static_cast<const Weight&>(packed);
-  Job job{x, convolution, weight, finish, out};
+  Job job{x, convolution, static_cast<const Weight&>(weight), finish, out};
   CLIPTAG_RETURN_IF_ERROR(Plan(&job));
-  const int64_t row =
-      SpreadStride(weight.panels.depth * static_cast<int64_t>(kernel_.element_bytes()));
-  const auto first_tile = [&](int64_t block) { return job.tiles * block / job.blocks; };
-  if (job.shares == 0) {
-    pool_->Run(static_cast<int>(job.blocks), [&](int block, int worker) {
-      Scratch& scratch = scratch_[worker];
-      const int64_t first = first_tile(block), count = first_tile(block + 1) - first;
-      const Rows rows{static_cast<char*>(scratch.rows->data()), row, PlaneBytes(job.block * row)};
-      TransformTiles(job, first, count, rows);
-      MultiplyTiles(job, first, count, rows, 0, weight.count,
-                    static_cast<float*>(scratch.products->data()));
-    });
-    return {};
+  if (job.own) {
+    RunOwn(job);
+  } else {
+    RunShared(job);
   }
-  const Rows all{static_cast<char*>(rows_->data()), row, PlaneBytes(job.tiles * row)};
-  const auto rows_from = [&](int64_t tile) {
-    return Rows{all.data + tile * row, all.stride, all.plane};
-  };
-  pool_->RunRows(job.tiles, weight.panels.depth * job.area(),
-                 [&](int64_t first, int64_t count, int) {
-                   TransformTiles(job, first, count, rows_from(first));
-                 });
-  pool_->Run(static_cast<int>(job.shares * job.blocks), [&](int task, int worker) {
-    const int64_t share = task / job.blocks, block = task % job.blocks;
-    const int64_t first = first_tile(block);
-    MultiplyTiles(job, first, first_tile(block + 1) - first, rows_from(first),
-                  weight.count * share / job.shares, weight.count * (share + 1) / job.shares,
-                  static_cast<float*>(scratch_[worker].products->data()));
-  });
   return {};
 }
 
+// Every task transforms the tiles that it multiplies.
+void WinogradConvolution::RunOwn(const Job& job) {
+  pool_->Run(static_cast<int>(job.blocks), [&](int block, int worker) {
+    const int64_t first = job.tiles * block / job.blocks;
+    const int64_t count = job.tiles * (block + 1) / job.blocks - first;
+    char* rows = static_cast<char*>(scratch_[worker].rows->data());
+    TransformTiles(job, first, count, rows);
+    MultiplyTiles(job, first, count, rows, 0, job.weight.count, worker);
+  });
+}
+
+// All tiles are transformed, as many as the cache holds, and then multiplied.
+void WinogradConvolution::RunShared(const Job& job) {
+  char* rows = static_cast<char*>(rows_->data());
+  for (int64_t start = 0; start < job.tiles; start += job.chunk) {
+    const int64_t chunk = std::min(job.chunk, job.tiles - start);
+    pool_->RunRows(chunk, job.weight.panels.depth * job.area(),
+                   [&](int64_t first, int64_t count, int) {
+                     TransformTiles(job, start + first, count, rows + first * job.row);
+                   });
+    pool_->Run(static_cast<int>(job.shares * job.blocks), [&](int task, int worker) {
+      const int64_t share = task / job.blocks, block = task % job.blocks;
+      const int64_t first = chunk * block / job.blocks;
+      const int64_t count = chunk * (block + 1) / job.blocks - first;
+      MultiplyTiles(job, start + first, count, rows + first * job.row,
+                    job.weight.count * share / job.shares,
+                    job.weight.count * (share + 1) / job.shares, worker);
+    });
+  }
+}
+
+// `to` is where the first tile's row of the first product goes.
 void WinogradConvolution::TransformTiles(const Job& job, int64_t first, int64_t count,
-                                         const Rows& to) const {
+                                         char* to) const {
   const FeatureMap& x = job.x;
   const int edge = job.edge(), padding = job.convolution.padding();
   const int64_t pixel = x.pixels.cols * static_cast<int64_t>(SizeOf(compute_type_));
+  const char* data = static_cast<const char*>(x.pixels.data);
   const void* pixels[kWinogradLargestArea];
   WinogradInput task;
   task.pixels = pixels;
   task.channels = x.pixels.cols;
-  task.plane = to.plane;
-  for (int64_t t = first; t < first + count; ++t) {
+  task.plane = job.row_plane;
+  for (int64_t t = first; t < first + count; ++t, to += job.row) {
     const int64_t line = t / job.across, picture = line / job.down;
     const int64_t top = line % job.down * job.tile() - padding;
     const int64_t left = t % job.across * job.tile() - padding;
     const void** at = pixels;
     for (int64_t y = top; y < top + edge; ++y) {
       const bool inside = y >= 0 && y < x.height;
-      const char* row = static_cast<const char*>(x.pixels.data) +
-                        ((picture * x.height + y) * x.width + left) * pixel;
-      for (int64_t i = 0; i < edge; ++i, row += pixel) {
-        *at++ = inside && left + i >= 0 && left + i < x.width ? row : zeros_->data();
+      const int64_t row = (picture * x.height + y) * x.width;
+      for (int64_t i = left; i < left + edge; ++i) {
+        *at++ = inside && i >= 0 && i < x.width ? data + (row + i) * pixel : zeros_->data();
       }
     }
-    task.to = to.data + (t - first) * to.stride;
+    task.to = to;
     job.weight.transforms.input(task);
   }
 }
 
 void WinogradConvolution::MultiplyTiles(const Job& job, int64_t first, int64_t count,
-                                        const Rows& rows, int64_t first_panel, int64_t end_panel,
-                                        float* products) const {
+                                        const char* rows, int64_t first_panel, int64_t end_panel,
+                                        int worker) const {
   const Weight& weight = job.weight;
+  char* products = static_cast<char*>(scratch_[worker].products->data());
   PanelTask task;
-  task.x_stride = rows.stride;
+  task.x_stride = job.row;
   task.rows = count;
   task.depth = weight.panels.depth;
   for (int64_t panel = first_panel; panel < end_panel; panel += job.group) {
     const int64_t panels = std::min(job.group, end_panel - panel);
-    char* to = reinterpret_cast<char*>(products);
+    char* to = products;
     for (int64_t place = 0; place < job.area(); ++place, to += job.product_plane) {
-      task.x = rows.data + place * rows.plane;
+      task.x = rows + place * job.row_plane;
       for (int64_t i = 0; i < panels; ++i) {
         const int64_t index = place * weight.count + panel + i;
         int64_t next = index + 1;
@@ -281,7 +290,7 @@ void WinogradConvolution::MultiplyTiles(const Job& job, int64_t first, int64_t c
         kernel_.multiply(task);
       }
     }
-    FinishTiles(job, first, count, panel, panels, products);
+    FinishTiles(job, first, count, panel, panels, reinterpret_cast<const float*>(products));
   }
 }
 

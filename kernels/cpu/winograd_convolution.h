@@ -45,7 +45,6 @@ class WinogradConvolution {
  private:
   class Weight;
   struct Job;
-  struct Rows;
 
   WinogradConvolution(const PanelKernel& kernel, DType compute_type, const SimdKernels& kernels,
                       ThreadPool* pool)
@@ -57,9 +56,12 @@ class WinogradConvolution {
 
   const WinogradTransforms& TransformsFor(int64_t in, int64_t out) const;
   Status Plan(Job* job);
-  void TransformTiles(const Job& job, int64_t first, int64_t count, const Rows& to) const;
-  void MultiplyTiles(const Job& job, int64_t first, int64_t count, const Rows& rows,
-                     int64_t first_panel, int64_t end_panel, float* products) const;
+  Status Grow(const Job& job);
+  void RunOwn(const Job& job);
+  void RunShared(const Job& job);
+  void TransformTiles(const Job& job, int64_t first, int64_t count, char* to) const;
+  void MultiplyTiles(const Job& job, int64_t first, int64_t count, const char* rows,
+                     int64_t first_panel, int64_t end_panel, int worker) const;
   void FinishTiles(const Job& job, int64_t first, int64_t count, int64_t first_panel,
                    int64_t panels, const float* products) const;
 
