@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "models/map_pooling.h"
 #include "models/prepared_encoder.h"
-#include "models/transformer.h"
 #include "models/weights.h"
 
 namespace cliptag {
@@ -70,11 +70,10 @@ class ResNetEncoder : public PreparedEncoder {
     Matrix map, other;        // a block's input and output, in turn
     Matrix middle, filtered;  // after a block's first and second convolution
     Matrix shortcut;
-    Matrix features;       // (max_batch + batch * places, features): means, then the last map
-    Matrix tokens;         // (batch * tokens, features): mean and places of each picture
-    Matrix placed;         // the same plus positions
-    Matrix kv;             // (batch * tokens, 2 * features)
-    Matrix query, pooled;  // (batch, features)
+    Matrix features;  // (max_batch + batch * places, features): means, then the last map
+    Matrix tokens;    // (batch * tokens, features): mean and places of each picture
+    Matrix placed;    // the same plus positions
+    MapPooling::Scratch pooling;
   };
 
   int64_t places() const { return int64_t{grid_} * grid_; }
@@ -84,14 +83,13 @@ class ResNetEncoder : public PreparedEncoder {
   Status SetupBatches(int max_batch) override;
   Status Forward(int batch, const Matrix& out) override;
 
-  Status LoadAttention(const ResNetTensors& tensors);
   Result<std::unique_ptr<Convolution>> Pack(const NormedConvolutionTensors& tensors, int stride = 1,
                                             int64_t in = 0);
   Buffers Plan(Arena* arena, int64_t batch, int64_t max_batch) const;
   Result<FeatureMap> RunStem(int batch, Buffers* buffers);
   Result<FeatureMap> RunBlock(const Bottleneck& block, const FeatureMap& x, const Matrix& to,
                               const Buffers& buffers);
-  Status RunAttention(int batch, const Buffers& buffers, const Matrix& out);
+  Status RunPooling(int batch, const Buffers& buffers, const Matrix& out);
   Result<FeatureMap> Convolve(const FeatureMap& x, const Convolution& convolution,
                               const FeatureMap* residual, bool relu, const Matrix& to);
   Result<FeatureMap> Halve(const FeatureMap& x, const Matrix& to);
@@ -102,7 +100,7 @@ class ResNetEncoder : public PreparedEncoder {
   std::unique_ptr<Convolution> stem_[3];
   std::vector<Bottleneck> blocks_;
   std::unique_ptr<Memory> position_;
-  std::unique_ptr<Linear> query_, kv_, out_;
+  std::unique_ptr<MapPooling> pooling_;
   int max_batch_ = 0;
   std::unique_ptr<Memory> token_rows_;  // int32: which row of features each token is
 };
@@ -137,18 +135,8 @@ Status ResNetEncoder::Load(const ResNetTensors& t) {
     }
     blocks_.push_back(std::move(block));
   }
-  return LoadAttention(t);
-}
-
-Status ResNetEncoder::LoadAttention(const ResNetTensors& t) {
   CLIPTAG_ASSIGN_OR_RETURN(position_, backend_.Upload(t.position, DType::kF32));
-  const auto pack = [&](LinearSpec spec) {
-    spec.precise = true;  // as the convolutions, which are most of the work
-    return backend_.PackLinear(spec);
-  };
-  CLIPTAG_ASSIGN_OR_RETURN(query_, pack({{t.q}, {t.q_bias}}));
-  CLIPTAG_ASSIGN_OR_RETURN(kv_, pack({{t.k, t.v}, {t.k_bias, t.v_bias}}));
-  CLIPTAG_ASSIGN_OR_RETURN(out_, pack({{t.out}, {t.out_bias}}));
+  CLIPTAG_ASSIGN_OR_RETURN(pooling_, MapPooling::Load(backend_, config_.heads, t));
   return {};
 }
 
@@ -177,9 +165,7 @@ ResNetEncoder::Buffers ResNetEncoder::Plan(Arena* arena, int64_t batch, int64_t 
   b.features = arena->Take(max_batch + batch * places(), width(), type);
   b.tokens = arena->Take(batch * tokens(), width(), type);
   b.placed = arena->Take(batch * tokens(), width(), type);
-  b.kv = arena->Take(batch * tokens(), 2 * width(), type);
-  b.query = arena->Take(batch, width(), type);
-  b.pooled = arena->Take(batch, width(), type);
+  b.pooling = pooling_->Plan(arena, batch);
   return b;
 }
 
@@ -202,9 +188,7 @@ Status ResNetEncoder::SetupBatches(int max_batch) {
   CLIPTAG_ASSIGN_OR_RETURN(token_rows_,
                            backend_.Upload({rows.data(), DType::kI32, {count}}, DType::kI32));
   for (int batch = 1; batch <= max_batch; ++batch) {
-    CLIPTAG_RETURN_IF_ERROR(backend_.PrepareGemm(*query_, batch));
-    CLIPTAG_RETURN_IF_ERROR(backend_.PrepareGemm(*kv_, batch * tokens()));
-    CLIPTAG_RETURN_IF_ERROR(backend_.PrepareGemm(*out_, batch));
+    CLIPTAG_RETURN_IF_ERROR(pooling_->Prepare(batch));
   }
   return {};
 }
@@ -260,23 +244,17 @@ Status ResNetEncoder::Forward(int batch, const Matrix& out) {
     std::swap(buffers.map, buffers.other);
   }
   CLIPTAG_RETURN_IF_ERROR(backend_.AveragePool(x, grid_, {means, batch, 1, 1}));
-  return RunAttention(batch, buffers, out);
+  return RunPooling(batch, buffers, out);
 }
 
-Status ResNetEncoder::RunAttention(int batch, const Buffers& b, const Matrix& out) {
+Status ResNetEncoder::RunPooling(int batch, const Buffers& b, const Matrix& out) {
   const int64_t features = width();
   CLIPTAG_RETURN_IF_ERROR(
       backend_.GatherRows(b.features, static_cast<const int32_t*>(token_rows_->data()), b.tokens));
   CLIPTAG_RETURN_IF_ERROR(backend_.AssembleTokens(
       b.tokens, nullptr, {position_->data(), DType::kF32, tokens(), features, features}, batch,
       b.placed));
-  // The first token of each picture, its mean, is the query.
-  const Matrix means{b.placed.data, b.placed.type, batch, features, tokens() * features};
-  CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(means, *query_, Activation::kNone, false, b.query));
-  CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(b.placed, *kv_, Activation::kNone, false, b.kv));
-  CLIPTAG_RETURN_IF_ERROR(
-      backend_.Attention(QueryEach(b.query, b.kv, batch, tokens(), config_.heads, b.pooled)));
-  CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(b.pooled, *out_, Activation::kNone, false, out));
+  CLIPTAG_RETURN_IF_ERROR(pooling_->Run(b.placed, batch, b.pooling, out));
   return backend_.NormalizeRows(out);
 }
 

@@ -44,7 +44,8 @@ class CpuConvolutions::Packed : public Convolution {
   bool IsProduct() const { return kernel() == 1 && stride_ == 1; }
 
   std::unique_ptr<Linear> linear;        // of a product, or of unrolled windows; or
-  std::unique_ptr<PackedWeight> panels;  // of panels_
+  std::unique_ptr<PackedWeight> panels;  // of panels_, or
+  std::unique_ptr<PackedWeight> winograd;
 
  private:
   const std::vector<int64_t> shape_;
@@ -58,11 +59,16 @@ CpuConvolutions::CpuConvolutions(CpuLevel level, DType compute_type, const SimdK
   const PanelKernel* kernel = PanelKernelFor(level, native ? PanelType::kBf16 : PanelType::kF32);
   if (kernel != nullptr) {
     panels_ = std::make_unique<PanelConvolution>(*kernel, compute_type, kernels, pool);
+    winograd_ = WinogradConvolution::Create(level, *kernel, compute_type, kernels, pool);
   }
 }
 
 Result<std::unique_ptr<Convolution>> CpuConvolutions::Pack(const ConvolutionSpec& spec) {
   auto packed = std::make_unique<Packed>(spec);
+  if (winograd_ && winograd_->Takes(spec)) {
+    CLIPTAG_ASSIGN_OR_RETURN(packed->winograd, winograd_->Pack(spec));
+    return std::unique_ptr<Convolution>(std::move(packed));
+  }
   if (!packed->IsProduct() && panels_) {
     CLIPTAG_ASSIGN_OR_RETURN(packed->panels, panels_->Pack(spec));
     return std::unique_ptr<Convolution>(std::move(packed));
@@ -85,6 +91,7 @@ Status CpuConvolutions::Run(const FeatureMap& x, const Convolution& convolution,
   ProductFinish finish;
   finish.residual = residual != nullptr ? &residual->pixels : nullptr;
   finish.relu = relu;
+  if (packed.winograd) return winograd_->Run(x, packed, *packed.winograd, finish, out);
   if (packed.panels) return panels_->Run(x, packed, *packed.panels, finish, out);
   if (packed.IsProduct()) return gemm_->Run(x.pixels, *packed.linear, finish, out.pixels);
   return RunUnrolled(x, packed, finish, out);

@@ -17,6 +17,7 @@
 #include "kernels/cpu/panel_convolution.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu/thread_pool.h"
+#include "kernels/cpu/winograd_convolution.h"
 
 namespace cliptag {
 
@@ -44,7 +45,8 @@ class CpuConvolutions {
   const SimdKernels& kernels_;
   CpuGemm* const gemm_;
   ThreadPool* const pool_;
-  std::unique_ptr<PanelConvolution> panels_;  // null where there is no kernel
+  std::unique_ptr<PanelConvolution> panels_;       // null where there is no kernel
+  std::unique_ptr<WinogradConvolution> winograd_;  // likewise
   std::unique_ptr<Memory> unrolled_;
 };
 

@@ -44,7 +44,8 @@ struct PanelTask {
   const float* column_scales = nullptr;
   const int32_t* column_sums = nullptr;
   // Called for every tile with `block`, `block_stride`, `rows` and `out` set for it; `cols` is how
-  // many of the 32 outputs there are, `out` the first row's.
+  // many of the 32 outputs there are, `out` the first row's. Without an epilogue sums stay as they
+  // are, (rows, 32) floats at `out`, which is 64-byte aligned.
   EpilogueTask finish;
   void (*epilogue)(const EpilogueTask& task) = nullptr;
 };

@@ -25,6 +25,11 @@ static inline void PrefetchResidual(int rows, const EpilogueTask& finish) {
   }
 }
 
+// Where a row's sums belong in a task without an epilogue.
+static inline float* SumsOf(const PanelTask& task, int64_t row) {
+  return static_cast<float*>(task.finish.out) + row * kPanelColumns;
+}
+
 // On to the rows behind the next `rows`.
 static inline void AdvanceRows(int rows, EpilogueTask* finish) {
   const int64_t bytes = finish->bf16 ? 2 : 4;

@@ -84,11 +84,11 @@ class TimedBackend final : public Backend {
   }
   Status Convolve(const FeatureMap& x, const Convolution& convolution, const FeatureMap* residual,
                   bool relu, const FeatureMap& out) override {
-    return Time("convolution",
+    return Time(NameOf(convolution, out),
                 [&] { return inner_.Convolve(x, convolution, residual, relu, out); });
   }
   Status AveragePool(const FeatureMap& x, int window, const FeatureMap& out) override {
-    return Time("rest", [&] { return inner_.AveragePool(x, window, out); });
+    return Time("averages", [&] { return inner_.AveragePool(x, window, out); });
   }
   Status CopyToHost(const Matrix& x, float* host) override {
     return Time("copies", [&] { return inner_.CopyToHost(x, host); });
@@ -99,6 +99,13 @@ class TimedBackend final : public Backend {
   Status Sync() override { return inner_.Sync(); }
 
  private:
+  // "3x3 64>64 at 56".
+  static std::string NameOf(const Convolution& convolution, const FeatureMap& out) {
+    const std::string edge = std::to_string(convolution.kernel());
+    return edge + "x" + edge + " " + std::to_string(convolution.in_channels()) + ">" +
+           std::to_string(convolution.out_channels()) + " at " + std::to_string(out.width);
+  }
+
   template <typename F>
   Status Time(const std::string& name, const F& call) {
     const double wall = NowSeconds(), cpu = CpuSeconds();
