@@ -57,13 +57,17 @@ TransformerConfig Tower(int width, int layers) {
   return out;
 }
 
-ResNetConfig ResNet(Shapes* shapes) {
+Result<ResNetConfig> ResNet(Shapes* shapes, const std::string& file) {
   ResNetConfig out;
   out.width = shapes->Size("visual.layer1.0.conv1.weight", 4, 0);
   out.heads = out.features() / kHeadWidth;
   for (int stage = 0; stage < 4; ++stage) {
     const std::string prefix = "visual.layer" + std::to_string(stage + 1) + ".";
     out.layers[stage] = shapes->Blocks(prefix, ".conv1.weight");
+    if (out.layers[stage] == 0) {
+      return DataLoss(file + ": there is no '" + prefix +
+                      "0.conv1.weight', and so a stage of its ResNet without layers.");
+    }
   }
   return out;
 }
@@ -84,7 +88,7 @@ Status ReadOpenAiConfig(const std::string& file, ModelConfig* config) {
   VisionConfig& vision = config->vision;
   const bool resnet = weights->Has("visual.attnpool.positional_embedding");
   if (resnet) {
-    vision.resnet = ResNet(&shapes);
+    CLIPTAG_ASSIGN_OR_RETURN(vision.resnet, ResNet(&shapes, file));
     vision.patch_size = 1;
   } else {
     vision.transformer = Tower(shapes.Size("visual.conv1.weight", 4, 0),

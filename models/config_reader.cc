@@ -6,6 +6,7 @@ namespace cliptag {
 namespace {
 
 constexpr int kMaxInt = 1 << 24;
+constexpr int kMostPlaces = 1024;  // a side; their number and that of tokens stays an int
 const Json kNull;
 
 }  // namespace
@@ -124,6 +125,37 @@ void SetClipMeanAndStd(PreprocessSpec* spec) {
   }
 }
 
+namespace {
+
+// What a picture is cut into: patches, or the places that a ResNet leaves of it.
+Status CheckPlaces(const VisionConfig& vision, const std::string& file) {
+  if (vision.patch_size > vision.image_size) {
+    return DataLoss(file + ": the patch size " + std::to_string(vision.patch_size) +
+                    " is larger than the image size " + std::to_string(vision.image_size) + ".");
+  }
+  const int side = vision.image_size / (vision.is_resnet() ? 32 : vision.patch_size);
+  if (side > kMostPlaces) {
+    return DataLoss(file + ": the image size " + std::to_string(vision.image_size) + " makes " +
+                    std::to_string(side) + " patches a side; at most " +
+                    std::to_string(kMostPlaces) + " are taken.");
+  }
+  return {};
+}
+
+Status CheckPixels(const PreprocessSpec& spec, const std::string& file) {
+  for (int i = 0; i < 3; ++i) {
+    if (!std::isfinite(spec.mean[i])) {
+      return DataLoss(file + ": the mean of the pixels is no number that a float can hold.");
+    }
+    if (!(spec.std[i] > 0 && std::isfinite(spec.std[i]))) {
+      return DataLoss(file + ": the standard deviation of the pixels must be positive.");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
 Status CheckConfig(const ModelConfig& config, const std::string& file) {
   const auto tower = [&](const TransformerConfig& t, const std::string& name) -> Status {
     const int heads = t.heads;
@@ -134,8 +166,13 @@ Status CheckConfig(const ModelConfig& config, const std::string& file) {
     if (t.mlp_width < 1) return DataLoss(file + ": the " + name + " tower's MLP has no width.");
     return {};
   };
+  const ResNetConfig& resnet = config.vision.resnet;
   if (!config.vision.is_resnet()) {
     CLIPTAG_RETURN_IF_ERROR(tower(config.vision.transformer, "image"));
+  } else if (resnet.heads < 1 || resnet.features() % resnet.heads != 0) {
+    return DataLoss(file + ": the " + std::to_string(resnet.features()) +
+                    " features of a ResNet of width " + std::to_string(resnet.width) +
+                    " are not divided among " + std::to_string(resnet.heads) + " heads.");
   }
   CLIPTAG_RETURN_IF_ERROR(tower(config.text.transformer, "text"));
   const int pool_heads = config.vision.pool_heads;
@@ -144,16 +181,8 @@ Status CheckConfig(const ModelConfig& config, const std::string& file) {
                     " is not a multiple of the attention pool's " + std::to_string(pool_heads) +
                     " heads.");
   }
-  if (config.vision.patch_size > config.vision.image_size) {
-    return DataLoss(file + ": the patch size " + std::to_string(config.vision.patch_size) +
-                    " is larger than the image size " + std::to_string(config.vision.image_size) +
-                    ".");
-  }
-  for (float s : config.preprocess.std) {
-    if (!(s > 0))
-      return DataLoss(file + ": the standard deviation of the pixels must be positive.");
-  }
-  return {};
+  CLIPTAG_RETURN_IF_ERROR(CheckPlaces(config.vision, file));
+  return CheckPixels(config.preprocess, file);
 }
 
 }  // namespace cliptag

@@ -42,6 +42,8 @@ class PieceTokenizer : public Tokenizer {
     const size_t padding = context_length_ - ids.size();
     ids.insert(frame_.pad_left ? ids.begin() : ids.end(), padding, frame_.pad);
     if (frame_.pad_left) out.eot += static_cast<int>(padding);
+    // Without a token at the end a text may fill the context.
+    out.eot = std::min(out.eot, static_cast<int>(context_length_) - 1);
     return out;
   }
 

@@ -147,6 +147,10 @@ Result<std::unique_ptr<Tokenizer>> Build(const Vocabulary& vocab, const Merges& 
       return DataLoss(vocab_file + " lacks the " + (i == 0 ? "begin" : "end") + " token '" + name +
                       "'.");
     }
+    if (it->first.empty()) {  // it would be found everywhere, without end
+      return DataLoss(vocab_file + ": the " + (i == 0 ? "begin" : "end") +
+                      " token is an empty text.");
+    }
     specials[i] = {FoldedText(it->first), it->second};
   }
   for (const auto& [token, id] : vocab) {

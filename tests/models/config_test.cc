@@ -311,6 +311,12 @@ TEST(OpenClipConfigTest, RefusesByName) {
       {Vision(R"("block_type": "custom")"), StatusCode::kUnsupported, {"block_type", "custom"}},
       {Vision(R"("pool_type": "none")"), StatusCode::kUnsupported, {"vision_cfg.pool_type"}},
       {Vision(R"("pos_embed_type": "rope")"), StatusCode::kUnsupported, {"pos_embed_type", "rope"}},
+      {Vision(R"("image_size": 16000000, "patch_size": 16)"),
+       StatusCode::kDataLoss,
+       {"image size 16000000", "1000000 patches a side"}},
+      {Vision(R"("layers": [3, 4, 6, 3], "width": 64, "image_size": 3200000)"),
+       StatusCode::kDataLoss,
+       {"image size 3200000", "100000 patches a side"}},
       {Vision(R"("head_width": 1000)"), StatusCode::kDataLoss, {"vision_cfg.head_width"}},
       {Vision(R"("head_width": 100)"), StatusCode::kDataLoss, {"768", "7 heads"}},
       {Vision(R"("mlp_ratio": 0)"), StatusCode::kDataLoss, {"vision_cfg.mlp_ratio"}},
@@ -335,6 +341,14 @@ TEST(OpenClipConfigTest, RefusesByName) {
            "preprocess_cfg": {"interpolation": "nearest"}})",
        StatusCode::kUnsupported,
        {"preprocess_cfg.interpolation", "nearest"}},
+      {R"({"model_cfg": {"embed_dim": 512, "vision_cfg": {}, "text_cfg": {}},
+           "preprocess_cfg": {"mean": [0, 1e300, 0]}})",
+       StatusCode::kDataLoss,
+       {"mean of the pixels"}},
+      {R"({"model_cfg": {"embed_dim": 512, "vision_cfg": {}, "text_cfg": {}},
+           "preprocess_cfg": {"std": [1, 1, 1e300]}})",
+       StatusCode::kDataLoss,
+       {"standard deviation of the pixels"}},
   };
   for (const auto& refused : cases) {
     SCOPED_TRACE(refused.config);

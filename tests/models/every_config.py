@@ -8,7 +8,7 @@ support has to be refused by a sentence. Not a part of the suite: it takes an ho
 
 Usage: every_config.py --cliptag CMD [--layers N] [--precision P] [--json FILE] [NAME...]
 CMD runs the tool, for example "meson devenv -C build -w $PWD cliptag". Needs torch, open_clip_torch
-3.3, timm, transformers.
+3.3, timm, transformers 5.
 """
 import argparse
 import json

@@ -78,6 +78,11 @@ TEST(PieceTokenizerTest, GemmasBpeByHand) {
   EXPECT_TRUE(cut.truncated);
   EXPECT_EQ(cut.ids, (Ids{1, 3, 7, 4, 7, 9}));
   EXPECT_EQ(cut.eot, 5);
+  // Without a token at its end a text that fills the context ends there.
+  const Tokens bare =
+      Must(Must(TryJson(GemmaJson(R"({"post_processor": null})")))->Encode("a b a b a b"));
+  EXPECT_EQ(bare.ids, (Ids{3, 7, 4, 7, 3, 7}));
+  EXPECT_EQ(bare.eot, 5);
 }
 
 TEST(PieceTokenizerTest, PiecesAreRefusedByName) {

@@ -236,6 +236,14 @@ TEST_F(TokenizerFilesTest, VocabularyWithoutEndToken) {
   ExpectError(LoadTokenizer(config_), StatusCode::kDataLoss, {"vocab.json", "<|endoftext|>"});
 }
 
+TEST_F(TokenizerFilesTest, EndTokenWithoutText) {
+  Json vocab = Json::parse(ReadAll(dir_.File("vocab.json")));
+  vocab[""] = vocab["<|endoftext|>"];
+  dir_.Write("vocab.json", vocab.dump());
+  dir_.Write("tokenizer_config.json", R"({"eos_token": ""})");
+  ExpectError(LoadTokenizer(config_), StatusCode::kDataLoss, {"vocab.json", "end token", "empty"});
+}
+
 TEST_F(TokenizerFilesTest, TokenizerJsonOfAnotherKind) {
   std::filesystem::remove(dir_.File("vocab.json"));
   dir_.Write("tokenizer.json", R"({"model": {"type": "WordPiece", "vocab": {}}})");

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <random>
 
 #include "models/weights.h"
 #include "tests/models/model_test.h"
@@ -106,67 +105,6 @@ TEST(TorchFileTest, HandmadeArchivesLoad) {
     EXPECT_EQ(contents.tensors.at("x").dtype, "F32");
     EXPECT_EQ(contents.tensors.at("x").end - contents.tensors.at("x").begin, 24u);
   }
-}
-
-// Whatever happens to an archive, what is read of it lies inside of it.
-TEST(TorchFuzzTest, BrokenArchivesAreRefusedOrHarmless) {
-  std::vector<std::string> seeds = {Archive(StateDict(PickledTensorValue({})), true)};
-  for (const char* name : {"kinds.bin", "kinds-protocol-4.bin", "script.pt", "checkpoint.pt"}) {
-    seeds.push_back(ReadAll(TorchData(name)));
-  }
-  constexpr int kRounds = 20'000, kOpened = 200;
-  std::mt19937 random(7);
-  const auto below = [&](size_t n) { return n == 0 ? 0 : random() % n; };
-  const uint64_t numbers[] = {
-      0, 1, 0x7f, 0xff, 0xffff, 0x7fffffff, 0xffffffff, UINT64_MAX >> 1, UINT64_MAX};
-  TempDir dir;
-  int read = 0, refused = 0;
-  for (int round = 0; round < kRounds; ++round) {
-    std::string file = seeds[round % seeds.size()];
-    for (size_t change = 1 + below(3); change > 0; --change) {
-      const size_t at = below(file.size());
-      switch (below(6)) {
-        case 0:
-          file.resize(at);
-          break;
-        case 1:
-          file.erase(at, below(40));
-          break;
-        case 2:
-          file.insert(at, file.substr(below(file.size()), below(60)));
-          break;
-        case 3: {
-          const std::string number = LittleEndian(numbers[below(9)], size_t{1} << below(4));
-          file.replace(at, std::min(number.size(), file.size() - at), number);
-          break;
-        }
-        default:
-          if (!file.empty()) file[at] = static_cast<char>(random());
-      }
-    }
-    const Result<TorchContents> contents = Parse(file);
-    ++(contents.ok() ? read : refused);
-    if (!contents.ok()) {
-      EXPECT_FALSE(contents.status().message().empty());
-      continue;
-    }
-    for (const auto& [name, info] : contents->tensors) {
-      ASSERT_LE(info.begin, info.end) << name;
-      ASSERT_LE(info.end, file.size()) << name;
-    }
-    if (read % kOpened != 0) continue;
-    dir.Write("f.bin", file);
-    const auto opened = OpenWeightFile(dir.File("f.bin"));
-    if (!opened.ok()) continue;  // its first bytes were changed
-    for (const auto& [name, info] : (*opened)->tensors()) {
-      const Result<HostTensor> tensor = (*opened)->Get(name);
-      if (!tensor.ok()) continue;
-      EXPECT_EQ(Values(*tensor).size(), static_cast<size_t>(tensor->elements()));
-    }
-  }
-  // Both must happen often, or this tries nothing.
-  EXPECT_GT(read, kRounds / 20);
-  EXPECT_GT(refused, kRounds / 4);
 }
 
 }  // namespace

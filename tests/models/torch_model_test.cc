@@ -83,6 +83,42 @@ TEST(OpenAiTest, WhatDoesNotFollowFromTheShapes) {
               {"a.pt", "visual.layer1.0.conv1.weight", "shape"});
 }
 
+// A ResNet's archive of which only the shapes are there, `stages` of them with a layer.
+std::string ResNetShapes(int stages, int64_t width) {
+  std::vector<std::pair<std::string, std::vector<int64_t>>> tensors = {
+      {"visual.attnpool.positional_embedding", {5, 32 * width}},
+      {"text_projection", {64, 8}},
+      {"ln_final.weight", {64}},
+      {"positional_embedding", {8, 64}},
+      {"token_embedding.weight", {20, 64}},
+      {"transformer.resblocks.0.attn.in_proj_weight", {192, 64}}};
+  for (int stage = 1; stage <= stages; ++stage) {
+    tensors.push_back(
+        {"visual.layer" + std::to_string(stage) + ".0.conv1.weight", {width, 1, 1, 1}});
+  }
+  std::string attributes;
+  for (const auto& [name, shape] : tensors) {
+    const std::vector<int64_t> none(shape.size(), 0);
+    attributes += PickledText(name) + PickledTensorValue({.shape = shape, .strides = none});
+  }
+  return Archive(
+      "\x80\x02"
+      "c__torch__\nM\n)\x81}(" +
+      attributes + "ub.");
+}
+
+TEST(OpenAiTest, ResNetsThatCannotBe) {
+  TempDir dir;
+  dir.Write("a.pt", ResNetShapes(4, 2));
+  EXPECT_EQ(Must(ReadModelConfig(dir.File("a.pt"))).vision.resnet.heads, 1);
+  dir.Write("a.pt", ResNetShapes(4, 1));
+  ExpectError(ReadModelConfig(dir.File("a.pt")), StatusCode::kDataLoss,
+              {"a.pt", "32 features", "width 1", "0 heads"});
+  dir.Write("a.pt", ResNetShapes(3, 2));
+  ExpectError(ReadModelConfig(dir.File("a.pt")), StatusCode::kDataLoss,
+              {"a.pt", "visual.layer4.0.conv1.weight", "without layers"});
+}
+
 TEST(OpenAiTest, AResNet) {
   const ModelConfig config = Must(ReadModelConfig(DataDir() + "/models/openai-resnet"));
   ASSERT_TRUE(config.vision.is_resnet());
