@@ -80,7 +80,7 @@ TEST(OpenAiTest, WhatDoesNotFollowFromTheShapes) {
   dir.Write("a.pt", script(PickledText("visual") + visual + PickledText("text_projection") +
                            PickledTensorValue({})));
   ExpectError(ReadModelConfig(dir.File("a.pt")), StatusCode::kDataLoss,
-              {"a.pt", "visual.layer1.0.conv1.weight", "shape"});
+              {"a.pt", "visual.layer1.0.conv1.weight", "without layers"});
 }
 
 // A ResNet's archive of which only the shapes are there, `stages` of them with a layer.
