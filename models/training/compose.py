@@ -129,13 +129,15 @@ class Composer:
         self.pool = pool_of(index, ('emoji', 'clipart', 'stamp', 'glyph', 'photo')).to(device)
         things = pool_of(index, ('emoji', 'clipart', 'stamp', 'glyph'))
         self.things = self.pool if things is None else things.to(device)
+        photographed = [pool_of(index, kinds) for kinds in (('ground',), ('stamp',))]
+        self.cuttings, self.stamps = (None if pool is None else pool.to(device) for pool in photographed)
 
         def flags(test):
             return torch.tensor([test(row) for row in index], device=device)
-        self.sided = flags(lambda row: any(SIDED.search(n) for n in row['names']) or row['kind'] == 'photo')
+        self.sided = flags(lambda row: any(SIDED.search(n) for n in row['names']) or row['kind'] in ('photo', 'ground'))
         self.coloured = flags(lambda row: any(COLOURED.search(n) for n in row['names'] + row['about']))
         self.glyph = flags(lambda row: row['kind'] == 'glyph')
-        self.photo = flags(lambda row: row['kind'] == 'photo')
+        self.photo = flags(lambda row: row['kind'] in ('photo', 'ground'))
         alpha = sprites[:, 3] > 0
         spread = torch.stack([alpha.any(2).sum(1), alpha.any(1).sum(1)], 1).float() / SIDE
         self.covering = (1.05 / spread.amin(1).clamp(min=0.05)).to(device)  # the size at which a photo fills all
@@ -208,13 +210,24 @@ class Composer:
         strength = torch.where(busy, self.between(0.4, 2.0, batch), 0.0)[:, None, None, None]
         ground = ground + strength * self.textures(batch)
         # Some have other things in them, large and out of focus.
-        others = batch // 8
+        others = max(1, batch // 8)
         things = self.small[self.sample(others, self.things)].float() / 255
         things = F.adaptive_avg_pool2d(things, 16)[:, :, 4:12, 4:12]
         things = F.interpolate(things, size=self.side, mode='bilinear', align_corners=False)
         mask = busy[:others, None, None, None].float() * things[:, 3:]
         ground[:others] = ground[:others] * (1 - mask) + busy[:others, None, None, None] * things[:, :3]
+        if self.cuttings is not None:
+            part = slice(others, 3 * others)
+            ground[part] = torch.where(busy[part, None, None, None], self.photographs(2 * others), ground[part])
         return ground.clamp(0, 1), torch.where(plain, colour, -1)
+
+    def photographs(self, count):
+        """Parts of photographs that fill the picture."""
+        cuttings = self.sample(count, self.cuttings)
+        size = self.covering[cuttings] * torch.exp(self.between(0.05, 0.9, count))
+        layer = self.place(cuttings, size, self.between(-0.05, 0.05, count, 2))
+        matrix = recolouring(self.generator, self.photo[cuttings])
+        return torch.einsum('bij,bjhw->bihw', matrix, layer[:, :3]).clamp(0, 1)
 
     def degrade(self, pictures):
         """Some blurred, some once smaller, all a little brighter or darker; in place."""
@@ -300,5 +313,15 @@ class Composer:
 
     @torch.no_grad()
     def coarse(self, pictures):
-        """The same as small photographs are once they are enlarged."""
-        return shrunk(pictures, 32)
+        """The same as if they had been 32 pixels large once; every third gives way to a photograph, every third
+        to a photographed thing before one, where there are such, and some shine through each other."""
+        pictures = pictures.clone()
+        if self.cuttings is not None:
+            pictures[::3] = self.photographs(len(pictures[::3]))
+        if self.cuttings is not None and self.stamps is not None:
+            things = self.sample(len(pictures[1::3]), self.stamps)
+            size = self.between(0.7, 1.3, len(things))
+            layer = self.place(things, size, self.between(-0.3, 0.3, len(things), 2))
+            pictures[1::3] = self.put(self.photographs(len(things)), layer)
+        share = self.between(0, 0.5, len(pictures)) * (self.draw(len(pictures)) < 0.3)
+        return shrunk(torch.lerp(pictures, pictures.roll(1, 0), share[:, None, None, None]), 32)

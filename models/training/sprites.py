@@ -3,7 +3,8 @@
 train_starter.py.
 
     apt install fonts-noto-color-emoji unicode-data openclipart-png
-    apt install unicode-cldr-core openclipart-svg tuxpaint-stamps-default fonts-symbola    (better, not needed)
+    apt install unicode-cldr-core openclipart-svg tuxpaint-stamps-default fonts-symbola mate-backgrounds \
+        lomiri-wallpapers-16.04                                                         (better, not needed)
     sprites.py --output sprites.zip [--add FOLDER...]
 
 The zip has a WebP with transparency for each picture and index.json, which says of each what kind it is, its
@@ -17,6 +18,7 @@ import html
 import io
 import json
 import os
+import random
 import re
 import sys
 import zipfile
@@ -29,6 +31,8 @@ from holdout import Holdout, on_white
 
 SIDE = 120  # pixels of a picture's longer side
 GLYPHS = '/usr/share/fonts/truetype/ancient-scripts/Symbola_hint.ttf'
+GROUNDS = '/usr/share/backgrounds'
+CUTTINGS = 24  # from each picture there
 STAMPS = '/usr/share/tuxpaint/stamps'
 DRAWINGS = '/usr/share/openclipart/svg'
 KEYWORDS = '/usr/share/unicode/cldr/common/annotations/en.xml'
@@ -184,7 +188,7 @@ def of_stamps(args, holdout, told):
             if not os.path.exists(sentence):
                 continue
             with open(sentence, encoding='utf-8', errors='replace') as f:
-                said = re.split(r'[.,;:!?(]', f.readline())[0].strip().lower()
+                said = re.split(r'[.,;:!?(—]', f.readline())[0].strip().lower()
             said = words.tidy(re.sub(r'^(a|an|the|one|some) ', '', said))
             if holdout.names(split(said) + split(file)) or not 2 < len(said) < 50:
                 continue
@@ -204,6 +208,26 @@ def of_folders(args, holdout, told):
                 yield 'photo', image.convert('RGBA'), [caption], []
 
 
+def of_grounds(args, told):
+    """Cuttings of photographs for other things to stand on, of which nothing is said."""
+    rng = random.Random(1)
+    for folder, names, files in os.walk(args.grounds):
+        names.sort()
+        for file in sorted(f for f in files if f.lower().endswith(('.jpg', '.jpeg'))):
+            try:
+                with Image.open(os.path.join(folder, file)) as image:
+                    image.draft('RGB', (1600, 1600))
+                    image = image.convert('RGB')
+            except Exception as e:  # whatever a decoder makes of it
+                told(f'{file} cannot be read: {e}.')
+                continue
+            for _ in range(CUTTINGS):
+                side = min(image.size) * rng.uniform(0.1, 0.9)
+                x, y = (rng.uniform(0, s - side) for s in image.size)
+                cut = image.resize((SIDE, SIDE), Image.LANCZOS, box=(x, y, x + side, y + side))
+                yield 'ground', cut, ['ground'], []
+
+
 def gather(args, told):
     holdout = Holdout()
     yield from of_emoji(args)
@@ -211,6 +235,7 @@ def gather(args, told):
     yield from of_clipart(args, holdout, told)
     yield from of_stamps(args, holdout, told)
     yield from of_folders(args, holdout, told)
+    yield from of_grounds(args, told)
 
 
 def write(path, found, quality, told):
@@ -221,7 +246,8 @@ def write(path, found, quality, told):
             if image is None or not names:
                 continue
             buffer = io.BytesIO()
-            image.save(buffer, 'WEBP', quality=quality, alpha_quality=quality, method=4)
+            image.save(buffer, 'WEBP', quality=min(quality, 60) if kind == 'ground' else quality,
+                       alpha_quality=quality, method=4)
             file.writestr(zipfile.ZipInfo(f'{len(index):05}.webp'), buffer.getvalue())
             index.append({'kind': kind, 'names': names, 'about': about})
             count[kind] += 1
@@ -247,6 +273,7 @@ def parse(argv=None):
     add('--clipart', default=starter_data.CLIPART, help='where Debian\'s openclipart-png is')
     add('--drawings', default=DRAWINGS, help='its titles and tags: where Debian\'s openclipart-svg is')
     add('--stamps', default=STAMPS, help='where Debian\'s tuxpaint-stamps-default has its stamps')
+    add('--grounds', default=GROUNDS, help='photographs, of Debian\'s mate-backgrounds, to put things before')
     add('--quality', type=int, default=80, help='of the WebP files')
     return parser.parse_args(argv)
 

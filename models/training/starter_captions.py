@@ -31,7 +31,7 @@ SCENE_TEMPLATES = {
     'glyph': [*DRAWN, 'a {} icon.', 'a symbol of a {}.', 'a black and white drawing of a {}.'],
     'clipart': [*DRAWN, 'a clip art of a {}.', 'a clip art of a {}.', 'a cartoon {}.', 'a {} icon.'],
     'stamp': ['a photo of a {}.', 'a close-up photo of a {}.', 'a picture of a {}.', 'a {}.', '{}'],
-    'photo': TEMPLATES['photo']}
+    'photo': TEMPLATES['photo'], 'ground': TEMPLATES['photo']}
 # What the first starter knows from photographs that not every machine can install.
 PHOTO_THINGS = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck', 'car',
                 'plane', 'boat']

@@ -28,6 +28,7 @@ from loss import clip_loss
 from model import Clip, parameter_groups
 
 BEGAN = time.monotonic()
+LEAST_BATCH = 32
 
 
 def parse(argv=None):
@@ -75,7 +76,7 @@ class Keeper:
 
     def extend(self, composer, batch):
         """The batch's pictures and texts with those that are to be kept behind them."""
-        coarse = composer.coarse(batch['pixels'][:self.count])
+        coarse = composer.coarse(batch['pixels'][self.count:2 * self.count])
         return (torch.cat([batch['pixels'], coarse]), torch.cat([batch['ids'], self.ids]),
                 torch.cat([batch['ends'], self.ends]))
 
@@ -108,9 +109,11 @@ class Run:
         self.model.to(self.device)
         side = self.model.config.image_size
         self.composer = compose.Composer(self.index, self.sprites, self.tokenizer, self.device, args.seed, side)
+        if args.batch < LEAST_BATCH:
+            raise ValueError(f'--batch {args.batch}: a batch has pictures of every kind, so at least {LEAST_BATCH}.')
         if args.keep and not source:
             raise ValueError('--keep needs a model to keep: name it with --from.')
-        self.keeper = Keeper(self.model, self.tokenizer, args.batch // 8) if args.keep else None
+        self.keeper = Keeper(self.model, self.tokenizer, args.batch // 4) if args.keep else None
         self.optimizer = torch.optim.AdamW(
             parameter_groups(self.model, args.weight_decay), lr=args.lr, betas=(0.9, 0.98), eps=1e-6,
             fused=self.device.type == 'cuda')
@@ -148,7 +151,7 @@ class Run:
     def compile(self):
         """Compiled layers, or plain ones where the compiler does not work."""
         for layer in self.layers:
-            layer.compile()
+            layer.compile(dynamic=False)
         try:
             self.backward(self.composer.batch(self.args.batch))
         except Exception as e:  # whatever a compiler may raise; the plain layers do the same
@@ -199,7 +202,10 @@ class Run:
                     saved = now
                     self.save()
         self.save()
-        print(f'{step * args.batch} pairs in {time.monotonic() - BEGAN:.0f} s', flush=True)
+        memory = ''
+        if self.device.type == 'cuda':
+            memory = f', {torch.cuda.max_memory_reserved() / 2 ** 30:.1f} GiB of GPU memory'
+        print(f'{step * args.batch} pairs in {time.monotonic() - BEGAN:.0f} s{memory}', flush=True)
 
     def evaluate(self):
         model, tokenizer, pixels = checkpoint.load_model(os.path.join(self.args.output, checkpoint.MODEL))
