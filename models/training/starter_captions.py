@@ -27,7 +27,8 @@ TEMPLATES = {
 DRAWN = ['a drawing of a {}.', 'an illustration of a {}.', 'a picture of a {}.', 'a {}.', '{}']
 SCENE_TEMPLATES = {
     'emoji': [*DRAWN, 'an emoji of a {}.', 'an emoji of a {}.', 'a {} icon.', 'a symbol of a {}.',
-              'a clip art of a {}.', 'a cartoon {}.', 'a picture of a {}.', 'a {}.'],
+              'a clip art of a {}.', 'a cartoon {}.', 'a picture of a {}.', 'a {}.',
+              'a photo of a {}.'],  # cliptag's own template where none is given
     'glyph': [*DRAWN, 'a {} icon.', 'a symbol of a {}.', 'a black and white drawing of a {}.'],
     'clipart': [*DRAWN, 'a clip art of a {}.', 'a clip art of a {}.', 'a cartoon {}.', 'a {} icon.'],
     'stamp': ['a photo of a {}.', 'a close-up photo of a {}.', 'a picture of a {}.', 'a {}.', '{}'],
@@ -36,6 +37,9 @@ SCENE_TEMPLATES = {
 PHOTO_THINGS = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck', 'car',
                 'plane', 'boat']
 PHOTO_TEMPLATES = TEMPLATES['photo'][:3]
+# cliptag's built-in background (models/prompts.cc), which what a picture shows has to beat.
+BACKGROUND = ['photo', 'image', 'pattern', 'noise', 'white background', 'bright light', 'garden', 'room']
+BACKGROUND_TEMPLATES = ['a photo of a {}.', 'a picture of a {}.', 'an emoji of a {}.', 'a drawing of a {}.']
 GROUNDS = {'white': (255, 255, 255), 'black': (12, 12, 12), 'gray': (128, 128, 128), 'red': (205, 50, 45),
            'green': (60, 160, 75), 'blue': (55, 95, 205), 'yellow': (240, 215, 70), 'orange': (240, 145, 45),
            'purple': (135, 70, 165), 'pink': (245, 170, 195), 'brown': (125, 85, 55)}

@@ -29,6 +29,7 @@ from model import Clip, parameter_groups
 
 BEGAN = time.monotonic()
 LEAST_BATCH = 32
+WRONG_WEIGHT = 4  # of texts that do not belong to a picture, of which there are many
 
 
 def parse(argv=None):
@@ -49,6 +50,8 @@ def parse(argv=None):
     add('--weight-decay', type=float, default=0.1)
     add('--keep', type=float, default=0.0, help='how much it is held to what the model it is trained from makes '
         'of coarse pictures and of the things that it knows from photographs')
+    add('--background', type=float, default=0.0, help='weight of what is shown being above cliptag\'s built-in '
+        'background, and what is not being below it')
     add('--device', choices=('auto', 'cpu', 'cuda'), default='auto')
     add('--precision', choices=('bf16', 'fp32'), default='bf16')
     add('--compile', action='store_true', help='compile the layers; worth it from a minute on')
@@ -60,6 +63,20 @@ def parse(argv=None):
     return parser.parse_args(argv)
 
 
+def tokens(tokenizer, texts, device):
+    return [torch.tensor(column, device=device) for column in zip(*map(tokenizer.encode, texts))]
+
+
+def background_loss(images, texts, background, scale, concepts):
+    """The binary cross entropy of cliptag's scores: is this in the picture, or one of the background's?"""
+    against = torch.logsumexp(scale * images @ background.T, 1, keepdim=True)
+    against = against - math.log(len(background) / len(words.BACKGROUND))  # as if in one template
+    scores = scale * images @ texts.T - against
+    same = concepts[:, None] == concepts[None, :]
+    missed = F.softplus(-scores.diagonal()).mean()
+    return missed + WRONG_WEIGHT * (F.softplus(scores) * ~same).sum() / (~same).sum()
+
+
 class Keeper:
     """Holds a model to what it was: for pictures as coarse as small photographs, and for the names of what it
     has seen in photographs, its embeddings shall stay."""
@@ -69,16 +86,15 @@ class Keeper:
         self.count = count
         device = model.mean.device
         texts = [words.fill(t, n) for n in words.PHOTO_THINGS for t in words.PHOTO_TEMPLATES]
-        ids, ends = zip(*map(tokenizer.encode, texts))
-        self.ids, self.ends = torch.tensor(ids, device=device), torch.tensor(ends, device=device)
+        texts += [t.format(n) for n in (*words.PHOTO_THINGS, *words.BACKGROUND) for t in words.PHOTO_TEMPLATES[:1]]
+        self.ids, self.ends = tokens(tokenizer, texts, device)
         with torch.no_grad():
             self.texts = self.old.encode_texts(self.ids, self.ends)
 
-    def extend(self, composer, batch):
-        """The batch's pictures and texts with those that are to be kept behind them."""
-        coarse = composer.coarse(batch['pixels'][self.count:2 * self.count])
-        return (torch.cat([batch['pixels'], coarse]), torch.cat([batch['ids'], self.ids]),
-                torch.cat([batch['ends'], self.ends]))
+    def extend(self, composer, pixels, ids, ends):
+        """Pictures and texts with those that are to be kept behind them."""
+        coarse = composer.coarse(pixels[self.count:2 * self.count])
+        return torch.cat([pixels, coarse]), torch.cat([ids, self.ids]), torch.cat([ends, self.ends])
 
     def loss(self, images, texts, pixels):
         """How far what stands behind the batch has moved."""
@@ -117,36 +133,42 @@ class Run:
         self.optimizer = torch.optim.AdamW(
             parameter_groups(self.model, args.weight_decay), lr=args.lr, betas=(0.9, 0.98), eps=1e-6,
             fused=self.device.type == 'cuda')
+        self.background = tokens(self.tokenizer, [t.format(n) for t in words.BACKGROUND_TEMPLATES
+                                                  for n in words.BACKGROUND], self.device)
         self.autocast = train.autocast_for(self.device, args.precision)
         self.layers = [layer for tower in (self.model.text_model, self.model.vision_model)
                        for layer in tower.encoder.layers]
 
     def backward(self, batch):
-        """Gradients of one batch; returns its contrastive loss and what was kept badly."""
+        """Gradients of one batch; returns its contrastive loss, what was kept badly and that of the background."""
         pixels, ids, ends = batch['pixels'], batch['ids'], batch['ends']
-        size = len(pixels)
+        size, extra = len(pixels), len(self.background[0])
+        ids, ends = torch.cat([ids, self.background[0]]), torch.cat([ends, self.background[1]])
         if self.keeper:
-            pixels, ids, ends = self.keeper.extend(self.composer, batch)
+            pixels, ids, ends = self.keeper.extend(self.composer, pixels, ids, ends)
         pixels = (pixels - self.model.mean) / self.model.std
         with self.autocast():
             images, texts = self.model(pixels, ids, ends)
-        loss = clip_loss(images[:size], texts[:size], self.model.logit_scale, batch['concepts'])
+        scale = self.model.logit_scale
+        loss = clip_loss(images[:size], texts[:size], scale, batch['concepts'])
+        against = background_loss(images[:size], texts[:size], texts[size:size + extra], scale.detach().exp(),
+                                  batch['concepts'])
         moved = torch.zeros((), device=self.device)
         if self.keeper:
             with self.autocast():
-                moved = self.keeper.loss(images[size:], texts[size:], pixels[size:])
-        (loss + self.args.keep * moved).backward()
-        return loss.detach(), moved.detach()
+                moved = self.keeper.loss(images[size:], texts[size + extra:], pixels[size:])
+        (loss + self.args.keep * moved + self.args.background * against).backward()
+        return loss.detach(), moved.detach(), against.detach()
 
     def step(self, rate):
         for group in self.optimizer.param_groups:
             group['lr'] = rate
         self.optimizer.zero_grad(set_to_none=True)
-        loss, moved = self.backward(self.composer.batch(self.args.batch))
+        losses = self.backward(self.composer.batch(self.args.batch))
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.model.clamp_scale()
-        return torch.stack([loss, moved, norm])
+        return torch.stack([*losses, norm])
 
     def compile(self):
         """Compiled layers, or plain ones where the compiler does not work."""
@@ -186,12 +208,12 @@ class Run:
                 step += 1
                 if step % args.log_every and step != args.steps:
                     continue
-                loss, moved, norm = figures.tolist()
+                loss, moved, against, norm = figures.tolist()
                 if not math.isfinite(loss + norm):
                     raise ValueError(f'Step {step}: the loss or its gradient is no finite number; lower --lr. '
                                      'The last save is untouched.')
                 now = time.monotonic() - BEGAN
-                row = {'step': step, 'seconds': round(now, 1), 'loss': loss, 'moved': moved, 'lr': rate,
+                row = {'step': step, 'seconds': round(now, 1), 'loss': loss, 'moved': moved, 'background': against, 'lr': rate,
                        'scale': self.model.logit_scale.exp().item(), 'gradient': norm,
                        'pairs_per_second': round((step - since) * args.batch / (now - logged), 1)}
                 logged, since = now, step
