@@ -129,6 +129,9 @@ class Composer:
         self.pool = pool_of(index, ('emoji', 'clipart', 'stamp', 'glyph', 'photo')).to(device)
         things = pool_of(index, ('emoji', 'clipart', 'stamp', 'glyph'))
         self.things = self.pool if things is None else things.to(device)
+        self.thing = self.things.unique()  # and the rank of each among them, by which pairs are held out
+        self.rank = torch.zeros(len(index), dtype=torch.long, device=device)
+        self.rank[self.thing] = torch.arange(len(self.thing), device=device)
         photographed = [pool_of(index, kinds) for kinds in (('ground',), ('stamp',))]
         self.cuttings, self.stamps = (None if pool is None else pool.to(device) for pool in photographed)
 
@@ -160,7 +163,7 @@ class Composer:
         angle = self.between(-1, 1, batch) * (math.pi / 180) * turned
         wide = torch.where(self.draw(batch) < 0.12, 2.5, 1.0)
         angle = angle * torch.where(self.photo[sprites], 0.1, wide)
-        stretch = torch.exp(self.between(-0.12, 0.12, batch))
+        stretch = torch.exp(self.between(-0.12, 0.12, batch) * torch.where(self.photo[sprites], 0.1, 1.0))
         mirror = torch.where((self.draw(batch) < 0.4) & ~self.sided[sprites], -1.0, 1.0)
         scale = REACH / size
         cosine, sine = torch.cos(angle) * scale, torch.sin(angle) * scale
@@ -271,11 +274,19 @@ class Composer:
         second = torch.stack([torch.where(stacked, other, near), torch.where(stacked, near, other)], 1)
         return first, second
 
+    def held_out_pairs(self, count):
+        """Two things each that pair() never puts together."""
+        a, b = self.rank[self.sample(count, self.things)], self.rank[self.sample(count, self.things)]
+        b = b - (a + b) % HELD_OUT
+        b = torch.where(b < 0, b + HELD_OUT, b).clamp(max=len(self.thing) - 1)
+        return self.thing[a], self.thing[b]
+
     def pair(self, count, sprites=None, stacked=None):
         """Two things; of all combinations one of HELD_OUT is never drawn, in either order."""
         if sprites is None:
-            a, b = self.sample(count, self.things), self.sample(count, self.things)
-            b = torch.where((a + b) % HELD_OUT == 0, (b + 1) % len(self.large), b)
+            a, b = self.rank[self.sample(count, self.things)], self.rank[self.sample(count, self.things)]
+            other = torch.where(b + 1 < len(self.thing), b + 1, b - 1)
+            a, b = self.thing[a], self.thing[torch.where((a + b) % HELD_OUT == 0, other, b)]
             stacked = self.draw(count) < 0.5
         else:
             a, b = sprites

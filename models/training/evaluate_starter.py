@@ -71,9 +71,7 @@ def emoji_names(model, tokenizer, index, sprites):
 def combinations(model, tokenizer, index, composer, count):
     """Pictures of two things that training never put together, against CHOICES captions of such, and against
     the caption that has the two the wrong way round."""
-    a, b = composer.sample(count, composer.things), composer.sample(count, composer.things)
-    b = b - (a + b) % compose.HELD_OUT
-    b = torch.where(b < 0, b + compose.HELD_OUT, b)
+    a, b = composer.held_out_pairs(count)
     stacked = torch.arange(count, device=a.device) % 2 == 1
     with torch.no_grad():
         pictures, _, _ = composer.pair(count, (a, b), stacked)
