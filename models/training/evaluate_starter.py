@@ -124,13 +124,17 @@ def evaluate(model, tokenizer, index=None, sprites=None, composer=None, path=Non
     return found
 
 
-def main(argv=None):
+def parse(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('--model', required=True, nargs='+', help='directories in Hugging Face\'s layout')
     parser.add_argument('--sprites', help='file of sprites.py')
     parser.add_argument('--folders', help='directory with emoji/, clipart-heldout/ and photos/')
-    parser.add_argument('--threads', type=int, default=0)
-    args = parser.parse_args(argv)
+    parser.add_argument('--threads', type=int, default=0, help='CPU threads; 0 = PyTorch\'s choice')
+    return parser.parse_args(argv)
+
+
+def main(argv=None):
+    args = parse(argv)
     if args.threads:
         torch.set_num_threads(args.threads)
     try:
