@@ -22,6 +22,24 @@ TEMPLATES = {
     'clipart': ['a drawing of a {}.', 'a clip art of a {}.', 'an illustration of a {}.', 'a {}.',
                 'a cartoon {}.', '{}'],
     'photo': ['a photo of a {}.', 'a blurry photo of a {}.', 'a close-up photo of a {}.', 'a {}.', '{}']}
+# Of scenes that are composed while training (compose.py). An emoji is a drawing too: what is learnt of it
+# shall be found in drawings by other hands.
+DRAWN = ['a drawing of a {}.', 'an illustration of a {}.', 'a picture of a {}.', 'a {}.', '{}']
+SCENE_TEMPLATES = {
+    'emoji': [*DRAWN, 'an emoji of a {}.', 'an emoji of a {}.', 'a {} icon.', 'a symbol of a {}.',
+              'a clip art of a {}.', 'a cartoon {}.', 'a picture of a {}.', 'a {}.',
+              'a photo of a {}.'],  # cliptag's own template where none is given
+    'glyph': [*DRAWN, 'a {} icon.', 'a symbol of a {}.', 'a black and white drawing of a {}.'],
+    'clipart': [*DRAWN, 'a clip art of a {}.', 'a clip art of a {}.', 'a cartoon {}.', 'a {} icon.'],
+    'stamp': ['a photo of a {}.', 'a close-up photo of a {}.', 'a picture of a {}.', 'a {}.', '{}'],
+    'photo': TEMPLATES['photo'], 'ground': TEMPLATES['photo']}
+# What the first starter knows from photographs that not every machine can install.
+PHOTO_THINGS = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck', 'car',
+                'plane', 'boat']
+PHOTO_TEMPLATES = TEMPLATES['photo'][:3]
+# cliptag's built-in background (models/prompts.cc), which what a picture shows has to beat.
+BACKGROUND = ['photo', 'image', 'pattern', 'noise', 'white background', 'bright light', 'garden', 'room']
+BACKGROUND_TEMPLATES = ['a photo of a {}.', 'a picture of a {}.', 'an emoji of a {}.', 'a drawing of a {}.']
 GROUNDS = {'white': (255, 255, 255), 'black': (12, 12, 12), 'gray': (128, 128, 128), 'red': (205, 50, 45),
            'green': (60, 160, 75), 'blue': (55, 95, 205), 'yellow': (240, 215, 70), 'orange': (240, 145, 45),
            'purple': (135, 70, 165), 'pink': (245, 170, 195), 'brown': (125, 85, 55)}
@@ -90,3 +108,10 @@ def listed_emoji(path):
             if match and 'skin tone' not in match[2]:
                 name = match[2].strip().lower().replace('flag: ', 'flag of ').replace(':', ' with')
                 yield ''.join(chr(int(c, 16)) for c in match[1].split()), name
+
+
+def tidy(name):
+    """A name in plain letters that ends in one, so that a full stop may follow."""
+    name = unicodedata.normalize('NFKD', name.replace('’', "'").replace('“', '').replace('”', ''))
+    name = ''.join(c for c in name.lower() if not unicodedata.combining(c))
+    return re.sub(r'\s+', ' ', re.sub(r'^[^\w]+|[^\w]+$|[()]', '', name))

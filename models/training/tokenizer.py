@@ -82,10 +82,14 @@ class Tokenizer:
             self.words[word] = ids
         return ids
 
+    def split(self, text):
+        """The words and marks that are tokenized each by itself."""
+        return self.pattern.findall(clean(text))
+
     def encode(self, text):
         """(ids, end): `context` ids padded with 0, and where the first end token stands."""
         ids = [self.bos_id]
-        for word in self.pattern.findall(clean(text)):
+        for word in self.split(text):
             ids += [self.vocab[word]] if word in (self.bos, self.eos) else self.word(word)
         ids.append(self.eos_id)
         if len(ids) > self.context:

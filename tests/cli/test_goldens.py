@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """`cliptag embed` and `classify` against what the reference implementations answered (the goldens and
-the starter's evaluation, which lie beside the project and not in it)."""
+the pictures of the starter's evaluation lie beside the project and not in it)."""
 import json
 import os
 import tempfile
 import unittest
 
-from tool import SHARED, dot, read_npy, run, run_json
+from tool import SHARED, SOURCE, dot, read_npy, run, run_json
 
 GOLDENS = os.path.join(SHARED, "goldens")
 PHOTOS = os.path.join(SHARED, "media", "photos")
@@ -77,7 +77,7 @@ class StarterEvaluation(unittest.TestCase):
     def check(self, set_name, tie=0.004):
         if not os.path.isdir(EVAL):
             self.skipTest(f"there is no evaluation in {EVAL}")
-        with open(os.path.join(EVAL, "expected.json")) as f:
+        with open(os.path.join(SOURCE, "tests", "data", "models", "starter-answers.json")) as f:
             expected = json.load(f)
         answers = expected["sets"][set_name]["answers"]
         folder = os.path.join(EVAL, set_name)

@@ -21,10 +21,13 @@ from PIL import Image
 
 import checkpoint
 import data
+import evaluate_starter
+import sprites
 import starter_data
 import tokenizer as tokenizers
 import toy_data
 import train
+import train_starter
 from model import Clip
 
 SOURCE = torch_python.SOURCE
@@ -240,12 +243,13 @@ class DocumentTest(unittest.TestCase):
             with open(os.path.join(SOURCE, path), encoding='utf-8') as f:
                 blocks = re.findall(r'^```sh\n(.*?)^```', f.read(), re.M | re.S)
             for line in ''.join(blocks).splitlines():
-                command = re.search(r'models/training/(train|starter_data)\.py (.*)', line)
+                command = re.search(r'models/training/(\w+)\.py (.*)', line)
                 if command:
                     count += 1
-                    parse = {'train': train, 'starter_data': starter_data}[command[1]].parse
-                    parse(shlex.split(command[2], comments=True))
-        self.assertGreaterEqual(count, 5)
+                    module = {m.__name__: m for m in (
+                        train, starter_data, sprites, train_starter, evaluate_starter)}[command[1]]
+                    module.parse(shlex.split(command[2], comments=True))
+        self.assertGreaterEqual(count, 8)
 
     def test_shapes(self):
         sizes = {}
