@@ -185,7 +185,7 @@ void PrintRow(const std::string& name, const Judgement& judgement) {
 // of hysteresis lie on both sides of it.
 TEST_F(FlickerTest, ATenthOfTheFlipsAtEqualDelay) {
   int ours_in_all = 0, equal_in_all = 0;
-  for (const double noise : {0.48, 0.52, 0.56}) {
+  for (const double noise : {0.45, 0.48, 0.51}) {
     const Film film = Shoot(noise);
     const auto [middle, gap] = MiddleAndGap(film);
     PolicyOptions options{.threshold = middle, .off_threshold = middle};
