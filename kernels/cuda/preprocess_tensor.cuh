@@ -24,21 +24,9 @@ __device__ __forceinline__ int InStage(int row, int at) {
   return row * kRow + at;
 }
 
-// kBytes, or where fewer are left of a row these, one by one: an asynchronous copy of a part is
-// allowed to zero the rest, but compute-sanitizer sees it read all.
-template <int kBytes>
-__device__ __forceinline__ void CopyChunk(unsigned char* to, const uint8_t* from, int left) {
-  if (left >= kBytes) {
-    CpAsync<kBytes>(to, from);
-  } else {
-#pragma unroll 1
-    for (int i = 0; i < left; ++i) to[i] = from[i];
-  }
-}
-
 // Copies 64 bytes of kRows rows from memory, from column byte `from` on, into a stage whose rows
 // are kRow bytes apart. Rows that do not exist and bytes from `valid` on are not read; what the
-// stage has there is left or becomes zero, and counts for nothing: any byte is a finite sample, its
+// stage has there is left, and counts for nothing: any byte is a finite sample, its
 // weight 0.
 template <int kBytes, int kRows, int kRow>
 __device__ __forceinline__ void CopyStage(unsigned char* stage, const uint8_t* from,
@@ -60,7 +48,7 @@ __device__ __forceinline__ void CopyStage(unsigned char* stage, const uint8_t* f
     } else if (at < valid) {
 #pragma unroll 1
       for (int r = 0; r < kRows && row + r < rows; r += kTurn, source += kTurn * row_stride) {
-        CopyChunk<kBytes>(to + r * kRow, source, valid - at);
+        CpAsync<kBytes>(to + r * kRow, source);
       }
     }
   } else {
@@ -73,7 +61,7 @@ __device__ __forceinline__ void CopyStage(unsigned char* stage, const uint8_t* f
       if constexpr (kBytes == 1) {
         *to = *source;
       } else {
-        CopyChunk<kBytes>(to, source, valid - at);
+        CpAsync<kBytes>(to, source);
       }
     }
   }
@@ -82,9 +70,12 @@ __device__ __forceinline__ void CopyStage(unsigned char* stage, const uint8_t* f
 template <int kRows, int kRow>
 __device__ __forceinline__ void CopyStage(int copy_bytes, unsigned char* stage, const uint8_t* from,
                                           int64_t row_stride, int rows, int valid) {
-  if (copy_bytes == 16) {
+  // A row that ends within a chunk goes by smaller ones: an asynchronous copy of a part may make
+  // the rest zero, but compute-sanitizer sees it read all.
+  const int rest = valid < kStripBytes ? valid : 0;
+  if (copy_bytes == 16 && rest % 16 == 0) {
     CopyStage<16, kRows, kRow>(stage, from, row_stride, rows, valid);
-  } else if (copy_bytes == 4) {
+  } else if (copy_bytes >= 4 && rest % 4 == 0) {
     CopyStage<4, kRows, kRow>(stage, from, row_stride, rows, valid);
   } else {
     CopyStage<1, kRows, kRow>(stage, from, row_stride, rows, valid);

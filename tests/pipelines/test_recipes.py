@@ -30,7 +30,7 @@ class RecipeTest(unittest.TestCase):
         folder = tempfile.TemporaryDirectory(prefix="cliptag-test.")
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
-        self.environment = dict(os.environ, CLIPTAG_PROMPTS="ball; car", CLIPTAG_TEST_FRAMES="25",
+        self.environment = dict(os.environ, CLIPTAG_PROMPTS="moon; car", CLIPTAG_TEST_FRAMES="25",
                                 CLIPTAG_RATE="10/1")
         if preload := os.environ.get("CLIPTAG_PRELOAD"):
             self.environment["LD_PRELOAD"] = preload
@@ -94,7 +94,7 @@ class CameraTest(RecipeTest):
         camera = self.recipe("camera.sh", f"rtsp://127.0.0.1:{port}/camera", "tags.jsonl",
                              CLIPTAG_RETRY="0.2 1", CLIPTAG_SILENCE="2000")
         self.wait_for(lambda: len(self.rows("tags.jsonl")) >= 3, "the first tags")
-        self.assertEqual("ball", self.rows("tags.jsonl")[0]["tags"][0]["label"])
+        self.assertEqual("moon", self.rows("tags.jsonl")[0]["tags"][0]["label"])
         self.end(server)
         line = camera.stderr.readline()
         while line and "broke off" not in line:
@@ -119,7 +119,7 @@ class CameraTest(RecipeTest):
     def test_a_picture_that_moves(self):
         out, _ = self.run_recipe("camera.sh", "test", "tags.jsonl", CLIPTAG_TRIES="1")
         self.assertGreaterEqual(len(self.rows("tags.jsonl")), 3)
-        self.assertIn("ball", out)
+        self.assertIn("moon", out)
 
     def test_errors(self):
         for args, part in [(("no-such-file.mp4",), "no-such-file.mp4"), (("a", "b", "c"), "no more")]:
@@ -208,7 +208,7 @@ class SplitTest(RecipeTest):
         self.assertEqual(0, receiver.wait(TIMEOUT_S), "the receiver")
         rows = self.rows("tags.jsonl")
         self.assertGreaterEqual(len(rows), 5)
-        self.assertEqual("ball", rows[-1]["tags"][0]["label"])
+        self.assertEqual("moon", rows[-1]["tags"][0]["label"])
         self.assertLess(rows[-1]["pts"], 1e12)
 
     def test_errors(self):
