@@ -35,15 +35,20 @@ def mix(first, second, share):
             for name in second}
 
 
-def main(arguments=None):
+def parse(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n', 1)[0])
     parser.add_argument('--from', dest='first', required=True, metavar='DIR')
     parser.add_argument('--to', dest='second', required=True, metavar='DIR')
     parser.add_argument('--share', type=float, required=True, help='of the second, 0 to 1')
     parser.add_argument('--output', required=True, metavar='DIR')
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(argv)
     if not 0 <= options.share <= 1:
         parser.error('--share is a number from 0 to 1')
+    return options
+
+
+def main(argv=None):
+    options = parse(argv)
     try:
         mixed = mix(load(options.first), load(options.second), options.share)
         shutil.copytree(options.second, options.output)

@@ -22,6 +22,7 @@ from PIL import Image
 import checkpoint
 import data
 import evaluate_starter
+import mix
 import sprites
 import starter_data
 import tokenizer as tokenizers
@@ -247,7 +248,7 @@ class DocumentTest(unittest.TestCase):
                 if command:
                     count += 1
                     module = {m.__name__: m for m in (
-                        train, starter_data, sprites, train_starter, evaluate_starter)}[command[1]]
+                        train, starter_data, sprites, train_starter, evaluate_starter, mix)}[command[1]]
                     module.parse(shlex.split(command[2], comments=True))
         self.assertGreaterEqual(count, 8)
 
