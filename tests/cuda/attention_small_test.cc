@@ -8,12 +8,12 @@ namespace {
 void Check(const AttentionCase& c) { RunAttentionCase<Half, HeadDims<Half, 64, 72>>(c); }
 
 TEST(SmallAttention, TwoBlocksOverThreeTiles) {
-  // 64: two blocks of three warps, K and V tiles reused; 72 has tiles of 32 keys and a tail of
-  // eight columns.
+  // K and V tiles reused; with two row tiles 64 has two blocks of three warps and tiles of 32 keys,
+  // 72 has a tail of eight columns.
   Check({.head_dim = 64, .q_tokens = 161, .kv_tokens = 161, .order = emulation::kLatestFirst});
   Check({.head_dim = 72, .q_tokens = 70, .kv_tokens = 70, .order = 2});
-  // Four warps, whose outputs take the place of V, and a last tile that is full.
-  Check({.head_dim = 72, .q_tokens = 128, .kv_tokens = 96, .order = emulation::kLatestFirst});
+  // Four warps, whose outputs take the place of V with two row tiles, and a last tile that is full.
+  Check({.head_dim = 64, .q_tokens = 128, .kv_tokens = 96, .order = emulation::kLatestFirst});
 }
 
 TEST(SmallAttention, Causal) {
