@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "kernels/checks.h"
 #include "kernels/cuda/convolutions.h"
@@ -101,6 +102,8 @@ class CudaBackend : public Backend {
 
   // The first model with convolutions opens cuDNN.
   Status NeedConvolutions();
+  // At least `bytes`, of zeros where it is new, as the last of `scratch`.
+  Status Reserve(std::vector<std::unique_ptr<DeviceMemory>>& scratch, size_t bytes);
 
   Device device_;
   DType compute_type_;
@@ -109,8 +112,9 @@ class CudaBackend : public Backend {
   std::unique_ptr<Products> products_;
   std::unique_ptr<Convolutions> convolutions_;  // null until one is wanted
   std::unique_ptr<FrameStaging> staging_;
-  std::unique_ptr<PinnedMemory> results_;           // on their way to the host
-  std::unique_ptr<DeviceMemory> maxima_, tickets_;  // of Similarity
+  std::unique_ptr<PinnedMemory> results_;  // on their way to the host
+  // Of Similarity. The last is the largest; recordings may hold the others.
+  std::vector<std::unique_ptr<DeviceMemory>> maxima_, tickets_;
 };
 
 Result<std::unique_ptr<Backend>> CudaBackend::Create(Device device, DType compute_type) {
@@ -193,25 +197,29 @@ Status CudaBackend::AveragePool(const FeatureMap& x, int window, const FeatureMa
   return convolutions_->AveragePool(x, window, out);
 }
 
+Status CudaBackend::Reserve(std::vector<std::unique_ptr<DeviceMemory>>& scratch, size_t bytes) {
+  if (!scratch.empty() && scratch.back()->bytes() >= bytes) return {};
+  // By half more each time, so that all together are no more than three times the last.
+  const size_t wanted = scratch.empty() ? bytes : bytes + bytes / 2;
+  CLIPTAG_ASSIGN_OR_RETURN(auto memory, DeviceMemory::Allocate(wanted));
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaMemsetAsync(memory->data(), 0, wanted, stream_.get()),
+                               "memory was cleared");
+  scratch.push_back(std::move(memory));
+  return {};
+}
+
 Status CudaBackend::Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines,
                                int k, int32_t* top) {
   CLIPTAG_RETURN_IF_ERROR(CheckSimilarity(embeddings, bank, cosines, k, top));
   CLIPTAG_RETURN_IF_ERROR(device_.Enter());
   const SimilarityScratch scratch = SimilarityScratchFor(embeddings.rows, bank.rows);
   if (k > 0) {
-    const size_t tickets = tickets_ ? tickets_->bytes() : 0;
-    // cudaFree, in Grow, waits for what still uses the old ones.
-    CLIPTAG_RETURN_IF_ERROR(Grow(maxima_, scratch.maxima_bytes));
-    CLIPTAG_RETURN_IF_ERROR(Grow(tickets_, scratch.tickets_bytes));
-    if (tickets_->bytes() != tickets) {
-      CLIPTAG_RETURN_IF_CUDA_ERROR(
-          cudaMemsetAsync(tickets_->data(), 0, tickets_->bytes(), stream_.get()),
-          "memory was cleared");
-    }
+    CLIPTAG_RETURN_IF_ERROR(Reserve(maxima_, scratch.maxima_bytes));
+    CLIPTAG_RETURN_IF_ERROR(Reserve(tickets_, scratch.tickets_bytes));
   }
   return RunSimilarity(stream_.get(), embeddings, bank, cosines, k, top,
-                       k > 0 ? static_cast<float*>(maxima_->data()) : nullptr,
-                       k > 0 ? static_cast<unsigned*>(tickets_->data()) : nullptr);
+                       k > 0 ? static_cast<float*>(maxima_.back()->data()) : nullptr,
+                       k > 0 ? static_cast<unsigned*>(tickets_.back()->data()) : nullptr);
 }
 
 Status CudaBackend::CopyToHost(const Matrix& x, float* host) {
@@ -233,11 +241,7 @@ Status CudaBackend::CopyFromHost(const void* host, size_t bytes, void* device) {
   CLIPTAG_RETURN_IF_ERROR(CheckCopyFromHost(host, bytes, device));
   if (bytes == 0) return {};
   CLIPTAG_RETURN_IF_ERROR(device_.Enter());
-  // From pageable memory: CUDA has read the source when this returns.
-  CLIPTAG_RETURN_IF_CUDA_ERROR(
-      cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_.get()),
-      "data was copied to it");
-  return {};
+  return CopyToDevice(device, host, bytes, stream_.get());
 }
 
 }  // namespace

@@ -98,9 +98,7 @@ Status FillWithNumbers(const DeviceMemory& memory, DType type, cudaStream_t stre
   }
   auto* bytes = static_cast<std::byte*>(memory.data());
   size_t filled = std::min(memory.bytes(), numbers.size() * sizeof(uint16_t));
-  CLIPTAG_RETURN_IF_CUDA_ERROR(
-      cudaMemcpyAsync(bytes, numbers.data(), filled, cudaMemcpyHostToDevice, stream),
-      "numbers were copied to it");
+  CLIPTAG_RETURN_IF_ERROR(CopyToDevice(bytes, numbers.data(), filled, stream));
   while (filled < memory.bytes()) {
     const size_t more = std::min(filled, memory.bytes() - filled);
     CLIPTAG_RETURN_IF_CUDA_ERROR(

@@ -73,6 +73,12 @@ class PinnedMemory {
   size_t bytes_;
 };
 
+// From pageable memory, which may be overwritten or freed when this returns: of cudaMemcpyAsync
+// alone CUDA says that it "might be synchronous" then, and where the card reads such memory by
+// itself it is not. In the stream's order, since a plain copy may arrive after later work of a
+// stream that waits for nobody.
+Status CopyToDevice(void* device, const void* host, size_t bytes, cudaStream_t stream);
+
 // Memory of either kind that holds at least `bytes` afterwards; grows by half, so that a stream of
 // ever larger frames settles. What it held is lost: the caller has waited for its users.
 template <typename M>

@@ -210,18 +210,18 @@ TEST_F(MemoryTest, PlacesOfAllocationsAreUsedAgain) {
   }
 }
 
-TEST_F(MemoryTest, PinnedMemoryIsReadLate) {
+TEST_F(MemoryTest, HostMemoryIsReadLate) {
   cudaStream_t stream = NewStream();
   float *pinned = Pinned(1, 1), *out = Pinned(2), *device = Device(2);
   float pageable = 1;
   ASSERT_EQ(cudaMemcpyAsync(device, pinned, 4, cudaMemcpyHostToDevice, stream), cudaSuccess);
   ASSERT_EQ(cudaMemcpyAsync(device + 1, &pageable, 4, cudaMemcpyHostToDevice, stream), cudaSuccess);
-  *pinned = 2;  // a wait too few
+  *pinned = 2;  // a wait too few, here and below
   pageable = 2;
   ASSERT_EQ(cudaMemcpyAsync(out, device, 8, cudaMemcpyDeviceToHost, stream), cudaSuccess);
   ASSERT_EQ(cudaStreamSynchronize(stream), cudaSuccess);
   EXPECT_EQ(out[0], 2);
-  EXPECT_EQ(out[1], 1);
+  EXPECT_EQ(out[1], 2);
 }
 
 TEST_F(MemoryTest, ACopyToPageableMemoryWaits) {
