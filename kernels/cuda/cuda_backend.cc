@@ -18,6 +18,20 @@
 namespace cliptag::cuda {
 namespace {
 
+// Memory for a user of the backend.
+class UserMemory : public Memory {
+ public:
+  UserMemory(const Device& device, std::unique_ptr<DeviceMemory> memory)
+      : device_(device), memory_(std::move(memory)) {}
+  ~UserMemory() override { (void)device_.Enter(); }
+  void* data() const override { return memory_->data(); }
+  size_t bytes() const override { return memory_->bytes(); }
+
+ private:
+  const Device& device_;
+  std::unique_ptr<DeviceMemory> memory_;
+};
+
 class CudaBackend : public Backend {
  public:
   static Result<std::unique_ptr<Backend>> Create(Device device, DType compute_type);
@@ -121,7 +135,8 @@ Result<std::unique_ptr<Backend>> CudaBackend::Create(Device device, DType comput
   std::unique_ptr<CudaBackend> backend(new CudaBackend(std::move(device), compute_type));
   CLIPTAG_ASSIGN_OR_RETURN(backend->stream_, Stream::Create());
   const cudaStream_t stream = backend->stream_.get();
-  CLIPTAG_ASSIGN_OR_RETURN(backend->products_, Products::Create(compute_type, stream));
+  CLIPTAG_ASSIGN_OR_RETURN(backend->products_,
+                           Products::Create(backend->device_, compute_type, stream));
   CLIPTAG_ASSIGN_OR_RETURN(backend->staging_, FrameStaging::Create(stream));
   const Device& d = backend->device_;
   BackendInfo& info = backend->info_;
@@ -137,7 +152,7 @@ Result<std::unique_ptr<Backend>> CudaBackend::Create(Device device, DType comput
 Result<std::unique_ptr<Memory>> CudaBackend::Allocate(size_t bytes) {
   CLIPTAG_RETURN_IF_ERROR(device_.Enter());
   CLIPTAG_ASSIGN_OR_RETURN(auto memory, DeviceMemory::Allocate(bytes));
-  return std::unique_ptr<Memory>(std::move(memory));
+  return std::unique_ptr<Memory>(std::make_unique<UserMemory>(device_, std::move(memory)));
 }
 
 Result<std::unique_ptr<Memory>> CudaBackend::Upload(const HostTensor& tensor, DType type) {
@@ -174,7 +189,8 @@ Status CudaBackend::Gemm(const Matrix& x, const Linear& linear, Activation activ
 Status CudaBackend::NeedConvolutions() {
   CLIPTAG_RETURN_IF_ERROR(device_.Enter());
   if (convolutions_) return {};
-  CLIPTAG_ASSIGN_OR_RETURN(convolutions_, Convolutions::Create(compute_type_, stream_.get()));
+  CLIPTAG_ASSIGN_OR_RETURN(convolutions_,
+                           Convolutions::Create(device_, compute_type_, stream_.get()));
   return {};
 }
 

@@ -5,7 +5,9 @@
 namespace cliptag::cuda {
 
 GraphRecording::~GraphRecording() {
-  if (exec_ != nullptr) (void)cudaGraphExecDestroy(exec_);
+  if (exec_ == nullptr) return;
+  (void)device_.Enter();
+  (void)cudaGraphExecDestroy(exec_);
 }
 
 Status GraphRecording::Capture(FunctionRef<Status()> operations) {

@@ -19,7 +19,7 @@
 // has is written to. Where there is no memory for it, or a graph is being recorded, the first is
 // taken.
 //
-// Ownership: borrows the stream. Thread safety: used by one thread at a time.
+// Ownership: borrows device and stream. Thread safety: used by one thread at a time.
 #pragma once
 
 #include <cublasLt.h>
@@ -37,7 +37,8 @@ namespace cliptag::cuda {
 class Products {
  public:
   // `compute_type`: kF16 or kBF16, of weights and x.
-  static Result<std::unique_ptr<Products>> Create(DType compute_type, cudaStream_t stream);
+  static Result<std::unique_ptr<Products>> Create(const Device& device, DType compute_type,
+                                                  cudaStream_t stream);
   ~Products();
 
   Result<std::unique_ptr<Linear>> Pack(const LinearSpec& spec);
@@ -61,7 +62,7 @@ class Products {
     const Matrix& out;
   };
 
-  Products(DType compute_type, cudaStream_t stream);
+  Products(const Device& device, DType compute_type, cudaStream_t stream);
   static Status SetBias(const Plan& plan, const PackedLinear& linear, DType out);
   Result<Plan*> PlanFor(const Product& product);
   Result<std::unique_ptr<Plan>> MakePlan(const Product& product);
@@ -74,6 +75,7 @@ class Products {
   Status Start(const Product& product, const Plan& plan, const cublasLtMatmulAlgo_t& algorithm,
                const void* x, void* out);
 
+  const Device& device_;
   DType compute_type_;
   cudaStream_t stream_;
   cublasLtHandle_t library_ = nullptr;

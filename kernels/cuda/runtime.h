@@ -2,7 +2,9 @@
 // streams and events that free themselves. Compiles against the toolkit's headers and against the
 // stand-in of the tests alike, so it names nothing but runtime functions.
 //
-// Ownership: every handle here frees itself; the device that made it must be current then.
+// Ownership: every handle here frees itself; the device that made it must be current then. (What
+// users of the backend own may be freed by any thread, so it enters its device first: for a thread
+// without one CUDA would open the first card's context, whichever card the memory is on.)
 // Thread safety: none of its own; a Device may be entered by any thread, one at a time.
 #pragma once
 

@@ -2,6 +2,8 @@
 // nothing crashes, nothing leaks.
 #include <cublasLt.h>
 
+#include <thread>
+
 #include "kernels/base/log.h"
 #include "kernels/cuda/runtime.h"
 #include "tests/cuda/backend/backend_fixture.h"
@@ -92,8 +94,10 @@ TEST_F(BackendErrorsTest, OutOfMemory) {
   EXPECT_TRUE((*backend)->Allocate(1000).ok()) << "it goes on";
 }
 
-// A batch through everything that allocates, copies, waits and launches.
-Status RunEverything(Backend& backend) {
+// A batch through everything that allocates, copies, waits and launches. `before_freeing` is called
+// when all went well: later nobody can be told of failures.
+Status RunEverything(
+    Backend& backend, FunctionRef<void()> before_freeing = [] {}) {
   const Layout& layout = LayoutNamed("NV12");
   const TestFrame frame = MakeFrame(layout, 40, 40, Noise(6, layout, 40));
   const PreprocessSpec spec = PlainSpec(16, 8, Fit::kCrop, Interpolation::kBilinear);
@@ -130,7 +134,9 @@ Status RunEverything(Backend& backend) {
       if (!(std::abs(v) <= 1)) return Internal("a wrong number came back");
     }
   }
-  return backend.Sync();
+  CLIPTAG_RETURN_IF_ERROR(backend.Sync());
+  before_freeing();
+  return {};
 }
 
 // Of one algorithm alone: what fails while several are timed is got over (product_choice_test.cc).
@@ -174,8 +180,9 @@ TEST_F(BackendErrorsTest, AnyCallMayFail) {
       uint64_t calls = 0;
       {
         auto backend = CreateDeviceBackend({.kind = BackendKind::kCuda});
-        status = backend.ok() ? RunEverything(**backend) : backend.status();
-        calls = standin::CallsOf(function);  // nobody could be told of those that follow
+        const auto count = [&] { calls = standin::CallsOf(function); };
+        status = backend.ok() ? RunEverything(**backend, count) : backend.status();
+        if (!status.ok()) count();
       }
       ASSERT_EQ(standin::GetLiveObjects().Total(), 0u) << "something was not freed";
       ASSERT_EQ(standin::LastKernelError(), "");
@@ -284,6 +291,55 @@ TEST_F(BackendErrorsTest, WhatCanBeTriedAgainInTheSameProcess) {
               HasSubstr("start the pipeline again"));
   EXPECT_THAT(FromCuda(cudaErrorIllegalAddress, "it worked").message(),
               HasSubstr("start the program again"));
+}
+
+// An element is often stopped by another thread than the one that started it.
+TEST_F(BackendErrorsTest, WhatAUserOwnsIsFreedByAnyThread) {
+  standin::Settings settings;
+  settings.devices = 2;
+  standin::Reset(settings);
+  auto created = CreateDeviceBackend({.kind = BackendKind::kCuda, .device = 1});
+  ASSERT_TRUE(created.ok());
+  std::unique_ptr<Backend> backend = created.Take();
+  TestMatrix weight(8, 8, DType::kF16);
+  const HostTensor tensor{weight.get().data, DType::kF16, {8, 8}};
+  auto memory = backend->Allocate(64);
+  auto uploaded = backend->Upload(tensor, DType::kF16);
+  auto linear = backend->PackLinear({{tensor}, {}});
+  ConvolutionSpec spec;
+  spec.weight = {weight.get().data, DType::kF16, {8, 8, 1, 1}};
+  auto convolution = backend->PackConvolution(spec);
+  ASSERT_TRUE(memory.ok() && uploaded.ok() && linear.ok() && convolution.ok());
+  auto recording = backend->CreateRecording();
+  for (int i = 0; i < 2; ++i) ASSERT_STATUS_OK(recording->Run([] { return Status(); }));
+  // A thread for each: the first would make the device that of the others.
+  const auto free_elsewhere = [](auto owned) {
+    std::thread([moved = std::move(owned)]() mutable { moved.reset(); }).join();
+  };
+  free_elsewhere(std::move(recording));
+  free_elsewhere(memory.Take());
+  free_elsewhere(uploaded.Take());
+  free_elsewhere(linear.Take());
+  free_elsewhere(convolution.Take());
+  free_elsewhere(std::move(backend));
+  EXPECT_EQ(standin::TakeProblems(), std::vector<std::string>());
+}
+
+// Each with its own streams and recordings; what one allocates does not end the other's capture.
+TEST_F(BackendErrorsTest, TwoBackendsInTwoThreads) {
+  standin::Reset();
+  Status status[2];
+  const auto work = [](Status* status) {
+    auto backend = CreateDeviceBackend({.kind = BackendKind::kCuda});
+    *status = backend.ok() ? RunEverything(**backend) : backend.status();
+  };
+  std::thread other(work, &status[1]);
+  work(&status[0]);
+  other.join();
+  for (const Status& each : status) EXPECT_TRUE(each.ok()) << each.message();
+  EXPECT_EQ(standin::GetCounters().graphs_launched, 4u);
+  EXPECT_EQ(standin::LastKernelError(), "");
+  EXPECT_EQ(standin::TakeProblems(), std::vector<std::string>());
 }
 
 // In whatever order streams run ahead of each other, results are the same.

@@ -87,6 +87,21 @@ TEST_F(MemoryTest, WrongFreesAreReported) {
   EXPECT_THAT(TakeProblems(), SizeIs(4));
 }
 
+TEST_F(MemoryTest, FreeingWhileAnotherDeviceIsCurrentIsReported) {
+  Settings settings;
+  settings.devices = 2;
+  Reset(settings);
+  void *own = nullptr, *other = nullptr;
+  ASSERT_EQ(cudaMalloc(&own, 4), cudaSuccess);
+  ASSERT_EQ(cudaMalloc(&other, 4), cudaSuccess);
+  EXPECT_EQ(cudaFree(own), cudaSuccess);
+  EXPECT_THAT(TakeProblems(), IsEmpty());
+  ASSERT_EQ(cudaSetDevice(1), cudaSuccess);
+  EXPECT_EQ(cudaFree(other), cudaSuccess);
+  ASSERT_EQ(cudaSetDevice(0), cudaSuccess);
+  EXPECT_THAT(TakeProblems(), ElementsAre(HasSubstr("another device is current")));
+}
+
 TEST_F(MemoryTest, LeaksAreReported) {
   void* p = nullptr;
   cudaStream_t stream = nullptr;

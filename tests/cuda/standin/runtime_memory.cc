@@ -227,6 +227,11 @@ cudaError_t cudaMalloc(void** devPtr, size_t size) {
 cudaError_t cudaFree(void* devPtr) {
   return Call("cudaFree", kUnsafe | kRelease, [&](Runtime& runtime) {
     if (devPtr == nullptr) return cudaSuccess;
+    if (const auto* block = runtime.memory.Find(devPtr, 0);
+        block != nullptr && block->device != runtime.device()) {
+      (void)runtime.Misuse("cudaFree", "another device is current, whose context CUDA would open",
+                           cudaSuccess);
+    }
     const cudaError_t error = runtime.RunAll();
     if (!runtime.memory.Free(devPtr, runtime.problems)) {
       return runtime.Misuse("cudaFree", "not the start of an allocation, or freed before",
