@@ -15,9 +15,9 @@
 // of ViT-L/14 at batch 64 took 82.4 us by the first proposal and 64.4 by the fourth, the first
 // layer of its MLP 177.7 and 160.6 by the fifth, that output in ViT-H/14 113.7 and 88.9. At batch 1
 // the first was mostly within 4 % of the best. So the first run of a shape times up to eight of
-// them within a budget of milliseconds (fastest.h), on memory of its own: nothing that the caller
-// has is written to. Where there is no memory for it, or a graph is being recorded, the first is
-// taken.
+// them, unless the first is quick, within a budget of milliseconds (fastest.h), on memory of its
+// own: nothing that the caller has is written to. Where there is no memory for it, or a graph is
+// being recorded, the first is taken.
 //
 // Ownership: borrows device and stream. Thread safety: used by one thread at a time.
 #pragma once

@@ -79,6 +79,7 @@ Status FromCuda(cudaError_t error, const std::string& doing) {
           "; use a smaller model or max-batch, another device, or backend=cpu.");
     case cudaErrorInsufficientDriver:
     case cudaErrorSystemDriverMismatch:
+    case cudaErrorUnsupportedPtxVersion:  // a card to come, and a driver that cannot compile for it
       return DriverTooOld();
     case cudaErrorNoDevice:
       return NotFound("This machine has no NVIDIA GPU; use backend=cpu.");

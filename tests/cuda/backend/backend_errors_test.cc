@@ -48,6 +48,15 @@ TEST_F(BackendErrorsTest, DriverMissingOrTooOld) {
   EXPECT_THAT(CreateStatus().message(), HasSubstr("update the driver"));
 }
 
+TEST_F(BackendErrorsTest, ANewCardWithADriverThatCannotCompileForIt) {
+  standin::Settings settings;
+  settings.driver_version = 12080;
+  standin::Reset(settings);
+  const Status status = FromCuda(cudaErrorUnsupportedPtxVersion, "it worked");
+  EXPECT_EQ(status.code(), StatusCode::kUnsupported);
+  EXPECT_THAT(status.message(), HasSubstr("The NVIDIA driver knows CUDA 12.8 at most"));
+}
+
 TEST_F(BackendErrorsTest, CardTooOld) {
   standin::Settings settings;
   settings.major = 7;
