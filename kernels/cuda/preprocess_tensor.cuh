@@ -221,7 +221,9 @@ struct WarpTile {
     const int end_byte =
         end_group * kGroupBytes < rows.row_bytes ? end_group * kGroupBytes : rows.row_bytes;
     const uint8_t* corner = rows.data + down.first * row_stride;
+    const int64_t stage_stride = kStageRows * row_stride;
     int copy = 0, copy_row = 0, copy_byte = first_group * kGroupBytes, copy_stage = 0;
+    const uint8_t* from = corner + copy_byte;
     const auto start_copy = [&] {
       if (copy < total) {
         CopyStage<kStageRows, kStripBytes>(copy_bytes, ring + copy_stage,
@@ -230,9 +232,11 @@ struct WarpTile {
         copy_stage = NextStage<kRingStages, kStageBytes>(copy_stage);
         ++copy;
         copy_row += kStageRows;
+        from += stage_stride;
         if (copy_row >= down_rows) {
           copy_row = 0;
           copy_byte += kStripBytes;
+          from = corner + copy_byte;
         }
       }
       CpAsyncCommit();  // also an empty group, so that the waits below count right
