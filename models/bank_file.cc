@@ -1,15 +1,11 @@
 #include "models/bank_file.h"
 
-#include <unistd.h>
-
-#include <cerrno>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
-#include <system_error>
 #include <utility>
 
 #include "models/json.h"
+#include "models/replace_file.h"
 #include "models/safetensors.h"
 
 namespace cliptag {
@@ -53,6 +49,11 @@ std::string Header(const PromptSpec& spec, size_t dim) {
   const uint64_t size = text.size();
   for (int i = 0; i < 8; ++i) length[i] = static_cast<char>(size >> 8 * i & 0xff);
   return length + text;
+}
+
+Status OfBank(const std::string& path, const Status& status) {
+  if (status.ok()) return {};
+  return NotFound("Cannot write the bank '" + path + "': " + status.message() + ".");
 }
 
 }  // namespace
@@ -118,6 +119,8 @@ Result<PromptSpec> ReadBankFile(const std::string& path) {
   return spec;
 }
 
+Status CheckBankOutput(const std::string& path) { return OfBank(path, CheckReplaceable(path)); }
+
 Status WriteBankFile(const std::string& path, const PromptSpec& spec) {
   CLIPTAG_RETURN_IF_ERROR(CheckNoPictures(spec));
   const size_t dim = spec.tags.empty() || !spec.tags[0].row ? 0 : spec.tags[0].row->size();
@@ -126,22 +129,11 @@ Status WriteBankFile(const std::string& path, const PromptSpec& spec) {
       return Internal("The tag \"" + tag.label + "\" has no embedding.");
     }
   }
-  const auto failed = [&path] {
-    return NotFound("Cannot write " + path + ": " + std::generic_category().message(errno) + ".");
-  };
-  const std::string beside = path + ".part" + std::to_string(getpid());
-  std::FILE* file = std::fopen(beside.c_str(), "wb");
-  if (file == nullptr) return failed();
-  const std::string header = Header(spec, dim);
-  bool written = std::fwrite(header.data(), 1, header.size(), file) == header.size();
+  std::string file = Header(spec, dim);
   for (const TagSpec& tag : spec.tags) {
-    written = written && std::fwrite(tag.row->data(), sizeof(float), dim, file) == dim;
+    file.append(reinterpret_cast<const char*>(tag.row->data()), dim * sizeof(float));
   }
-  written = std::fclose(file) == 0 && written;
-  if (written && std::rename(beside.c_str(), path.c_str()) == 0) return {};
-  const Status status = failed();
-  std::remove(beside.c_str());
-  return status;
+  return OfBank(path, ReplaceFile(path, file));
 }
 
 Status CheckBankModel(const PromptSpec& spec, const std::string& model,

@@ -32,6 +32,9 @@ Result<std::shared_ptr<const std::vector<float>>> UnitRow(std::vector<float> val
 // An error that names the first tag with pictures, which no bank holds.
 Status CheckNoPictures(const PromptSpec& spec);
 
+// What can be told of writing a bank there before there is one.
+Status CheckBankOutput(const std::string& path);
+
 // Writes a spec whose tags all have rows, whole or not at all. Tags with pictures are refused.
 Status WriteBankFile(const std::string& path, const PromptSpec& spec);
 

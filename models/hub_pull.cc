@@ -313,6 +313,10 @@ Result<PulledModel> Pull::Run() {
     return InvalidArgument("'" + name_ +
                            "' cannot be a model's name: it is a file name without a slash.");
   }
+  if (name_ == "starter") {
+    return InvalidArgument(
+        "'starter' is the model that comes with cliptag: give this one another name with --name.");
+  }
   CLIPTAG_ASSIGN_OR_RETURN(settings_, ReadHubSettings());
   if (!settings_.offline) {
     CLIPTAG_ASSIGN_OR_RETURN(

@@ -10,9 +10,17 @@
 #include "models/exemplars.h"
 #include "models/json.h"
 #include "models/trim.h"
+#include "models/unicode.h"
 
 namespace cliptag {
 namespace {
+
+// What a picture or a list in another encoding is not.
+bool IsUtf8Text(std::string_view text) {
+  return std::none_of(text.begin(), text.end(),
+                      [](unsigned char c) { return (c < 32 && c != '\t') || c == 127; }) &&
+         EncodeUtf8(DecodeUtf8(text)) == text;
+}
 
 // Reads the JSON form. Errors name the file, line and column of the member they are about.
 class PromptsReader {
@@ -200,6 +208,10 @@ Result<PromptSpec> ParsePromptsFile(std::string_view text, const std::string& na
     if (label.empty()) {
       return InvalidArgument(name + ":" + std::to_string(line) +
                              ":1: the label is empty; one label a line is needed.");
+    }
+    if (!IsUtf8Text(label)) {
+      return InvalidArgument(name + ":" + std::to_string(line) +
+                             ":1: this is no text in UTF-8; one label a line is needed.");
     }
     TagSpec tag;
     tag.label = label;

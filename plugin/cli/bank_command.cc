@@ -26,6 +26,7 @@ struct ExportOptions {
 Status Export(const ExportOptions& options) {
   CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, ReadPrompts(options.prompts));
   CLIPTAG_RETURN_IF_ERROR(CheckNoPictures(spec));  // told before a model is loaded
+  CLIPTAG_RETURN_IF_ERROR(CheckBankOutput(options.output));
   CLIPTAG_ASSIGN_OR_RETURN(const LoadedModel session, LoadSession(options.model));
   ClipModel& model = *session.model;
   CLIPTAG_ASSIGN_OR_RETURN(const auto bank, EncodePrompts(model, spec));
@@ -169,7 +170,7 @@ void AddBankCommand(CLI::App& app, Command* chosen) {
   auto path = std::make_shared<std::string>();
   auto as_json = std::make_shared<bool>(false);
   CLI::App* info = command->add_subcommand("info", "Tell what a bank holds");
-  info->add_option("F", *path, "The bank")->required();
+  info->add_option("F", *path, "The bank")->required()->option_text(" ");
   info->add_flag("--json", *as_json, "Print JSON");
   info->footer("Example:\n  cliptag bank info street.safetensors");
   info->callback([path, as_json, chosen] { *chosen = [=] { return Info(*path, *as_json); }; });

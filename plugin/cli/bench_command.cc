@@ -118,6 +118,7 @@ int RunBench(const BenchOptions& options) {
 
 // Options that are of no use without --streams, or with it.
 void AddStreamsOptions(CLI::App& command, StreamsOptions* options, CLI::Option* stage) {
+  constexpr const char* kGroup = "Cameras";
   CLI::Option* streams =
       command
           .add_option("--streams", options->streams,
@@ -125,14 +126,17 @@ void AddStreamsOptions(CLI::App& command, StreamsOptions* options, CLI::Option* 
                       "identity")
           ->check(CLI::Range(1, 4096))
           ->excludes(stage)
+          ->group(kGroup)
           ->option_text("N");
   command.add_option("--fps", options->fps, "Frames per second of each stream")
       ->needs(streams)
+      ->group(kGroup)
       ->option_text("RATE [25]");
   command
       .add_option("--max-rate", options->max_rate,
                   "Looks per second at each stream; 0 = no limit, the default of --mode exact")
       ->needs(streams)
+      ->group(kGroup)
       ->option_text("RATE [1/1]");
   command
       .add_option("--mode", options->mode,
@@ -140,15 +144,20 @@ void AddStreamsOptions(CLI::App& command, StreamsOptions* options, CLI::Option* 
                   "taken, and each waits for its tags")
       ->check(CLI::IsMember({"live", "exact"}))
       ->needs(streams)
+      ->group(kGroup)
       ->option_text("NAME [live]");
   command.add_flag("--align", options->aligned, "All cameras tick, and are looked at, together")
-      ->needs(streams);
+      ->needs(streams)
+      ->group(kGroup)
+      ->option_text(" ");
   command
       .add_flag(
           "--hostile", options->hostile,
           "Four of the streams misbehave: a stuck sink, ten flushing seeks a second, a hundred "
           "new lists of prompts a second, broken frames; the others are measured")
-      ->needs(streams);
+      ->needs(streams)
+      ->group(kGroup)
+      ->option_text(" ");
 }
 
 }  // namespace

@@ -1,13 +1,12 @@
 #include "plugin/cli/calibrated_prompts.h"
 
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <system_error>
+
+#include "models/replace_file.h"
 
 namespace cliptag {
 namespace {
@@ -17,10 +16,6 @@ using Json = nlohmann::ordered_json;
 
 // What the file says, or the same said in JSON.
 Result<Json> Original(const PromptOptions& options, const PromptSpec& spec) {
-  if (!spec.bank.file.empty()) {
-    return Unsupported("thresholds cannot be written into the bank '" + spec.bank.file +
-                       "'; calibrate the prompts file that it was made of, and export it again");
-  }
   std::string text;
   if (!options.prompts_file.empty()) {
     std::ifstream file(options.prompts_file, std::ios::binary);
@@ -55,22 +50,20 @@ void MakeAbsolute(const fs::path& folder, Json* images) {
   }
 }
 
-Status Replace(const std::string& path, const std::string& text) {
-  const auto failed = [&path] {
-    return NotFound("cannot write '" + path + "': " + std::strerror(errno));
-  };
-  const std::string beside = path + "~";
-  std::ofstream file(beside, std::ios::binary);
-  file << text;
-  file.close();
-  if (!file) return failed();
-  if (std::rename(beside.c_str(), path.c_str()) == 0) return {};
-  const Status status = failed();
-  std::remove(beside.c_str());
-  return status;
+Status CannotWrite(const std::string& path, const Status& why) {
+  return NotFound("cannot write '" + path + "': " + why.message());
 }
 
 }  // namespace
+
+Status CheckCalibratedOutput(const PromptSpec& spec, const std::string& output) {
+  if (!spec.bank.file.empty()) {
+    return Unsupported("thresholds cannot be written into the bank '" + spec.bank.file +
+                       "'; calibrate the prompts file that it was made of, and export it again");
+  }
+  const Status status = CheckReplaceable(output);
+  return status.ok() ? status : CannotWrite(output, status);
+}
 
 Status WriteCalibratedPrompts(const PromptOptions& options, const PromptSpec& spec,
                               const std::vector<Calibration>& calibrations,
@@ -89,7 +82,9 @@ Status WriteCalibratedPrompts(const PromptOptions& options, const PromptSpec& sp
     tag["threshold"] = calibrations[i].threshold;
     tag["off-threshold"] = calibrations[i].off_threshold;
   }
-  return Replace(output, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  const Status status =
+      ReplaceFile(output, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
+  return status.ok() ? status : CannotWrite(output, status);
 }
 
 }  // namespace cliptag

@@ -11,6 +11,9 @@
 
 namespace cliptag {
 
+// What can be told of writing there before the footage has been looked at.
+Status CheckCalibratedOutput(const PromptSpec& spec, const std::string& output);
+
 // Writes JSON with what `options` named and `spec` was read from: keys keep their order and values,
 // labels of a plain list become tags, --templates and --background are put in where the file has
 // none of its own. Pictures with relative paths are named by absolute ones where the new file lies

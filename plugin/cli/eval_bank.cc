@@ -1,8 +1,6 @@
 #include "plugin/cli/eval_bank.h"
 
-#include <filesystem>
 #include <memory>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -14,13 +12,7 @@ Status CheckBankPath(const std::string& path) {
   if (!path.ends_with(".safetensors")) {
     return InvalidArgument("a bank's name ends in .safetensors, and '" + path + "' does not");
   }
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  std::error_code error;
-  if (!folder.empty() && !std::filesystem::is_directory(folder, error)) {
-    return NotFound("cannot write the bank '" + path + "': there is no folder '" + folder.string() +
-                    "'");
-  }
-  return {};
+  return CheckBankOutput(path);
 }
 
 Status WriteProbeBank(const std::string& path, const EvalResult& result) {

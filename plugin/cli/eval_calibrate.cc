@@ -158,6 +158,7 @@ void PrintJson(const PromptSpec& spec, const std::vector<Calibration>& calibrati
 Status CalibrateThresholds(const CalibrateOptions& options, bool* bad_files) {
   // The cheap mistakes first.
   CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, ReadPrompts(options.prompts));
+  CLIPTAG_RETURN_IF_ERROR(CheckCalibratedOutput(spec, options.output));
   CLIPTAG_ASSIGN_OR_RETURN(const Dataset dataset, ReadDataset(options));
   CLIPTAG_RETURN_IF_ERROR(CheckSomeTagIsShown(dataset, spec));
   if (const std::string labels = LabelsWithoutTag(dataset, spec); !labels.empty()) {

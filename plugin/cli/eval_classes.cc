@@ -149,12 +149,6 @@ Status CheckDifferent(const std::vector<EvalClass>& classes) {
 
 Result<std::vector<EvalClass>> NameClasses(const std::vector<std::string>& folders,
                                            const std::string& names_file) {
-  if (folders.size() < 2) {
-    return InvalidArgument(
-        "the dataset has " +
-        (folders.empty() ? std::string("no class") : "one class alone, '" + folders.front() + "'") +
-        "; there must be two to choose from, a folder for each");
-  }
   NamesOf names_of;
   if (!names_file.empty()) {
     CLIPTAG_ASSIGN_OR_RETURN(names_of, ReadNamesFile(names_file, folders));

@@ -24,7 +24,7 @@ struct EvalClass {
 //   FOLDER: NAME; NAME      a line for each folder, in any order
 //   {"FOLDER": "NAME", "FOLDER": ["NAME", "NAME"]}
 // JSON may also name folders that this dataset does not have. Errors name the file and line: a
-// folder without a name, two classes with the same names, fewer than two classes.
+// folder without a name, two classes with the same names.
 Result<std::vector<EvalClass>> NameClasses(const std::vector<std::string>& folders,
                                            const std::string& names_file);
 

@@ -91,7 +91,7 @@ void AddEvaluation(CLI::App& command, EvalOptions* options) {
       "--corruptions", options->corruptions,
       "Try every picture with noise, blur, fog, JPEG, pixelation, brightness, low light and "
       "rotation, too, each in five strengths");
-  corruptions->needs("--dataset");
+  corruptions->needs("--dataset")->option_text(" ");
   command
       .add_option("--dump-corruptions", options->dump_corruptions,
                   "Keep these pictures, in a folder per kind and strength")

@@ -28,6 +28,10 @@ std::string Padded(const std::string& text, int width) {
   return text + std::string(static_cast<size_t>(std::max(0, width - WidthOf(text))), ' ');
 }
 
+std::string Counted(size_t count, const std::string& thing) {
+  return std::to_string(count) + " " + thing + (count == 1 ? "" : "s");
+}
+
 // What pictures of a class are taken for most often, if not for what they are.
 int TakenFor(const Accuracy& accuracy, int truth) {
   int most = -1;
@@ -60,8 +64,8 @@ void ZeroShot(const ZeroShotResult& zero_shot, std::string* out) {
     }
     *out += "\n";
   }
-  Append(out, "\n%lld pictures of %d classes: top-1 %.2f %%", static_cast<long long>(clean.count()),
-         clean.classes(), 100 * clean.top1());
+  *out += "\n" + Counted(static_cast<size_t>(clean.count()), "picture");
+  Append(out, " of %d classes: top-1 %.2f %%", clean.classes(), 100 * clean.top1());
   if (top5) Append(out, ", top-5 %.2f %%", 100 * clean.top5());
   Append(out, ", mean per class %.2f %%; by chance %.2f %%\n", 100 * clean.mean_per_class(),
          100.0 / clean.classes());
@@ -87,8 +91,8 @@ void Corruptions(const ZeroShotResult& zero_shot, std::string* out) {
 }
 
 void Retrieval(const CaptionsResult& captions, std::string* out) {
-  Append(out, "\n%zu pictures, %zu captions, %zu pairs\n", captions.pictures, captions.texts,
-         captions.pairs);
+  *out += "\n" + Counted(captions.pictures, "picture") + ", " + Counted(captions.texts, "caption") +
+          ", " + Counted(captions.pairs, "pair") + "\n";
   *out += "retrieval      recall@1       @5      @10  median rank\n";
   const auto row = [&](const char* name, const Recall& r) {
     Append(out, "%-13s  %7.2f%%  %6.2f%%  %6.2f%%  %11.1f\n", name, 100 * r.at1, 100 * r.at5,
@@ -128,7 +132,9 @@ std::string ToTable(const EvalOptions& options, const EvalResult& result) {
   if (result.captions) Retrieval(*result.captions, &out);
   if (result.probe) Probe(options, *result.probe, &out);
   if (!result.unreadable.empty()) {
-    Append(&out, "\n%zu files could not be read and count for nothing\n", result.unreadable.size());
+    const size_t count = result.unreadable.size();
+    out += "\n" + Counted(count, "file") + " could not be read and " +
+           (count == 1 ? "counts" : "count") + " for nothing\n";
   }
   return out;
 }

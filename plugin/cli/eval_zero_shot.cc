@@ -38,6 +38,12 @@ EvalDataset PicturesOf(const EvalDataset& dataset, std::vector<Unreadable>* unre
 Result<EvalDataset> ReadEvalDataset(const std::string& folder, const std::string& class_names) {
   EvalDataset dataset;
   CLIPTAG_ASSIGN_OR_RETURN(const std::vector<std::string> folders, LabelFolders(folder));
+  if (folders.size() < 2) {
+    return InvalidArgument(
+        "the dataset '" + folder + "' has " +
+        (folders.empty() ? "no class" : "one class alone, '" + folders[0] + "'") +
+        "; there must be two to choose from, a folder for each");
+  }
   CLIPTAG_ASSIGN_OR_RETURN(dataset.classes, NameClasses(folders, class_names));
   CLIPTAG_RETURN_IF_ERROR(ReadLabelFolders(folder, &dataset.files));
   std::map<std::string, int> count_of;

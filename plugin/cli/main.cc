@@ -1,8 +1,12 @@
 // cliptag: the command. Reads the command line, runs the subcommand, tells what went wrong.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <exception>
-#include <iostream>
 #include <new>
+#include <string>
+#include <vector>
 
 #include "plugin/cli/diagnostics.h"
 #include "plugin/cli/options.h"
@@ -10,6 +14,41 @@
 namespace {
 
 constexpr int kUsageError = 2;
+
+// A standard stream that the caller has closed stays one that cannot be used. Its number would else
+// be that of the next file that is opened, and what is printed would go there.
+void KeepStandardStreams() {
+  while (true) {
+    const int fd = open("/dev/null", O_RDONLY);  // takes the lowest number that is free
+    if (fd < 0 || fd > 2) {
+      if (fd > 2) close(fd);
+      return;
+    }
+  }
+}
+
+// The command that the words were for, as far as they were understood: cliptag bank export.
+const CLI::App& DeepestCommand(const CLI::App& app) {
+  const CLI::App* command = &app;
+  while (!command->get_subcommands().empty()) command = command->get_subcommands().back();
+  return *command;
+}
+
+std::string NameOf(const CLI::App& command) {
+  const CLI::App* parent = command.get_parent();
+  return (parent ? NameOf(*parent) + " " : "") + command.get_name();
+}
+
+// CLI11 asks for a subcommand without telling that it does not know the one that was given.
+std::string WrongWords(const CLI::App& app, const CLI::App& command, const CLI::ParseError& error) {
+  const std::vector<std::string> rest = app.remaining(/*recurse=*/true);
+  if (command.get_require_subcommand_min() == 0 || rest.empty()) return error.what();
+  std::string known;
+  for (const CLI::App* one : command.get_subcommands([](const CLI::App*) { return true; })) {
+    known += (known.empty() ? "" : ", ") + one->get_name();
+  }
+  return NameOf(command) + " does not know '" + rest.front() + "', but " + known;
+}
 
 int Run(int argc, char** argv) {
   CLI::App app("Tags pictures and videos zero-shot with CLIP.", "cliptag");
@@ -33,11 +72,14 @@ int Run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
-    if (e.get_exit_code() == 0) return app.exit(e);  // --help, --version
+    if (e.get_exit_code() == 0) {  // --help, --version
+      app.exit(e);
+      const cliptag::Status written = cliptag::FlushOutput();
+      return written.ok() ? 0 : cliptag::Fail(written);
+    }
     cliptag::InitDiagnostics(verbose);
-    std::string command = "cliptag";
-    for (const CLI::App* sub : app.get_subcommands()) command += " " + sub->get_name();
-    cliptag::PrintError(std::string(e.what()) + " (see " + command + " --help)");
+    const CLI::App& command = DeepestCommand(app);
+    cliptag::PrintError(WrongWords(app, command, e) + " (see " + NameOf(command) + " --help)");
     return kUsageError;
   }
   cliptag::InitDiagnostics(verbose);
@@ -47,6 +89,7 @@ int Run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  KeepStandardStreams();
   try {
     return Run(argc, argv);
   } catch (const std::bad_alloc&) {

@@ -302,7 +302,7 @@ void AddModelsCommand(CLI::App& app, Command* chosen) {
   auto options = std::make_shared<ModelOptions>();
   auto seconds = std::make_shared<double>(1);
   CLI::App* info = command->add_subcommand("info", "Describe a model and run it for a second");
-  info->add_option("MODEL", options->model, "Its name or directory")->required();
+  info->add_option("MODEL", options->model, "Its name or directory")->required()->option_text(" ");
   info->add_flag("--json", *as_json, "Print JSON");
   info->add_option("--seconds", *seconds,
                    "How long it is run; 0 = not at all, files alone are read")

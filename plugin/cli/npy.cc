@@ -63,6 +63,7 @@ Result<std::unique_ptr<NpyWriter>> NpyWriter::Create(const std::string& path) {
       (void)!fchmod(fd, CreationMode());
       writer->file_ = fdopen(fd, "w+b");
       if (!writer->file_) close(fd);
+      writer->unfinished_ = std::make_unique<UnfinishedFile>(writer->temporary_);
     } else {
       writer->temporary_.clear();
     }

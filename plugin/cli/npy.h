@@ -12,6 +12,7 @@
 #include <string>
 
 #include "kernels/base/status.h"
+#include "plugin/cli/unfinished_file.h"
 
 namespace cliptag {
 
@@ -39,6 +40,7 @@ class NpyWriter {
   std::string path_;    // as the user wrote it, for messages
   std::string target_;  // with symbolic links followed
   std::string temporary_;
+  std::unique_ptr<UnfinishedFile> unfinished_;  // the same, for signals
   std::FILE* file_ = nullptr;
   bool regular_ = true;
   int64_t cols_ = 0, rows_ = 0;

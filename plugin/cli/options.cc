@@ -65,6 +65,7 @@ CLI::Option* AddStrings(CLI::App& app, const std::string& name, std::vector<std:
       },
       help);
   *self = option;
+  option->type_name("value");
   return option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)->allow_extra_args(false);
 }
 

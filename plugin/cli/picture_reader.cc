@@ -44,6 +44,12 @@ Result<cv::Mat> Decode(const std::string& path) {
     cv::Mat picture = cv::imdecode(bytes, cv::IMREAD_COLOR | cv::IMREAD_IGNORE_ORIENTATION);
     if (!picture.empty()) return picture;
   } catch (const cv::Exception& e) {
+    // What OpenCV asserts is a condition of its source.
+    if (e.err.find("CV_IO_MAX_IMAGE") != std::string::npos) {
+      return Unsupported("the picture '" + path +
+                         "' is too large: OpenCV decodes up to 1,048,576 pixels a side and 2^30 in "
+                         "all");
+    }
     return DataLoss("cannot decode the picture '" + path + "': " + e.err);
   } catch (const std::bad_alloc&) {
     return ResourceExhausted("not enough memory for the picture '" + path + "'");

@@ -6,6 +6,7 @@
 
 #include "models/bank_file.h"
 #include "models/exemplars.h"
+#include "plugin/cli/diagnostics.h"
 #include "plugin/cli/media_reader.h"
 #include "plugin/cli/options.h"
 
@@ -53,10 +54,15 @@ Result<PromptSpec> ReadPrompts(const PromptOptions& options) {
   CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, options.prompts_file.empty()
                                                 ? ParsePrompts(options.prompts)
                                                 : ReadPromptsFile(options.prompts_file));
-  if (spec.templates.empty() && !options.templates.empty()) {
+  if (!spec.templates.empty() && !options.templates.empty()) {
+    PrintWarning("--templates is not used: '" + options.prompts_file +
+                 "' has templates of its own");
+  } else if (!options.templates.empty()) {
     CLIPTAG_ASSIGN_OR_RETURN(spec.templates, SplitList(options.templates, "templates"));
   }
-  if (spec.background.empty() && !options.background.empty()) {
+  if (!spec.background.empty() && !options.background.empty()) {
+    PrintWarning("--background is not used: '" + options.prompts_file + "' has its own");
+  } else if (!options.background.empty()) {
     CLIPTAG_ASSIGN_OR_RETURN(spec.background, SplitList(options.background, "background"));
   }
   CLIPTAG_RETURN_IF_ERROR(DecodeExemplars(ReadPicture, &spec));

@@ -5,9 +5,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <filesystem>
 #include <iostream>
 #include <memory>
+#include <system_error>
 
+#include "models/config.h"
 #include "models/hub_pull.h"
 #include "plugin/cli/diagnostics.h"
 #include "plugin/cli/measure.h"
@@ -101,6 +104,16 @@ void PrintPlan(const PulledModel& model) {
             << model.directory << '\n';
 }
 
+// A model of the same name may lie where names are looked up earlier.
+void WarnIfHidden(const PulledModel& model) {
+  const Result<std::string> found = FindModel(model.name);
+  std::error_code error;
+  if (!found.ok() || std::filesystem::equivalent(*found, model.directory, error)) return;
+  PrintWarning("model=" + model.name + " is " + *found +
+               ", which is looked at first; this one is named by its directory, or pulled with "
+               "another --name");
+}
+
 int PullCommand(PullRequest request) {
   StopOnSignals();
   request.stop = &stop_asked;
@@ -115,6 +128,7 @@ int PullCommand(PullRequest request) {
   } else {
     std::cout << (model->was_there ? "up to date: " : "ready: ") << "model=" << model->name << "  ("
               << model->directory << ")\n";
+    WarnIfHidden(*model);
   }
   const Status written = FlushOutput();
   return written.ok() ? 0 : Fail(written);

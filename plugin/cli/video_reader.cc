@@ -9,10 +9,12 @@
 #include <atomic>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <mutex>
 #include <string_view>
 #include <utility>
 
+#include "plugin/cli/gif_end.h"
 #include "plugin/cli/gst_frame_view.h"
 #include "plugin/cli/media_reader.h"
 
@@ -145,6 +147,8 @@ Status VideoReader::Start() {
 
   gst_element_link(parts[0], decode);
   gst_element_link(convert_, parts[3]);
+  std::error_code unknown;
+  EndGifs(decode, std::filesystem::file_size(path_, unknown));
   readers_made.fetch_add(1, std::memory_order_release);
   g_signal_connect(decode, "autoplug-continue", G_CALLBACK(OnContinue), this);
   g_signal_connect(decode, "pad-added", G_CALLBACK(OnPad), this);

@@ -110,8 +110,13 @@ class Pulled(HubCase):
         os.makedirs(self.model("mine"))
         self.pull_fails("org/tiny", "--name", "mine", parts=["was not pulled", "--name"])
         self.assertEqual([], os.listdir(self.model("mine")))
-        for name in ("a/b", "..", ".hidden"):
+        for name in ("a/b", "..", ".hidden", "starter"):
             self.pull_fails("org/tiny", "--name", name, parts=[f"'{name}'"])
+
+    def test_a_name_that_another_model_has_is_told(self):
+        shutil.copytree(os.path.join(DATA, "hf"), self.at("mine", "tiny"))
+        self.pull_ok("org/tiny", environment={"CLIPTAG_MODEL_PATH": self.at("mine")},
+                     notes=[f"model=tiny is {self.at('mine', 'tiny')}, which is looked at first"])
 
     def test_a_look_takes_nothing(self):
         out = self.pull_ok("--dry-run", "org/tiny")

@@ -84,7 +84,7 @@ class CommandLine(ToolTest):
         picture = write_png(self.at("a.png"), 1)
         for args, part in (
                 ([], "subcommand"),
-                (["tag"], "tag"),
+                (["tag"], "'tag'"),
                 (["embed", picture], "--output"),
                 (["embed", "--output", self.at("o.npy")], "--text"),
                 (["embed", "--output", self.at("o.npy"), "--text", "a", picture], "--text"),

@@ -1,0 +1,22 @@
+// Files that are replaced whole: whoever reads one meanwhile finds what was there before or all
+// that is there now, and what goes wrong leaves what was there. Symbolic links are followed, and a
+// file keeps its permissions. What is no regular file (a device, a pipe, a directory) is refused,
+// for it would be replaced by one.
+//
+// Messages are the reason alone ("No space left on device"); callers say what the file is.
+// Thread safety: pure functions over files; of two at once the last one wins.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "kernels/base/status.h"
+
+namespace cliptag {
+
+// What can be told of writing to `path` before there is anything to write.
+Status CheckReplaceable(const std::string& path);
+
+Status ReplaceFile(const std::string& path, std::string_view bytes);
+
+}  // namespace cliptag
