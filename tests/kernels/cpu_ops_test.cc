@@ -272,35 +272,34 @@ TEST_P(CpuOpsTest, RefusesWhatDoesNotFit) {
             "LayerNorm: out is 4x5 f32 but should be 4x6.");
   EXPECT_EQ(cpu_->LayerNorm(x, nullptr, nullptr, 1e-5f, x).message(),
             "LayerNorm: gamma is missing.");
-  const char* other = bf16() ? "f32 but should be bf16" : "bf16 but should be f32";
   TestMatrix wrong(4, 6, bf16() ? DType::kF32 : DType::kBF16), right(4, 6, type());
+  const auto of_type = [this](std::string what) {
+    return what.append(bf16() ? " is f32 but should be bf16." : " is bf16 but should be f32.");
+  };
+  const auto of_shape = [this](std::string what, const char* wanted) {
+    return what.append(bf16() ? " is 4x6 bf16 but should be " : " is 4x6 f32 but should be ")
+        .append(wanted);
+  };
   EXPECT_EQ(cpu_->LayerNorm(right, &one, nullptr, 1e-5f, y).message(),
             "LayerNorm: out is 4x5 f32 but should be 4x6.");
   EXPECT_EQ(cpu_->AddLayerNorm(wrong, &one, nullptr, 1e-5f, x, right).message(),
-            std::string("AddLayerNorm: x is ") + other + ".");
+            of_type("AddLayerNorm: x"));
   EXPECT_EQ(cpu_->AddLayerNorm(right, nullptr, nullptr, 1e-5f, x, right).message(),
             "AddLayerNorm: gamma is missing.");
   EXPECT_EQ(cpu_->AddLayerNorm(right, &one, nullptr, 1e-5f, y, right).message(),
             "AddLayerNorm: residual is 4x5 f32 but should be 4x6.");
   EXPECT_EQ(cpu_->AddLayerNorm(right, &one, nullptr, 1e-5f, x, wrong).message(),
-            std::string("AddLayerNorm: out is ") + other + ".");
-  EXPECT_EQ(cpu_->Rotate(wrong, x).message(), std::string("Rotate: x is ") + other + ".");
-  const std::string shape = bf16() ? "4x6 bf16" : "4x6 f32";
-  EXPECT_EQ(
-      cpu_->Rotate(right, x.get().Rows(0, 3)).message(),
-      "Rotate: x is " + shape + " but should be whole sequences of heads of 3x6 f32, in pairs.");
-  EXPECT_EQ(
-      cpu_->Rotate(right, x.get().Cols(0, 3)).message(),
-      "Rotate: x is " + shape + " but should be whole sequences of heads of 4x3 f32, in pairs.");
-  EXPECT_EQ(
-      cpu_->Rotate(right, x.get().Cols(0, 4)).message(),
-      "Rotate: x is " + shape + " but should be whole sequences of heads of 4x4 f32, in pairs.");
-  EXPECT_EQ(cpu_->GatedSilu(right, right).message(),
-            "GatedSilu: x is " + shape + " but should be 4x12.");
-  EXPECT_EQ(cpu_->GatedSilu(wrong, right.get().Cols(0, 3)).message(),
-            std::string("GatedSilu: x is ") + other + ".");
-  EXPECT_EQ(cpu_->GatedSilu(right, wrong.get().Cols(0, 3)).message(),
-            std::string("GatedSilu: out is ") + other + ".");
+            of_type("AddLayerNorm: out"));
+  EXPECT_EQ(cpu_->Rotate(wrong, x).message(), of_type("Rotate: x"));
+  EXPECT_EQ(cpu_->Rotate(right, x.get().Rows(0, 3)).message(),
+            of_shape("Rotate: x", "whole sequences of heads of 3x6 f32, in pairs."));
+  EXPECT_EQ(cpu_->Rotate(right, x.get().Cols(0, 3)).message(),
+            of_shape("Rotate: x", "whole sequences of heads of 4x3 f32, in pairs."));
+  EXPECT_EQ(cpu_->Rotate(right, x.get().Cols(0, 4)).message(),
+            of_shape("Rotate: x", "whole sequences of heads of 4x4 f32, in pairs."));
+  EXPECT_EQ(cpu_->GatedSilu(right, right).message(), of_shape("GatedSilu: x", "4x12."));
+  EXPECT_EQ(cpu_->GatedSilu(wrong, right.get().Cols(0, 3)).message(), of_type("GatedSilu: x"));
+  EXPECT_EQ(cpu_->GatedSilu(right, wrong.get().Cols(0, 3)).message(), of_type("GatedSilu: out"));
   EXPECT_EQ(cpu_->AssembleTokens(x, nullptr, y, 3, x).message(),
             "AssembleTokens: 4 patch rows do not make a batch of 3.");
   EXPECT_EQ(cpu_->EmbedTokens(&index, x, y, 1, x).message(),

@@ -217,9 +217,10 @@ TEST_P(BackendOpsTest, TokensAndRows) {
     EXPECT_EQ(out.values(), exact.values());  // one addition: exact
     TestMatrix rounded(batch * tokens, width, type());
     rounded.Set(exact.values());
-    for (const TestMatrix& from : {patches, patches.AsFloat()}) {
+    const TestMatrix unrounded = patches.AsFloat();
+    for (const TestMatrix* from : {static_cast<const TestMatrix*>(&patches), &unrounded}) {
       const OnDevice short_out(*backend_, TestMatrix(batch * tokens, width, type()));
-      ASSERT_STATUS_OK(backend_->AssembleTokens(OnDevice(*backend_, from),
+      ASSERT_STATUS_OK(backend_->AssembleTokens(OnDevice(*backend_, *from),
                                                 with_class ? c.floats() : nullptr,
                                                 OnDevice(*backend_, position), batch, short_out));
       EXPECT_EQ(short_out.values(), rounded.values());
