@@ -203,7 +203,7 @@ VisionTensors ReadEvaVision(Reader* reader, const VisionConfig& vision, int64_t 
   return out;
 }
 
-VisionTensors ReadSiglipVision(Reader* reader, const VisionConfig& vision) {
+VisionTensors ReadTimmVision(Reader* reader, const VisionConfig& vision) {
   const int64_t width = vision.transformer.width, patch = vision.patch_size;
   const std::string base = "visual.trunk.";
   VisionTensors out;
@@ -239,7 +239,7 @@ Result<VisionTensors> GetVisionTensors(const Weights& weights, const ModelConfig
   VisionTensors out;
   if (vision.timm) {
     out = vision.eva ? ReadEvaVision(&reader, vision, config.embed_dim)
-                     : ReadSiglipVision(&reader, vision);
+                     : ReadTimmVision(&reader, vision);
     CLIPTAG_RETURN_IF_ERROR(reader.status());
     return out;
   }
