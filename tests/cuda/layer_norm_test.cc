@@ -14,6 +14,7 @@ struct LayerNormCase {
   int padding = 8;  // between rows, elements
   bool delta = false, delta_bias = false, beta = true, in_place = false;
   bool residual = false;  // of 16-bit rows
+  int residual_padding = 8;
   std::vector<int32_t> indices;
   uint32_t order = 0;
   float offset = 0;  // of every value: a mean far from zero
@@ -28,7 +29,7 @@ class LayerNormRun {
         x_(source_rows_, c.cols, c.cols + c.padding),
         delta_(source_rows_, c.cols, c.cols + 2 * c.padding),
         out_(c.rows, c.cols, c.cols + c.padding),
-        residual_(source_rows_, c.cols, c.cols + c.padding),
+        residual_(source_rows_, c.cols, c.cols + c.residual_padding),
         vectors_(3, c.cols, c.cols),
         indices_(std::max<size_t>(c.indices.size(), 1)) {
     Random random(static_cast<uint32_t>(c.cols));
@@ -211,6 +212,8 @@ TEST(LayerNorm, AddedToTheResidualStream) {
           {.rows = 2, .cols = cols, .in_place = in_place, .residual = true, .order = 3});
       Check<BFloat16, float, BFloat16>(
           {.rows = 2, .cols = cols, .padding = 5, .in_place = in_place, .residual = true});
+      Check<Half, float, Half>(
+          {.rows = 2, .cols = cols, .in_place = in_place, .residual = true, .residual_padding = 1});
     }
   }
 }

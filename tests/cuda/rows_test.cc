@@ -113,8 +113,6 @@ void CheckGate(int cols, int padding, bool in_place) {
   DeviceMatrix<T> x(kRows, 2 * cols, 2 * cols + padding), out(kRows, cols, cols + 2 * padding);
   Random random(static_cast<uint32_t>(cols));
   x.Fill(random, 4);
-  x.at(0, 0) = FromFloat<T>(-60);
-  x.at(1, 0) = FromFloat<T>(60);
   const std::vector<float> before = x.ToHost();
   EmulatedLauncher launcher;
   LaunchGatedSilu(GatedSiluParams<T>{x.data(), in_place ? x.data() : out.data(), x.stride(),
@@ -145,6 +143,21 @@ TEST(GatedSilu, EveryTypeAndWidth) {
       CheckGate<BFloat16>(cols, 8, in_place);
       CheckGate<BFloat16>(cols, 3, in_place);
     }
+  }
+}
+
+TEST(GatedSilu, FarFromZero) {
+  const float gates[] = {-1000, -300, -90, -60, 0, 60, 300, 1000};
+  DeviceMatrix<BFloat16> x(1, 16, 16), out(1, 8, 8);
+  for (int i = 0; i < 8; ++i) {
+    x.at(0, i) = FromFloat<BFloat16>(gates[i]);
+    x.at(0, 8 + i) = FromFloat<BFloat16>(2);
+  }
+  EmulatedLauncher launcher;
+  LaunchGatedSilu(GatedSiluParams<BFloat16>{x.data(), out.data(), 16, 8, 1, 8}, launcher);
+  ASSERT_EQ(launcher.report().error, "");
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_NEAR(ToFloat(out.at(0, i)), 2 * ToFloat(x.at(0, i)) * (gates[i] > 0), 1e-20) << i;
   }
 }
 
