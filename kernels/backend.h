@@ -187,14 +187,14 @@ class Backend {
   // x: compute_type; out: compute_type or f32.
   virtual Status Gemm(const Matrix& x, const Linear& linear, Activation activation, bool accumulate,
                       const Matrix& out) = 0;
-  // Rows of x (f32) normalised, times gamma plus beta (f32 vectors; beta may be null).
-  // out: compute_type or f32; may be x itself.
+  // Rows of x normalised, times gamma plus beta (f32 vectors; beta may be null).
+  // x: f32, and out: compute_type or f32; or both compute_type. out may be x itself.
   virtual Status LayerNorm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
                            const Matrix& out) = 0;
   virtual Status Attention(const AttentionArgs& args) = 0;
-  // Patch rows to token rows: out (batch * (patches + 1), width), f32 or as patches, = class token,
-  // then patches, all plus position (patches + 1, width). Without a class token (null): patches
-  // alone.
+  // Patch rows to token rows: out (batch * (patches + 1), width), f32 or compute_type, = class
+  // token, then patches, all plus position (patches + 1, width). Without a class token (null):
+  // patches alone.
   virtual Status AssembleTokens(const Matrix& patches, const float* class_token,
                                 const Matrix& position, int batch, const Matrix& out) = 0;
   // out (n, width) f32 = table[ids[i]] + position[i % tokens]; ids in backend memory, already
@@ -210,6 +210,19 @@ class Backend {
   // int32.
   virtual Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines,
                             int k, int32_t* top) = 0;
+
+  // --- operations of EVA's blocks ---------------------------------------------------------------
+  // Rotary positions, in place: columns 2 i and 2 i + 1 of each head of x (batch * tokens, heads *
+  // head_dim) of compute_type become (a cos - b sin, b cos + a sin) of row r % tokens of `turns`
+  // (tokens, head_dim) f32, which holds cos and sin there.
+  virtual Status Rotate(const Matrix& x, const Matrix& turns) = 0;
+  // out (rows, n) = silu of the first n columns of x (rows, 2 n), times the others; both
+  // compute_type. out may be those first columns.
+  virtual Status GatedSilu(const Matrix& x, const Matrix& out) = 0;
+  // residual (f32) += LayerNorm of x; out = residual, rounded. x and out: compute_type; out may be
+  // x itself.
+  virtual Status AddLayerNorm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
+                              const Matrix& residual, const Matrix& out) = 0;
 
   // --- operations of convolutional encoders -----------------------------------------------------
   virtual Result<std::unique_ptr<Convolution>> PackConvolution(const ConvolutionSpec& spec);

@@ -126,10 +126,11 @@ Status CheckGemm(const Matrix& x, const Linear& linear, bool accumulate, DType c
 
 Status CheckLayerNorm(const Matrix& x, const float* gamma, DType compute_type, const Matrix& out) {
   CLIPTAG_RETURN_IF_ERROR(CheckMatrix("LayerNorm: x", x));
-  CLIPTAG_RETURN_IF_ERROR(CheckType("LayerNorm: x", x, DType::kF32, DType::kF32));
+  CLIPTAG_RETURN_IF_ERROR(CheckType("LayerNorm: x", x, compute_type, DType::kF32));
   CLIPTAG_RETURN_IF_ERROR(CheckPointer("LayerNorm: gamma", gamma));
   CLIPTAG_RETURN_IF_ERROR(CheckShape("LayerNorm: out", out, x.rows, x.cols));
-  return CheckType("LayerNorm: out", out, compute_type, DType::kF32);
+  return CheckType("LayerNorm: out", out, compute_type,
+                   x.type == DType::kF32 ? DType::kF32 : compute_type);
 }
 
 Status CheckAttention(const AttentionArgs& a, DType compute_type) {
@@ -153,6 +154,35 @@ Status CheckAttention(const AttentionArgs& a, DType compute_type) {
   return CheckType("Attention: out", a.out, compute_type, compute_type);
 }
 
+Status CheckRotate(const Matrix& x, const Matrix& turns, DType compute_type) {
+  CLIPTAG_RETURN_IF_ERROR(CheckMatrix("Rotate: x", x));
+  CLIPTAG_RETURN_IF_ERROR(CheckType("Rotate: x", x, compute_type, compute_type));
+  CLIPTAG_RETURN_IF_ERROR(CheckMatrix("Rotate: turns", turns));
+  CLIPTAG_RETURN_IF_ERROR(CheckType("Rotate: turns", turns, DType::kF32, DType::kF32));
+  if (turns.cols % 2 == 0 && x.cols % turns.cols == 0 && x.rows % turns.rows == 0) return {};
+  return InvalidArgument("Rotate: x is " + Shape(x) +
+                         " but should be whole sequences of heads of " + Shape(turns) +
+                         ", in pairs.");
+}
+
+Status CheckGatedSilu(const Matrix& x, DType compute_type, const Matrix& out) {
+  CLIPTAG_RETURN_IF_ERROR(CheckMatrix("GatedSilu: out", out));
+  CLIPTAG_RETURN_IF_ERROR(CheckShape("GatedSilu: x", x, out.rows, 2 * out.cols));
+  CLIPTAG_RETURN_IF_ERROR(CheckType("GatedSilu: x", x, compute_type, compute_type));
+  return CheckType("GatedSilu: out", out, compute_type, compute_type);
+}
+
+Status CheckAddLayerNorm(const Matrix& x, const float* gamma, DType compute_type,
+                         const Matrix& residual, const Matrix& out) {
+  CLIPTAG_RETURN_IF_ERROR(CheckMatrix("AddLayerNorm: x", x));
+  CLIPTAG_RETURN_IF_ERROR(CheckType("AddLayerNorm: x", x, compute_type, compute_type));
+  CLIPTAG_RETURN_IF_ERROR(CheckPointer("AddLayerNorm: gamma", gamma));
+  CLIPTAG_RETURN_IF_ERROR(CheckShape("AddLayerNorm: residual", residual, x.rows, x.cols));
+  CLIPTAG_RETURN_IF_ERROR(CheckType("AddLayerNorm: residual", residual, DType::kF32, DType::kF32));
+  CLIPTAG_RETURN_IF_ERROR(CheckShape("AddLayerNorm: out", out, x.rows, x.cols));
+  return CheckType("AddLayerNorm: out", out, compute_type, compute_type);
+}
+
 Status CheckAssembleTokens(const Matrix& patches, const float* class_token, const Matrix& position,
                            int batch, DType compute_type, const Matrix& out) {
   CLIPTAG_RETURN_IF_ERROR(CheckMatrix("AssembleTokens: patches", patches));
@@ -166,7 +196,7 @@ Status CheckAssembleTokens(const Matrix& patches, const float* class_token, cons
   CLIPTAG_RETURN_IF_ERROR(
       CheckType("AssembleTokens: position", position, DType::kF32, DType::kF32));
   CLIPTAG_RETURN_IF_ERROR(CheckShape("AssembleTokens: out", out, batch * tokens, patches.cols));
-  return CheckType("AssembleTokens: out", out, DType::kF32, patches.type);
+  return CheckType("AssembleTokens: out", out, DType::kF32, compute_type);
 }
 
 Status CheckEmbedTokens(const int32_t* ids, const Matrix& table, const Matrix& position, int tokens,

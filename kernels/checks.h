@@ -22,6 +22,10 @@ Status CheckGemm(const Matrix& x, const Linear& linear, bool accumulate, DType c
                  const Matrix& out);
 Status CheckLayerNorm(const Matrix& x, const float* gamma, DType compute_type, const Matrix& out);
 Status CheckAttention(const AttentionArgs& args, DType compute_type);
+Status CheckRotate(const Matrix& x, const Matrix& turns, DType compute_type);
+Status CheckGatedSilu(const Matrix& x, DType compute_type, const Matrix& out);
+Status CheckAddLayerNorm(const Matrix& x, const float* gamma, DType compute_type,
+                         const Matrix& residual, const Matrix& out);
 Status CheckAssembleTokens(const Matrix& patches, const float* class_token, const Matrix& position,
                            int batch, DType compute_type, const Matrix& out);
 Status CheckEmbedTokens(const int32_t* ids, const Matrix& table, const Matrix& position, int tokens,

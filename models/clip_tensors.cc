@@ -149,6 +149,60 @@ AttentionPoolTensors ReadQueryPool(Reader* reader, const std::string& prefix, in
   return pool;
 }
 
+// Queries' and values' biases, but none of keys.
+void ReadEvaQkv(Reader* reader, const std::string& prefix, const TransformerConfig& config,
+                BlockTensors* block) {
+  const int64_t width = config.width;
+  if (!config.gated_mlp) {
+    const HostTensor qkv = reader->Get(prefix + "qkv.weight", {3 * width, width});
+    for (int i = 0; i < 3; ++i) block->qkv[i] = Slice(qkv, i * width, width);
+    block->qkv_bias[0] = reader->Get(prefix + "q_bias", {width});
+    block->qkv_bias[2] = reader->Get(prefix + "v_bias", {width});
+    return;
+  }
+  reader->Linear(prefix + "q_proj", width, width, &block->qkv[0], &block->qkv_bias[0]);
+  block->qkv[1] = reader->Get(prefix + "k_proj.weight", {width, width});
+  reader->Linear(prefix + "v_proj", width, width, &block->qkv[2], &block->qkv_bias[2]);
+}
+
+BlockTensors ReadEvaBlock(Reader* reader, const std::string& prefix,
+                          const TransformerConfig& config) {
+  const int64_t width = config.width, mlp = config.mlp_width;
+  BlockTensors block;
+  block.norm1 = reader->Norm(prefix + "norm1", width);
+  block.norm2 = reader->Norm(prefix + "norm2", width);
+  ReadEvaQkv(reader, prefix + "attn.", config, &block);
+  if (config.inner_norms) {
+    block.attention_norm = reader->Norm(prefix + "attn.norm", width);
+    block.mlp_norm = reader->Norm(prefix + "mlp.norm", mlp);
+  }
+  reader->Linear(prefix + "attn.proj", width, width, &block.out, &block.out_bias);
+  if (config.gated_mlp) {
+    reader->Linear(prefix + "mlp.fc1_g", mlp, width, &block.gate, &block.gate_bias);
+  }
+  reader->Linear(prefix + (config.gated_mlp ? "mlp.fc1_x" : "mlp.fc1"), mlp, width, &block.fc1,
+                 &block.fc1_bias);
+  reader->Linear(prefix + "mlp.fc2", width, mlp, &block.fc2, &block.fc2_bias);
+  return block;
+}
+
+VisionTensors ReadEvaVision(Reader* reader, const VisionConfig& vision, int64_t embed) {
+  const int64_t width = vision.transformer.width, patch = vision.patch_size;
+  const std::string base = "visual.trunk.";
+  VisionTensors out;
+  out.patch = reader->Get(base + "patch_embed.proj.weight", {width, 3, patch, patch});
+  out.patch_bias = reader->Get(base + "patch_embed.proj.bias", {width});
+  out.class_token = reader->Get(base + "cls_token", {1, 1, width});
+  out.position = reader->Get(base + "pos_embed", {1, vision.tokens(), width});
+  for (int i = 0; i < vision.transformer.layers && reader->status().ok(); ++i) {
+    out.blocks.push_back(
+        ReadEvaBlock(reader, base + "blocks." + std::to_string(i) + ".", vision.transformer));
+  }
+  out.post_norm = reader->Norm(base + "norm", width);
+  reader->Linear(base + "head", embed, width, &out.projection.weight, &out.projection.bias);
+  return out;
+}
+
 VisionTensors ReadTimmVision(Reader* reader, const VisionConfig& vision) {
   const int64_t width = vision.transformer.width, patch = vision.patch_size;
   const std::string base = "visual.trunk.";
@@ -184,7 +238,8 @@ Result<VisionTensors> GetVisionTensors(const Weights& weights, const ModelConfig
   Reader reader(weights);
   VisionTensors out;
   if (vision.timm) {
-    out = ReadTimmVision(&reader, vision);
+    out = vision.eva ? ReadEvaVision(&reader, vision, config.embed_dim)
+                     : ReadTimmVision(&reader, vision);
     CLIPTAG_RETURN_IF_ERROR(reader.status());
     return out;
   }

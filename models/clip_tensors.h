@@ -20,11 +20,13 @@ struct NormTensors {
 
 struct BlockTensors {
   NormTensors norm1, norm2;
-  HostTensor qkv[3], qkv_bias[3];  // (width, width), (width)
-  HostTensor out, out_bias;        // (width, width), (width)
-  HostTensor fc1, fc1_bias;        // (mlp, width), (mlp)
-  HostTensor fc2, fc2_bias;        // (width, mlp), (width)
-  HostTensor scale1, scale2;       // (width) LayerScale; no data without
+  NormTensors attention_norm, mlp_norm;  // (width), (mlp); no data without
+  HostTensor qkv[3], qkv_bias[3];        // (width, width), (width); of K no data without a bias
+  HostTensor out, out_bias;              // (width, width), (width)
+  HostTensor gate, gate_bias;            // as fc1; no data without
+  HostTensor fc1, fc1_bias;              // (mlp, width), (mlp)
+  HostTensor fc2, fc2_bias;              // (width, mlp), (width)
+  HostTensor scale1, scale2;             // (width) LayerScale; no data without
 };
 
 struct ProjectionTensors {

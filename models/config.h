@@ -45,6 +45,10 @@ struct TransformerConfig {
   Activation activation = Activation::kGelu;
   float layer_norm_eps = 1e-5f;
   bool layer_scale = false;  // open_clip's ls_init_value; folded into the weights at load
+  // EVA's. Gated: the MLP's middle is silu of one linear layer times another.
+  bool gated_mlp = false;
+  bool inner_norms = false;  // of attention's answers and of the MLP's middle
+  bool post_norm = false;    // x += norm(part(x)) in place of x += part(norm(x))
 
   int head_dim() const { return width / heads; }
 };
@@ -58,8 +62,15 @@ struct ResNetConfig {
   int features() const { return 32 * width; }  // of the last stage
 };
 
+// Rotary positions of patches: queries and keys are turned by angles that grow with the row, in the
+// first half of a head, and the column, in the second.
+struct RotaryConfig {
+  int reference = 0;  // patches a side of the grid whose places are whole numbers; 0: no rotation
+};
+
 struct VisionConfig {
   TransformerConfig transformer;
+  RotaryConfig rotary;
   ResNetConfig resnet;  // with a width: this in place of the transformer; patch_size is then 1
   int image_size = 224;
   int patch_size = 32;
@@ -71,6 +82,7 @@ struct VisionConfig {
   AttentionPool attention_pool = AttentionPool::kNone;
   int pool_heads = 0, pool_queries = 1;  // of kQuery; only the first query's answer counts
   bool timm = false;                     // open_clip's layout with timm's names of tensors
+  bool eva = false;                      // and of those EVA's
 
   bool is_resnet() const { return resnet.width > 0; }
   int patches() const { return (image_size / patch_size) * (image_size / patch_size); }

@@ -51,9 +51,13 @@ Status ReadOpenClipConfig(const std::string& file, ModelConfig* config);
 // From the tensors of an archive that OpenAI published; `file` is the archive.
 Status ReadOpenAiConfig(const std::string& file, ModelConfig* config);
 
-// The image tower that vision_cfg.timm_model_name stands for: SigLIP's. Others are refused by name.
+// The image tower that vision_cfg.timm_model_name stands for. Those not known are refused by name.
 void ReadTimmVision(FieldReader* vision, const std::string& file, Status* status,
                     VisionConfig* out);
+
+// Those of them that are EVA's (models/config_eva.cc).
+bool IsEvaVision(const std::string& timm_name);
+void ReadEvaVision(FieldReader* vision, const std::string& file, Status* status, VisionConfig* out);
 
 // The relations that every model must keep: heads divide the width, patches fit the picture.
 Status CheckConfig(const ModelConfig& config, const std::string& file);

@@ -1,5 +1,6 @@
 // Image towers that open_clip takes from timm: what SigLIP's names stand for there
-// (timm.models.vision_transformer), since open_clip_config.json says nothing else about them.
+// (timm.models.vision_transformer), since open_clip_config.json says nothing else about them. Other
+// families that load have files of their own.
 #include <string_view>
 
 #include "models/config_reader.h"
@@ -53,6 +54,7 @@ const SiglipTower* Find(std::string_view name) {
 void ReadTimmVision(FieldReader* vision, const std::string& file, Status* status,
                     VisionConfig* out) {
   const std::string name = vision->String("timm_model_name", "");
+  if (IsEvaVision(name)) return ReadEvaVision(vision, file, status, out);
   const SiglipTower* tower = Find(name);
   if (tower == nullptr) {
     std::string family = "timm's";
@@ -61,7 +63,7 @@ void ReadTimmVision(FieldReader* vision, const std::string& file, Status* status
     }
     vision->Fail(StatusCode::kUnsupported, "timm_model_name",
                  "is \"" + name + "\": " + family +
-                     " image towers are not supported; of timm's, SigLIP's are");
+                     " image towers are not supported; of timm's, SigLIP's and EVA's CLIPs are");
     return;
   }
   if (vision->String("timm_pool", "avg") != "map" ||

@@ -1,28 +1,17 @@
 #include "models/image_encoder.h"
 
-#include <cstring>
 #include <utility>
 #include <vector>
 
 #include "models/attention_pool.h"
 #include "models/prepared_encoder.h"
 #include "models/resnet_encoder.h"
+#include "models/rotary.h"
 #include "models/transformer.h"
+#include "models/weights.h"
 
 namespace cliptag {
 namespace {
-
-// The rows of a weight, (rows, columns), with zeros up to `padded` columns.
-std::vector<char> PadRows(const HostTensor& weight, int64_t columns, int64_t padded) {
-  const auto from = static_cast<size_t>(columns) * SizeOf(weight.type);
-  const auto to = static_cast<size_t>(padded) * SizeOf(weight.type);
-  const auto rows = static_cast<size_t>(weight.elements() / columns);
-  std::vector<char> bytes(rows * to, 0);
-  for (size_t row = 0; row < rows; ++row) {
-    std::memcpy(bytes.data() + row * to, static_cast<const char*>(weight.data) + row * from, from);
-  }
-  return bytes;
-}
 
 class VitEncoder : public PreparedEncoder {
  public:
@@ -36,7 +25,7 @@ class VitEncoder : public PreparedEncoder {
   struct Buffers {
     Matrix x;                        // (batch * tokens, width) f32
     Matrix patches;                  // (batch * patches, width) f32; dead once x is assembled
-    Transformer::Scratch blocks;     // overlays patches
+    Transformer::Scratch blocks;     // overlays patches, but where tokens are assembled twice
     AttentionPooling::Scratch pool;  // overlays blocks
   };
   Buffers Plan(Arena* arena, int64_t batch) const;
@@ -56,6 +45,7 @@ class VitEncoder : public PreparedEncoder {
 
   std::unique_ptr<Linear> patch_, projection_;  // no projection with pooling_
   std::unique_ptr<Memory> class_token_, position_;
+  std::unique_ptr<Memory> turns_;  // see models/rotary.h; null without
   Norm pre_norm_, post_norm_;
   std::unique_ptr<Transformer> transformer_;
   std::unique_ptr<AttentionPooling> pooling_;  // null without
@@ -81,6 +71,12 @@ Status VitEncoder::Load(const ModelConfig& config, const VisionTensors& tensors)
     CLIPTAG_ASSIGN_OR_RETURN(class_token_, backend_.Upload(tensors.class_token, DType::kF32));
   }
   CLIPTAG_ASSIGN_OR_RETURN(position_, backend_.Upload(tensors.position, DType::kF32));
+  if (config_.rotary.reference > 0) {
+    const std::vector<float> turns = RotaryTurns(config_);
+    const HostTensor table{
+        turns.data(), DType::kF32, {config_.tokens(), config_.transformer.head_dim()}};
+    CLIPTAG_ASSIGN_OR_RETURN(turns_, backend_.Upload(table, DType::kF32));
+  }
   const float epsilon = config_.transformer.layer_norm_eps;
   if (config_.pre_norm) {
     CLIPTAG_ASSIGN_OR_RETURN(pre_norm_, Norm::Load(backend_, tensors.pre_norm, epsilon));
@@ -104,7 +100,7 @@ VitEncoder::Buffers VitEncoder::Plan(Arena* arena, int64_t batch) const {
   buffers.x = arena->Take(batch * config_.tokens(), width, DType::kF32);
   const size_t mark = arena->mark();
   buffers.patches = arena->Take(batch * config_.patches(), width, DType::kF32);
-  arena->Rewind(mark);
+  if (!config_.transformer.post_norm) arena->Rewind(mark);
   buffers.blocks = transformer_->Plan(arena, batch * config_.tokens(), batch);
   if (pooling_ != nullptr) {
     arena->Rewind(mark);
@@ -156,14 +152,22 @@ Status VitEncoder::Forward(int batch, const Matrix& out) {
   const int64_t width = config_.transformer.width;
   CLIPTAG_RETURN_IF_ERROR(
       backend_.Gemm(Pixels(batch), *patch_, Activation::kNone, false, buffers.patches));
-  CLIPTAG_RETURN_IF_ERROR(backend_.AssembleTokens(
-      buffers.patches, class_token_ ? static_cast<const float*>(class_token_->data()) : nullptr,
-      {position_->data(), DType::kF32, config_.tokens(), width, width}, batch, buffers.x));
+  const auto assemble = [&](const Matrix& tokens) {
+    return backend_.AssembleTokens(
+        buffers.patches, class_token_ ? static_cast<const float*>(class_token_->data()) : nullptr,
+        {position_->data(), DType::kF32, config_.tokens(), width, width}, batch, tokens);
+  };
+  CLIPTAG_RETURN_IF_ERROR(assemble(buffers.x));
+  if (config_.transformer.post_norm) CLIPTAG_RETURN_IF_ERROR(assemble(buffers.blocks.norm));
   if (config_.pre_norm) {
     CLIPTAG_RETURN_IF_ERROR(pre_norm_.Run(backend_, buffers.x, buffers.x));
   }
   Transformer::Sequences sequences{batch, config_.tokens()};
   sequences.pooled_rows = static_cast<const int32_t*>(pooled_rows_->data());
+  if (turns_ != nullptr) {
+    const int64_t head_dim = config_.transformer.head_dim();
+    sequences.turns = {turns_->data(), DType::kF32, config_.tokens(), head_dim, head_dim};
+  }
   CLIPTAG_ASSIGN_OR_RETURN(const Matrix x, transformer_->Run(buffers.x, sequences, buffers.blocks));
   CLIPTAG_RETURN_IF_ERROR(PoolAndProject(x, buffers, batch, out));
   return backend_.NormalizeRows(out);

@@ -31,6 +31,10 @@ void AddBlocks(const std::vector<BlockTensors>& blocks, ContentHash* hash) {
             &b.fc1, &b.fc1_bias, &b.fc2, &b.fc2_bias, &b.scale1, &b.scale2},
            hash);
     for (int i = 0; i < 3; ++i) AddAll({&b.qkv[i], &b.qkv_bias[i]}, hash);
+    if (b.gate.data == nullptr) continue;  // banks hold the identities of towers without one
+    AddAll({&b.gate, &b.gate_bias, &b.attention_norm.gamma, &b.attention_norm.beta,
+            &b.mlp_norm.gamma, &b.mlp_norm.beta},
+           hash);
   }
 }
 
@@ -108,6 +112,10 @@ void AddConfig(const ModelConfig& config, const VisionTensors& tensors, ContentH
                            static_cast<int>(image.class_token),
                            static_cast<int>(image.attention_pool),
                            image.pool_heads,
+                           static_cast<int>(image.transformer.gated_mlp),
+                           static_cast<int>(image.transformer.inner_norms),
+                           static_cast<int>(image.transformer.post_norm),
+                           image.rotary.reference,
                            static_cast<int>(tensors.projection.transposed),
                            pixels.size,
                            pixels.patch,

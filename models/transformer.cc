@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "kernels/base/row_stride.h"
 #include "models/weights.h"
@@ -91,28 +92,63 @@ Result<std::unique_ptr<Transformer>> Transformer::Load(Backend& backend,
   return transformer;
 }
 
+int64_t Transformer::MiddleColumns() const {
+  const int64_t mlp = config_.mlp_width;
+  return config_.gated_mlp ? (mlp + 7) / 8 * 8 : mlp;
+}
+
+Result<std::unique_ptr<Linear>> Transformer::Pack(LinearSpec spec) {
+  spec.precise = precise_;
+  return backend_.PackLinear(spec);
+}
+
 Result<Transformer::Block> Transformer::LoadBlock(const BlockTensors& t, bool pooled) {
   Block block;
   const float epsilon = config_.layer_norm_eps;
   CLIPTAG_ASSIGN_OR_RETURN(block.norm1, Norm::Load(backend_, t.norm1, epsilon));
   CLIPTAG_ASSIGN_OR_RETURN(block.norm2, Norm::Load(backend_, t.norm2, epsilon));
-  const auto pack = [&](LinearSpec spec) {
-    spec.precise = precise_;
-    return backend_.PackLinear(spec);
-  };
+  if (config_.inner_norms) {
+    CLIPTAG_ASSIGN_OR_RETURN(block.attention_norm, Norm::Load(backend_, t.attention_norm, epsilon));
+    CLIPTAG_ASSIGN_OR_RETURN(block.mlp_norm, Norm::Load(backend_, t.mlp_norm, epsilon));
+  }
+  const std::vector<float> zeros(static_cast<size_t>(config_.width));
+  HostTensor k_bias = t.qkv_bias[1];
+  if (k_bias.data == nullptr) k_bias = {zeros.data(), DType::kF32, {config_.width}};
   if (pooled) {
-    CLIPTAG_ASSIGN_OR_RETURN(block.q, pack({{t.qkv[0]}, {t.qkv_bias[0]}}));
-    CLIPTAG_ASSIGN_OR_RETURN(block.kv,
-                             pack({{t.qkv[1], t.qkv[2]}, {t.qkv_bias[1], t.qkv_bias[2]}}));
+    CLIPTAG_ASSIGN_OR_RETURN(block.q, Pack({{t.qkv[0]}, {t.qkv_bias[0]}}));
+    CLIPTAG_ASSIGN_OR_RETURN(block.kv, Pack({{t.qkv[1], t.qkv[2]}, {k_bias, t.qkv_bias[2]}}));
   } else {
-    CLIPTAG_ASSIGN_OR_RETURN(block.qkv, pack({{t.qkv[0], t.qkv[1], t.qkv[2]},
-                                              {t.qkv_bias[0], t.qkv_bias[1], t.qkv_bias[2]}}));
+    CLIPTAG_ASSIGN_OR_RETURN(
+        block.qkv, Pack({{t.qkv[0], t.qkv[1], t.qkv[2]}, {t.qkv_bias[0], k_bias, t.qkv_bias[2]}}));
   }
   std::vector<float> storage;
-  CLIPTAG_ASSIGN_OR_RETURN(block.out, pack(Scaled(t.out, t.out_bias, t.scale1, &storage)));
-  CLIPTAG_ASSIGN_OR_RETURN(block.fc1, pack({{t.fc1}, {t.fc1_bias}}));
-  CLIPTAG_ASSIGN_OR_RETURN(block.fc2, pack(Scaled(t.fc2, t.fc2_bias, t.scale2, &storage)));
+  CLIPTAG_ASSIGN_OR_RETURN(block.out, Pack(Scaled(t.out, t.out_bias, t.scale1, &storage)));
+  if (config_.gated_mlp) {
+    CLIPTAG_RETURN_IF_ERROR(LoadGatedMlp(t, &block));
+    return block;
+  }
+  CLIPTAG_ASSIGN_OR_RETURN(block.fc1, Pack({{t.fc1}, {t.fc1_bias}}));
+  CLIPTAG_ASSIGN_OR_RETURN(block.fc2, Pack(Scaled(t.fc2, t.fc2_bias, t.scale2, &storage)));
   return block;
+}
+
+Status Transformer::LoadGatedMlp(const BlockTensors& t, Block* block) {
+  const int64_t width = config_.width, mlp = config_.mlp_width, more = MiddleColumns() - mlp;
+  LinearSpec halves;
+  const std::vector<float> zeros(static_cast<size_t>(more * width));
+  for (const auto& [weight, bias] :
+       {std::pair(t.gate, t.gate_bias), std::pair(t.fc1, t.fc1_bias)}) {
+    halves.weights.push_back(weight);
+    halves.biases.push_back(bias);
+    if (more == 0) continue;
+    halves.weights.push_back({zeros.data(), DType::kF32, {more, width}});
+    halves.biases.push_back({zeros.data(), DType::kF32, {more}});
+  }
+  CLIPTAG_ASSIGN_OR_RETURN(block->fc1, Pack(std::move(halves)));
+  const std::vector<char> rows = PadRows(t.fc2, mlp, mlp + more);
+  const HostTensor fc2{rows.data(), t.fc2.type, {width, mlp + more}};
+  CLIPTAG_ASSIGN_OR_RETURN(block->fc2, Pack({{fc2}, {t.fc2_bias}}));
+  return {};
 }
 
 Status Transformer::Prepare(int batch, int tokens) const {
@@ -134,7 +170,7 @@ Status Transformer::Prepare(int batch, int tokens) const {
 
 Transformer::Scratch Transformer::Plan(Arena* arena, int64_t rows, int64_t batch) const {
   const DType type = backend_.compute_type();
-  const int64_t width = config_.width, mlp = config_.mlp_width;
+  const int64_t width = config_.width, mlp = (config_.gated_mlp ? 2 : 1) * MiddleColumns();
   Scratch s;
   s.norm = Spread(arena->Take(rows, SpreadColumns(width, type), type), rows, width);
   s.wide = arena->Take(rows, std::max(3 * width, SpreadColumns(mlp, type)), type);
@@ -158,8 +194,11 @@ Status Transformer::RunBlock(const Block& block, const Matrix& x, const Sequence
   const int64_t rows = x.rows, width = config_.width;
   const Matrix norm = Spread(scratch.norm, rows, width);
   const Matrix qkv = Reshape(scratch.wide, rows, 3 * width);
-  CLIPTAG_RETURN_IF_ERROR(block.norm1.Run(backend_, x, norm));
+  if (!config_.post_norm) CLIPTAG_RETURN_IF_ERROR(block.norm1.Run(backend_, x, norm));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(norm, *block.qkv, Activation::kNone, false, qkv));
+  if (s.turns.data != nullptr) {
+    CLIPTAG_RETURN_IF_ERROR(backend_.Rotate(qkv.Cols(0, 2 * width), s.turns));
+  }
   AttentionArgs args;
   args.batch = s.batch;
   args.q_tokens = args.kv_tokens = s.tokens;
@@ -173,12 +212,7 @@ Status Transformer::RunBlock(const Block& block, const Matrix& x, const Sequence
   args.causal = s.causal;
   args.kv_lengths = s.lengths;
   CLIPTAG_RETURN_IF_ERROR(backend_.Attention(args));
-  CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(norm, *block.out, Activation::kNone, true, x));
-
-  const Matrix middle = Spread(scratch.wide, rows, config_.mlp_width);
-  CLIPTAG_RETURN_IF_ERROR(block.norm2.Run(backend_, x, norm));
-  CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(norm, *block.fc1, config_.activation, false, middle));
-  return backend_.Gemm(middle, *block.fc2, Activation::kNone, true, x);
+  return FinishBlock(block, x, norm, scratch.wide);
 }
 
 Status Transformer::RunPooledBlock(const Block& block, const Matrix& x, const Sequences& s,
@@ -189,21 +223,53 @@ Status Transformer::RunPooledBlock(const Block& block, const Matrix& x, const Se
   const Matrix pooled = Reshape(scratch.pooled, batch, width);
   const Matrix pooled_norm = Spread(scratch.pooled_norm, batch, width);
   const Matrix q = Reshape(scratch.pooled_wide, batch, width);
-  CLIPTAG_RETURN_IF_ERROR(block.norm1.Run(backend_, x, norm));
+  if (!config_.post_norm) CLIPTAG_RETURN_IF_ERROR(block.norm1.Run(backend_, x, norm));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(norm, *block.kv, Activation::kNone, false, kv));
+  if (s.turns.data != nullptr) {
+    CLIPTAG_RETURN_IF_ERROR(backend_.Rotate(kv.Cols(0, width), s.turns));
+  }
   CLIPTAG_RETURN_IF_ERROR(backend_.GatherRows(norm, s.pooled_rows, pooled_norm));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(pooled_norm, *block.q, Activation::kNone, false, q));
   AttentionArgs args = QueryEach(q, kv, s.batch, s.tokens, config_.heads, pooled_norm);
   args.kv_lengths = s.pooled_lengths;  // all that a causal query at that place sees
   CLIPTAG_RETURN_IF_ERROR(backend_.Attention(args));
   CLIPTAG_RETURN_IF_ERROR(backend_.GatherRows(x, s.pooled_rows, pooled));
-  CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(pooled_norm, *block.out, Activation::kNone, true, pooled));
+  return FinishBlock(block, pooled, pooled_norm, scratch.pooled_wide);
+}
 
-  const Matrix middle = Spread(scratch.pooled_wide, batch, config_.mlp_width);
-  CLIPTAG_RETURN_IF_ERROR(block.norm2.Run(backend_, pooled, pooled_norm));
-  CLIPTAG_RETURN_IF_ERROR(
-      backend_.Gemm(pooled_norm, *block.fc1, config_.activation, false, middle));
-  return backend_.Gemm(middle, *block.fc2, Activation::kNone, true, pooled);
+Status Transformer::FinishBlock(const Block& block, const Matrix& x, const Matrix& norm,
+                                const Matrix& wide) const {
+  if (config_.inner_norms) CLIPTAG_RETURN_IF_ERROR(block.attention_norm.Run(backend_, norm, norm));
+  if (config_.post_norm) {
+    const Matrix answers = Reshape(wide, x.rows, config_.width);
+    CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(norm, *block.out, Activation::kNone, false, answers));
+    CLIPTAG_RETURN_IF_ERROR(block.norm1.Add(backend_, answers, x, norm));
+    CLIPTAG_ASSIGN_OR_RETURN(const Matrix middle, RunMiddle(block, norm, wide));
+    CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(middle, *block.fc2, Activation::kNone, false, norm));
+    return block.norm2.Add(backend_, norm, x, norm);
+  }
+  CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(norm, *block.out, Activation::kNone, true, x));
+  CLIPTAG_RETURN_IF_ERROR(block.norm2.Run(backend_, x, norm));
+  CLIPTAG_ASSIGN_OR_RETURN(const Matrix middle, RunMiddle(block, norm, wide));
+  return backend_.Gemm(middle, *block.fc2, Activation::kNone, true, x);
+}
+
+Result<Matrix> Transformer::RunMiddle(const Block& block, const Matrix& norm,
+                                      const Matrix& wide) const {
+  const int64_t rows = norm.rows, columns = MiddleColumns();
+  if (!config_.gated_mlp) {
+    const Matrix middle = Spread(wide, rows, columns);
+    CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(norm, *block.fc1, config_.activation, false, middle));
+    return middle;
+  }
+  const Matrix halves = Spread(wide, rows, 2 * columns), middle = halves.Cols(0, columns);
+  CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(norm, *block.fc1, Activation::kNone, false, halves));
+  CLIPTAG_RETURN_IF_ERROR(backend_.GatedSilu(halves, middle));
+  if (config_.inner_norms) {  // zeros beyond the MLP's width are none of its values
+    const Matrix values = middle.Cols(0, config_.mlp_width);
+    CLIPTAG_RETURN_IF_ERROR(block.mlp_norm.Run(backend_, values, values));
+  }
+  return middle;
 }
 
 }  // namespace cliptag

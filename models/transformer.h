@@ -1,4 +1,5 @@
-// The stack of pre-norm transformer blocks that both of CLIP's towers are, on a Backend.
+// The stack of transformer blocks that both of CLIP's towers are, on a Backend: pre-norm ones, and
+// EVA's kinds of them, one of which has its norms after its parts.
 //
 // Only one token of each sequence is looked at in the end (the class token, the end of the text),
 // so the last block computes keys and values for all tokens but everything else for that one alone,
@@ -27,6 +28,11 @@ class Norm {
     return backend.LayerNorm(x, static_cast<const float*>(gamma_->data()),
                              static_cast<const float*>(beta_->data()), epsilon_, out);
   }
+  // residual += the norm of x; out: that, rounded.
+  Status Add(Backend& backend, const Matrix& x, const Matrix& residual, const Matrix& out) const {
+    return backend.AddLayerNorm(x, static_cast<const float*>(gamma_->data()),
+                                static_cast<const float*>(beta_->data()), epsilon_, residual, out);
+  }
 
  private:
   std::unique_ptr<Memory> gamma_, beta_;
@@ -45,7 +51,9 @@ class Transformer {
  public:
   // What a run needs beside the residual stream; see Plan.
   struct Scratch {
-    Matrix norm;         // (rows, width) compute_type: normalised input, then attention's output
+    // (rows, width) compute_type: normalised input, then attention's output. With post_norm the
+    // input is the residual stream, rounded, and whoever runs the blocks puts it there.
+    Matrix norm;
     Matrix wide;         // (rows, max(3 width, mlp)) compute_type: Q, K, V, then the MLP's middle
     Matrix pooled;       // (batch, width) f32: the residual stream of the pooled tokens
     Matrix pooled_norm;  // (batch, width) compute_type
@@ -60,6 +68,8 @@ class Transformer {
     const int32_t* pooled_lengths = nullptr;
     // Of the other blocks, likewise: how many leading keys a sequence's tokens see (null = all).
     const int32_t* lengths = nullptr;
+    // (tokens, head_dim) f32, see Backend::Rotate; no data without. Pooled tokens are not turned.
+    Matrix turns;
   };
 
   // `pooled`: the last block is for one token of each sequence only. `precise`: no weight is
@@ -80,18 +90,29 @@ class Transformer {
  private:
   struct Block {
     Norm norm1, norm2;
-    std::unique_ptr<Linear> qkv;    // or, in a pooled last block,
-    std::unique_ptr<Linear> q, kv;  // these two
-    std::unique_ptr<Linear> out, fc1, fc2;
+    Norm attention_norm, mlp_norm;          // with inner_norms
+    std::unique_ptr<Linear> qkv;            // or, in a pooled last block,
+    std::unique_ptr<Linear> q, kv;          // these two
+    std::unique_ptr<Linear> out, fc1, fc2;  // fc1 of a gated MLP: gates, then values
   };
 
   Transformer(Backend& backend, const TransformerConfig& config)
       : backend_(backend), config_(config) {}
+  // Columns of the MLP's middle: a gated one's halves are whole vectors, with zeros at their ends.
+  int64_t MiddleColumns() const;
   Result<Block> LoadBlock(const BlockTensors& tensors, bool pooled);
+  Status LoadGatedMlp(const BlockTensors& tensors, Block* block);
+  Result<std::unique_ptr<Linear>> Pack(LinearSpec spec);
   Status RunBlock(const Block& block, const Matrix& x, const Sequences& s,
                   const Scratch& scratch) const;
   Status RunPooledBlock(const Block& block, const Matrix& x, const Sequences& s,
                         const Scratch& scratch) const;
+  // What follows attention, whose answers are in `norm`: its projection and the MLP, added to `x`.
+  // `wide` has room for the MLP's middle.
+  Status FinishBlock(const Block& block, const Matrix& x, const Matrix& norm,
+                     const Matrix& wide) const;
+  // The MLP's middle, made in `wide` of the input in `norm`.
+  Result<Matrix> RunMiddle(const Block& block, const Matrix& norm, const Matrix& wide) const;
 
   Backend& backend_;
   const TransformerConfig config_;

@@ -1,6 +1,7 @@
 #include "models/weights.h"
 
 #include <algorithm>
+#include <cstring>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -167,6 +168,17 @@ Result<float> Weights::Scalar(const std::string& tensor) const {
                     ShapeText(out.shape) + "; a single number is needed.");
   }
   return ElementOf(out, 0);
+}
+
+std::vector<char> PadRows(const HostTensor& weight, int64_t columns, int64_t padded) {
+  const auto from = static_cast<size_t>(columns) * SizeOf(weight.type);
+  const auto to = static_cast<size_t>(padded) * SizeOf(weight.type);
+  const auto rows = static_cast<size_t>(weight.elements() / columns);
+  std::vector<char> bytes(rows * to, 0);
+  for (size_t row = 0; row < rows; ++row) {
+    std::memcpy(bytes.data() + row * to, static_cast<const char*>(weight.data) + row * from, from);
+  }
+  return bytes;
 }
 
 }  // namespace cliptag

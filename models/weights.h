@@ -57,4 +57,7 @@ inline float ElementOf(const HostTensor& tensor, int64_t index) {
   return LoadAsFloat(tensor.data, tensor.type, index);
 }
 
+// The rows of a weight, (rows, columns), with zeros up to `padded` columns.
+std::vector<char> PadRows(const HostTensor& weight, int64_t columns, int64_t padded);
+
 }  // namespace cliptag

@@ -69,9 +69,33 @@ class CpuBackend : public Backend {
   Status LayerNorm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
                    const Matrix& out) override {
     CLIPTAG_RETURN_IF_ERROR(CheckLayerNorm(x, gamma, compute_type_, out));
+    Norm(x, gamma, beta, epsilon, nullptr, out);
+    return {};
+  }
+  Status AddLayerNorm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
+                      const Matrix& residual, const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckAddLayerNorm(x, gamma, compute_type_, residual, out));
+    Norm(x, gamma, beta, epsilon, &residual, out);
+    return {};
+  }
+  Status Rotate(const Matrix& x, const Matrix& turns) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckRotate(x, turns, compute_type_));
     pool_->RunRows(x.rows, x.cols, [&](int64_t first, int64_t rows, int) {
-      kernels_.layer_norm(Row(x, first), x.stride, rows, x.cols, gamma, beta, epsilon,
-                          out.Rows(first, rows).data, out.stride, IsBf16(out));
+      for (int64_t r = first; r < first + rows; ++r) {
+        kernels_.rotate(x.Rows(r, 1).data, IsBf16(x), x.cols, Row(turns, r % turns.rows),
+                        turns.cols);
+      }
+    });
+    return {};
+  }
+  Status GatedSilu(const Matrix& x, const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckGatedSilu(x, compute_type_, out));
+    pool_->RunRows(x.rows, x.cols, [&](int64_t first, int64_t rows, int) {
+      for (int64_t r = first; r < first + rows; ++r) {
+        const Matrix row = x.Rows(r, 1);
+        kernels_.gated_silu(row.data, row.Cols(out.cols, out.cols).data, IsBf16(x), out.cols,
+                            out.Rows(r, 1).data);
+      }
     });
     return {};
   }
@@ -168,6 +192,9 @@ class CpuBackend : public Backend {
  private:
   static bool IsBf16(const Matrix& m) { return m.type == DType::kBF16; }
 
+  void Norm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
+            const Matrix* residual, const Matrix& out);
+
   // Every worker's scratch holds at least that much afterwards; allocates when a shape is new.
   Status GrowScratch(size_t bytes) {
     for (auto& scratch : scratch_) CLIPTAG_RETURN_IF_ERROR(GrowHost(&scratch, bytes));
@@ -183,6 +210,30 @@ class CpuBackend : public Backend {
   CpuPreprocessor preprocessor_;
   std::vector<std::unique_ptr<Memory>> scratch_;  // per worker
 };
+
+void CpuBackend::Norm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
+                      const Matrix* residual, const Matrix& out) {
+  NormTask whole;
+  whole.x_stride = x.stride;
+  whole.x_bf16 = IsBf16(x);
+  whole.cols = x.cols;
+  whole.gamma = gamma;
+  whole.beta = beta;
+  whole.epsilon = epsilon;
+  whole.out_stride = out.stride;
+  whole.bf16 = IsBf16(out);
+  pool_->RunRows(x.rows, x.cols, [&](int64_t first, int64_t rows, int) {
+    NormTask t = whole;
+    t.x = x.Rows(first, rows).data;
+    t.rows = rows;
+    if (residual != nullptr) {
+      t.residual = Row(*residual, first);
+      t.residual_stride = residual->stride;
+    }
+    t.out = out.Rows(first, rows).data;
+    kernels_.layer_norm(t);
+  });
+}
 
 Status CpuBackend::Attention(const AttentionArgs& a) {
   CLIPTAG_RETURN_IF_ERROR(CheckAttention(a, compute_type_));

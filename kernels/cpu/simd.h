@@ -47,13 +47,31 @@ struct EpilogueTask {
   bool bf16 = false;
 };
 
+// Rows normalised to mean 0 and variance 1, times gamma plus beta.
+struct NormTask {
+  const void* x = nullptr;  // (rows, cols)
+  int64_t x_stride = 0;
+  bool x_bf16 = false;
+  int64_t rows = 0, cols = 0;
+  const float* gamma = nullptr;
+  const float* beta = nullptr;  // or null
+  float epsilon = 0;
+  float* residual = nullptr;  // (rows, cols), added to, and then what `out` gets; or null
+  int64_t residual_stride = 0;
+  void* out = nullptr;  // (rows, cols); may be x
+  int64_t out_stride = 0;
+  bool bf16 = false;
+};
+
 struct SimdKernels {
-  // (rows, cols) of x normalised to mean 0 and variance 1, times gamma plus beta (or null).
-  void (*layer_norm)(const float* x, int64_t x_stride, int64_t rows, int64_t cols,
-                     const float* gamma, const float* beta, float epsilon, void* out,
-                     int64_t out_stride, bool bf16);
+  void (*layer_norm)(const NormTask& task);
   void (*attention)(const AttentionTask& task);
   void (*epilogue)(const EpilogueTask& task);
+  // Pairs of x (n) turned as complex numbers by `turns` (head_dim), cos and sin of each, over and
+  // over.
+  void (*rotate)(void* x, bool bf16, int64_t n, const float* turns, int64_t head_dim);
+  // out[i] = silu(gate[i]) * value[i]; out may be `gate`.
+  void (*gated_silu)(const void* gate, const void* value, bool bf16, int64_t n, void* out);
   // out[i] = a[i] + b[i].
   void (*add)(const void* a, bool bf16, const float* b, int64_t n, void* out, bool out_bf16);
   void (*normalize)(float* x, int64_t n);  // to unit length; zero stays zero

@@ -62,6 +62,22 @@ class CudaBackend : public Backend {
     CLIPTAG_RETURN_IF_ERROR(device_.Enter());
     return RunLayerNorm(stream_.get(), x, gamma, beta, epsilon, out);
   }
+  Status AddLayerNorm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
+                      const Matrix& residual, const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckAddLayerNorm(x, gamma, compute_type_, residual, out));
+    CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+    return RunAddLayerNorm(stream_.get(), x, gamma, beta, epsilon, residual, out);
+  }
+  Status Rotate(const Matrix& x, const Matrix& turns) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckRotate(x, turns, compute_type_));
+    CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+    return RunRotate(stream_.get(), x, turns);
+  }
+  Status GatedSilu(const Matrix& x, const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckGatedSilu(x, compute_type_, out));
+    CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+    return RunGatedSilu(stream_.get(), x, out);
+  }
   Status Attention(const AttentionArgs& args) override {
     CLIPTAG_RETURN_IF_ERROR(CheckAttention(args, compute_type_));
     CLIPTAG_RETURN_IF_ERROR(device_.Enter());

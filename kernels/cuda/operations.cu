@@ -1,8 +1,10 @@
 #include "kernels/cuda/activation.cuh"
+#include "kernels/cuda/gate.cuh"
 #include "kernels/cuda/gather.cuh"
 #include "kernels/cuda/layer_norm.cuh"
 #include "kernels/cuda/normalize.cuh"
 #include "kernels/cuda/operations.h"
+#include "kernels/cuda/rotate.cuh"
 #include "kernels/cuda/runtime.h"
 #include "kernels/cuda/similarity.cuh"
 #include "kernels/cuda/stream_launch.cuh"
@@ -30,6 +32,28 @@ void WithType(DType type, Function&& run) {
   }
 }
 
+// Likewise with a 16-bit one.
+template <typename Function>
+void WithShortType(DType type, Function&& run) {
+  return type == DType::kF16 ? run(Half()) : run(BFloat16());
+}
+
+template <typename Out, typename In>
+LayerNormParams<Out, float, In> NormParams(const Matrix& x, const float* gamma, const float* beta,
+                                           float epsilon, const Matrix& out) {
+  LayerNormParams<Out, float, In> params;
+  params.x = As<In>(x);
+  params.gamma = gamma;
+  params.beta = beta;
+  params.out = As<Out>(out);
+  params.x_stride = x.stride;
+  params.out_stride = out.stride;
+  params.rows = Int(x.rows);
+  params.cols = Int(x.cols);
+  params.epsilon = epsilon;
+  return params;
+}
+
 Status Started(const StreamLauncher& launch, const char* what) {
   return FromCuda(launch.error(), what);
 }
@@ -51,21 +75,52 @@ Status RunActivation(cudaStream_t stream, Activation activation, const float* bi
 Status RunLayerNorm(cudaStream_t stream, const Matrix& x, const float* gamma, const float* beta,
                     float epsilon, const Matrix& out) {
   StreamLauncher launch(stream);
-  WithType(out.type, [&](auto type) {
+  if (x.type == DType::kF32) {
+    WithType(out.type, [&](auto type) {
+      LaunchLayerNorm(NormParams<decltype(type), float>(x, gamma, beta, epsilon, out), launch);
+    });
+  } else {
+    WithShortType(x.type, [&](auto type) {
+      using T = decltype(type);
+      LaunchLayerNorm(NormParams<T, T>(x, gamma, beta, epsilon, out), launch);
+    });
+  }
+  return Started(launch, "a layer norm was started");
+}
+
+Status RunAddLayerNorm(cudaStream_t stream, const Matrix& x, const float* gamma, const float* beta,
+                       float epsilon, const Matrix& residual, const Matrix& out) {
+  StreamLauncher launch(stream);
+  WithShortType(x.type, [&](auto type) {
     using T = decltype(type);
-    LayerNormParams<T, float> params;
-    params.x = As<float>(x);
-    params.gamma = gamma;
-    params.beta = beta;
-    params.out = As<T>(out);
-    params.x_stride = x.stride;
-    params.out_stride = out.stride;
-    params.rows = Int(x.rows);
-    params.cols = Int(x.cols);
-    params.epsilon = epsilon;
+    auto params = NormParams<T, T>(x, gamma, beta, epsilon, out);
+    params.residual = As<float>(residual);
+    params.residual_stride = residual.stride;
     LaunchLayerNorm(params, launch);
   });
-  return Started(launch, "a layer norm was started");
+  return Started(launch, "a layer norm was added");
+}
+
+Status RunRotate(cudaStream_t stream, const Matrix& x, const Matrix& turns) {
+  StreamLauncher launch(stream);
+  WithShortType(x.type, [&](auto type) {
+    using T = decltype(type);
+    const RotateParams<T> params{As<T>(x),    As<float>(turns), x.stride,        turns.stride,
+                                 Int(x.rows), Int(x.cols),      Int(turns.rows), Int(turns.cols)};
+    LaunchRotate(params, launch);
+  });
+  return Started(launch, "positions were turned");
+}
+
+Status RunGatedSilu(cudaStream_t stream, const Matrix& x, const Matrix& out) {
+  StreamLauncher launch(stream);
+  WithShortType(x.type, [&](auto type) {
+    using T = decltype(type);
+    const GatedSiluParams<T> params{As<T>(x),   As<T>(out),    x.stride,
+                                    out.stride, Int(out.rows), Int(out.cols)};
+    LaunchGatedSilu(params, launch);
+  });
+  return Started(launch, "a gated activation was started");
 }
 
 Status RunAssembleTokens(cudaStream_t stream, const Matrix& patches, const float* class_token,
@@ -91,7 +146,11 @@ Status RunAssembleTokens(cudaStream_t stream, const Matrix& patches, const float
     if (out.type == DType::kF32) {
       run(type, float());
     } else {
-      run(type, type);
+      if constexpr (std::is_same_v<decltype(type), float>) {
+        WithShortType(out.type, [&](auto out_type) { run(type, out_type); });
+      } else {
+        run(type, type);
+      }
     }
   });
   return Started(launch, "tokens were assembled");

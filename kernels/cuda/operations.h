@@ -23,6 +23,10 @@ Status RunActivation(cudaStream_t stream, Activation activation, const float* bi
                      const Matrix& x);
 Status RunLayerNorm(cudaStream_t stream, const Matrix& x, const float* gamma, const float* beta,
                     float epsilon, const Matrix& out);
+Status RunAddLayerNorm(cudaStream_t stream, const Matrix& x, const float* gamma, const float* beta,
+                       float epsilon, const Matrix& residual, const Matrix& out);
+Status RunRotate(cudaStream_t stream, const Matrix& x, const Matrix& turns);
+Status RunGatedSilu(cudaStream_t stream, const Matrix& x, const Matrix& out);
 // Errors: a head size or an alignment that there is no kernel for.
 Status RunAttention(cudaStream_t stream, const AttentionArgs& args);
 Status RunAssembleTokens(cudaStream_t stream, const Matrix& patches, const float* class_token,

@@ -166,17 +166,42 @@ class RefBackend : public Backend {
   Status LayerNorm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
                    const Matrix& out) override {
     CLIPTAG_RETURN_IF_ERROR(CheckLayerNorm(x, gamma, DType::kF32, out));
+    Normalised(x, gamma, beta, epsilon,
+               [&](int64_t r, int64_t c, double y) { Row(out, r)[c] = static_cast<float>(y); });
+    return {};
+  }
+
+  Status AddLayerNorm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
+                      const Matrix& residual, const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckAddLayerNorm(x, gamma, DType::kF32, residual, out));
+    Normalised(x, gamma, beta, epsilon, [&](int64_t r, int64_t c, double y) {
+      Row(out, r)[c] = Row(residual, r)[c] = static_cast<float>(Row(residual, r)[c] + y);
+    });
+    return {};
+  }
+
+  Status Rotate(const Matrix& x, const Matrix& turns) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckRotate(x, turns, DType::kF32));
     for (int64_t r = 0; r < x.rows; ++r) {
-      const float* in = Row(x, r);
-      double mean = 0, variance = 0;
-      for (int64_t c = 0; c < x.cols; ++c) mean += in[c];
-      mean /= static_cast<double>(x.cols);
-      for (int64_t c = 0; c < x.cols; ++c) variance += (in[c] - mean) * (in[c] - mean);
-      variance /= static_cast<double>(x.cols);
-      const double scale = 1.0 / std::sqrt(variance + epsilon);
-      for (int64_t c = 0; c < x.cols; ++c) {
-        const double y = (in[c] - mean) * scale * gamma[c] + (beta ? beta[c] : 0.0);
-        Row(out, r)[c] = static_cast<float>(y);
+      const float* turn = Row(turns, r % turns.rows);
+      for (int64_t c = 0; c < x.cols; c += 2) {
+        float* pair = Row(x, r) + c;
+        const double a = pair[0], b = pair[1];
+        const double cosine = turn[c % turns.cols], sine = turn[c % turns.cols + 1];
+        pair[0] = static_cast<float>(a * cosine - b * sine);
+        pair[1] = static_cast<float>(b * cosine + a * sine);
+      }
+    }
+    return {};
+  }
+
+  Status GatedSilu(const Matrix& x, const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckGatedSilu(x, DType::kF32, out));
+    for (int64_t r = 0; r < out.rows; ++r) {
+      for (int64_t c = 0; c < out.cols; ++c) {
+        const double gate = Row(x, r)[c];
+        Row(out, r)[c] =
+            static_cast<float>(gate / (1.0 + std::exp(-gate)) * Row(x, r)[out.cols + c]);
       }
     }
     return {};
@@ -321,6 +346,24 @@ class RefBackend : public Backend {
   Status Sync() override { return {}; }
 
  private:
+  // take(row, column, value) of every element of x's layer norm; it may write to x.
+  template <typename Take>
+  static void Normalised(const Matrix& x, const float* gamma, const float* beta, float epsilon,
+                         const Take& take) {
+    for (int64_t r = 0; r < x.rows; ++r) {
+      const float* in = Row(x, r);
+      double mean = 0, variance = 0;
+      for (int64_t c = 0; c < x.cols; ++c) mean += in[c];
+      mean /= static_cast<double>(x.cols);
+      for (int64_t c = 0; c < x.cols; ++c) variance += (in[c] - mean) * (in[c] - mean);
+      variance /= static_cast<double>(x.cols);
+      const double scale = 1.0 / std::sqrt(variance + epsilon);
+      for (int64_t c = 0; c < x.cols; ++c) {
+        take(r, c, (in[c] - mean) * scale * gamma[c] + (beta ? beta[c] : 0.0));
+      }
+    }
+  }
+
   // softmax(scale * q K^T) V of one query over the first `visible` keys; zeros when it sees none.
   static void AttendOne(const AttentionArgs& a, int item, int head, int query, int visible) {
     const int64_t column = int64_t{head} * a.head_dim;

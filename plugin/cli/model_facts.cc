@@ -49,11 +49,11 @@ void Count(const std::string& name, const TensorInfo& tensor, ModelFacts* facts)
   }
 }
 
-// The products of the blocks on `tokens` rows: Q, K, V and output, the two of the MLP, and
+// The products of the blocks on `tokens` rows: Q, K, V and output, the two or three of the MLP, and
 // attention.
 double BlockFlops(const TransformerConfig& t, double tokens) {
   const double width = t.width, mlp = t.mlp_width;
-  const double rows = 2 * tokens * (4 * width * width + 2 * width * mlp);
+  const double rows = 2 * tokens * (4 * width * width + (t.gated_mlp ? 3 : 2) * width * mlp);
   const double attention = 2 * 2 * tokens * tokens * width;
   return t.layers * (rows + attention);
 }

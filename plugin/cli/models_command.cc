@@ -122,9 +122,10 @@ Json TowerJson(const TransformerConfig& t, int64_t parameters, double flops) {
           {"layers", t.layers},
           {"heads", t.heads},
           {"mlp_width", t.mlp_width},
-          {"activation", t.activation == Activation::kQuickGelu  ? "quick_gelu"
-                         : t.activation == Activation::kTanhGelu ? "gelu_tanh"
-                                                                 : "gelu"}};
+          {"activation", t.gated_mlp                              ? "swiglu"
+                         : t.activation == Activation::kQuickGelu ? "quick_gelu"
+                         : t.activation == Activation::kTanhGelu  ? "gelu_tanh"
+                                                                  : "gelu"}};
 }
 
 Json ImageJson(const ModelConfig& config, const ModelFacts& facts) {

@@ -57,6 +57,17 @@ class TimedBackend final : public Backend {
                    const Matrix& out) override {
     return Time("norms", [&] { return inner_.LayerNorm(x, gamma, beta, epsilon, out); });
   }
+  Status AddLayerNorm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
+                      const Matrix& residual, const Matrix& out) override {
+    return Time("norms",
+                [&] { return inner_.AddLayerNorm(x, gamma, beta, epsilon, residual, out); });
+  }
+  Status Rotate(const Matrix& x, const Matrix& turns) override {
+    return Time("rotations", [&] { return inner_.Rotate(x, turns); });
+  }
+  Status GatedSilu(const Matrix& x, const Matrix& out) override {
+    return Time("gates", [&] { return inner_.GatedSilu(x, out); });
+  }
   Status Attention(const AttentionArgs& args) override {
     return Time("attention", [&] { return inner_.Attention(args); });
   }

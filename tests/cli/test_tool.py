@@ -467,6 +467,18 @@ class Models(ToolTest):
         self.assertLess(info["run"]["memory_mb"], 4 * info["parameters"] / 1e6 + 100)
         self.assertIn("street", info["about"])
 
+    def test_info_counts_gates(self):
+        model = os.path.join(os.environ["CLIPTAG_DATA"], "models", "eva02")
+        info = run_json("models", "info", model, "--json", "--seconds", 0)
+        w, mlp, tokens = 48, 129, 17
+        self.assertEqual("swiglu", info["image"]["activation"])
+        flops = 2 * (2 * (tokens * (4 * w * w + 3 * w * mlp) + 2 * tokens * tokens * w) + 16 * 192 * w + w * 24)
+        self.assertAlmostEqual(flops / 1e9, info["image"]["gflops"], places=9)
+        # No bias of keys; three norms of the width, one of the MLP's.
+        block = 4 * w * w + 3 * w * mlp + 10 * w + 4 * mlp
+        image = 2 * block + 192 * w + w + w + tokens * w + 2 * w + 24 * w + 24
+        self.assertEqual(image, info["image"]["parameters"])
+
     def test_info_for_people(self):
         text = run_ok("models", "info", "starter")
         for part in ("starter", "emoji", "never seen a street", "112x112 pixels, patch 16", "24 tokens",

@@ -1,4 +1,5 @@
-// Layer norm, alone, after a residual addition and of gathered rows, against the oracle.
+// Layer norm, alone, after a residual addition, before one, and of gathered rows, against the
+// oracle.
 #include "kernels/cuda/layer_norm.cuh"
 
 #include <numeric>
@@ -12,12 +13,14 @@ struct LayerNormCase {
   int rows = 3, cols = 64;
   int padding = 8;  // between rows, elements
   bool delta = false, delta_bias = false, beta = true, in_place = false;
+  bool residual = false;  // of 16-bit rows
+  int residual_padding = 8;
   std::vector<int32_t> indices;
   uint32_t order = 0;
   float offset = 0;  // of every value: a mean far from zero
 };
 
-template <typename Out, typename Delta>
+template <typename Out, typename Delta, typename In>
 class LayerNormRun {
  public:
   explicit LayerNormRun(const LayerNormCase& c)
@@ -26,13 +29,17 @@ class LayerNormRun {
         x_(source_rows_, c.cols, c.cols + c.padding),
         delta_(source_rows_, c.cols, c.cols + 2 * c.padding),
         out_(c.rows, c.cols, c.cols + c.padding),
+        residual_(source_rows_, c.cols, c.cols + c.residual_padding),
         vectors_(3, c.cols, c.cols),
         indices_(std::max<size_t>(c.indices.size(), 1)) {
     Random random(static_cast<uint32_t>(c.cols));
     x_.Fill(random, 2);
     for (int64_t r = 0; r < x_.rows(); ++r) {
-      for (int64_t i = 0; i < c.cols; ++i) x_.at(r, i) += c.offset;
+      for (int64_t i = 0; i < c.cols; ++i) {
+        x_.at(r, i) = FromFloat<In>(ToFloat(x_.at(r, i)) + c.offset);
+      }
     }
+    residual_.Fill(random, 2);
     delta_.Fill(random);
     vectors_.Fill(random);
     std::copy(c.indices.begin(), c.indices.end(), indices_.span().begin());
@@ -40,7 +47,8 @@ class LayerNormRun {
 
   void Check() {
     const std::vector<float> summed = Summed();
-    LayerNormParams<Out, Delta> p;
+    const std::vector<float> before = residual_.ToHost();
+    LayerNormParams<Out, Delta, In> p;
     p.x = x_.data();
     p.delta = case_.delta ? delta_.data() : nullptr;
     p.delta_bias = case_.delta_bias ? vector(2) : nullptr;
@@ -54,18 +62,24 @@ class LayerNormRun {
     p.cols = case_.cols;
     p.epsilon = 1e-5f;
     p.out = out_.data();
-    if constexpr (std::is_same_v<Out, float>) {
-      if (case_.in_place) p.out = x_.data();
+    if constexpr (std::is_same_v<Out, In>) {
+      if (case_.in_place) {
+        p.out = x_.data();
+        p.out_stride = x_.stride();
+      }
     }
+    p.residual = case_.residual ? residual_.data() : nullptr;
+    p.residual_stride = residual_.stride();
     EmulatedLauncher launcher(case_.order);
     LaunchLayerNorm(p, launcher);
     ASSERT_EQ(launcher.report().error, "");
     EXPECT_TRUE(x_.SentinelsIntact());
     EXPECT_TRUE(out_.SentinelsIntact());
+    EXPECT_TRUE(residual_.SentinelsIntact());
     if (!case_.in_place) {
       EXPECT_EQ(x_.ToHost(), summed);
     }
-    CheckOutput(summed);
+    CheckOutput(summed, before);
   }
 
  private:
@@ -83,8 +97,9 @@ class LayerNormRun {
     return x;
   }
 
-  // Sums in f32 in the order of the columns.
-  std::vector<float> Plain(const std::vector<float>& x) {
+  // Sums in f32 in the order of the columns; `before`, where there is a residual, is added.
+  template <typename To>
+  std::vector<float> Plain(const std::vector<float>& x, const std::vector<float>& before) {
     std::vector<float> out(x.size());
     const size_t cols = static_cast<size_t>(case_.cols);
     for (size_t r = 0; r < x.size() / cols; ++r) {
@@ -95,13 +110,14 @@ class LayerNormRun {
       const float scale = 1 / std::sqrt(variance / static_cast<float>(cols) + 1e-5f);
       for (size_t i = 0; i < cols; ++i) {
         out[r * cols + i] =
-            Round<Out>((row[i] - mean) * scale * vector(0)[i] + (case_.beta ? vector(1)[i] : 0.0f));
+            Round<To>((row[i] - mean) * scale * vector(0)[i] + (case_.beta ? vector(1)[i] : 0.0f) +
+                      (case_.residual ? before[r * cols + i] : 0.0f));
       }
     }
     return out;
   }
 
-  void CheckOutput(const std::vector<float>& summed) {
+  void CheckOutput(const std::vector<float>& summed, const std::vector<float>& before) {
     const auto cols = static_cast<size_t>(case_.cols);
     std::vector<float> picked;
     for (size_t r = 0; r < static_cast<size_t>(case_.rows); ++r) {
@@ -115,24 +131,34 @@ class LayerNormRun {
         1e-5f, HostMatrix(expected, case_.rows, case_.cols));
     ASSERT_TRUE(status.ok()) << status.message();
     const std::vector<float> result = case_.in_place ? x_.ToHost() : out_.ToHost();
-    ExpectAsGoodAsPlain(result, Plain(picked), expected, 1e-6);
+    if (case_.residual) {
+      for (size_t i = 0; i < expected.size(); ++i) expected[i] += before[i];
+      const std::vector<float> sums = residual_.ToHost();
+      ExpectAsGoodAsPlain(sums, Plain<float>(picked, before), expected, 1e-6);
+      for (size_t i = 0; i < sums.size(); ++i) ASSERT_EQ(result[i], Round<Out>(sums[i])) << i;
+      return;
+    }
+    EXPECT_EQ(residual_.ToHost(), before);
+    ExpectAsGoodAsPlain(result, Plain<Out>(picked, before), expected, 1e-6);
   }
 
   LayerNormCase case_;
   int64_t source_rows_;
-  DeviceMatrix<float> x_;
+  DeviceMatrix<In> x_;
   DeviceMatrix<Delta> delta_;
   DeviceMatrix<Out> out_;
+  DeviceMatrix<float> residual_;
   DeviceMatrix<float> vectors_;  // gamma, beta, delta_bias
   DeviceBuffer<int32_t> indices_;
 };
 
-template <typename Out, typename Delta>
+template <typename Out, typename Delta, typename In = float>
 void Check(const LayerNormCase& c) {
   SCOPED_TRACE(testing::Message() << TypeName<Out>() << " from " << TypeName<Delta>() << ", "
                                   << c.rows << " x " << c.cols << ", padding " << c.padding
-                                  << ", delta " << c.delta << c.delta_bias);
-  LayerNormRun<Out, Delta>(c).Check();
+                                  << ", delta " << c.delta << c.delta_bias << ", of "
+                                  << TypeName<In>());
+  LayerNormRun<Out, Delta, In>(c).Check();
 }
 
 TEST(LayerNorm, EveryWidthAndType) {
@@ -163,6 +189,32 @@ TEST(LayerNorm, InPlace) {
   for (const int cols : {512, 515}) {
     Check<float, Half>({.cols = cols, .in_place = true});
     Check<float, Half>({.cols = cols, .delta = true, .in_place = true, .order = 4});
+  }
+}
+
+TEST(LayerNorm, OfShortRows) {
+  for (const int cols : {8, 248, 256, 264, 768, 776, 1024, 1280, 2048, 2056, 1, 7, 129, 2730}) {
+    for (const bool in_place : {false, true}) {
+      Check<Half, float, Half>({.cols = cols, .in_place = in_place, .order = 2});
+      Check<BFloat16, float, BFloat16>({.cols = cols, .padding = 3, .in_place = in_place});
+    }
+  }
+}
+
+TEST(LayerNorm, AddedToTheResidualStream) {
+  for (const int cols : {64, 768, 1024, 1792, 2304, 100, 129}) {
+    for (const bool in_place : {false, true}) {
+      for (const bool beta : {false, true}) {
+        Check<Half, float, Half>(
+            {.rows = 5, .cols = cols, .beta = beta, .in_place = in_place, .residual = true});
+      }
+      Check<BFloat16, float, BFloat16>(
+          {.rows = 2, .cols = cols, .in_place = in_place, .residual = true, .order = 3});
+      Check<BFloat16, float, BFloat16>(
+          {.rows = 2, .cols = cols, .padding = 5, .in_place = in_place, .residual = true});
+      Check<Half, float, Half>(
+          {.rows = 2, .cols = cols, .in_place = in_place, .residual = true, .residual_padding = 1});
+    }
   }
 }
 

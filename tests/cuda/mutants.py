@@ -94,12 +94,26 @@ add("layer_norm.cuh", "cuda_rows_test", "LayerNorm*",
     ("one row too many", "if (row >= p.rows) return;", "if (row > p.rows) return;"),
     ("the sum is not written back", "  StoreColumns(from, x);\n", ""),
     ("registers for fewer columns than there are", "p.cols <= 768", "p.cols <= 776"),
+    ("the norm is not added", "      for (int i = 0; i < kColumns; ++i) y[i] += before[i];\n", ""),
+    ("the stream is not written back", "      StoreColumns(residual, y);\n", ""),
+    ("odd streams pass for wide", " &&\n                    IsWide(p.residual, p.residual_stride, p.cols)", ""),
     ("gathering ignored", "? row : p.indices[row];\n  float x[kChunks][8];", "? row : row;\n  float x[kChunks][8];"))
 
 add("activation.cuh", "cuda_rows_test", "Activations*",
     ("no bias", "Activate<kActivation>(x[i] + bias[i])", "Activate<kActivation>(x[i])"),
     ("a wrong slope", "1.702f *", "1.7f *"),
     ("half a row", "col += kActivationThreads * kColumns", "col += 2 * kActivationThreads * kColumns"))
+
+add("gate.cuh", "cuda_rows_test", "GatedSilu*",
+    ("gates and values swapped", "LoadColumns(x + p.cols + col, value)", "LoadColumns(x + col, value)"),
+    ("a wrong slope", "kLog2e = 1.4426950408889634f", "kLog2e = 1.5f"),
+    ("half a row", "col += kGateThreads * kColumns", "col += 2 * kGateThreads * kColumns"))
+
+add("rotate.cuh", "cuda_rows_test", "Rotate*",
+    ("turned the other way", "v[i] = a * t[i] - b * t[i + 1];", "v[i] = a * t[i] + b * t[i + 1];"),
+    ("every sequence but the first is turned by others' angles", "row % p.tokens * p.turn_stride", "0 * p.turn_stride"),
+    ("every head by the first one's columns", "turns + col % p.head_dim", "turns + col % 8"),
+    ("odd heads pass for wide", " && IsWide(p.turns, p.turn_stride, p.head_dim)", ""))
 
 add("gather.cuh", "cuda_rows_test", "*Tokens*:GatherRows*",
     ("patches off by the class token", "+ token - extra) * p.patches_stride", "+ token) * p.patches_stride"),

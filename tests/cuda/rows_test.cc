@@ -1,8 +1,10 @@
-// The kernels that go over rows once: activations, token assembly, embedding, gathering, unit
-// length.
+// The kernels that go over rows once: activations, gates, rotary positions, token assembly,
+// embedding, gathering, unit length.
 #include "kernels/cuda/activation.cuh"
+#include "kernels/cuda/gate.cuh"
 #include "kernels/cuda/gather.cuh"
 #include "kernels/cuda/normalize.cuh"
+#include "kernels/cuda/rotate.cuh"
 #include "tests/cuda/test_support.h"
 
 namespace cliptag::cuda {
@@ -100,6 +102,106 @@ TEST(Activations, InPlace) {
   }
 }
 
+// --- gates and rotary positions
+// ---------------------------------------------------------------------------
+
+template <typename T>
+void CheckGate(int cols, int padding, bool in_place) {
+  SCOPED_TRACE(testing::Message() << TypeName<T>() << ", " << cols << " + " << padding
+                                  << (in_place ? ", in place" : ""));
+  constexpr int kRows = 3;
+  DeviceMatrix<T> x(kRows, 2 * cols, 2 * cols + padding), out(kRows, cols, cols + 2 * padding);
+  Random random(static_cast<uint32_t>(cols));
+  x.Fill(random, 4);
+  const std::vector<float> before = x.ToHost();
+  EmulatedLauncher launcher;
+  LaunchGatedSilu(GatedSiluParams<T>{x.data(), in_place ? x.data() : out.data(), x.stride(),
+                                     in_place ? x.stride() : out.stride(), kRows, cols},
+                  launcher);
+  ASSERT_EQ(launcher.report().error, "");
+  EXPECT_TRUE(x.SentinelsIntact());
+  EXPECT_TRUE(out.SentinelsIntact());
+  std::vector<float> found, expected, plain;
+  for (int r = 0; r < kRows; ++r) {
+    for (int i = 0; i < cols; ++i) {
+      const float gate = before[static_cast<size_t>(r * 2 * cols + i)];
+      const float value = before[static_cast<size_t>(r * 2 * cols + cols + i)];
+      found.push_back(ToFloat(in_place ? x.at(r, i) : out.at(r, i)));
+      expected.push_back(static_cast<float>(gate / (1 + std::exp(-double{gate})) * value));
+      plain.push_back(Round<T>(gate / (1 + std::exp(-gate)) * value));
+      const float second = ToFloat(x.at(r, cols + i));
+      ASSERT_EQ(second, value) << "the values stay";
+    }
+  }
+  ExpectAsGoodAsPlain(found, plain, expected, 1e-6);
+}
+
+TEST(GatedSilu, EveryTypeAndWidth) {
+  for (const int cols : {8, 256, 2048, 2056, 1, 13, 300}) {
+    for (const bool in_place : {false, true}) {
+      CheckGate<Half>(cols, 8, in_place);
+      CheckGate<BFloat16>(cols, 8, in_place);
+      CheckGate<BFloat16>(cols, 3, in_place);
+    }
+  }
+}
+
+TEST(GatedSilu, FarFromZero) {
+  const float gates[] = {-1000, -300, -90, -60, 0, 60, 300, 1000};
+  DeviceMatrix<BFloat16> x(1, 16, 16), out(1, 8, 8);
+  for (int i = 0; i < 8; ++i) {
+    x.at(0, i) = FromFloat<BFloat16>(gates[i]);
+    x.at(0, 8 + i) = FromFloat<BFloat16>(2);
+  }
+  EmulatedLauncher launcher;
+  LaunchGatedSilu(GatedSiluParams<BFloat16>{x.data(), out.data(), 16, 8, 1, 8}, launcher);
+  ASSERT_EQ(launcher.report().error, "");
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_NEAR(ToFloat(out.at(0, i)), 2 * ToFloat(x.at(0, i)) * (gates[i] > 0), 1e-20) << i;
+  }
+}
+
+template <typename T>
+void CheckRotate(int tokens, int heads, int head_dim, int padding) {
+  SCOPED_TRACE(testing::Message() << TypeName<T>() << ", " << heads << " x " << head_dim << " + "
+                                  << padding);
+  const int rows = 2 * tokens, cols = heads * head_dim;
+  DeviceMatrix<T> x(rows, cols, cols + padding);
+  DeviceMatrix<float> turns(tokens, head_dim, head_dim + padding);
+  Random random(static_cast<uint32_t>(cols));
+  x.Fill(random);
+  turns.Fill(random);
+  const std::vector<float> before = x.ToHost();
+  EmulatedLauncher launcher;
+  LaunchRotate(RotateParams<T>{x.data(), turns.data(), x.stride(), turns.stride(), rows, cols,
+                               tokens, head_dim},
+               launcher);
+  ASSERT_EQ(launcher.report().error, "");
+  EXPECT_TRUE(x.SentinelsIntact());
+  EXPECT_TRUE(turns.SentinelsIntact());
+  std::vector<float> exact = before, table = turns.ToHost(), plain(before.size());
+  const Status status = CreateRefBackend()->Rotate(HostMatrix(exact, rows, cols),
+                                                   HostMatrix(table, tokens, head_dim));
+  ASSERT_TRUE(status.ok()) << status.message();
+  for (size_t i = 0; i < plain.size(); i += 2) {
+    const size_t row = i / static_cast<size_t>(cols) % static_cast<size_t>(tokens);
+    const size_t place = i % static_cast<size_t>(cols) % static_cast<size_t>(head_dim);
+    const float* turn = &table[row * static_cast<size_t>(head_dim) + place];
+    plain[i] = Round<T>(before[i] * turn[0] - before[i + 1] * turn[1]);
+    plain[i + 1] = Round<T>(before[i + 1] * turn[0] + before[i] * turn[1]);
+  }
+  ExpectAsGoodAsPlain(x.ToHost(), plain, exact, 1e-6);
+}
+
+TEST(Rotate, EveryTypeAndWidth) {
+  for (const auto& [heads, head_dim] :
+       {std::pair{24, 64}, {1, 8}, {3, 16}, {5, 72}, {32, 64}, {1, 2}, {3, 4}, {2, 20}, {7, 44}}) {
+    CheckRotate<Half>(3, heads, head_dim, 8);
+    CheckRotate<BFloat16>(4, heads, head_dim, 0);
+    CheckRotate<BFloat16>(2, heads, head_dim, 6);
+  }
+}
+
 // --- assembling and gathering: additions of two f32 values and copies, so exact
 // -----------------------
 
@@ -149,6 +251,8 @@ TEST(AssembleTokens, EveryTypeAndWidth) {
       CheckAssemble<Half, Half>(2, 5, cols, 0, class_token);
       CheckAssemble<BFloat16, BFloat16>(3, 4, cols, 8, class_token);
       CheckAssemble<float>(1, 49, cols, 1, class_token);
+      CheckAssemble<float, Half>(2, 4, cols, 8, class_token);
+      CheckAssemble<float, BFloat16>(2, 4, cols, 0, class_token);
     }
   }
 }

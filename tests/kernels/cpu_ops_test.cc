@@ -37,6 +37,81 @@ TEST_P(CpuOpsTest, LayerNorm) {
   }
 }
 
+TEST_P(CpuOpsTest, LayerNormOfComputeType) {
+  for (int64_t cols : {1, 15, 17, 129, 768}) {
+    for (const bool in_place : {false, true}) {
+      TestMatrix x(5, cols, type(), 6), gamma(1, cols, DType::kF32), beta(1, cols, DType::kF32);
+      TestMatrix out(5, cols, type(), 3), exact(5, cols, DType::kF32);
+      x.Fill(random_, 2.0f, 1.0f);
+      gamma.Fill(random_);
+      beta.Fill(random_);
+      const float* g = static_cast<float*>(gamma.get().data);
+      const float* b = static_cast<float*>(beta.get().data);
+      ASSERT_STATUS_OK(ref_->LayerNorm(x.AsFloat(), g, b, 1e-6f, exact));
+      TestMatrix& to = in_place ? x : out;
+      ASSERT_STATUS_OK(cpu_->LayerNorm(x, g, b, 1e-6f, to));
+      ExpectLikeExact(to, exact, 3e-6, std::to_string(cols) + (in_place ? " in place" : ""));
+    }
+  }
+}
+
+TEST_P(CpuOpsTest, AddLayerNorm) {
+  for (int64_t cols : {1, 15, 17, 129, 768}) {
+    for (const bool in_place : {false, true}) {
+      TestMatrix x(7, cols, type(), 6), gamma(1, cols, DType::kF32), beta(1, cols, DType::kF32);
+      TestMatrix residual(7, cols, DType::kF32, 2), out(7, cols, type(), 3);
+      x.Fill(random_, 2.0f, 1.0f);
+      residual.Fill(random_, 3.0f);
+      gamma.Fill(random_);
+      beta.Fill(random_);
+      const float* g = static_cast<float*>(gamma.get().data);
+      const float* b = in_place ? nullptr : static_cast<float*>(beta.get().data);
+      TestMatrix exact = residual.AsFloat(), exact_out(7, cols, DType::kF32);
+      ASSERT_STATUS_OK(ref_->AddLayerNorm(x.AsFloat(), g, b, 1e-6f, exact, exact_out));
+      TestMatrix& to = in_place ? x : out;
+      ASSERT_STATUS_OK(cpu_->AddLayerNorm(x, g, b, 1e-6f, residual, to));
+      const std::string what = std::to_string(cols) + (in_place ? " in place" : "");
+      ExpectLikeExact(residual, exact, 3e-6, what);
+      ExpectLikeExact(to, exact, 3e-6, what + ", rounded");
+    }
+  }
+}
+
+TEST_P(CpuOpsTest, Rotate) {
+  for (const auto& [tokens, heads, head_dim] :
+       {std::tuple{1, 1, 2}, {5, 3, 16}, {7, 2, 20}, {50, 24, 64}, {3, 2, 4}}) {
+    TestMatrix x(2 * tokens, heads * head_dim, type(), 10), turns(tokens, head_dim, DType::kF32, 4);
+    x.Fill(random_);
+    turns.Fill(random_);
+    TestMatrix exact = x.AsFloat();
+    ASSERT_STATUS_OK(ref_->Rotate(exact, turns));
+    ASSERT_STATUS_OK(cpu_->Rotate(x, turns));
+    ExpectLikeExact(x, exact, 1e-6, std::to_string(head_dim));
+  }
+}
+
+TEST_P(CpuOpsTest, GatedSilu) {
+  for (int64_t cols : {1, 3, 16, 17, 136, 2048}) {
+    for (const bool in_place : {false, true}) {
+      TestMatrix x(4, 2 * cols, type(), 6), out(4, cols, type(), 3);
+      TestMatrix exact(4, cols, DType::kF32);
+      x.Fill(random_, 3.0f);
+      x.Set(0, 0, -200.0f);
+      x.Set(1, 0, 200.0f);
+      ASSERT_STATUS_OK(ref_->GatedSilu(x.AsFloat(), exact));
+      const Matrix to = in_place ? x.get().Cols(0, cols) : out.get();
+      ASSERT_STATUS_OK(cpu_->GatedSilu(x, to));
+      TestMatrix copy(4, cols, type());
+      std::vector<float> values(static_cast<size_t>(4 * cols));
+      CopyMatrixToFloat(to, values.data());
+      copy.Set(values);
+      ExpectLikeExact(copy, exact, 1e-6, std::to_string(cols) + (in_place ? " in place" : ""));
+      x.ExpectSentinels("x");
+      out.ExpectSentinels("out");
+    }
+  }
+}
+
 TEST_P(CpuOpsTest, LayerNormKeepsNan) {
   TestMatrix x(2, 20, DType::kF32), out(2, 20, DType::kF32), gamma(1, 20, DType::kF32);
   x.Fill(random_);
@@ -68,11 +143,10 @@ TEST_P(CpuOpsTest, AssembleTokens) {
         ASSERT_STATUS_OK(ref_->AssembleTokens(x.AsFloat(), c, position, batch, exact));
         EXPECT_EQ(out.values(), exact.values());  // one addition: exact
         out.ExpectSentinels("out");
-        TestMatrix like(batch * tokens, width, patch_type, 3);
-        ASSERT_STATUS_OK(cpu_->AssembleTokens(x, c, position, batch, like));
-        EXPECT_EQ(like.values(),
-                  patch_type == DType::kBF16 ? RoundedToBf16(exact.values()) : exact.values());
-        like.ExpectSentinels("out like the patches");
+        TestMatrix rounded(batch * tokens, width, type(), 3);
+        ASSERT_STATUS_OK(cpu_->AssembleTokens(x, c, position, batch, rounded));
+        EXPECT_EQ(rounded.values(), bf16() ? RoundedToBf16(exact.values()) : exact.values());
+        rounded.ExpectSentinels("rounded out");
       }
     }
   }
@@ -198,6 +272,34 @@ TEST_P(CpuOpsTest, RefusesWhatDoesNotFit) {
             "LayerNorm: out is 4x5 f32 but should be 4x6.");
   EXPECT_EQ(cpu_->LayerNorm(x, nullptr, nullptr, 1e-5f, x).message(),
             "LayerNorm: gamma is missing.");
+  TestMatrix wrong(4, 6, bf16() ? DType::kF32 : DType::kBF16), right(4, 6, type());
+  const auto of_type = [this](std::string what) {
+    return what.append(bf16() ? " is f32 but should be bf16." : " is bf16 but should be f32.");
+  };
+  const auto of_shape = [this](std::string what, const char* wanted) {
+    return what.append(bf16() ? " is 4x6 bf16 but should be " : " is 4x6 f32 but should be ")
+        .append(wanted);
+  };
+  EXPECT_EQ(cpu_->LayerNorm(right, &one, nullptr, 1e-5f, y).message(),
+            "LayerNorm: out is 4x5 f32 but should be 4x6.");
+  EXPECT_EQ(cpu_->AddLayerNorm(wrong, &one, nullptr, 1e-5f, x, right).message(),
+            of_type("AddLayerNorm: x"));
+  EXPECT_EQ(cpu_->AddLayerNorm(right, nullptr, nullptr, 1e-5f, x, right).message(),
+            "AddLayerNorm: gamma is missing.");
+  EXPECT_EQ(cpu_->AddLayerNorm(right, &one, nullptr, 1e-5f, y, right).message(),
+            "AddLayerNorm: residual is 4x5 f32 but should be 4x6.");
+  EXPECT_EQ(cpu_->AddLayerNorm(right, &one, nullptr, 1e-5f, x, wrong).message(),
+            of_type("AddLayerNorm: out"));
+  EXPECT_EQ(cpu_->Rotate(wrong, x).message(), of_type("Rotate: x"));
+  EXPECT_EQ(cpu_->Rotate(right, x.get().Rows(0, 3)).message(),
+            of_shape("Rotate: x", "whole sequences of heads of 3x6 f32, in pairs."));
+  EXPECT_EQ(cpu_->Rotate(right, x.get().Cols(0, 3)).message(),
+            of_shape("Rotate: x", "whole sequences of heads of 4x3 f32, in pairs."));
+  EXPECT_EQ(cpu_->Rotate(right, x.get().Cols(0, 4)).message(),
+            of_shape("Rotate: x", "whole sequences of heads of 4x4 f32, in pairs."));
+  EXPECT_EQ(cpu_->GatedSilu(right, right).message(), of_shape("GatedSilu: x", "4x12."));
+  EXPECT_EQ(cpu_->GatedSilu(wrong, right.get().Cols(0, 3)).message(), of_type("GatedSilu: x"));
+  EXPECT_EQ(cpu_->GatedSilu(right, wrong.get().Cols(0, 3)).message(), of_type("GatedSilu: out"));
   EXPECT_EQ(cpu_->AssembleTokens(x, nullptr, y, 3, x).message(),
             "AssembleTokens: 4 patch rows do not make a batch of 3.");
   EXPECT_EQ(cpu_->EmbedTokens(&index, x, y, 1, x).message(),

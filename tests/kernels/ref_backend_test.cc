@@ -76,6 +76,33 @@ TEST_F(RefBackendTest, LayerNorm) {
   ExpectClose(out.values(), {-1, 2, 0, 0}, 1e-6, "without beta");
 }
 
+TEST_F(RefBackendTest, AddsALayerNorm) {
+  TestMatrix x = Of(2, 2, {1, 3, -5, -5}), residual = Of(2, 2, {100, 200, 300, 400});
+  const float gamma[] = {1, 2}, beta[] = {0, 10};
+  TestMatrix out(2, 2, DType::kF32, 1);
+  ASSERT_STATUS_OK(backend_->AddLayerNorm(x, gamma, beta, 1e-12f, residual, out));
+  ExpectClose(out.values(), {99, 212, 300, 410}, 1e-6, "out");
+  EXPECT_EQ(residual.values(), out.values());
+  ASSERT_STATUS_OK(backend_->AddLayerNorm(x, gamma, nullptr, 1e-12f, residual, x));
+  ExpectClose(x.values(), {98, 214, 300, 410}, 1e-6, "in place, without beta");
+}
+
+TEST_F(RefBackendTest, Rotates) {
+  // Two tokens of two heads of two pairs; the first token's turns are none and a quarter.
+  TestMatrix x = Of(2, 8, {1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8});
+  TestMatrix turns = Of(2, 4, {1, 0, 0, 1, 0.6f, 0.8f, -1, 0});
+  ASSERT_STATUS_OK(backend_->Rotate(x, turns));
+  ExpectClose(x.values(), {1, 2, -4, 3, 5, 6, -8, 7, -1, 2, -3, -4, -1.8f, 7.6f, -7, -8}, 1e-6,
+              "turned");
+}
+
+TEST_F(RefBackendTest, GatesBySilu) {
+  TestMatrix x = Of(2, 4, {0, 1, 5, 2, -1, 100, 3, -2}), out(2, 2, DType::kF32, 1);
+  ASSERT_STATUS_OK(backend_->GatedSilu(x, out));
+  // 1 / (1 + 1/e) = 0.731058578630005
+  ExpectClose(out.values(), {0, 1.46211715726f, -0.80682426411f, -200}, 1e-7, "gated");
+}
+
 TEST_F(RefBackendTest, Attention) {
   // Two keys whose scores differ by ln 3 for the first query and by nothing for the second.
   const float log3 = std::log(3.0f);

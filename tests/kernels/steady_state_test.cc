@@ -83,6 +83,12 @@ TEST_P(SteadyState, OperationsDoNotAllocate) {
   a.batch = kBatch, a.q_tokens = a.kv_tokens = kTokens, a.heads = kHeads, a.head_dim = 64;
 
   EXPECT_EQ(0, AllocationsOf([&] { return backend.LayerNorm(x, g, g, 1e-5f, norm); }));
+  EXPECT_EQ(0, AllocationsOf([&] { return backend.AddLayerNorm(norm, g, g, 1e-5f, x, norm); }));
+  EXPECT_EQ(0, AllocationsOf([&] {
+              return backend.Rotate(qkv.get().Cols(0, 2 * kWidth), position.get().Cols(0, 64));
+            }));
+  EXPECT_EQ(0,
+            AllocationsOf([&] { return backend.GatedSilu(qkv.get().Cols(0, 2 * kWidth), norm); }));
   EXPECT_EQ(0, AllocationsOf([&] { return backend.Attention(a); }));
   EXPECT_EQ(
       0, AllocationsOf([&] { return backend.EmbedTokens(ids.data(), x, position, kTokens, x); }));

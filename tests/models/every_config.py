@@ -28,6 +28,7 @@ from open_clip.model import CLIP, CustomTextCLIP
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 from PIL import Image
 from safetensors.torch import save_file
+from timm.models.eva import Eva
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 DATA = os.path.join(HERE, '..', 'data', 'models')
@@ -75,9 +76,11 @@ def randomize(model):
     torch.manual_seed(3)
     with torch.no_grad():
         for name, p in model.named_parameters():
-            if p.ndim >= 2 and 'embedding' not in name:
+            if p.ndim == 2 and name.startswith('visual.trunk.') and isinstance(model.visual.trunk, Eva):
+                p.copy_(torch.randn(p.shape) * 1.4 / p.shape[1]**0.5)  # timm begins with next to nothing
+            elif p.ndim >= 2 and 'embedding' not in name:
                 p.mul_(1.6)
-            if name.endswith(('latent', 'cls_emb', 'attn_pool.query', 'pos_embed', 'positional_embedding')):
+            if name.endswith(('latent', 'cls_emb', 'cls_token', 'attn_pool.query', 'pos_embed', 'positional_embedding')):
                 p.copy_(torch.randn(p.shape) * 0.3)
             elif p.ndim == 1 and p.requires_grad:
                 p.add_(torch.randn(p.shape) * 0.05)

@@ -60,6 +60,41 @@ TEST(FamilyConfigTest, SiglipIsReadByTimmsName) {
   EXPECT_EQ(config.text.transformer.activation, Activation::kTanhGelu);
 }
 
+TEST(FamilyConfigTest, EvaIsReadByTimmsName) {
+  const auto read = [](const std::string& name, const std::string& more) {
+    return Must(TryOpenClip(R"({"embed_dim": 768, "vision_cfg": {"timm_model_name": ")" + name +
+                            R"(", "timm_pool": "token", "timm_proj": null)" + more +
+                            R"(}, "text_cfg": {}})"));
+  };
+  ModelConfig config = read("eva02_large_patch14_clip_336", R"(, "image_size": 336)");
+  EXPECT_EQ(config.vision.transformer.width, 1024);
+  EXPECT_EQ(config.vision.transformer.layers, 24);
+  EXPECT_EQ(config.vision.transformer.heads, 16);
+  EXPECT_EQ(config.vision.transformer.mlp_width, 2730);
+  EXPECT_FLOAT_EQ(config.vision.transformer.layer_norm_eps, 1e-6f);
+  EXPECT_EQ(config.vision.tokens(), 577);
+  EXPECT_EQ(config.vision.rotary.reference, 16);
+  EXPECT_TRUE(config.vision.transformer.gated_mlp && config.vision.transformer.inner_norms);
+  EXPECT_FALSE(config.vision.transformer.post_norm || config.vision.pre_norm);
+  EXPECT_TRUE(config.vision.eva && config.vision.class_token && config.vision.patch_bias);
+  EXPECT_EQ(config.vision.attention_pool, AttentionPool::kNone);
+  config = read("eva02_base_patch16_clip_224", "");
+  EXPECT_EQ(config.vision.transformer.mlp_width, 2048);
+  EXPECT_EQ(config.vision.tokens(), 197);
+  config = read("eva02_enormous_patch14_clip_224", "");
+  EXPECT_EQ(config.vision.transformer.mlp_width, 15360);
+  EXPECT_EQ(config.vision.transformer.layers, 64);
+  EXPECT_EQ(config.vision.transformer.head_dim(), 112);
+  EXPECT_EQ(config.vision.rotary.reference, 0);
+  EXPECT_TRUE(config.vision.transformer.post_norm);
+  EXPECT_FALSE(config.vision.transformer.gated_mlp || config.vision.transformer.inner_norms);
+  config = read("eva_giant_patch14_224", "");
+  EXPECT_EQ(config.vision.transformer.mlp_width, 6144);
+  EXPECT_EQ(config.vision.transformer.head_dim(), 88);
+  EXPECT_EQ(config.vision.transformer.activation, Activation::kGelu);
+  EXPECT_FALSE(config.vision.transformer.post_norm || config.vision.transformer.gated_mlp);
+}
+
 TEST(FamilyConfigTest, CocaIsReadWithoutItsDecoder) {
   const ModelConfig config =
       Must(TryOpenClip(R"({"embed_dim": 512, "multimodal_cfg": {"width": 512},
@@ -101,9 +136,24 @@ TEST(FamilyConfigTest, OpenClipsAreRefusedByName) {
       {Vision(R"("timm_model_name": "vit_base")"),
        StatusCode::kUnsupported,
        {"vision_cfg.timm_model_name", "vit_base", "SigLIP"}},
+      {Vision(R"("timm_model_name": "eva02_small_patch14_224")"),
+       StatusCode::kUnsupported,
+       {"eva02_small", "EVA image towers", "EVA's CLIPs are"}},
       {Vision(R"("timm_model_name": "eva02_base_patch16_clip_224")"),
        StatusCode::kUnsupported,
-       {"eva02_base", "EVA image towers"}},
+       {"eva02_base", "timm_pool", "token", "timm_proj null"}},
+      {Vision(R"("timm_model_name": "eva02_base_patch16_clip_224", "timm_pool": "token",
+                 "timm_proj": "linear")"),
+       StatusCode::kUnsupported,
+       {"eva02_base", "timm_proj null"}},
+      {Vision(R"("timm_model_name": "eva02_base_patch16_clip_224", "timm_pool": "token",
+                 "timm_kwargs": {"mlp_ratio": 0})"),
+       StatusCode::kDataLoss,
+       {"timm_kwargs.mlp_ratio"}},
+      {Vision(R"("timm_model_name": "eva02_base_patch16_clip_224", "timm_pool": "token",
+                 "timm_kwargs": {"num_heads": 128})"),
+       StatusCode::kDataLoss,
+       {"timm_kwargs.num_heads", "128", "768", "rotary"}},
       {Vision(R"("timm_model_name": "fastvit_mci1")"),
        StatusCode::kUnsupported,
        {"fastvit_mci1", "MobileCLIP image towers"}},

@@ -29,7 +29,7 @@ TEST(NoTokenizer, PicturesAreEncodedAndTextsRefusedByName) {
   ExpectError(ClipModel::Load(dir.path(), *backend), StatusCode::kDataLoss, {"tokenizer.json"});
 }
 
-// Everything that SigLIP's and CoCa's towers need, missed one by one.
+// Everything that SigLIP's, EVA's and CoCa's towers need, missed one by one.
 TEST(MissingTensors, AreNamed) {
   const auto backend = CreateRefBackend();
   const struct {
@@ -42,6 +42,13 @@ TEST(MissingTensors, AreNamed) {
       {"siglip-hf", "model.safetensors", "vision_model.head.probe"},
       {"siglip-hf", "model.safetensors", "vision_model.head.mlp.fc2.bias"},
       {"siglip-hf", "model.safetensors", "text_model.head.weight"},
+      {"eva01", "open_clip_model.safetensors", "visual.trunk.blocks.1.attn.q_bias"},
+      {"eva01", "open_clip_model.safetensors", "visual.trunk.head.bias"},
+      {"eva02", "open_clip_model.safetensors", "visual.trunk.cls_token"},
+      {"eva02", "open_clip_model.safetensors", "visual.trunk.blocks.0.attn.k_proj.weight"},
+      {"eva02", "open_clip_model.safetensors", "visual.trunk.blocks.0.attn.norm.weight"},
+      {"eva02", "open_clip_model.safetensors", "visual.trunk.blocks.1.mlp.fc1_g.weight"},
+      {"eva02", "open_clip_model.safetensors", "visual.trunk.blocks.1.mlp.norm.bias"},
       {"coca", "open_clip_model.safetensors", "visual.attn_pool.query"},
       {"coca", "open_clip_model.safetensors", "visual.attn_pool.attn.k_proj_weight"},
       {"coca", "open_clip_model.safetensors", "text.cls_emb"},

@@ -117,7 +117,10 @@ constexpr const char* kTiny[] = {"hf",
                                  "coca",
                                  "coca-correct-mask",
                                  "openai",
-                                 "openai-resnet"};
+                                 "openai-resnet",
+                                 "eva01",
+                                 "eva02",
+                                 "eva02-post-norm"};
 
 std::string TestName(const ::testing::TestParamInfo<std::tuple<const char*, GoldenEngine>>& info) {
   std::string name = std::string(std::get<0>(info.param)) + "_" + std::get<1>(info.param).name;

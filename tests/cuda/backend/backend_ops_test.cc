@@ -173,13 +173,16 @@ TEST_P(BackendOpsTest, TokensAndRows) {
         patches.AsFloat(), with_class ? static_cast<float*>(class_token.get().data) : nullptr,
         position, batch, exact));
     EXPECT_EQ(out.values(), exact.values());  // one addition: exact
-    const OnDevice like(*backend_, TestMatrix(batch * tokens, width, type()));
-    ASSERT_STATUS_OK(backend_->AssembleTokens(OnDevice(*backend_, patches),
-                                              with_class ? c.floats() : nullptr,
-                                              OnDevice(*backend_, position), batch, like));
     TestMatrix rounded(batch * tokens, width, type());
     rounded.Set(exact.values());
-    EXPECT_EQ(like.values(), rounded.values());
+    const TestMatrix unrounded = patches.AsFloat();
+    for (const TestMatrix* from : {static_cast<const TestMatrix*>(&patches), &unrounded}) {
+      const OnDevice short_out(*backend_, TestMatrix(batch * tokens, width, type()));
+      ASSERT_STATUS_OK(backend_->AssembleTokens(OnDevice(*backend_, *from),
+                                                with_class ? c.floats() : nullptr,
+                                                OnDevice(*backend_, position), batch, short_out));
+      EXPECT_EQ(short_out.values(), rounded.values());
+    }
   }
   TestMatrix table(50, width, type()), position(7, width, DType::kF32), ids(1, 14, DType::kF32);
   table.Fill(random_);

@@ -3,10 +3,12 @@
 // compiled: hence the table of addresses.
 #include "kernels/cuda/activation.cuh"
 #include "kernels/cuda/attention_launch.cuh"
+#include "kernels/cuda/gate.cuh"
 #include "kernels/cuda/gather.cuh"
 #include "kernels/cuda/layer_norm.cuh"
 #include "kernels/cuda/normalize.cuh"
 #include "kernels/cuda/preprocess.cuh"
+#include "kernels/cuda/rotate.cuh"
 #include "kernels/cuda/similarity.cuh"
 
 namespace cliptag::cuda {
@@ -27,6 +29,11 @@ void Rows(const void**& table) {
         LayerNormKernel<T, float, 4, false>, LayerNormKernel<T, float, 4, true>,
         LayerNormKernel<T, float, 8, false>, ActivationKernel<T, T, Activation::kGelu, 8>,
         ActivationKernel<T, T, Activation::kQuickGelu, 8>, EmbedTokensKernel<T, 8>);
+  // Of EVA's blocks.
+  Refer(table, LayerNormKernel<T, float, 3, false, T>, LayerNormKernel<T, float, 3, true, T>,
+        LayerNormKernel<T, float, 4, false, T>, LayerNormKernel<T, float, 4, true, T>,
+        LayerNormKernel<T, float, 8, false, T>, LayerNormWideKernel<T, float, T>,
+        AssembleTokensKernel<float, 8, T>, RotateKernel<T, 4>, GatedSiluKernel<T, 8>);
 }
 
 void HotKernels(const void** table) {

@@ -5,10 +5,12 @@
 
 #include "kernels/cuda/activation.cuh"
 #include "kernels/cuda/attention_launch.cuh"
+#include "kernels/cuda/gate.cuh"
 #include "kernels/cuda/gather.cuh"
 #include "kernels/cuda/layer_norm.cuh"
 #include "kernels/cuda/normalize.cuh"
 #include "kernels/cuda/preprocess_launch.cuh"
+#include "kernels/cuda/rotate.cuh"
 #include "kernels/cuda/similarity.cuh"
 
 int main() {
@@ -21,7 +23,10 @@ int main() {
   }
   std::printf("SingleQueryAttentionKernel * %d 0\n", kSingleQueryThreads);
   std::printf("LayerNormKernel * %d 0\n", kLayerNormThreads);
+  std::printf("LayerNormWideKernel * %d 0\n", kLayerNormWideThreads);
   std::printf("ActivationKernel * %d 0\n", kActivationThreads);
+  std::printf("GatedSiluKernel * %d 0\n", kGateThreads);
+  std::printf("RotateKernel * %d 0\n", kRotateThreads);
   std::printf("AssembleTokensKernel * %d 0\n", kGatherThreads);
   std::printf("EmbedTokensKernel * %d 0\n", kGatherThreads);
   std::printf("GatherRowsKernel * %d 0\n", kGatherThreads);
