@@ -10,8 +10,8 @@
 // block (that is the other kernel).
 #pragma once
 
-#include "kernels/cuda/attention.cuh"
 #include "kernels/cuda/attention_launch.cuh"
+#include "kernels/cuda/attention_params.cuh"
 #include "kernels/cuda/columns.cuh"
 
 namespace cliptag::cuda {

@@ -15,7 +15,9 @@
 // sequences at batch 1, where the whole kernel takes a few microseconds either way).
 #pragma once
 
-#include "kernels/cuda/attention.cuh"
+#include "kernels/cuda/attention_params.cuh"
+#include "kernels/cuda/attention_tile.h"
+#include "kernels/cuda/device.cuh"
 
 namespace cliptag::cuda {
 

@@ -45,8 +45,9 @@ std::vector<uint16_t> BiasOrZeros(const HostTensor& bias, int64_t out, DType typ
 
 class Packed : public Convolution {
  public:
-  explicit Packed(const CudnnApi& api) : api_(api) {}
+  Packed(const CudnnApi& api, const Device& device) : api_(api), device_(device) {}
   ~Packed() override {
+    (void)device_.Enter();
     if (filter != nullptr) (void)api_.cudnnDestroyFilterDescriptor(filter);
     if (descriptor != nullptr) (void)api_.cudnnDestroyConvolutionDescriptor(descriptor);
   }
@@ -64,11 +65,13 @@ class Packed : public Convolution {
 
  private:
   const CudnnApi& api_;
+  const Device& device_;
 };
 
 class CudnnConvolutions : public Convolutions {
  public:
-  CudnnConvolutions(const CudnnApi& api, DType compute_type, cudaStream_t stream);
+  CudnnConvolutions(const CudnnApi& api, const Device& device, DType compute_type,
+                    cudaStream_t stream);
   ~CudnnConvolutions() override;
   Status SetUp();
 
@@ -87,6 +90,7 @@ class CudnnConvolutions : public Convolutions {
   Status ReserveWorkspace(const FeatureMap& x, const Packed& packed);
 
   const CudnnApi& api_;
+  const Device& device_;
   cudnnDataType_t type_;
   DType compute_type_;
   cudaStream_t stream_;
@@ -99,8 +103,10 @@ class CudnnConvolutions : public Convolutions {
   std::map<Key, size_t> planned_;
 };
 
-CudnnConvolutions::CudnnConvolutions(const CudnnApi& api, DType compute_type, cudaStream_t stream)
+CudnnConvolutions::CudnnConvolutions(const CudnnApi& api, const Device& device, DType compute_type,
+                                     cudaStream_t stream)
     : api_(api),
+      device_(device),
       type_(compute_type == DType::kF16 ? CUDNN_DATA_HALF : CUDNN_DATA_BFLOAT16),
       compute_type_(compute_type),
       stream_(stream) {}
@@ -148,7 +154,7 @@ Status CudnnConvolutions::Describe(cudnnTensorDescriptor_t tensor, const Feature
 }
 
 Result<std::unique_ptr<Convolution>> CudnnConvolutions::Pack(const ConvolutionSpec& spec) {
-  auto packed = std::make_unique<Packed>(api_);
+  auto packed = std::make_unique<Packed>(api_, device_);
   packed->out = static_cast<int>(spec.weight.shape[0]);
   packed->in = static_cast<int>(spec.weight.shape[1]);
   packed->edge = static_cast<int>(spec.weight.shape[2]);
@@ -226,10 +232,10 @@ Status CudnnConvolutions::AveragePool(const FeatureMap& x, int window, const Fea
 
 }  // namespace
 
-Result<std::unique_ptr<Convolutions>> Convolutions::Create(DType compute_type,
+Result<std::unique_ptr<Convolutions>> Convolutions::Create(const Device& device, DType compute_type,
                                                            cudaStream_t stream) {
   CLIPTAG_ASSIGN_OR_RETURN(const CudnnApi* api, OpenCudnn());
-  auto convolutions = std::make_unique<CudnnConvolutions>(*api, compute_type, stream);
+  auto convolutions = std::make_unique<CudnnConvolutions>(*api, device, compute_type, stream);
   CLIPTAG_RETURN_IF_ERROR(convolutions->SetUp());
   return std::unique_ptr<Convolutions>(std::move(convolutions));
 }

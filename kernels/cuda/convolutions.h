@@ -2,7 +2,7 @@
 // and ReLU in the same call. Sizes are planned when they first come; the workspace grows then, and
 // never while a graph is captured, since a recording's first run is an ordinary one.
 //
-// Ownership: borrows the stream. Thread safety: used by one thread at a time.
+// Ownership: borrows device and stream. Thread safety: used by one thread at a time.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -10,13 +10,15 @@
 #include <memory>
 
 #include "kernels/backend.h"
+#include "kernels/cuda/runtime.h"
 
 namespace cliptag::cuda {
 
 class Convolutions {
  public:
   // Errors: cuDNN is not there, or this was built without it.
-  static Result<std::unique_ptr<Convolutions>> Create(DType compute_type, cudaStream_t stream);
+  static Result<std::unique_ptr<Convolutions>> Create(const Device& device, DType compute_type,
+                                                      cudaStream_t stream);
   virtual ~Convolutions() = default;
 
   // The arguments of all are checked by the caller.

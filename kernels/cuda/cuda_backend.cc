@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "kernels/checks.h"
 #include "kernels/cuda/convolutions.h"
@@ -16,6 +17,20 @@
 
 namespace cliptag::cuda {
 namespace {
+
+// Memory for a user of the backend.
+class UserMemory : public Memory {
+ public:
+  UserMemory(const Device& device, std::unique_ptr<DeviceMemory> memory)
+      : device_(device), memory_(std::move(memory)) {}
+  ~UserMemory() override { (void)device_.Enter(); }
+  void* data() const override { return memory_->data(); }
+  size_t bytes() const override { return memory_->bytes(); }
+
+ private:
+  const Device& device_;
+  std::unique_ptr<DeviceMemory> memory_;
+};
 
 class CudaBackend : public Backend {
  public:
@@ -101,6 +116,8 @@ class CudaBackend : public Backend {
 
   // The first model with convolutions opens cuDNN.
   Status NeedConvolutions();
+  // At least `bytes`, of zeros where it is new, as the last of `scratch`.
+  Status Reserve(std::vector<std::unique_ptr<DeviceMemory>>& scratch, size_t bytes);
 
   Device device_;
   DType compute_type_;
@@ -109,15 +126,17 @@ class CudaBackend : public Backend {
   std::unique_ptr<Products> products_;
   std::unique_ptr<Convolutions> convolutions_;  // null until one is wanted
   std::unique_ptr<FrameStaging> staging_;
-  std::unique_ptr<PinnedMemory> results_;           // on their way to the host
-  std::unique_ptr<DeviceMemory> maxima_, tickets_;  // of Similarity
+  std::unique_ptr<PinnedMemory> results_;  // on their way to the host
+  // Of Similarity. The last is the largest; recordings may hold the others.
+  std::vector<std::unique_ptr<DeviceMemory>> maxima_, tickets_;
 };
 
 Result<std::unique_ptr<Backend>> CudaBackend::Create(Device device, DType compute_type) {
   std::unique_ptr<CudaBackend> backend(new CudaBackend(std::move(device), compute_type));
   CLIPTAG_ASSIGN_OR_RETURN(backend->stream_, Stream::Create());
   const cudaStream_t stream = backend->stream_.get();
-  CLIPTAG_ASSIGN_OR_RETURN(backend->products_, Products::Create(compute_type, stream));
+  CLIPTAG_ASSIGN_OR_RETURN(backend->products_,
+                           Products::Create(backend->device_, compute_type, stream));
   CLIPTAG_ASSIGN_OR_RETURN(backend->staging_, FrameStaging::Create(stream));
   const Device& d = backend->device_;
   BackendInfo& info = backend->info_;
@@ -133,7 +152,7 @@ Result<std::unique_ptr<Backend>> CudaBackend::Create(Device device, DType comput
 Result<std::unique_ptr<Memory>> CudaBackend::Allocate(size_t bytes) {
   CLIPTAG_RETURN_IF_ERROR(device_.Enter());
   CLIPTAG_ASSIGN_OR_RETURN(auto memory, DeviceMemory::Allocate(bytes));
-  return std::unique_ptr<Memory>(std::move(memory));
+  return std::unique_ptr<Memory>(std::make_unique<UserMemory>(device_, std::move(memory)));
 }
 
 Result<std::unique_ptr<Memory>> CudaBackend::Upload(const HostTensor& tensor, DType type) {
@@ -170,7 +189,8 @@ Status CudaBackend::Gemm(const Matrix& x, const Linear& linear, Activation activ
 Status CudaBackend::NeedConvolutions() {
   CLIPTAG_RETURN_IF_ERROR(device_.Enter());
   if (convolutions_) return {};
-  CLIPTAG_ASSIGN_OR_RETURN(convolutions_, Convolutions::Create(compute_type_, stream_.get()));
+  CLIPTAG_ASSIGN_OR_RETURN(convolutions_,
+                           Convolutions::Create(device_, compute_type_, stream_.get()));
   return {};
 }
 
@@ -193,25 +213,29 @@ Status CudaBackend::AveragePool(const FeatureMap& x, int window, const FeatureMa
   return convolutions_->AveragePool(x, window, out);
 }
 
+Status CudaBackend::Reserve(std::vector<std::unique_ptr<DeviceMemory>>& scratch, size_t bytes) {
+  if (!scratch.empty() && scratch.back()->bytes() >= bytes) return {};
+  // By half more each time, so that all together are no more than three times the last.
+  const size_t wanted = scratch.empty() ? bytes : bytes + bytes / 2;
+  CLIPTAG_ASSIGN_OR_RETURN(auto memory, DeviceMemory::Allocate(wanted));
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaMemsetAsync(memory->data(), 0, wanted, stream_.get()),
+                               "memory was cleared");
+  scratch.push_back(std::move(memory));
+  return {};
+}
+
 Status CudaBackend::Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines,
                                int k, int32_t* top) {
   CLIPTAG_RETURN_IF_ERROR(CheckSimilarity(embeddings, bank, cosines, k, top));
   CLIPTAG_RETURN_IF_ERROR(device_.Enter());
   const SimilarityScratch scratch = SimilarityScratchFor(embeddings.rows, bank.rows);
   if (k > 0) {
-    const size_t tickets = tickets_ ? tickets_->bytes() : 0;
-    // cudaFree, in Grow, waits for what still uses the old ones.
-    CLIPTAG_RETURN_IF_ERROR(Grow(maxima_, scratch.maxima_bytes));
-    CLIPTAG_RETURN_IF_ERROR(Grow(tickets_, scratch.tickets_bytes));
-    if (tickets_->bytes() != tickets) {
-      CLIPTAG_RETURN_IF_CUDA_ERROR(
-          cudaMemsetAsync(tickets_->data(), 0, tickets_->bytes(), stream_.get()),
-          "memory was cleared");
-    }
+    CLIPTAG_RETURN_IF_ERROR(Reserve(maxima_, scratch.maxima_bytes));
+    CLIPTAG_RETURN_IF_ERROR(Reserve(tickets_, scratch.tickets_bytes));
   }
   return RunSimilarity(stream_.get(), embeddings, bank, cosines, k, top,
-                       k > 0 ? static_cast<float*>(maxima_->data()) : nullptr,
-                       k > 0 ? static_cast<unsigned*>(tickets_->data()) : nullptr);
+                       k > 0 ? static_cast<float*>(maxima_.back()->data()) : nullptr,
+                       k > 0 ? static_cast<unsigned*>(tickets_.back()->data()) : nullptr);
 }
 
 Status CudaBackend::CopyToHost(const Matrix& x, float* host) {
@@ -233,11 +257,7 @@ Status CudaBackend::CopyFromHost(const void* host, size_t bytes, void* device) {
   CLIPTAG_RETURN_IF_ERROR(CheckCopyFromHost(host, bytes, device));
   if (bytes == 0) return {};
   CLIPTAG_RETURN_IF_ERROR(device_.Enter());
-  // From pageable memory: CUDA has read the source when this returns.
-  CLIPTAG_RETURN_IF_CUDA_ERROR(
-      cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_.get()),
-      "data was copied to it");
-  return {};
+  return CopyToDevice(device, host, bytes, stream_.get());
 }
 
 }  // namespace

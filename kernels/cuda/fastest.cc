@@ -9,7 +9,7 @@
 namespace cliptag::cuda {
 namespace {
 
-constexpr float kShort = 0.02f;         // ms: what the first way takes at most to be kept unseen
+constexpr float kShort = 0.05f;         // ms: the first way is kept where it takes less
 constexpr float kNoise = 1.04f;         // as much slower is as fast
 constexpr float kClearlySlower = 1.3f;  // after one run: not tried again
 constexpr int kRounds = 4;              // of one run of each of the others; the least time counts

@@ -5,7 +5,9 @@
 namespace cliptag::cuda {
 
 GraphRecording::~GraphRecording() {
-  if (exec_ != nullptr) (void)cudaGraphExecDestroy(exec_);
+  if (exec_ == nullptr) return;
+  (void)device_.Enter();
+  (void)cudaGraphExecDestroy(exec_);
 }
 
 Status GraphRecording::Capture(FunctionRef<Status()> operations) {
@@ -16,15 +18,10 @@ Status GraphRecording::Capture(FunctionRef<Status()> operations) {
   cudaGraph_t graph = nullptr;
   cudaError_t error = cudaStreamEndCapture(stream_, &graph);
   if (status.ok() && error == cudaSuccess) error = cudaGraphInstantiate(&exec_, graph, 0);
+  if (error != cudaSuccess) exec_ = nullptr;
   if (graph != nullptr) (void)cudaGraphDestroy(graph);
   CLIPTAG_RETURN_IF_ERROR(status);
-  if (error != cudaSuccess) {
-    exec_ = nullptr;
-    Log(LogLevel::kWarning,
-        std::string("The GPU runs without a recorded graph, somewhat slower: ") +
-            FromCuda(error, "operations were recorded").message());
-  }
-  return {};
+  return FromCuda(error, "operations were recorded");
 }
 
 Status GraphRecording::Run(FunctionRef<Status()> operations) {
@@ -34,12 +31,22 @@ Status GraphRecording::Run(FunctionRef<Status()> operations) {
     return {};
   }
   CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+  Status failure;
   if (state_ == State::kWarm) {
-    CLIPTAG_RETURN_IF_ERROR(Capture(operations));
-    state_ = exec_ != nullptr ? State::kRecorded : State::kPlain;
+    failure = Capture(operations);
+    state_ = failure.ok() ? State::kRecorded : State::kPlain;
   }
-  if (state_ == State::kPlain) return operations();
-  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaGraphLaunch(exec_, stream_), "a recording was replayed");
+  if (state_ == State::kRecorded) {
+    failure = FromCuda(cudaGraphLaunch(exec_, stream_), "a recording was replayed");
+    if (failure.ok()) return {};
+    state_ = State::kPlain;
+  }
+  // Where more is wrong than the graph, that is told by whichever operation fails.
+  CLIPTAG_RETURN_IF_ERROR(operations());
+  if (!failure.ok()) {
+    Log(LogLevel::kWarning,
+        "The GPU runs without a recorded graph, somewhat slower: " + failure.message());
+  }
   return {};
 }
 

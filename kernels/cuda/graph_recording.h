@@ -1,6 +1,7 @@
 // A Recording as a CUDA graph: the first run is an ordinary one (libraries choose algorithms,
 // kernels are loaded), the second is captured, all later ones replay. Some 100 launches of a ViT-B
-// become one.
+// become one. Where they cannot be captured, or the graph cannot be run, they go on as ordinary
+// ones.
 //
 // Ownership: borrows the stream. Thread safety: as its Backend.
 #pragma once
@@ -20,8 +21,7 @@ class GraphRecording : public Recording {
 
  private:
   enum class State { kNew, kWarm, kRecorded, kPlain };
-  // Captures into exec_; a card that cannot leaves it null and says so once.
-  Status Capture(FunctionRef<Status()> operations);
+  Status Capture(FunctionRef<Status()> operations);  // into exec_
 
   Device device_;
   cudaStream_t stream_;

@@ -223,6 +223,8 @@ struct WarpTile {
     const uint8_t* corner = rows.data + down.first * row_stride;
     const int64_t stage_stride = kStageRows * row_stride;
     int copy = 0, copy_row = 0, copy_byte = first_group * kGroupBytes, copy_stage = 0;
+    // Where the copy is, and read by nobody: ptxas 13.0 spills on sm_120 without it, and on sm_80
+    // to sm_90 where the copy takes it (tests/cuda/compile_check).
     const uint8_t* from = corner + copy_byte;
     const auto start_copy = [&] {
       if (copy < total) {

@@ -98,9 +98,7 @@ Status FillWithNumbers(const DeviceMemory& memory, DType type, cudaStream_t stre
   }
   auto* bytes = static_cast<std::byte*>(memory.data());
   size_t filled = std::min(memory.bytes(), numbers.size() * sizeof(uint16_t));
-  CLIPTAG_RETURN_IF_CUDA_ERROR(
-      cudaMemcpyAsync(bytes, numbers.data(), filled, cudaMemcpyHostToDevice, stream),
-      "numbers were copied to it");
+  CLIPTAG_RETURN_IF_ERROR(CopyToDevice(bytes, numbers.data(), filled, stream));
   while (filled < memory.bytes()) {
     const size_t more = std::min(filled, memory.bytes() - filled);
     CLIPTAG_RETURN_IF_CUDA_ERROR(
@@ -160,12 +158,15 @@ std::vector<uint16_t> StackedRows(const LinearSpec& spec, const LinearShape& sha
 
 class Products::PackedLinear : public Linear {
  public:
+  explicit PackedLinear(const Device& of) : device(of) {}
+  ~PackedLinear() override { (void)device.Enter(); }
   int64_t in() const override { return shape.in; }
   int64_t out() const override { return shape.out; }
   size_t bytes() const override {
     return weights->bytes() + (bias ? bias->bytes() + rounded_bias->bytes() : 0);
   }
 
+  const Device& device;
   LinearShape shape;
   std::unique_ptr<DeviceMemory> weights;  // (out, in) compute type
   // (out): the library wants a bias of the output's type.
@@ -179,23 +180,24 @@ struct Products::Plan {
   cublasLtMatmulAlgo_t algorithm;
 };
 
-Products::Products(DType compute_type, cudaStream_t stream)
-    : compute_type_(compute_type), stream_(stream) {}
+Products::Products(const Device& device, DType compute_type, cudaStream_t stream)
+    : device_(device), compute_type_(compute_type), stream_(stream) {}
 
 Products::~Products() {
   plans_.clear();
   if (library_ != nullptr) (void)cublasLtDestroy(library_);
 }
 
-Result<std::unique_ptr<Products>> Products::Create(DType compute_type, cudaStream_t stream) {
-  std::unique_ptr<Products> products(new Products(compute_type, stream));
+Result<std::unique_ptr<Products>> Products::Create(const Device& device, DType compute_type,
+                                                   cudaStream_t stream) {
+  std::unique_ptr<Products> products(new Products(device, compute_type, stream));
   CLIPTAG_RETURN_IF_LIBRARY_ERROR(cublasLtCreate(&products->library_), "it started");
   CLIPTAG_ASSIGN_OR_RETURN(products->workspace_, DeviceMemory::Allocate(kWorkspaceBytes));
   return products;
 }
 
 Result<std::unique_ptr<Linear>> Products::Pack(const LinearSpec& spec) {
-  auto linear = std::make_unique<PackedLinear>();
+  auto linear = std::make_unique<PackedLinear>(device_);
   CLIPTAG_ASSIGN_OR_RETURN(linear->shape, CheckLinear(spec));
   CLIPTAG_ASSIGN_OR_RETURN(linear->weights,
                            ToDevice(StackedRows(spec, linear->shape, compute_type_), stream_));

@@ -15,11 +15,11 @@
 // of ViT-L/14 at batch 64 took 82.4 us by the first proposal and 64.4 by the fourth, the first
 // layer of its MLP 177.7 and 160.6 by the fifth, that output in ViT-H/14 113.7 and 88.9. At batch 1
 // the first was mostly within 4 % of the best. So the first run of a shape times up to eight of
-// them within a budget of milliseconds (fastest.h), on memory of its own: nothing that the caller
-// has is written to. Where there is no memory for it, or a graph is being recorded, the first is
-// taken.
+// them, unless the first is quick, within a budget of milliseconds (fastest.h), on memory of its
+// own: nothing that the caller has is written to. Where there is no memory for it, or a graph is
+// being recorded, the first is taken.
 //
-// Ownership: borrows the stream. Thread safety: used by one thread at a time.
+// Ownership: borrows device and stream. Thread safety: used by one thread at a time.
 #pragma once
 
 #include <cublasLt.h>
@@ -37,7 +37,8 @@ namespace cliptag::cuda {
 class Products {
  public:
   // `compute_type`: kF16 or kBF16, of weights and x.
-  static Result<std::unique_ptr<Products>> Create(DType compute_type, cudaStream_t stream);
+  static Result<std::unique_ptr<Products>> Create(const Device& device, DType compute_type,
+                                                  cudaStream_t stream);
   ~Products();
 
   Result<std::unique_ptr<Linear>> Pack(const LinearSpec& spec);
@@ -61,7 +62,7 @@ class Products {
     const Matrix& out;
   };
 
-  Products(DType compute_type, cudaStream_t stream);
+  Products(const Device& device, DType compute_type, cudaStream_t stream);
   static Status SetBias(const Plan& plan, const PackedLinear& linear, DType out);
   Result<Plan*> PlanFor(const Product& product);
   Result<std::unique_ptr<Plan>> MakePlan(const Product& product);
@@ -74,6 +75,7 @@ class Products {
   Status Start(const Product& product, const Plan& plan, const cublasLtMatmulAlgo_t& algorithm,
                const void* x, void* out);
 
+  const Device& device_;
   DType compute_type_;
   cudaStream_t stream_;
   cublasLtHandle_t library_ = nullptr;

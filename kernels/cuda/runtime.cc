@@ -36,6 +36,22 @@ Status OutOfMemory(const char* whose, size_t bytes, cudaError_t error) {
                            "backend=cpu.");
 }
 
+// After these "the process must be terminated and relaunched", says CUDA: another pipeline in it
+// fails as well.
+bool LastsForTheProcess(cudaError_t error) {
+  switch (error) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorLaunchFailure:
+      return true;
+    default:
+      return false;
+  }
+}
+
 // The runtime has no name for a context that is not a device's primary one; the driver does.
 Status UseContext(void* context, Device* device) {
   constexpr unsigned kVersion = 12000;
@@ -63,6 +79,7 @@ Status FromCuda(cudaError_t error, const std::string& doing) {
           "; use a smaller model or max-batch, another device, or backend=cpu.");
     case cudaErrorInsufficientDriver:
     case cudaErrorSystemDriverMismatch:
+    case cudaErrorUnsupportedPtxVersion:  // a card to come, and a driver that cannot compile for it
       return DriverTooOld();
     case cudaErrorNoDevice:
       return NotFound("This machine has no NVIDIA GPU; use backend=cpu.");
@@ -72,7 +89,9 @@ Status FromCuda(cudaError_t error, const std::string& doing) {
           "-Dgpu_architectures, or use backend=cpu.");
     default:
       return Internal("The GPU failed while " + doing + ": " + cudaGetErrorString(error) + " (" +
-                      cudaGetErrorName(error) + "); start the pipeline again, or use backend=cpu.");
+                      cudaGetErrorName(error) + "); start the " +
+                      (LastsForTheProcess(error) ? "program" : "pipeline") +
+                      " again, or use backend=cpu.");
   }
 }
 
@@ -132,6 +151,13 @@ Result<std::unique_ptr<PinnedMemory>> PinnedMemory::Allocate(size_t bytes) {
   return std::unique_ptr<PinnedMemory>(new PinnedMemory(data, bytes));
 }
 PinnedMemory::~PinnedMemory() { (void)cudaFreeHost(data_); }
+
+Status CopyToDevice(void* device, const void* host, size_t bytes, cudaStream_t stream) {
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream),
+                               "data was copied to it");
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaStreamSynchronize(stream), "data was copied to it");
+  return {};
+}
 
 Result<Stream> Stream::Create() {
   Stream stream;

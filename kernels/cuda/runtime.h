@@ -2,7 +2,9 @@
 // streams and events that free themselves. Compiles against the toolkit's headers and against the
 // stand-in of the tests alike, so it names nothing but runtime functions.
 //
-// Ownership: every handle here frees itself; the device that made it must be current then.
+// Ownership: every handle here frees itself; the device that made it must be current then. (What
+// users of the backend own may be freed by any thread, so it enters its device first: for a thread
+// without one CUDA would open the first card's context, whichever card the memory is on.)
 // Thread safety: none of its own; a Device may be entered by any thread, one at a time.
 #pragma once
 
@@ -72,6 +74,12 @@ class PinnedMemory {
   void* data_;
   size_t bytes_;
 };
+
+// From pageable memory, which may be overwritten or freed when this returns: of cudaMemcpyAsync
+// alone CUDA says that it "might be synchronous" then, and where the card reads such memory by
+// itself it is not. In the stream's order, since a plain copy may arrive after later work of a
+// stream that waits for nobody.
+Status CopyToDevice(void* device, const void* host, size_t bytes, cudaStream_t stream);
 
 // Memory of either kind that holds at least `bytes` afterwards; grows by half, so that a stream of
 // ever larger frames settles. What it held is lost: the caller has waited for its users.

@@ -20,16 +20,12 @@ inline uint16_t RoundTo(DType type, float value) {
   return type == DType::kF16 ? FloatToHalf(value) : FloatToBf16(value);
 }
 
-// In the stream's order: a plain copy may arrive after later work of a stream that waits for
-// nobody.
 template <typename Value>
 Result<std::unique_ptr<DeviceMemory>> ToDevice(const std::vector<Value>& values,
                                                cudaStream_t stream) {
   const size_t bytes = values.size() * sizeof(Value);
   CLIPTAG_ASSIGN_OR_RETURN(auto memory, DeviceMemory::Allocate(bytes));
-  CLIPTAG_RETURN_IF_CUDA_ERROR(
-      cudaMemcpyAsync(memory->data(), values.data(), bytes, cudaMemcpyHostToDevice, stream),
-      "weights were copied to it");
+  CLIPTAG_RETURN_IF_ERROR(CopyToDevice(memory->data(), values.data(), bytes, stream));
   return memory;
 }
 

@@ -23,6 +23,10 @@ add("attention.cuh", "cuda_attention_small_test", "*",
     ("the next K goes into the group of V",
      "k, p.k_stride, next, visible);\n    CpAsyncCommit();", "k, p.k_stride, next, visible);"),
     ("both buffers are one", "there = Warp::kTileElements - here", "there = here"),
+    ("a block stops a key early", "visible = block_row + block_rows;", "visible = block_row + block_rows - 1;"),
+    ("a warp stops its rows early", "limit = w.first_row + Warp::kRows - first;", "limit = w.first_row - first;"))
+
+add("attention_warp.cuh", "cuda_attention_small_test", "*",
     ("fragments of K swapped", "Mma16816<T>(score[r][2 * n], q[r][s], k[0], k[1]);",
      "Mma16816<T>(score[r][2 * n], q[r][s], k[1], k[0]);"),
     ("key halves of K swapped", "lane / 16 * 8 + lane % 8) * kStride + lane / 8 % 2 * 8",
@@ -37,8 +41,6 @@ add("attention.cuh", "cuda_attention_small_test", "*",
     ("a query sees the key after it", "row + 1 < visible ? row + 1 : visible",
      "row + 2 < visible ? row + 2 : visible"),
     ("no mask on the diagonal", "end > visible || (kCausal && end > first_row + 1)", "end > visible"),
-    ("a block stops a key early", "visible = block_row + block_rows;", "visible = block_row + block_rows - 1;"),
-    ("a warp stops its rows early", "limit = w.first_row + Warp::kRows - first;", "limit = w.first_row - first;"),
     ("the tail's tile is not loaded to the step's end", "first, 16 * StepsFor(visible - first), visible",
      "first, visible - first, visible"),
     ("a step too few", "(keys + 15) / 16;", "keys / 16;"),
@@ -53,7 +55,9 @@ add("attention.cuh", "cuda_attention_small_test", "*",
     ("the sum is that of two lanes", "        total += __shfl_xor_sync(kAllLanes, total, 2);\n", ""),
     ("no key is divided by zero", "total > 0 ? Divide(1.0f, total) : 0.0f", "Divide(1.0f, total)"),
     ("outputs leave before they are staged", "    __syncwarp();\n", ""),
-    ("one row too many is written", "if (first_row + row < tokens) {", "if (first_row + row <= tokens) {"),
+    ("one row too many is written", "if (first_row + row < tokens) {", "if (first_row + row <= tokens) {"))
+
+add("attention_params.cuh", "cuda_attention_small_test", "*",
     ("lengths beyond the keys", "return length < p.kv_tokens ? length : p.kv_tokens;", "return length;"))
 
 add("attention_tile.h", "cuda_attention_small_test", "*",

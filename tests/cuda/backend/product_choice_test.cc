@@ -99,9 +99,12 @@ TEST_F(ProductChoiceTest, TheEarlierOfEquals) {
 }
 
 TEST_F(ProductChoiceTest, TheFirstOfShortOnes) {
-  Open({9, 1, 1});
-  ASSERT_STATUS_OK(Run());
-  EXPECT_EQ(Products(), (Times{3, 0, 0, 0, 0, 0, 0, 0}));
+  for (const uint32_t first : {9u, 45u}) {
+    Open({first, 1, 1});
+    ASSERT_STATUS_OK(Run());
+    EXPECT_EQ(Products(), (Times{3, 0, 0, 0, 0, 0, 0, 0})) << first;
+  }
+  EXPECT_EQ(ChoiceOf({55, 1, 2}), 1u);
 }
 
 TEST_F(ProductChoiceTest, OneProposalIsNotTimed) {

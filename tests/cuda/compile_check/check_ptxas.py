@@ -5,7 +5,8 @@
 
 Prints a table: registers, shared memory, blocks and warps resident on a multiprocessor. Fails on a spill, a
 stack frame, shared memory beyond what a block may have, a kernel of which no block fits, or one that
-ptxas or the launch table does not mention. Status 77, with the reason, where there is no nvcc.
+ptxas or the launch table does not mention; where fewer warps are resident than table.md says, if that is of the
+same nvcc; and where table.md names other kernels. Status 77, with the reason, where there is no nvcc.
 """
 import argparse
 import os
@@ -147,6 +148,40 @@ def print_table(rows, architectures):
         print(f"| {name} | " + " | ".join(cells.get((name, a), "-") for a in architectures) + " |")
 
 
+def parse_table(text):
+    """(version of ptxas, {(kernel, architecture): warps}) of table.md."""
+    version = re.search(r"ptxas of CUDA ([\d.]+)", text)
+    lines = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines() if line.startswith("|")]
+    header, cells = lines[0], lines[2:]
+    warps = {}
+    for name, *values in cells:
+        for arch, value in zip(header[1:], values, strict=True):
+            warps[name, arch] = int(value.split("/")[-1].strip(" |"))
+    return version[1] if version else None, warps
+
+
+def compare(rows, table, version, architectures):
+    """What the rows have less than the table, as sentences."""
+    table_version, warps = table
+    complaints = []
+    for name, arch, _, _, _, resident in rows:
+        if (name, arch) not in warps:
+            complaints.append(f"{name} for {arch}: table.md does not name it")
+        elif version == table_version and resident < warps[name, arch]:
+            complaints.append(f"{name} for {arch}: {resident} warps resident, table.md has {warps[name, arch]}")
+    compiled = {row[:2] for row in rows}
+    for name, arch in warps:
+        if arch in architectures and (name, arch) not in compiled:
+            complaints.append(f"{name} for {arch}: in table.md, but not compiled")
+    return complaints
+
+
+def version_of(nvcc):
+    said = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=True).stdout
+    version = re.search(r"V([\d.]+)", said)
+    return version[1] if version else None
+
+
 def find_nvcc(named):
     places = [named] if named else ["nvcc", os.path.join(os.environ.get("CUDA_HOME", "/usr/local/cuda"), "bin", "nvcc")]
     return next((path for path in map(shutil.which, places) if path), None)
@@ -183,6 +218,8 @@ def main():
     table = subprocess.run([options.launch_table], capture_output=True, text=True, check=True).stdout
     report = demangle(compile_report(nvcc, options.source, architectures))
     rows, complaints = check(parse(report), launches_of(table), architectures)
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "table.md"), encoding="utf-8") as f:
+        complaints += compare(rows, parse_table(f.read()), version_of(nvcc), architectures)
     print_table(rows, architectures)
     for complaint in complaints:
         print(complaint)

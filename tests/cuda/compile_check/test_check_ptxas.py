@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """check_ptxas.py finds what it is there to find."""
+import os
 import unittest
 
 import check_ptxas
@@ -54,6 +55,37 @@ class CheckPtxas(unittest.TestCase):
         self.assertIn("ptxas reports no kernel", self.complaints([])[0])
         cut = "ptxas info    : Compiling entry function 'Rows' for 'sm_86'\n"
         self.assertIn("incomplete", self.complaints(check_ptxas.parse(cut))[0])
+
+    TABLE = """What ptxas of CUDA 13.0.88 makes of them.
+
+| kernel | sm_80 | sm_86 |
+| --- | --- | --- |
+| AttentionKernel<__half, 64, false> | 126 / 36 / 16 | 200 / 36 / 8 |
+"""
+
+    def test_comparing_with_the_table(self):
+        table = check_ptxas.parse_table(self.TABLE)
+        self.assertEqual(table, ("13.0.88", {("AttentionKernel<__half, 64, false>", "sm_80"): 16,
+                                             ("AttentionKernel<__half, 64, false>", "sm_86"): 8}))
+
+        def compare(rows, version="13.0.88"):
+            return check_ptxas.compare(rows, table, version, self.arch)
+        good = ("AttentionKernel<__half, 64, false>", "sm_86", 200, 36992, 2, 8)
+        self.assertEqual(compare([good]), [])
+        worse = (*good[:-1], 4)
+        self.assertEqual(compare([worse]), [
+            "AttentionKernel<__half, 64, false> for sm_86: 4 warps resident, table.md has 8"])
+        self.assertEqual(compare([worse], "13.1.5"), [])  # another compiler may choose otherwise
+        self.assertIn("not compiled", compare([])[0])
+        self.assertIn("does not name it", compare([good, ("New<64>", *good[1:])])[0])
+
+    def test_the_table_is_read_whole(self):
+        with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "table.md"), encoding="utf-8") as f:
+            version, warps = check_ptxas.parse_table(f.read())
+        self.assertRegex(version, r"^\d+\.\d+\.\d+$")
+        self.assertEqual({arch for _, arch in warps}, set(check_ptxas.ARCHITECTURES))
+        self.assertGreater(len(warps), 30 * len(check_ptxas.ARCHITECTURES))
+        self.assertTrue(all(0 < n <= 64 for n in warps.values()))
 
     def test_any_argument(self):
         self.assertEqual(check_ptxas.launch_of(self.launches, "Rows<float, 3>"), (256, 0))

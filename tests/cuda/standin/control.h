@@ -5,8 +5,9 @@
 // - A stream is a queue that runs only when something waits for it: a synchronise call, a copy that
 //   is synchronous, a free; a query runs one entry. Streams run in the most awkward order that the
 //   events allow (Settings::order).
-// - A copy from or to pinned memory touches it when it runs. cudaMemcpy from pageable memory takes
-//   its bytes at once, but is on the device no earlier than the legacy stream has run: a
+// - A copy from or to pinned memory touches it when it runs; so does cudaMemcpyAsync from pageable
+//   memory, of which CUDA says no more than that it "might be synchronous". cudaMemcpy from there
+//   takes its bytes at once, but is on the device no earlier than the legacy stream has run: a
 //   non-blocking stream does not wait for it, as CUDA documents.
 // - Device memory starts as 0xff (NaN), as does what was freed; it has guards that are checked
 //   after every operation; the host cannot touch it (SIGSEGV) unless queued work is running. A read

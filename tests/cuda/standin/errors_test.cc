@@ -70,6 +70,7 @@ TEST_F(ErrorsTest, Devices) {
   ASSERT_EQ(cudaSetDevice(0), cudaSuccess);
   EXPECT_EQ(Scale(stream, device, device, 32, 1), cudaErrorInvalidResourceHandle);
   EXPECT_THAT(TakeProblems(), SizeIs(1));
+  ASSERT_EQ(cudaSetDevice(1), cudaSuccess);  // where the memory is freed
 }
 
 TEST_F(ErrorsTest, AFailingKernelIsSticky) {

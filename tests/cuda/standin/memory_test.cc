@@ -87,6 +87,21 @@ TEST_F(MemoryTest, WrongFreesAreReported) {
   EXPECT_THAT(TakeProblems(), SizeIs(4));
 }
 
+TEST_F(MemoryTest, FreeingWhileAnotherDeviceIsCurrentIsReported) {
+  Settings settings;
+  settings.devices = 2;
+  Reset(settings);
+  void *own = nullptr, *other = nullptr;
+  ASSERT_EQ(cudaMalloc(&own, 4), cudaSuccess);
+  ASSERT_EQ(cudaMalloc(&other, 4), cudaSuccess);
+  EXPECT_EQ(cudaFree(own), cudaSuccess);
+  EXPECT_THAT(TakeProblems(), IsEmpty());
+  ASSERT_EQ(cudaSetDevice(1), cudaSuccess);
+  EXPECT_EQ(cudaFree(other), cudaSuccess);
+  ASSERT_EQ(cudaSetDevice(0), cudaSuccess);
+  EXPECT_THAT(TakeProblems(), ElementsAre(HasSubstr("another device is current")));
+}
+
 TEST_F(MemoryTest, LeaksAreReported) {
   void* p = nullptr;
   cudaStream_t stream = nullptr;
@@ -210,18 +225,18 @@ TEST_F(MemoryTest, PlacesOfAllocationsAreUsedAgain) {
   }
 }
 
-TEST_F(MemoryTest, PinnedMemoryIsReadLate) {
+TEST_F(MemoryTest, HostMemoryIsReadLate) {
   cudaStream_t stream = NewStream();
   float *pinned = Pinned(1, 1), *out = Pinned(2), *device = Device(2);
   float pageable = 1;
   ASSERT_EQ(cudaMemcpyAsync(device, pinned, 4, cudaMemcpyHostToDevice, stream), cudaSuccess);
   ASSERT_EQ(cudaMemcpyAsync(device + 1, &pageable, 4, cudaMemcpyHostToDevice, stream), cudaSuccess);
-  *pinned = 2;  // a wait too few
+  *pinned = 2;  // a wait too few, here and below
   pageable = 2;
   ASSERT_EQ(cudaMemcpyAsync(out, device, 8, cudaMemcpyDeviceToHost, stream), cudaSuccess);
   ASSERT_EQ(cudaStreamSynchronize(stream), cudaSuccess);
   EXPECT_EQ(out[0], 2);
-  EXPECT_EQ(out[1], 1);
+  EXPECT_EQ(out[1], 2);
 }
 
 TEST_F(MemoryTest, ACopyToPageableMemoryWaits) {

@@ -136,15 +136,9 @@ cudaError_t CopyAsync(Runtime& runtime, const char* function, Copy copy, cudaMem
   if (pageable && stream->capture != nullptr) {
     return runtime.Invalidate(*stream->capture, cudaErrorStreamCaptureUnsupported);
   }
-  std::shared_ptr<std::vector<char>> staged;
-  if (copy.from_side == Side::kPageable && copy.to_side == Side::kDevice) {
-    staged = Stage(copy);
-    copy.from = staged->data();
-  }
-  const cudaError_t queued = runtime.Enqueue(
-      stream, std::make_shared<Operation>(
-                  Operation{"copy", [&runtime, copy, staged] { return RunCopy(runtime, copy); }}));
-  if (queued != cudaSuccess || staged != nullptr || !pageable) return queued;
+  const cudaError_t queued = runtime.Enqueue(stream, CopyOperation(runtime, copy));
+  const bool to_device = copy.from_side == Side::kPageable && copy.to_side == Side::kDevice;
+  if (queued != cudaSuccess || to_device || !pageable) return queued;
   return runtime.RunUntil({stream, stream->queued});
 }
 
@@ -233,6 +227,11 @@ cudaError_t cudaMalloc(void** devPtr, size_t size) {
 cudaError_t cudaFree(void* devPtr) {
   return Call("cudaFree", kUnsafe | kRelease, [&](Runtime& runtime) {
     if (devPtr == nullptr) return cudaSuccess;
+    if (const auto* block = runtime.memory.Find(devPtr, 0);
+        block != nullptr && block->device != runtime.device()) {
+      (void)runtime.Misuse("cudaFree", "another device is current, whose context CUDA would open",
+                           cudaSuccess);
+    }
     const cudaError_t error = runtime.RunAll();
     if (!runtime.memory.Free(devPtr, runtime.problems)) {
       return runtime.Misuse("cudaFree", "not the start of an allocation, or freed before",

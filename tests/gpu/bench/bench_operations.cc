@@ -47,7 +47,7 @@ class Block {
         shape_(shape),
         batch_(batch),
         rows_(int64_t{batch} * shape.tokens()),
-        products_(Check(cuda::Products::Create(options.type, timer_.stream()))) {}
+        products_(Check(cuda::Products::Create(timer_.device(), options.type, timer_.stream()))) {}
 
   void Run() {
     MeasureNorms();
@@ -263,7 +263,7 @@ void MeasureLimits(const Options& options) {
   });
   JsonLine("limit").Text("name", "copy").Number("gb_s", 2.0 * bytes / copy.best * 1e-9);
 
-  const auto products = Check(cuda::Products::Create(options.type, timer.stream()));
+  const auto products = Check(cuda::Products::Create(timer.device(), options.type, timer.stream()));
   double best = 0;
   const std::vector<int64_t> sizes =
       options.small ? std::vector<int64_t>{16} : std::vector<int64_t>{4096, 8192, 16384};

@@ -72,6 +72,7 @@ class StreamTimer {
   StreamTimer();
   ~StreamTimer();
   StreamTimer(const StreamTimer&) = delete;
+  const cuda::Device& device() const { return device_; }
   cudaStream_t stream() const { return stream_.get(); }
   // `run(i)` does the i-th call, for example with the i-th of several buffers.
   Timing Measure(double seconds, int calls, FunctionRef<Status(int)> run);
