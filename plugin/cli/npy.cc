@@ -1,11 +1,10 @@
 #include "plugin/cli/npy.h"
 
-#include <sys/stat.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <bit>
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <vector>
@@ -15,12 +14,6 @@ namespace {
 
 constexpr size_t kHeaderBytes =
     128;  // a multiple of 64, as the format asks, with room for any shape
-
-mode_t CreationMode() {
-  const mode_t mask = umask(0);
-  umask(mask);
-  return 0666 & ~mask;
-}
 
 }  // namespace
 
@@ -56,14 +49,14 @@ Result<std::unique_ptr<NpyWriter>> NpyWriter::Create(const std::string& path) {
   } else if (std::filesystem::exists(status) && access(path.c_str(), W_OK) != 0) {
     return InvalidArgument("cannot write '" + path + "': " + std::strerror(errno));
   } else {
-    writer->temporary_ = writer->target_ + ".XXXXXX";
-    const int fd = mkstemp(writer->temporary_.data());
+    // Named first, so that a signal at any moment after that finds it.
+    writer->temporary_ = writer->target_ + ".part" + std::to_string(getpid());
+    writer->unfinished_ = std::make_unique<UnfinishedFile>(writer->temporary_);
+    unlink(writer->temporary_.c_str());  // of a process that had this number and was killed
+    const int fd = open(writer->temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (fd >= 0) {
-      // mkstemp's files are for the owner alone; a result is as readable as any other file.
-      (void)!fchmod(fd, CreationMode());
       writer->file_ = fdopen(fd, "w+b");
       if (!writer->file_) close(fd);
-      writer->unfinished_ = std::make_unique<UnfinishedFile>(writer->temporary_);
     } else {
       writer->temporary_.clear();
     }

@@ -11,6 +11,7 @@ namespace cliptag {
 
 class UnfinishedFile {
  public:
+  // Before the file is made: a signal between the two would leave it.
   explicit UnfinishedFile(const std::string& path);
   ~UnfinishedFile();  // the file is somebody else's concern again
   UnfinishedFile(const UnfinishedFile&) = delete;

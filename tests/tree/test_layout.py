@@ -36,6 +36,27 @@ def code_blocks(markdown):
     return re.findall(r"^```\w*\n(.*?)^```", markdown, re.M | re.S)
 
 
+def anchors_of(markdown):
+    """What a link may name after '#', as GitHub makes it of the headings."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", markdown, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in headings}
+
+
+def dead_links(path, markdown):
+    """Links of a Markdown file to what is not there: files beside it, and headings."""
+    folder = os.path.join(ROOT, os.path.dirname(path))
+    dead = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"^```.*?^```", "", markdown, flags=re.M | re.S)):
+        file, _, anchor = link.partition("#")
+        if "://" in link:
+            continue
+        if file and not os.path.exists(os.path.join(folder, file)):
+            dead.append(link)
+        elif anchor and anchor not in anchors_of(read(os.path.join(os.path.dirname(path), file)) if file else markdown):
+            dead.append(link)
+    return dead
+
+
 def paths_in_readme(markdown):
     """What looks like a path into the tree, in code and in links."""
     spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", markdown, flags=re.M | re.S))
@@ -103,6 +124,19 @@ class LayoutTest(unittest.TestCase):
         self.assertIn("./pipelines/demo.sh", paths)
         for path in sorted(paths):
             self.assertTrue(os.path.exists(os.path.join(ROOT, path)), f"README.md names {path}")
+
+    def test_paths_in_other_texts_exist(self):
+        for text in self.having(".md"):
+            for path in sorted(p for p in paths_in_readme(read(text)) if re.match(r"(\./)?[a-z]+/", p)):
+                beside = os.path.join(ROOT, os.path.dirname(text), path)
+                self.assertTrue(os.path.exists(os.path.join(ROOT, path)) or os.path.exists(beside),
+                                f"{text} names {path}")
+
+    def test_links_lead_somewhere(self):
+        for text in self.having(".md"):
+            self.assertEqual([], dead_links(text, read(text)), text)
+        self.assertEqual(["none.md", "#none", "README.md#none"],
+                         dead_links("README.md", "# A b\n[](none.md) [](#none) [](#a-b) [](README.md#none) [](README.md)"))
 
     def test_long_files_are_reported(self):
         # A report, not a rule: it shows in the log of a verbose run.
