@@ -16,11 +16,12 @@ inline bool IsWide(const T* data, int64_t stride, int cols) {
                              stride * static_cast<int64_t>(sizeof(T)) % 16 == 0 && cols % 8 == 0);
 }
 
-// kColumns is 8 or 1.
+// Eight at a time, any other number one by one.
 template <int kColumns, typename T>
 __device__ __forceinline__ void LoadColumns(const T* p, float (&x)[kColumns]) {
-  if constexpr (kColumns == 1) {
-    x[0] = ToFloat(p[0]);
+  if constexpr (kColumns != 8) {
+#pragma unroll
+    for (int i = 0; i < kColumns; ++i) x[i] = ToFloat(p[i]);
   } else if constexpr (std::is_same_v<T, float>) {
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
@@ -44,8 +45,9 @@ __device__ __forceinline__ void LoadColumns(const T* p, float (&x)[kColumns]) {
 
 template <int kColumns, typename T>
 __device__ __forceinline__ void StoreColumns(T* p, const float (&x)[kColumns]) {
-  if constexpr (kColumns == 1) {
-    p[0] = FromFloat<T>(x[0]);
+  if constexpr (kColumns != 8) {
+#pragma unroll
+    for (int i = 0; i < kColumns; ++i) p[i] = FromFloat<T>(x[i]);
   } else if constexpr (std::is_same_v<T, float>) {
     StoreFloat4(p, make_float4(x[0], x[1], x[2], x[3]));
     StoreFloat4(p + 4, make_float4(x[4], x[5], x[6], x[7]));

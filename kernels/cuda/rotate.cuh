@@ -37,27 +37,15 @@ __global__ void __launch_bounds__(kRotateThreads) RotateKernel(RotateParams<T> p
        col += kRotateThreads * kColumns) {
     const float* turn = turns + col % p.head_dim;
     float v[kColumns], t[kColumns];
-    if constexpr (kPairs == 1) {
-      v[0] = ToFloat(x[col]);
-      v[1] = ToFloat(x[col + 1]);
-      t[0] = turn[0];
-      t[1] = turn[1];
-    } else {
-      LoadColumns(x + col, v);
-      LoadColumns(turn, t);
-    }
+    LoadColumns(x + col, v);
+    LoadColumns(turn, t);
 #pragma unroll
     for (int i = 0; i < kColumns; i += 2) {
       const float a = v[i], b = v[i + 1];
       v[i] = a * t[i] - b * t[i + 1];
       v[i + 1] = b * t[i] + a * t[i + 1];
     }
-    if constexpr (kPairs == 1) {
-      x[col] = FromFloat<T>(v[0]);
-      x[col + 1] = FromFloat<T>(v[1]);
-    } else {
-      StoreColumns(x + col, v);
-    }
+    StoreColumns(x + col, v);
   }
 }
 
