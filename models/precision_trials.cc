@@ -13,6 +13,7 @@
 
 #include "models/config.h"
 #include "models/content_hash.h"
+#include "models/write_all.h"
 
 namespace cliptag {
 namespace {
@@ -27,16 +28,6 @@ std::string Format(const std::string& identity, int64_t billionths) {
   ContentHash checksum;
   checksum.AddText(text);
   return text + checksum.Hex() + "\n";
-}
-
-bool WriteAll(int fd, const std::string& text) {
-  for (size_t done = 0; done < text.size();) {
-    const ssize_t n = write(fd, text.data() + done, text.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return false;
-    done += static_cast<size_t>(n);
-  }
-  return true;
 }
 
 }  // namespace
@@ -78,14 +69,10 @@ Status WriteTrial(const TrialFile& file, double worst_cosine) {
   std::string temporary = file.path + ".XXXXXX";
   const int fd = mkstemp(temporary.data());
   if (fd < 0) return failed(errno);
-  const bool written = WriteAll(fd, Format(file.identity, std::llround(worst_cosine * kBillion)));
-  int why = errno;
-  const bool closed = close(fd) == 0;
-  if (written && !closed) why = errno;
-  if (written && closed) {
-    if (rename(temporary.c_str(), file.path.c_str()) == 0) return {};
-    why = errno;
-  }
+  int why = WriteAll(fd, Format(file.identity, std::llround(worst_cosine * kBillion)));
+  if (close(fd) != 0 && why == 0) why = errno;
+  if (why == 0 && rename(temporary.c_str(), file.path.c_str()) != 0) why = errno;
+  if (why == 0) return {};
   (void)unlink(temporary.c_str());
   return failed(why);
 }

@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <system_error>
 
+#include "models/write_all.h"
+
 namespace cliptag {
 namespace {
 
@@ -24,20 +26,18 @@ fs::path TargetOf(const std::string& path) {
   return error ? fs::path(path) : target;
 }
 
-// 0, or what went wrong.
-int WriteAll(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t n = write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return errno;
-    bytes.remove_prefix(static_cast<size_t>(n));
-  }
-  // Some file systems tell only now that they are full.
-  if (fsync(fd) != 0 && errno != EINVAL && errno != ENOSYS) return errno;
-  return 0;
+}  // namespace
+
+std::string PartOf(const std::string& target) {
+  return target + ".part" + std::to_string(getpid());
 }
 
-}  // namespace
+int CreatePart(const std::string& part) {
+  unlink(part.c_str());  // of a process that had this number and was killed
+  return open(part.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+}
+
+int SyncFile(int fd) { return fsync(fd) == 0 || errno == EINVAL || errno == ENOSYS ? 0 : errno; }
 
 Status CheckReplaceable(const std::string& path) {
   if (path.empty()) return Because(ENOENT);
@@ -59,17 +59,17 @@ Status CheckReplaceable(const std::string& path) {
 Status ReplaceFile(const std::string& path, std::string_view bytes) {
   CLIPTAG_RETURN_IF_ERROR(CheckReplaceable(path));
   const fs::path target = TargetOf(path);
-  const std::string beside = target.string() + ".part" + std::to_string(getpid());
-  unlink(beside.c_str());  // of a process that had this number and was killed
-  const int fd = open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  const std::string part = PartOf(target.string());
+  const int fd = CreatePart(part);
   if (fd < 0) return Because(errno);
   struct stat before {};
   if (stat(target.c_str(), &before) == 0) (void)!fchmod(fd, before.st_mode & 07777);
   int error = WriteAll(fd, bytes);
+  if (error == 0) error = SyncFile(fd);
   if (close(fd) != 0 && error == 0) error = errno;
-  if (error == 0 && rename(beside.c_str(), target.c_str()) != 0) error = errno;
+  if (error == 0 && rename(part.c_str(), target.c_str()) != 0) error = errno;
   if (error == 0) return {};
-  unlink(beside.c_str());
+  unlink(part.c_str());
   return Because(error);
 }
 

@@ -19,4 +19,13 @@ Status CheckReplaceable(const std::string& path);
 
 Status ReplaceFile(const std::string& path, std::string_view bytes);
 
+// The pieces, for what is too large to be held in memory whole.
+
+// Where what is to replace `target` is written: beside it, so that it can be renamed over it.
+std::string PartOf(const std::string& target);
+// Opens that for reading and writing, empty. -1 and errno.
+int CreatePart(const std::string& part);
+// 0, or an errno: some file systems tell only then that they are full.
+int SyncFile(int fd);
+
 }  // namespace cliptag

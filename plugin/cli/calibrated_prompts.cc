@@ -50,8 +50,9 @@ void MakeAbsolute(const fs::path& folder, Json* images) {
   }
 }
 
-Status CannotWrite(const std::string& path, const Status& why) {
-  return NotFound("cannot write '" + path + "': " + why.message());
+Status OfOutput(const std::string& path, const Status& status) {
+  if (status.ok()) return {};
+  return NotFound("cannot write '" + path + "': " + status.message());
 }
 
 }  // namespace
@@ -61,8 +62,7 @@ Status CheckCalibratedOutput(const PromptSpec& spec, const std::string& output) 
     return Unsupported("thresholds cannot be written into the bank '" + spec.bank.file +
                        "'; calibrate the prompts file that it was made of, and export it again");
   }
-  const Status status = CheckReplaceable(output);
-  return status.ok() ? status : CannotWrite(output, status);
+  return OfOutput(output, CheckReplaceable(output));
 }
 
 Status WriteCalibratedPrompts(const PromptOptions& options, const PromptSpec& spec,
@@ -82,9 +82,8 @@ Status WriteCalibratedPrompts(const PromptOptions& options, const PromptSpec& sp
     tag["threshold"] = calibrations[i].threshold;
     tag["off-threshold"] = calibrations[i].off_threshold;
   }
-  const Status status =
-      ReplaceFile(output, json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n");
-  return status.ok() ? status : CannotWrite(output, status);
+  const std::string text = json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  return OfOutput(output, ReplaceFile(output, text));
 }
 
 }  // namespace cliptag

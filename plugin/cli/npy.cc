@@ -1,6 +1,5 @@
 #include "plugin/cli/npy.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <bit>
@@ -8,6 +7,8 @@
 #include <cstring>
 #include <filesystem>
 #include <vector>
+
+#include "models/replace_file.h"
 
 namespace cliptag {
 namespace {
@@ -50,10 +51,9 @@ Result<std::unique_ptr<NpyWriter>> NpyWriter::Create(const std::string& path) {
     return InvalidArgument("cannot write '" + path + "': " + std::strerror(errno));
   } else {
     // Named first, so that a signal at any moment after that finds it.
-    writer->temporary_ = writer->target_ + ".part" + std::to_string(getpid());
+    writer->temporary_ = PartOf(writer->target_);
     writer->unfinished_ = std::make_unique<UnfinishedFile>(writer->temporary_);
-    unlink(writer->temporary_.c_str());  // of a process that had this number and was killed
-    const int fd = open(writer->temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    const int fd = CreatePart(writer->temporary_);
     if (fd >= 0) {
       writer->file_ = fdopen(fd, "w+b");
       if (!writer->file_) close(fd);
@@ -100,8 +100,7 @@ Status NpyWriter::Finish() {
     return WriteFailed();
   }
   if (!regular_) return CopyToOutput();
-  // Some file systems tell only now that they are full.
-  if (fsync(fileno(file_)) != 0 && errno != EINVAL && errno != ENOSYS) return WriteFailed();
+  if (SyncFile(fileno(file_)) != 0) return WriteFailed();
   if (std::fclose(std::exchange(file_, nullptr)) != 0) return WriteFailed();
   if (rename(temporary_.c_str(), target_.c_str()) != 0) return WriteFailed();
   temporary_.clear();

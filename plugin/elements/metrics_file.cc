@@ -98,7 +98,7 @@ class Writer {
       next_ = Clock::now() + kPeriod;
       const std::string text = Text();
       lock.unlock();
-      const std::string problem = ReplaceFile(path_, text);
+      const std::string problem = ReplaceMetricsFile(path_, text);
       lock.lock();
       if (!problem.empty()) Warn(problem);
     }
@@ -203,7 +203,7 @@ std::unique_ptr<MetricsRegistration> RegisterMetrics(const std::string& path,
   return std::make_unique<Registration>(error ? path : whole.string(), std::move(source));
 }
 
-std::string ReplaceFile(const std::string& path, const std::string& text) {
+std::string ReplaceMetricsFile(const std::string& path, const std::string& text) {
   struct stat info {};
   if (stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode)) {
     // Renamed over, a device or a pipe would be gone.

@@ -45,7 +45,8 @@ struct MetricsRow {
 // Streams of the same name are told apart by "#2", "#3", …
 std::string FormatMetrics(std::span<const MetricsRow> rows);
 
-// What went wrong, as a sentence; empty if nothing did.
-std::string ReplaceFile(const std::string& path, const std::string& text);
+// What went wrong, as a sentence; empty if nothing did. Unlike ReplaceFile of models/, it does not
+// wait for the disk: the next second brings a newer one.
+std::string ReplaceMetricsFile(const std::string& path, const std::string& text);
 
 }  // namespace cliptag

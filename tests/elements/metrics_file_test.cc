@@ -221,13 +221,13 @@ TEST_F(MetricsTest, APathThatCannotBeWrittenIsOneWarningAndTriedAgain) {
 
 // A disk that is full, as far as a test can have one.
 TEST_F(MetricsTest, AWriteThatFailsLeavesWhatWasThere) {
-  ASSERT_EQ(ReplaceFile(path_, "old"), "");
+  ASSERT_EQ(ReplaceMetricsFile(path_, "old"), "");
   rlimit before{};
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
   const auto handler = signal(SIGXFSZ, SIG_IGN);
   const rlimit four{4, before.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &four), 0);
-  const std::string problem = ReplaceFile(path_, "longer than four bytes");
+  const std::string problem = ReplaceMetricsFile(path_, "longer than four bytes");
   setrlimit(RLIMIT_FSIZE, &before);
   signal(SIGXFSZ, handler);
   EXPECT_NE(problem.find("File too large"), std::string::npos) << problem;
@@ -240,13 +240,13 @@ TEST_F(MetricsTest, ALinkInPlaceOfTheTemporaryFileIsNotFollowed) {
   const std::string victim = folder_ + "/victim";
   std::ofstream(victim) << "precious";
   std::filesystem::create_symlink(victim, path_ + "." + std::to_string(getpid()) + ".tmp");
-  EXPECT_NE(ReplaceFile(path_, "text"), "");
+  EXPECT_NE(ReplaceMetricsFile(path_, "text"), "");
   EXPECT_EQ(ReadAll(victim), "precious");
 }
 
 TEST_F(MetricsTest, WhatIsNoFileIsLeftAlone) {
-  EXPECT_NE(ReplaceFile(folder_, "text").find("is a directory"), std::string::npos);
-  EXPECT_NE(ReplaceFile("/dev/null", "text").find("is a device"), std::string::npos);
+  EXPECT_NE(ReplaceMetricsFile(folder_, "text").find("is a directory"), std::string::npos);
+  EXPECT_NE(ReplaceMetricsFile("/dev/null", "text").find("is a device"), std::string::npos);
   struct stat info {};
   ASSERT_EQ(stat("/dev/null", &info), 0);
   EXPECT_TRUE(S_ISCHR(info.st_mode));
