@@ -51,9 +51,14 @@ Status ReadOpenClipConfig(const std::string& file, ModelConfig* config);
 // From the tensors of an archive that OpenAI published; `file` is the archive.
 Status ReadOpenAiConfig(const std::string& file, ModelConfig* config);
 
-// The image tower that vision_cfg.timm_model_name stands for: SigLIP's. Others are refused by name.
+// The image tower that vision_cfg.timm_model_name stands for: SigLIP's and
+// MobileCLIP's. Others are refused by name.
 void ReadTimmVision(FieldReader* vision, const std::string& file, Status* status,
                     VisionConfig* out);
+
+// The same for MobileCLIP's; false where the name is none of them.
+bool ReadMobileClipVision(FieldReader* vision, const std::string& file, Status* status,
+                          VisionConfig* out);
 
 // The relations that every model must keep: heads divide the width, patches fit the picture.
 Status CheckConfig(const ModelConfig& config, const std::string& file);

@@ -37,9 +37,9 @@ struct Family {
   const char *prefix, *name;
 };
 constexpr Family kOtherFamilies[] = {
-    {"eva", "EVA"},         {"fastvit_mci", "MobileCLIP"},         {"vit_base_mci", "MobileCLIP"},
-    {"vitamin", "ViTamin"}, {"vit_pe_core", "Perception Encoder"}, {"convnext", "ConvNeXt"},
-    {"swin", "Swin"}};
+    {"eva", "EVA"},           {"fastvit", "other FastViT"},
+    {"vitamin", "ViTamin"},   {"vit_pe_core", "Perception Encoder"},
+    {"convnext", "ConvNeXt"}, {"swin", "Swin"}};
 
 const SiglipTower* Find(std::string_view name) {
   for (const SiglipTower& tower : kSiglipTowers) {
@@ -53,6 +53,7 @@ const SiglipTower* Find(std::string_view name) {
 void ReadTimmVision(FieldReader* vision, const std::string& file, Status* status,
                     VisionConfig* out) {
   const std::string name = vision->String("timm_model_name", "");
+  if (ReadMobileClipVision(vision, file, status, out)) return;
   const SiglipTower* tower = Find(name);
   if (tower == nullptr) {
     std::string family = "timm's";
@@ -61,7 +62,7 @@ void ReadTimmVision(FieldReader* vision, const std::string& file, Status* status
     }
     vision->Fail(StatusCode::kUnsupported, "timm_model_name",
                  "is \"" + name + "\": " + family +
-                     " image towers are not supported; of timm's, SigLIP's are");
+                     " image towers are not supported; of timm's, SigLIP's and MobileCLIP's are");
     return;
   }
   if (vision->String("timm_pool", "avg") != "map" ||
