@@ -179,7 +179,7 @@ Result<std::unique_ptr<Convolution>> CudaBackend::PackConvolution(const Convolut
   if (spec.groups != 1 || spec.activation != Activation::kNone) {
     return Unsupported(
         "The CUDA backend has no depthwise convolutions and none with GELU, which MobileCLIP's "
-        "FastViT towers are made of; use backend=cpu.");
+        "FastViT towers are made of; backend=cpu has them.");
   }
   CLIPTAG_RETURN_IF_ERROR(NeedConvolutions());
   return convolutions_->Pack(spec);
