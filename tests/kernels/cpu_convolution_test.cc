@@ -163,8 +163,12 @@ TEST_P(CpuConvolutionTest, NanStaysNear) {
   for (int pixel = 0; pixel < kEdge * kEdge; ++pixel) {
     const int row = pixel / kEdge, column = pixel % kEdge;
     const float value = values[pixel * kChannels];
-    if (row < 2 && column < 2) EXPECT_TRUE(std::isnan(value)) << row << " " << column;
-    if (row > 3 || column > 3) EXPECT_TRUE(std::isfinite(value)) << row << " " << column;
+    if (row < 2 && column < 2) {
+      EXPECT_TRUE(std::isnan(value)) << row << " " << column;
+    }
+    if (row > 3 || column > 3) {
+      EXPECT_TRUE(std::isfinite(value)) << row << " " << column;
+    }
   }
 }
 
