@@ -100,7 +100,8 @@ struct FeatureMap {
   int batch = 0, height = 0, width = 0;
 };
 
-// y = x * W + b, cross-correlation with square windows, in whatever layout the backend wants.
+// y = activation(x * W + b), cross-correlation with square windows, in whatever layout the backend
+// wants. Depthwise ones have out / in outputs of each input channel, which alone they see.
 class Convolution {
  public:
   virtual ~Convolution() = default;
@@ -109,14 +110,17 @@ class Convolution {
   virtual int kernel() const = 0;
   virtual int stride() const = 0;
   virtual int padding() const = 0;
+  virtual Activation activation() const { return Activation::kNone; }
   // Pixels of an edge of the output.
   int OutEdge(int edge) const { return (edge + 2 * padding() - kernel()) / stride() + 1; }
 };
 
 struct ConvolutionSpec {
-  HostTensor weight;  // (out, in, kernel, kernel)
+  HostTensor weight;  // (out, in, kernel, kernel), depthwise (out, 1, kernel, kernel)
   HostTensor bias;    // (out); no data without
   int stride = 1, padding = 0;
+  int groups = 1;  // or as many as inputs: depthwise; those of an input lie side by side
+  Activation activation = Activation::kNone;  // with one there is neither residual nor ReLU
 };
 
 struct AttentionArgs {
@@ -232,6 +236,10 @@ class Backend {
                           const FeatureMap* residual, bool relu, const FeatureMap& out);
   // The mean of every window x window square that lies inside, side by side.
   virtual Status AveragePool(const FeatureMap& x, int window, const FeatureMap& out);
+  // out = activation(x * sigmoid(gates)): a gate for each channel of a picture, (batch, channels)
+  // of compute_type. `out` may be x itself.
+  virtual Status Gate(const FeatureMap& x, const Matrix& gates, Activation activation,
+                      const FeatureMap& out);
 
   virtual std::unique_ptr<Recording> CreateRecording();
 

@@ -22,6 +22,9 @@ Status Backend::Convolve(const FeatureMap&, const Convolution&, const FeatureMap
 Status Backend::AveragePool(const FeatureMap&, int, const FeatureMap&) {
   return Unsupported("The " + info().name + " backend has no pooling.");
 }
+Status Backend::Gate(const FeatureMap&, const Matrix&, Activation, const FeatureMap&) {
+  return Unsupported("The " + info().name + " backend has no gates.");
+}
 
 std::unique_ptr<Recording> Backend::CreateRecording() { return std::make_unique<PlainRecording>(); }
 

@@ -36,8 +36,11 @@ Status CheckSimilarity(const Matrix& embeddings, const Matrix& bank, const Matri
                        const int32_t* top);
 Status CheckConvolutionSpec(const ConvolutionSpec& spec);
 Status CheckConvolve(const FeatureMap& x, const Convolution& convolution,
-                     const FeatureMap* residual, DType compute_type, const FeatureMap& out);
+                     const FeatureMap* residual, bool relu, DType compute_type,
+                     const FeatureMap& out);
 Status CheckAveragePool(const FeatureMap& x, int window, DType compute_type, const FeatureMap& out);
+Status CheckGate(const FeatureMap& x, const Matrix& gates, DType compute_type,
+                 const FeatureMap& out);
 Status CheckCopyToHost(const Matrix& x, const float* host);
 Status CheckCopyFromHost(const void* host, size_t bytes, const void* device);
 

@@ -41,6 +41,11 @@ Status CheckConvolutionSpec(const ConvolutionSpec& spec) {
       w.shape[2] != w.shape[3]) {
     return InvalidArgument("PackConvolution: the weight must be (out, in, kernel, kernel).");
   }
+  if (spec.groups != 1 && (spec.groups < 1 || w.shape[1] != 1 || w.shape[0] % spec.groups != 0)) {
+    return InvalidArgument("PackConvolution: " + std::to_string(spec.groups) +
+                           " groups are neither one nor as many as inputs; the weight of a "
+                           "depthwise convolution is (out, 1, kernel, kernel).");
+  }
   if (spec.stride < 1 || spec.padding < 0 || spec.padding >= w.shape[2]) {
     return InvalidArgument("PackConvolution: a stride of " + std::to_string(spec.stride) +
                            " with a padding of " + std::to_string(spec.padding) +
@@ -55,11 +60,15 @@ Status CheckConvolutionSpec(const ConvolutionSpec& spec) {
 }
 
 Status CheckConvolve(const FeatureMap& x, const Convolution& convolution,
-                     const FeatureMap* residual, DType compute_type, const FeatureMap& out) {
+                     const FeatureMap* residual, bool relu, DType compute_type,
+                     const FeatureMap& out) {
   CLIPTAG_RETURN_IF_ERROR(CheckInput("Convolve: x", x, convolution.in_channels(), compute_type));
   const int least = convolution.kernel() - 2 * convolution.padding();
   if (x.height < least || x.width < least) {
     return InvalidArgument("Convolve: x is smaller than the window.");
+  }
+  if (convolution.activation() != Activation::kNone && (residual != nullptr || relu)) {
+    return InvalidArgument("Convolve: with an activation nothing is added and there is no ReLU.");
   }
   const int height = convolution.OutEdge(x.height), width = convolution.OutEdge(x.width);
   const int channels = convolution.out_channels();
@@ -80,6 +89,18 @@ Status CheckAveragePool(const FeatureMap& x, int window, DType compute_type,
   }
   return CheckMap("AveragePool: out", out, x.batch, x.height / window, x.width / window, channels,
                   compute_type);
+}
+
+Status CheckGate(const FeatureMap& x, const Matrix& gates, DType compute_type,
+                 const FeatureMap& out) {
+  const int channels = static_cast<int>(x.pixels.cols);
+  CLIPTAG_RETURN_IF_ERROR(CheckInput("Gate: x", x, channels, compute_type));
+  if (gates.data == nullptr || gates.rows != x.batch || gates.cols != channels ||
+      gates.stride != gates.cols || gates.type != compute_type) {
+    return InvalidArgument("Gate: the gates should be " + std::to_string(x.batch) + "x" +
+                           std::to_string(channels) + ", without gaps, of the backend's type.");
+  }
+  return CheckMap("Gate: out", out, x.batch, x.height, x.width, channels, compute_type);
 }
 
 }  // namespace cliptag

@@ -108,10 +108,11 @@ Result<std::unique_ptr<Backend>> TakeQuicker(const std::string& directory,
   quick.kind = BackendKind::kCpu;
   quick.precision = info.quicker;
   CLIPTAG_ASSIGN_OR_RETURN(const Tower tower, OpenTower(directory));
-  if (tower.config.vision.is_resnet()) {
+  if (tower.config.vision.is_convolutional()) {
     Log(LogLevel::kInfo, "precision=auto takes " + std::string(ToString(info.precision)) +
-                             " for the model " + tower.config.name +
-                             ": a ResNet's convolutions are not multiplied as bytes.");
+                             " for the model " + tower.config.name + ": the convolutions of a " +
+                             (tower.config.vision.is_resnet() ? "ResNet" : "FastViT") +
+                             " are not multiplied as bytes.");
     return std::unique_ptr<Backend>();
   }
   const TrialFile file = FindTrialFile(tower.config.name, TrialIdentity(tower, info));

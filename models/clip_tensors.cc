@@ -203,16 +203,25 @@ VisionTensors ReadEvaVision(Reader* reader, const VisionConfig& vision, int64_t 
   return out;
 }
 
-VisionTensors ReadTimmVision(Reader* reader, const VisionConfig& vision) {
+VisionTensors ReadTimmVision(Reader* reader, const VisionConfig& vision, int64_t embed) {
   const int64_t width = vision.transformer.width, patch = vision.patch_size;
   const std::string base = "visual.trunk.";
   VisionTensors out;
-  out.patch = reader->Get(base + "patch_embed.proj.weight", {width, 3, patch, patch});
-  out.patch_bias = reader->Get(base + "patch_embed.proj.bias", {width});
-  out.position = reader->Get(base + "pos_embed", {1, vision.tokens(), width});
+  if (!vision.conv_stem) {
+    out.patch = reader->Get(base + "patch_embed.proj.weight", {width, 3, patch, patch});
+  }
+  if (vision.patch_bias) out.patch_bias = reader->Get(base + "patch_embed.proj.bias", {width});
+  if (vision.class_token) out.class_token = reader->Get(base + "cls_token", {1, 1, width});
+  out.position = reader->Get(
+      base + "pos_embed", {1, vision.class_position ? vision.tokens() : vision.patches(), width});
+  if (vision.pre_norm) out.pre_norm = reader->Norm(base + "norm_pre", width);
   out.blocks = ReadBlocks(reader, kTimmNames, base + "blocks.", vision.transformer);
   out.post_norm = reader->Norm(base + "norm", width);
-  out.pool = ReadProbePool(reader, /*timm=*/true, base + "attn_pool.", vision.transformer);
+  if (vision.attention_pool == AttentionPool::kProbe) {
+    out.pool = ReadProbePool(reader, /*timm=*/true, base + "attn_pool.", vision.transformer);
+  } else {
+    reader->Linear(base + "head", embed, width, &out.projection.weight, &out.projection.bias);
+  }
   return out;
 }
 
@@ -225,6 +234,11 @@ Result<VisionTensors> GetVisionTensors(const Weights& weights, const ModelConfig
     VisionTensors resnet;
     CLIPTAG_ASSIGN_OR_RETURN(resnet.resnet, GetResNetTensors(weights, config));
     return resnet;
+  }
+  if (vision.is_fastvit()) {
+    VisionTensors fastvit;
+    CLIPTAG_ASSIGN_OR_RETURN(fastvit.fastvit, GetFastVitTensors(weights, config));
+    return fastvit;
   }
   if (weights.Has("visual.attnpool.positional_embedding")) {
     return DataLoss(config.path +
@@ -239,8 +253,11 @@ Result<VisionTensors> GetVisionTensors(const Weights& weights, const ModelConfig
   VisionTensors out;
   if (vision.timm) {
     out = vision.eva ? ReadEvaVision(&reader, vision, config.embed_dim)
-                     : ReadTimmVision(&reader, vision);
+                     : ReadTimmVision(&reader, vision, config.embed_dim);
     CLIPTAG_RETURN_IF_ERROR(reader.status());
+    if (vision.conv_stem) {
+      CLIPTAG_ASSIGN_OR_RETURN(out.stem, GetConvStemTensors(weights, vision));
+    }
     return out;
   }
   out.patch = reader.Get(convolution + ".weight", {width, 3, patch, patch});

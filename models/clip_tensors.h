@@ -9,6 +9,8 @@
 #include "kernels/backend.h"
 #include "kernels/base/status.h"
 #include "models/config.h"
+#include "models/conv_stem.h"
+#include "models/fastvit_tensors.h"
 #include "models/resnet_tensors.h"
 #include "models/weights.h"
 
@@ -50,12 +52,14 @@ struct AttentionPoolTensors {
 struct VisionTensors {
   HostTensor patch, patch_bias;     // (width, 3, patch, patch)
   HostTensor class_token;           // (width); no data without
-  HostTensor position;              // (tokens, width)
+  ConvStemTensors stem;             // in place of a patch's
+  HostTensor position;              // (tokens, width), or (patches, width) without class_position
   NormTensors pre_norm, post_norm;  // post_norm: (width), after CoCa's pool (embed)
   std::vector<BlockTensors> blocks;
   AttentionPoolTensors pool;
   ProjectionTensors projection;
-  ResNetTensors resnet;  // of a ResNet there is this alone
+  ResNetTensors resnet;    // of a ResNet there is this alone,
+  FastVitTensors fastvit;  // and of a FastViT this
 };
 
 struct TextTensors {

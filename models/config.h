@@ -68,10 +68,28 @@ struct RotaryConfig {
   int reference = 0;  // patches a side of the grid whose places are whole numbers; 0: no rotation
 };
 
+// FastViT, as MobileCLIP has it: stages of blocks that mix by depthwise convolutions and, in the
+// last ones, by attention; its activation is GELU.
+struct FastVitConfig {
+  static constexpr int kHeadWidth = 32;
+  struct Stage {
+    int layers = 0, width = 0;
+    bool attention = false;  // with positions in front, a depthwise convolution
+    bool squeeze = false;    // gates of the channels where the stage begins
+  };
+  std::vector<Stage> stages;
+  int mlp_ratio = 3;
+  bool layer_norm = false;  // in front of attention; else a batch norm
+  bool stem_scale = true;   // the stem was trained with branches of one pixel
+
+  int features() const { return 2 * stages.back().width; }  // of the last map
+};
+
 struct VisionConfig {
   TransformerConfig transformer;
   RotaryConfig rotary;
-  ResNetConfig resnet;  // with a width: this in place of the transformer; patch_size is then 1
+  ResNetConfig resnet;    // with a width: this in place of the transformer; patch_size is then 1
+  FastVitConfig fastvit;  // likewise, with stages
   int image_size = 224;
   int patch_size = 32;
   bool patch_bias = false;  // convolution with a bias
@@ -79,12 +97,18 @@ struct VisionConfig {
   bool final_norm_after_pool = false;
   bool average_pool = false;  // mean of the patch tokens instead of the class token
   bool class_token = true;
+  bool class_position = true;  // the class token has a position, too
+  bool conv_stem = false;      // MobileCLIP-B's, in place of patches (models/conv_stem.h)
   AttentionPool attention_pool = AttentionPool::kNone;
   int pool_heads = 0, pool_queries = 1;  // of kQuery; only the first query's answer counts
   bool timm = false;                     // open_clip's layout with timm's names of tensors
   bool eva = false;                      // and of those EVA's
 
   bool is_resnet() const { return resnet.width > 0; }
+  bool is_fastvit() const { return !fastvit.stages.empty(); }
+  bool is_convolutional() const { return is_resnet() || is_fastvit(); }
+  // Of the patches that pixels are prepared in.
+  int pixel_patch() const { return conv_stem ? 4 : patch_size; }
   int patches() const { return (image_size / patch_size) * (image_size / patch_size); }
   int tokens() const { return patches() + (class_token ? 1 : 0); }
 };

@@ -190,7 +190,7 @@ void ReadPreprocess(FieldReader* reader, const VisionConfig& vision, PreprocessS
   SetClipMeanAndStd(spec);
   // The image tower's size wins over preprocess_cfg.size.
   spec->size = vision.image_size;
-  spec->patch = vision.patch_size;
+  spec->patch = vision.pixel_patch();
   reader->Triple("mean", spec->mean);
   reader->Triple("std", spec->std);
   const std::string interpolation = reader->String("interpolation", "bicubic");

@@ -127,13 +127,13 @@ void SetClipMeanAndStd(PreprocessSpec* spec) {
 
 namespace {
 
-// What a picture is cut into: patches, or the places that a ResNet leaves of it.
+// What a picture is cut into: patches, or the places that convolutions leave of it.
 Status CheckPlaces(const VisionConfig& vision, const std::string& file) {
   if (vision.patch_size > vision.image_size) {
     return DataLoss(file + ": the patch size " + std::to_string(vision.patch_size) +
                     " is larger than the image size " + std::to_string(vision.image_size) + ".");
   }
-  const int side = vision.image_size / (vision.is_resnet() ? 32 : vision.patch_size);
+  const int side = vision.image_size / (vision.is_convolutional() ? 32 : vision.patch_size);
   if (side > kMostPlaces) {
     return DataLoss(file + ": the image size " + std::to_string(vision.image_size) + " makes " +
                     std::to_string(side) + " patches a side; at most " +
@@ -167,9 +167,10 @@ Status CheckConfig(const ModelConfig& config, const std::string& file) {
     return {};
   };
   const ResNetConfig& resnet = config.vision.resnet;
-  if (!config.vision.is_resnet()) {
+  if (!config.vision.is_convolutional()) {
     CLIPTAG_RETURN_IF_ERROR(tower(config.vision.transformer, "image"));
-  } else if (resnet.heads < 1 || resnet.features() % resnet.heads != 0) {
+  } else if (config.vision.is_resnet() &&
+             (resnet.heads < 1 || resnet.features() % resnet.heads != 0)) {
     return DataLoss(file + ": the " + std::to_string(resnet.features()) +
                     " features of a ResNet of width " + std::to_string(resnet.width) +
                     " are not divided among " + std::to_string(resnet.heads) + " heads.");

@@ -59,6 +59,10 @@ void ReadTimmVision(FieldReader* vision, const std::string& file, Status* status
 bool IsEvaVision(const std::string& timm_name);
 void ReadEvaVision(FieldReader* vision, const std::string& file, Status* status, VisionConfig* out);
 
+// Those that are MobileCLIP's (models/config_mobileclip.cc); false where the name is none of them.
+bool ReadMobileClipVision(FieldReader* vision, const std::string& file, Status* status,
+                          VisionConfig* out);
+
 // The relations that every model must keep: heads divide the width, patches fit the picture.
 Status CheckConfig(const ModelConfig& config, const std::string& file);
 

@@ -38,9 +38,9 @@ struct Family {
   const char *prefix, *name;
 };
 constexpr Family kOtherFamilies[] = {
-    {"eva", "EVA"},         {"fastvit_mci", "MobileCLIP"},         {"vit_base_mci", "MobileCLIP"},
-    {"vitamin", "ViTamin"}, {"vit_pe_core", "Perception Encoder"}, {"convnext", "ConvNeXt"},
-    {"swin", "Swin"}};
+    {"eva", "EVA"},           {"fastvit", "other FastViT"},
+    {"vitamin", "ViTamin"},   {"vit_pe_core", "Perception Encoder"},
+    {"convnext", "ConvNeXt"}, {"swin", "Swin"}};
 
 const SiglipTower* Find(std::string_view name) {
   for (const SiglipTower& tower : kSiglipTowers) {
@@ -55,6 +55,7 @@ void ReadTimmVision(FieldReader* vision, const std::string& file, Status* status
                     VisionConfig* out) {
   const std::string name = vision->String("timm_model_name", "");
   if (IsEvaVision(name)) return ReadEvaVision(vision, file, status, out);
+  if (ReadMobileClipVision(vision, file, status, out)) return;
   const SiglipTower* tower = Find(name);
   if (tower == nullptr) {
     std::string family = "timm's";
@@ -63,7 +64,8 @@ void ReadTimmVision(FieldReader* vision, const std::string& file, Status* status
     }
     vision->Fail(StatusCode::kUnsupported, "timm_model_name",
                  "is \"" + name + "\": " + family +
-                     " image towers are not supported; of timm's, SigLIP's and EVA's CLIPs are");
+                     " image towers are not supported; of timm's, SigLIP's, MobileCLIP's and EVA's "
+                     "CLIPs are");
     return;
   }
   if (vision->String("timm_pool", "avg") != "map" ||

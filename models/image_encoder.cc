@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "models/attention_pool.h"
+#include "models/conv_stem.h"
+#include "models/fastvit_encoder.h"
 #include "models/prepared_encoder.h"
 #include "models/resnet_encoder.h"
 #include "models/rotary.h"
@@ -25,6 +27,7 @@ class VitEncoder : public PreparedEncoder {
   struct Buffers {
     Matrix x;                        // (batch * tokens, width) f32
     Matrix patches;                  // (batch * patches, width) f32; dead once x is assembled
+    ConvStem::Scratch stem;          // behind patches, and dead with them
     Transformer::Scratch blocks;     // overlays patches, but where tokens are assembled twice
     AttentionPooling::Scratch pool;  // overlays blocks
   };
@@ -34,6 +37,8 @@ class VitEncoder : public PreparedEncoder {
   Status SetupBatches(int max_batch) override;
   Status Forward(int batch, const Matrix& out) override;
   bool CanBeRecorded() const override { return !AveragesOnHost(); }
+  Status LoadPatches(const VisionTensors& tensors);
+  Status LoadPositions(const VisionTensors& tensors);
   Status UploadRows(int max_batch);
   // The residual stream to embeddings, not yet of unit length.
   Status PoolAndProject(const Matrix& x, const Buffers& buffers, int batch, const Matrix& out);
@@ -44,6 +49,7 @@ class VitEncoder : public PreparedEncoder {
   const VisionConfig config_;
 
   std::unique_ptr<Linear> patch_, projection_;  // no projection with pooling_
+  std::unique_ptr<ConvStem> stem_;              // in place of patch_, or null
   std::unique_ptr<Memory> class_token_, position_;
   std::unique_ptr<Memory> turns_;  // see models/rotary.h; null without
   Norm pre_norm_, post_norm_;
@@ -55,7 +61,12 @@ class VitEncoder : public PreparedEncoder {
   std::vector<float> host_tokens_, host_means_;  // of an average before the last norm
 };
 
-Status VitEncoder::Load(const ModelConfig& config, const VisionTensors& tensors) {
+Status VitEncoder::LoadPatches(const VisionTensors& tensors) {
+  if (config_.conv_stem) {
+    CLIPTAG_ASSIGN_OR_RETURN(stem_,
+                             ConvStem::Load(backend_, config_, PaddedColumns(), tensors.stem));
+    return {};
+  }
   const int64_t columns = PatchColumns(), padded = PaddedColumns();
   LinearSpec patch{{tensors.patch}, {}};
   patch.precise = true;  // pixels are few and everything follows from them
@@ -67,10 +78,32 @@ Status VitEncoder::Load(const ModelConfig& config, const VisionTensors& tensors)
   }
   if (tensors.patch_bias.data != nullptr) patch.biases = {tensors.patch_bias};
   CLIPTAG_ASSIGN_OR_RETURN(patch_, backend_.PackLinear(patch));
+  return {};
+}
+
+Status VitEncoder::LoadPositions(const VisionTensors& tensors) {
+  if (!config_.class_token || config_.class_position) {
+    CLIPTAG_ASSIGN_OR_RETURN(position_, backend_.Upload(tensors.position, DType::kF32));
+    return {};
+  }
+  // The class token's is none.
+  const int64_t width = config_.transformer.width;
+  std::vector<float> values(static_cast<size_t>(config_.tokens() * width), 0.0f);
+  for (int64_t i = 0; i < config_.patches() * width; ++i) {
+    values[width + i] = ElementOf(tensors.position, i);
+  }
+  CLIPTAG_ASSIGN_OR_RETURN(
+      position_,
+      backend_.Upload({values.data(), DType::kF32, {config_.tokens(), width}}, DType::kF32));
+  return {};
+}
+
+Status VitEncoder::Load(const ModelConfig& config, const VisionTensors& tensors) {
+  CLIPTAG_RETURN_IF_ERROR(LoadPatches(tensors));
   if (config_.class_token) {
     CLIPTAG_ASSIGN_OR_RETURN(class_token_, backend_.Upload(tensors.class_token, DType::kF32));
   }
-  CLIPTAG_ASSIGN_OR_RETURN(position_, backend_.Upload(tensors.position, DType::kF32));
+  CLIPTAG_RETURN_IF_ERROR(LoadPositions(tensors));
   if (config_.rotary.reference > 0) {
     const std::vector<float> turns = RotaryTurns(config_);
     const HostTensor table{
@@ -100,6 +133,7 @@ VitEncoder::Buffers VitEncoder::Plan(Arena* arena, int64_t batch) const {
   buffers.x = arena->Take(batch * config_.tokens(), width, DType::kF32);
   const size_t mark = arena->mark();
   buffers.patches = arena->Take(batch * config_.patches(), width, DType::kF32);
+  if (stem_ != nullptr) buffers.stem = stem_->Plan(arena, batch);
   if (!config_.transformer.post_norm) arena->Rewind(mark);
   buffers.blocks = transformer_->Plan(arena, batch * config_.tokens(), batch);
   if (pooling_ != nullptr) {
@@ -132,13 +166,16 @@ Status VitEncoder::UploadRows(int max_batch) {
 Status VitEncoder::SetupBatches(int max_batch) {
   CLIPTAG_RETURN_IF_ERROR(UploadRows(max_batch));
   if (pooling_ != nullptr) CLIPTAG_RETURN_IF_ERROR(pooling_->Setup(max_batch));
+  if (stem_ != nullptr) CLIPTAG_RETURN_IF_ERROR(stem_->Setup(max_batch));
   if (AveragesOnHost()) {
     host_tokens_.resize(static_cast<size_t>(max_batch) * config_.tokens() *
                         config_.transformer.width);
     host_means_.resize(static_cast<size_t>(max_batch) * config_.transformer.width);
   }
   for (int batch = 1; batch <= max_batch; ++batch) {
-    CLIPTAG_RETURN_IF_ERROR(backend_.PrepareGemm(*patch_, int64_t{batch} * config_.patches()));
+    CLIPTAG_RETURN_IF_ERROR(
+        stem_ != nullptr ? stem_->Prepare(batch)
+                         : backend_.PrepareGemm(*patch_, int64_t{batch} * config_.patches()));
     CLIPTAG_RETURN_IF_ERROR(transformer_->Prepare(batch, config_.tokens()));
     CLIPTAG_RETURN_IF_ERROR(pooling_ != nullptr ? pooling_->Prepare(batch)
                                                 : backend_.PrepareGemm(*projection_, batch));
@@ -151,7 +188,9 @@ Status VitEncoder::Forward(int batch, const Matrix& out) {
   const Buffers buffers = Plan(&arena, batch);
   const int64_t width = config_.transformer.width;
   CLIPTAG_RETURN_IF_ERROR(
-      backend_.Gemm(Pixels(batch), *patch_, Activation::kNone, false, buffers.patches));
+      stem_ != nullptr
+          ? stem_->Run(Pixels(batch), buffers.stem, buffers.patches)
+          : backend_.Gemm(Pixels(batch), *patch_, Activation::kNone, false, buffers.patches));
   const auto assemble = [&](const Matrix& tokens) {
     return backend_.AssembleTokens(
         buffers.patches, class_token_ ? static_cast<const float*>(class_token_->data()) : nullptr,
@@ -238,6 +277,9 @@ Result<std::unique_ptr<ImageEncoder>> LoadImageEncoder(Backend& backend, Workspa
                                                        const VisionTensors& tensors) {
   if (config.vision.is_resnet()) {
     return LoadResNetEncoder(backend, workspace, config, tensors.resnet);
+  }
+  if (config.vision.is_fastvit()) {
+    return LoadFastVitEncoder(backend, workspace, config, tensors.fastvit);
   }
   auto encoder = std::make_unique<VitEncoder>(backend, workspace, config);
   CLIPTAG_RETURN_IF_ERROR(encoder->Load(config, tensors));

@@ -84,9 +84,9 @@ bool UsesQuickGelu(const ModelConfig& config) {
          config.text.transformer.activation == Activation::kQuickGelu;
 }
 
-// A ResNet has an activation of its own, whatever the text tower's.
+// A convolutional tower has an activation of its own, whatever the text tower's.
 bool UsesOnlyQuickGelu(const ModelConfig& config) {
-  return (config.vision.is_resnet() ||
+  return (config.vision.is_convolutional() ||
           config.vision.transformer.activation == Activation::kQuickGelu) &&
          config.text.transformer.activation == Activation::kQuickGelu;
 }
@@ -120,7 +120,7 @@ void CheckPixels(const ModelConfig& config, const Name& name, const std::string&
     whose = "SigLIP";
     std::fill_n(wanted.mean, 3, 0.5f);
     std::fill_n(wanted.std, 3, 0.5f);
-  } else if (name.Says("openai") || name.Says("datacomp")) {
+  } else if ((name.Says("openai") || name.Says("datacomp")) && !name.Says("mobileclip")) {
     whose = "a model trained with OpenAI's mean and standard deviation";
     SetClipMeanAndStd(&wanted);
   } else {

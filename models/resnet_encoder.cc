@@ -1,53 +1,16 @@
 #include "models/resnet_encoder.h"
 
 #include <algorithm>
-#include <cmath>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "models/branched_convolution.h"
 #include "models/map_pooling.h"
 #include "models/prepared_encoder.h"
-#include "models/weights.h"
 
 namespace cliptag {
 namespace {
-
-constexpr double kNormEpsilon = 1e-5;  // of every batch norm; no configuration says another
-
-// A convolution with its batch norm folded in: weights times gamma / sqrt(variance + epsilon). The
-// inputs are padded with zeros to `in` channels.
-struct Folded {
-  std::vector<float> weight, bias;
-  std::vector<int64_t> shape;
-
-  ConvolutionSpec Spec(int stride) const {
-    ConvolutionSpec spec;
-    spec.weight = {weight.data(), DType::kF32, shape};
-    spec.bias = {bias.data(), DType::kF32, {shape[0]}};
-    spec.stride = stride;
-    spec.padding = static_cast<int>(shape[2] / 2);
-    return spec;
-  }
-};
-
-Folded Fold(const NormedConvolutionTensors& t, int64_t in) {
-  const int64_t out = t.weight.shape[0], stored = t.weight.shape[1];
-  const int64_t area = t.weight.shape[2] * t.weight.shape[3];
-  Folded folded;
-  folded.shape = {out, in, t.weight.shape[2], t.weight.shape[3]};
-  folded.weight.assign(static_cast<size_t>(out * in * area), 0.0f);
-  folded.bias.resize(static_cast<size_t>(out));
-  for (int64_t o = 0; o < out; ++o) {
-    const double scale = ElementOf(t.gamma, o) / std::sqrt(ElementOf(t.variance, o) + kNormEpsilon);
-    folded.bias[o] = static_cast<float>(ElementOf(t.beta, o) - ElementOf(t.mean, o) * scale);
-    for (int64_t i = 0; i < stored * area; ++i) {
-      folded.weight[o * in * area + i] =
-          static_cast<float>(ElementOf(t.weight, o * stored * area + i) * scale);
-    }
-  }
-  return folded;
-}
 
 class ResNetEncoder : public PreparedEncoder {
  public:
@@ -115,7 +78,10 @@ FeatureMap Shaped(const Matrix& memory, int batch, int height, int width, int64_
 
 Result<std::unique_ptr<Convolution>> ResNetEncoder::Pack(const NormedConvolutionTensors& tensors,
                                                          int stride, int64_t in) {
-  const Folded folded = Fold(tensors, in > 0 ? in : tensors.weight.shape[1]);
+  const std::vector<int64_t>& shape = tensors.weight.shape;
+  BranchedConvolution convolution{shape[0], shape[1], static_cast<int>(shape[2])};
+  convolution.branches.push_back({tensors.weight, {}, tensors.norm});
+  const FoldedConvolution folded = Fold(convolution, in);
   return backend_.PackConvolution(folded.Spec(stride));
 }
 

@@ -7,6 +7,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/base/status.h"
+#include "models/branched_convolution.h"
 #include "models/config.h"
 #include "models/weights.h"
 
@@ -14,8 +15,8 @@ namespace cliptag {
 
 // A convolution without a bias, and the batch norm behind it.
 struct NormedConvolutionTensors {
-  HostTensor weight;                       // (out, in, kernel, kernel)
-  HostTensor gamma, beta, mean, variance;  // (out)
+  HostTensor weight;  // (out, in, kernel, kernel)
+  BatchNormTensors norm;
 };
 
 struct BottleneckTensors {

@@ -39,19 +39,14 @@ void AddBlocks(const std::vector<BlockTensors>& blocks, ContentHash* hash) {
 }
 
 void AddConvolution(const NormedConvolutionTensors& t, ContentHash* hash) {
-  AddAll({&t.weight, &t.gamma, &t.beta, &t.mean, &t.variance}, hash);
+  const BatchNormTensors& norm = t.norm;
+  AddAll({&t.weight, &norm.gamma, &norm.beta, &norm.mean, &norm.variance}, hash);
 }
 
-void AddResNet(const ResNetTensors& t, ContentHash* hash) {
-  for (const NormedConvolutionTensors& stem : t.stem) AddConvolution(stem, hash);
-  for (const BottleneckTensors& block : t.blocks) {
-    for (const auto* part : {&block.conv1, &block.conv2, &block.conv3, &block.shortcut}) {
-      AddConvolution(*part, hash);
-    }
-    hash->AddNumber(block.stride);
-  }
-  AddAll({&t.position, &t.q, &t.k, &t.v, &t.q_bias, &t.k_bias, &t.v_bias, &t.out, &t.out_bias},
-         hash);
+void AddStem(const ConvStemTensors& t, ContentHash* hash) {
+  AddConvolution(t.conv1, hash);
+  AddConvolution(t.conv2, hash);
+  AddAll({&t.conv3, &t.bias}, hash);
 }
 
 void AddPool(const AttentionPoolTensors& p, ContentHash* hash) {
@@ -74,7 +69,7 @@ void AddTensors(const VisionTensors& t, ContentHash* hash) {
           &t.post_norm.gamma, &t.post_norm.beta, &t.projection.weight, &t.projection.bias},
          hash);
   AddBlocks(t.blocks, hash);
-  AddResNet(t.resnet, hash);
+  AddStem(t.stem, hash);
   AddPool(t.pool, hash);
 }
 
@@ -110,6 +105,8 @@ void AddConfig(const ModelConfig& config, const VisionTensors& tensors, ContentH
                            static_cast<int>(image.final_norm_after_pool),
                            static_cast<int>(image.average_pool),
                            static_cast<int>(image.class_token),
+                           static_cast<int>(image.class_position),
+                           static_cast<int>(image.conv_stem),
                            static_cast<int>(image.attention_pool),
                            image.pool_heads,
                            static_cast<int>(image.transformer.gated_mlp),
@@ -120,9 +117,7 @@ void AddConfig(const ModelConfig& config, const VisionTensors& tensors, ContentH
                            pixels.size,
                            pixels.patch,
                            static_cast<int>(pixels.fit),
-                           static_cast<int>(pixels.interpolation),
-                           image.resnet.width,
-                           image.resnet.heads}) {
+                           static_cast<int>(pixels.interpolation)}) {
     hash->AddNumber(number);
   }
   hash->AddBytes(&image.transformer.layer_norm_eps, sizeof(image.transformer.layer_norm_eps));

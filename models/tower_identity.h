@@ -25,7 +25,7 @@ struct TextEncoderFacts {
 };
 Result<TextEncoderFacts> ReadTextIdentity(const std::string& path);
 
-// Likewise, of pictures.
+// Likewise, of a vision transformer; convolutional towers have nothing to be told apart for.
 std::string ImageIdentity(const ModelConfig& config, const VisionTensors& tensors);
 
 }  // namespace cliptag

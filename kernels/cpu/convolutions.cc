@@ -34,27 +34,37 @@ std::vector<float> ChannelsLast(const HostTensor& weight) {
 class CpuConvolutions::Packed : public Convolution {
  public:
   explicit Packed(const ConvolutionSpec& spec)
-      : shape_(spec.weight.shape), stride_(spec.stride), padding_(spec.padding) {}
+      : shape_(spec.weight.shape),
+        stride_(spec.stride),
+        padding_(spec.padding),
+        groups_(spec.groups),
+        activation_(spec.activation) {}
 
-  int in_channels() const override { return static_cast<int>(shape_[1]); }
+  int in_channels() const override { return static_cast<int>(shape_[1]) * groups_; }
   int out_channels() const override { return static_cast<int>(shape_[0]); }
   int kernel() const override { return static_cast<int>(shape_[2]); }
   int stride() const override { return stride_; }
   int padding() const override { return padding_; }
+  Activation activation() const override { return activation_; }
   bool IsProduct() const { return kernel() == 1 && stride_ == 1; }
 
   std::unique_ptr<Linear> linear;        // of a product, or of unrolled windows; or
   std::unique_ptr<PackedWeight> panels;  // of panels_, or
-  std::unique_ptr<PackedWeight> winograd;
+  std::unique_ptr<PackedWeight> winograd, depthwise;
 
  private:
   const std::vector<int64_t> shape_;
-  const int stride_, padding_;
+  const int stride_, padding_, groups_;
+  const Activation activation_;
 };
 
 CpuConvolutions::CpuConvolutions(CpuLevel level, DType compute_type, const SimdKernels& kernels,
                                  CpuGemm* gemm, ThreadPool* pool)
-    : compute_type_(compute_type), kernels_(kernels), gemm_(gemm), pool_(pool) {
+    : compute_type_(compute_type),
+      kernels_(kernels),
+      gemm_(gemm),
+      pool_(pool),
+      depthwise_(compute_type, kernels, pool) {
   const bool native = compute_type == DType::kBF16 && level >= CpuLevel::kAvx512Bf16;
   const PanelKernel* kernel = PanelKernelFor(level, native ? PanelType::kBf16 : PanelType::kF32);
   if (kernel != nullptr) {
@@ -65,6 +75,10 @@ CpuConvolutions::CpuConvolutions(CpuLevel level, DType compute_type, const SimdK
 
 Result<std::unique_ptr<Convolution>> CpuConvolutions::Pack(const ConvolutionSpec& spec) {
   auto packed = std::make_unique<Packed>(spec);
+  if (spec.groups > 1) {
+    CLIPTAG_ASSIGN_OR_RETURN(packed->depthwise, depthwise_.Pack(spec));
+    return std::unique_ptr<Convolution>(std::move(packed));
+  }
   if (winograd_ && winograd_->Takes(spec)) {
     CLIPTAG_ASSIGN_OR_RETURN(packed->winograd, winograd_->Pack(spec));
     return std::unique_ptr<Convolution>(std::move(packed));
@@ -91,6 +105,8 @@ Status CpuConvolutions::Run(const FeatureMap& x, const Convolution& convolution,
   ProductFinish finish;
   finish.residual = residual != nullptr ? &residual->pixels : nullptr;
   finish.relu = relu;
+  finish.activation = packed.activation();
+  if (packed.depthwise) return depthwise_.Run(x, packed, *packed.depthwise, finish, out);
   if (packed.winograd) return winograd_->Run(x, packed, *packed.winograd, finish, out);
   if (packed.panels) return panels_->Run(x, packed, *packed.panels, finish, out);
   if (packed.IsProduct()) return gemm_->Run(x.pixels, *packed.linear, finish, out.pixels);

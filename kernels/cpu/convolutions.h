@@ -1,4 +1,5 @@
-// Convolutions of the CPU backend. A window of one pixel is a product over rows of pixels
+// Convolutions of the CPU backend. Depthwise ones have a kernel of their own
+// (depthwise_convolution.h). Of the others a window of one pixel is a product over rows of pixels
 // (cpu_gemm.h). Larger ones are multiplied from where the picture lies by the panels of our own
 // where this machine has their kernels (panel_convolution.h); elsewhere windows are unrolled into
 // rows, some at a time, for oneDNN's products.
@@ -14,6 +15,7 @@
 
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/cpu_gemm.h"
+#include "kernels/cpu/depthwise_convolution.h"
 #include "kernels/cpu/panel_convolution.h"
 #include "kernels/cpu/simd.h"
 #include "kernels/cpu/thread_pool.h"
@@ -45,6 +47,7 @@ class CpuConvolutions {
   const SimdKernels& kernels_;
   CpuGemm* const gemm_;
   ThreadPool* const pool_;
+  DepthwiseConvolution depthwise_;
   std::unique_ptr<PanelConvolution> panels_;       // null where there is no kernel
   std::unique_ptr<WinogradConvolution> winograd_;  // likewise
   std::unique_ptr<Memory> unrolled_;

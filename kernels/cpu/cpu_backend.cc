@@ -168,12 +168,24 @@ class CpuBackend : public Backend {
   }
   Status Convolve(const FeatureMap& x, const Convolution& convolution, const FeatureMap* residual,
                   bool relu, const FeatureMap& out) override {
-    CLIPTAG_RETURN_IF_ERROR(CheckConvolve(x, convolution, residual, compute_type_, out));
+    CLIPTAG_RETURN_IF_ERROR(CheckConvolve(x, convolution, residual, relu, compute_type_, out));
     return convolutions_.Run(x, convolution, residual, relu, out);
   }
   Status AveragePool(const FeatureMap& x, int window, const FeatureMap& out) override {
     CLIPTAG_RETURN_IF_ERROR(CheckAveragePool(x, window, compute_type_, out));
     convolutions_.AveragePool(x, window, out);
+    return {};
+  }
+  Status Gate(const FeatureMap& x, const Matrix& gates, Activation activation,
+              const FeatureMap& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckGate(x, gates, compute_type_, out));
+    pool_->RunRows(x.pixels.rows, x.pixels.cols, [&](int64_t first, int64_t rows, int) {
+      for (int64_t r = first; r < first + rows; ++r) {
+        const Matrix gate = gates.Rows(r / (int64_t{x.height} * x.width), 1);
+        kernels_.gate(x.pixels.Rows(r, 1).data, gate.data, IsBf16(gate), x.pixels.cols, activation,
+                      out.pixels.Rows(r, 1).data);
+      }
+    });
     return {};
   }
 

@@ -63,6 +63,18 @@ struct NormTask {
   bool bf16 = false;
 };
 
+// Channels of a block of a depthwise convolution, as many floats a pixel.
+inline constexpr int kDepthwiseChannels = 16;
+
+// A row of a depthwise convolution's output, a block of its channels.
+struct DepthwiseTask {
+  const float* const* rows = nullptr;  // `kernel` rows of pixels, zeros around them
+  const float* weight = nullptr;       // (kernel, kernel, kDepthwiseChannels)
+  int kernel = 0, stride = 1;
+  int64_t count = 0;     // pixels of the output
+  float* out = nullptr;  // (count, kDepthwiseChannels)
+};
+
 struct SimdKernels {
   void (*layer_norm)(const NormTask& task);
   void (*attention)(const AttentionTask& task);
@@ -89,6 +101,14 @@ struct SimdKernels {
   // `row_stride` elements apart; all of one type.
   void (*average_pixels)(const void* x, bool bf16, int64_t channels, int64_t row_stride, int window,
                          void* out);
+  // out[i] = activation(x[i] * sigmoid(gates[i])), all of one type; `out` may be x.
+  void (*gate)(const void* x, const void* gates, bool bf16, int64_t n, Activation activation,
+               void* out);
+  // out (pixels, kDepthwiseChannels) = of each pixel channel (phase + i) / repeat for i below
+  // `channels`, then zeros; pixels `stride` elements apart.
+  void (*widen_pixels)(const void* x, bool bf16, int64_t stride, int64_t pixels, int channels,
+                       int phase, int repeat, float* out);
+  void (*depthwise_row)(const DepthwiseTask& task);
 };
 
 // Floats of scratch that an AttentionTask needs.

@@ -104,7 +104,8 @@ std::unique_ptr<WinogradConvolution> WinogradConvolution::Create(CpuLevel level,
 
 bool WinogradConvolution::Takes(const ConvolutionSpec& spec) const {
   const std::vector<int64_t>& shape = spec.weight.shape;
-  return shape[2] == 3 && spec.stride == 1 && shape[0] % 16 == 0 && shape[1] % 16 == 0;
+  return shape[2] == 3 && spec.stride == 1 && shape[0] % 16 == 0 && shape[1] % 16 == 0 &&
+         spec.activation == Activation::kNone;  // what they end with has ReLU alone
 }
 
 const WinogradTransforms& WinogradConvolution::TransformsFor(int64_t in, int64_t out) const {

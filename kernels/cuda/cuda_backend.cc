@@ -212,13 +212,18 @@ Status CudaBackend::NeedConvolutions() {
 
 Result<std::unique_ptr<Convolution>> CudaBackend::PackConvolution(const ConvolutionSpec& spec) {
   CLIPTAG_RETURN_IF_ERROR(CheckConvolutionSpec(spec));
+  if (spec.groups != 1 || spec.activation != Activation::kNone) {
+    return Unsupported(
+        "The CUDA backend has no depthwise convolutions and none with GELU, which MobileCLIP's "
+        "FastViT towers are made of; backend=cpu has them.");
+  }
   CLIPTAG_RETURN_IF_ERROR(NeedConvolutions());
   return convolutions_->Pack(spec);
 }
 
 Status CudaBackend::Convolve(const FeatureMap& x, const Convolution& convolution,
                              const FeatureMap* residual, bool relu, const FeatureMap& out) {
-  CLIPTAG_RETURN_IF_ERROR(CheckConvolve(x, convolution, residual, compute_type_, out));
+  CLIPTAG_RETURN_IF_ERROR(CheckConvolve(x, convolution, residual, relu, compute_type_, out));
   CLIPTAG_RETURN_IF_ERROR(NeedConvolutions());
   return convolutions_->Run(x, convolution, residual, relu, out);
 }

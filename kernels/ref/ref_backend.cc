@@ -38,14 +38,20 @@ class RefConvolution : public Convolution {
       : shape_(spec.weight.shape),
         stride_(spec.stride),
         padding_(spec.padding),
+        groups_(spec.groups),
+        activation_(spec.activation),
         weight_(std::move(weight)),
         bias_(std::move(bias)) {}
 
-  int in_channels() const override { return static_cast<int>(shape_[1]); }
+  int in_channels() const override { return static_cast<int>(shape_[1]) * groups_; }
   int out_channels() const override { return static_cast<int>(shape_[0]); }
   int kernel() const override { return static_cast<int>(shape_[2]); }
   int stride() const override { return stride_; }
   int padding() const override { return padding_; }
+  Activation activation() const override { return activation_; }
+  // The inputs that an output sees: [first, first + count).
+  int first_input(int out) const { return out / (out_channels() / groups_) * input_count(); }
+  int input_count() const { return static_cast<int>(shape_[1]); }
 
   double weight(int out, int in, int y, int x) const {
     return weight_[((out * shape_[1] + in) * shape_[2] + y) * shape_[3] + x];
@@ -54,7 +60,8 @@ class RefConvolution : public Convolution {
 
  private:
   std::vector<int64_t> shape_;
-  int stride_, padding_;
+  int stride_, padding_, groups_;
+  Activation activation_;
   std::vector<float> weight_, bias_;
 };
 
@@ -282,18 +289,21 @@ class RefBackend : public Backend {
 
   Status Convolve(const FeatureMap& x, const Convolution& convolution, const FeatureMap* residual,
                   bool relu, const FeatureMap& out) override {
-    CLIPTAG_RETURN_IF_ERROR(CheckConvolve(x, convolution, residual, DType::kF32, out));
+    CLIPTAG_RETURN_IF_ERROR(CheckConvolve(x, convolution, residual, relu, DType::kF32, out));
     const auto& w = static_cast<const RefConvolution&>(convolution);
     FillMap(out, [&](int item, int y, int column, int channel) {
       double sum = w.bias(channel) + (residual ? Pixel(*residual, item, y, column, channel) : 0);
-      for (int c = 0; c < w.in_channels(); ++c) {
+      const int first = w.first_input(channel);
+      for (int c = 0; c < w.input_count(); ++c) {
         for (int i = 0; i < w.kernel(); ++i) {
           for (int j = 0; j < w.kernel(); ++j) {
             sum += w.weight(channel, c, i, j) * Pixel(x, item, y * w.stride() + i - w.padding(),
-                                                      column * w.stride() + j - w.padding(), c);
+                                                      column * w.stride() + j - w.padding(),
+                                                      first + c);
           }
         }
       }
+      sum = Activate(sum, w.activation());
       return relu ? std::max(sum, 0.0) : sum;
     });
     return {};
@@ -309,6 +319,16 @@ class RefBackend : public Backend {
         }
       }
       return sum / (window * window);
+    });
+    return {};
+  }
+
+  Status Gate(const FeatureMap& x, const Matrix& gates, Activation activation,
+              const FeatureMap& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckGate(x, gates, DType::kF32, out));
+    FillMap(out, [&](int item, int y, int column, int channel) {
+      const double open = 1.0 / (1.0 + std::exp(-double{Row(gates, item)[channel]}));
+      return Activate(Pixel(x, item, y, column, channel) * open, activation);
     });
     return {};
   }

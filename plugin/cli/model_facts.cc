@@ -81,6 +81,29 @@ double ResNetFlops(const VisionConfig& v, int embed_dim) {
   return 2 * sum;
 }
 
+// Every convolution at the edge it has, and attention. An edge is halved with what is left over.
+double FastVitFlops(const VisionConfig& v, int embed_dim) {
+  const FastVitConfig& fast = v.fastvit;
+  constexpr double kMixer = 9, kLarge = 49;  // pixels of windows
+  double width = fast.stages.front().width;
+  int edge = (v.image_size + 1) / 2;
+  double sum = double(edge) * edge * 9 * 3 * width;
+  edge = (edge + 1) / 2;
+  sum += double(edge) * edge * width * (9 + width);
+  for (const FastVitConfig::Stage& stage : fast.stages) {
+    const bool halves = &stage != &fast.stages.front();
+    if (halves) edge = (edge + 1) / 2;
+    width = stage.width;
+    const double pixels = double(edge) * edge;
+    if (halves) sum += pixels * width * (kLarge + width);
+    if (stage.attention) sum += pixels * width * kLarge;
+    const double mixing = stage.attention ? 4 * width * width + 2 * pixels * width : kMixer * width;
+    sum += stage.layers * pixels * (mixing + kLarge * width + 2 * fast.mlp_ratio * width * width);
+  }
+  sum += double(edge) * edge * fast.features() * 9 + double(fast.features()) * embed_dim;
+  return 2 * sum;
+}
+
 }  // namespace
 
 Result<ModelFacts> ReadModelFacts(const ModelConfig& config) {
@@ -119,6 +142,7 @@ int64_t DirectoryBytes(const std::string& directory) {
 double ImageFlops(const ModelConfig& config) {
   const VisionConfig& v = config.vision;
   if (v.is_resnet()) return ResNetFlops(v, config.embed_dim);
+  if (v.is_fastvit()) return FastVitFlops(v, config.embed_dim);
   const double patch_values = 3.0 * v.patch_size * v.patch_size;
   const double width = v.transformer.width, embed = config.embed_dim;
   double head = 2 * width * embed;
@@ -129,7 +153,10 @@ double ImageFlops(const ModelConfig& config) {
     head = 2 * v.tokens() * width * 2 * embed + 2 * 2 * v.tokens() * embed +
            2 * embed * (embed + after);
   }
-  return 2 * v.patches() * patch_values * width + BlockFlops(v.transformer, v.tokens()) + head;
+  double patches = patch_values * width;
+  // Sixteen windows of 4 pixels, four of 2, and one, to a quarter of the width twice.
+  if (v.conv_stem) patches = 16 * 48 * width / 4 + 4 * width * width / 4 + width * width;
+  return 2 * v.patches() * patches + BlockFlops(v.transformer, v.tokens()) + head;
 }
 
 double TextFlops(const ModelConfig& config) {

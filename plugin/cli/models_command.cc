@@ -47,7 +47,7 @@ Json Entry(const std::string& name, const std::string& path) {
   }
   if (const Result<ModelConfig> config = ReadModelConfig(path); config.ok()) {
     entry["image_size"] = config->vision.image_size;
-    if (!config->vision.is_resnet()) entry["patch_size"] = config->vision.patch_size;
+    if (!config->vision.is_convolutional()) entry["patch_size"] = config->vision.patch_size;
     entry["embed_dim"] = config->embed_dim;
     entry["context_length"] = config->text.context_length;
   } else {
@@ -131,6 +131,20 @@ Json TowerJson(const TransformerConfig& t, int64_t parameters, double flops) {
 Json ImageJson(const ModelConfig& config, const ModelFacts& facts) {
   const VisionConfig& vision = config.vision;
   const double flops = ImageFlops(config);
+  if (vision.is_fastvit()) {
+    std::vector<int> widths, layers;
+    for (const FastVitConfig::Stage& stage : vision.fastvit.stages) {
+      widths.push_back(stage.width);
+      layers.push_back(stage.layers);
+    }
+    return {{"parameters", facts.image_parameters},
+            {"gflops", flops / 1e9},
+            {"kind", "FastViT"},
+            {"width", widths},
+            {"layers", layers},
+            {"activation", "gelu"},
+            {"size", vision.image_size}};
+  }
   if (!vision.is_resnet()) {
     Json json = TowerJson(vision.transformer, facts.image_parameters, flops);
     json["size"] = vision.image_size;
@@ -205,13 +219,13 @@ Result<Json> TryOut(const ModelOptions& options, double seconds) {
 
 void PrintTower(const char* name, const Json& tower, const std::string& input) {
   const std::string mlp = tower.contains("mlp_width") ? ", MLP " + tower["mlp_width"].dump() : "";
+  const std::string heads = tower.contains("heads") ? ", " + tower["heads"].dump() + " heads" : "";
   char text[256];
   std::snprintf(text, sizeof(text),
-                "%-12s %s; %s layers, width %d, %d heads%s, %s\n"
+                "%-12s %s; %s layers, width %s%s%s, %s\n"
                 "             %.2f million parameters, %.3f GFLOP each\n",
-                name, input.c_str(), tower["layers"].dump().c_str(), tower["width"].get<int>(),
-                tower["heads"].get<int>(), mlp.c_str(),
-                tower["activation"].get<std::string>().c_str(),
+                name, input.c_str(), tower["layers"].dump().c_str(), tower["width"].dump().c_str(),
+                heads.c_str(), mlp.c_str(), tower["activation"].get<std::string>().c_str(),
                 tower["parameters"].get<double>() / 1e6, tower["gflops"].get<double>());
   std::cout << text;
 }
@@ -238,7 +252,7 @@ void PrintInfo(const Json& json) {
              size + "x" + size + " pixels, " +
                  (image.contains("patch")
                       ? "patch " + image["patch"].dump() + ", " + image["tokens"].dump() + " tokens"
-                      : "modified ResNet"));
+                      : image.value("kind", "modified ResNet")));
   PrintTower("texts", words,
              std::to_string(words["context"].get<int>()) + " tokens of " +
                  std::to_string(words["vocabulary"].get<int>()));

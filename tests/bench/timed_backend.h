@@ -101,6 +101,10 @@ class TimedBackend final : public Backend {
   Status AveragePool(const FeatureMap& x, int window, const FeatureMap& out) override {
     return Time("averages", [&] { return inner_.AveragePool(x, window, out); });
   }
+  Status Gate(const FeatureMap& x, const Matrix& gates, Activation activation,
+              const FeatureMap& out) override {
+    return Time("gates", [&] { return inner_.Gate(x, gates, activation, out); });
+  }
   Status CopyToHost(const Matrix& x, float* host) override {
     return Time("copies", [&] { return inner_.CopyToHost(x, host); });
   }

@@ -479,6 +479,16 @@ class Models(ToolTest):
         image = 2 * block + 192 * w + w + w + tokens * w + 2 * w + 24 * w + 24
         self.assertEqual(image, info["image"]["parameters"])
 
+    def test_info_of_mobileclip(self):
+        directory = os.path.join(os.environ["CLIPTAG_DATA"], "models", "mobileclip-s")
+        info = run_json("models", "info", directory, "--json", "--seconds", 0)
+        self.assertEqual(([1, 2, 1, 1], [8, 16, 32, 64], 64),
+                         tuple(info["image"][key] for key in ("layers", "width", "size")))
+        # Counted by hooks in timm's tower, its branches made one, and without the few of its gates.
+        self.assertAlmostEqual(0.002504192, info["image"]["gflops"], places=9)
+        self.assertIn("FastViT; [1,2,1,1] layers, width [8,16,32,64], gelu",
+                      run_ok("models", "info", directory, "--seconds", 0))
+
     def test_info_for_people(self):
         text = run_ok("models", "info", "starter")
         for part in ("starter", "emoji", "never seen a street", "112x112 pixels, patch 16", "24 tokens",

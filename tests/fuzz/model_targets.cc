@@ -85,6 +85,12 @@ void RequireSound(const ModelConfig& config) {
     for (const int layers : resnet.layers) Require(layers > 0, "a ResNet's stages have layers");
     Require(resnet.heads > 0 && resnet.features() % resnet.heads == 0,
             "heads divide a ResNet's features");
+  } else if (vision.is_fastvit()) {
+    for (const FastVitConfig::Stage& stage : vision.fastvit.stages) {
+      Require(stage.layers > 0 && stage.width > 0, "a FastViT's stages have layers and channels");
+      Require(!stage.attention || stage.width % FastVitConfig::kHeadWidth == 0,
+              "heads divide a FastViT's width");
+    }
   } else {
     RequireHeads(vision.transformer);
   }
@@ -92,7 +98,7 @@ void RequireSound(const ModelConfig& config) {
   Require(config.embed_dim > 0, "embeddings have a length");
   Require(vision.patch_size > 0 && vision.image_size >= vision.patch_size,
           "a picture has a patch at least");
-  Require(vision.is_resnet() || vision.tokens() > 0, "a picture has tokens");
+  Require(vision.is_convolutional() || vision.tokens() > 0, "a picture has tokens");
   Require(config.text.context_length > 0 && config.text.vocab_size > 0, "texts have tokens");
   for (int i = 0; i < 3; ++i) {
     Require(std::isfinite(config.preprocess.mean[i]) && std::isfinite(config.preprocess.std[i]) &&

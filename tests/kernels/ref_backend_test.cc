@@ -236,6 +236,32 @@ TEST_F(RefBackendTest, Convolves) {
   EXPECT_EQ(ends.values(), (std::vector<float>{21, 65}));
 }
 
+TEST_F(RefBackendTest, ConvolvesDepthwise) {
+  // Two outputs of each of two inputs: the pixel and its double, then ten times it and its
+  // negative.
+  const float factors[] = {1, 2, 10, -1};
+  ConvolutionSpec spec;
+  spec.weight = {factors, DType::kF32, {4, 1, 1, 1}};
+  spec.groups = 2;
+  const auto convolution = backend_->PackConvolution(spec);
+  ASSERT_TRUE(convolution.ok());
+  EXPECT_EQ((*convolution)->in_channels(), 2);
+  TestMatrix x = Of(2, 2, {1, 2, 3, 4}), out(2, 4, DType::kF32);
+  ASSERT_STATUS_OK(backend_->Convolve({x, 1, 1, 2}, **convolution, nullptr, false, {out, 1, 1, 2}));
+  EXPECT_EQ(out.values(), (std::vector<float>{1, 2, 20, -2, 3, 6, 40, -4}));
+  spec.activation = Activation::kGelu;
+  const auto bent = backend_->PackConvolution(spec);
+  ASSERT_STATUS_OK(backend_->Convolve({x, 1, 1, 2}, **bent, nullptr, false, {out, 1, 1, 2}));
+  EXPECT_NEAR(out.values()[0], 0.8413447, 1e-6);
+  EXPECT_NEAR(out.values()[3], -0.0455003, 1e-6);
+}
+
+TEST_F(RefBackendTest, Gates) {
+  TestMatrix x = Of(2, 2, {1, 2, 3, 4}), gates = Of(1, 2, {0, -1000}), out(2, 2, DType::kF32);
+  ASSERT_STATUS_OK(backend_->Gate({x, 1, 1, 2}, gates.get(), Activation::kNone, {out, 1, 1, 2}));
+  EXPECT_EQ(out.values(), (std::vector<float>{0.5, 0, 1.5, 0}));
+}
+
 TEST_F(RefBackendTest, AveragesSquares) {
   TestMatrix x = Of(6, 1, {1, 3, 100, 5, 7, 100}), out(1, 1, DType::kF32);  // (2, 3)
   ASSERT_STATUS_OK(backend_->AveragePool({x, 1, 2, 3}, 2, {out, 1, 1, 1}));

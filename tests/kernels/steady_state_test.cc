@@ -124,6 +124,17 @@ TEST_P(SteadyState, ConvolutionsDoNotAllocate) {
   const FeatureMap from{x, 2, 10, 10}, to{out, 2, 10, 10};
   EXPECT_EQ(0, AllocationsOf([&] { return backend.Convolve(from, **convolution, &to, true, to); }));
   EXPECT_EQ(0, AllocationsOf([&] { return backend.AveragePool(to, 2, {small, 2, 5, 5}); }));
+  TestMatrix windows(40, 49, DType::kF32), gates(2, 40, backend.compute_type());
+  windows.Fill(random);
+  gates.Fill(random);
+  spec.weight = {windows.get().data, DType::kF32, {40, 1, 7, 7}};
+  spec.padding = 3;
+  spec.groups = 40;
+  const auto depthwise = backend.PackConvolution(spec);
+  ASSERT_TRUE(depthwise.ok()) << depthwise.status().message();
+  EXPECT_EQ(0,
+            AllocationsOf([&] { return backend.Convolve(to, **depthwise, nullptr, false, to); }));
+  EXPECT_EQ(0, AllocationsOf([&] { return backend.Gate(to, gates, Activation::kGelu, to); }));
 }
 
 // A handful of objects of oneDNN's for each part of a product, whatever its size.

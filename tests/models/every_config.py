@@ -45,7 +45,11 @@ def cut(config, layers):
     """The configuration with fewer layers and, where the tokenizer is not built in, tokens."""
     vision, text = config['vision_cfg'], config['text_cfg']
     if layers:
-        if 'timm_model_name' in vision:
+        timm_name = vision.get('timm_model_name', '')
+        if timm_name.startswith('fastvit_'):
+            stages = 5 if timm_name in ('fastvit_mci3', 'fastvit_mci4') else 4
+            vision['timm_kwargs'] = {'layers': [layers] * stages}
+        elif timm_name:
             vision['timm_kwargs'] = {'depth': layers}
         elif isinstance(vision.get('layers'), int):
             vision['layers'] = layers
@@ -78,12 +82,19 @@ def randomize(model):
         for name, p in model.named_parameters():
             if p.ndim == 2 and name.startswith('visual.trunk.') and isinstance(model.visual.trunk, Eva):
                 p.copy_(torch.randn(p.shape) * 1.4 / p.shape[1]**0.5)  # timm begins with next to nothing
+            elif name.endswith('gamma'):  # layer scales
+                p.copy_(0.3 + 0.1 * torch.randn(p.shape))
             elif p.ndim >= 2 and 'embedding' not in name:
                 p.mul_(1.6)
             if name.endswith(('latent', 'cls_emb', 'cls_token', 'attn_pool.query', 'pos_embed', 'positional_embedding')):
                 p.copy_(torch.randn(p.shape) * 0.3)
             elif p.ndim == 1 and p.requires_grad:
                 p.add_(torch.randn(p.shape) * 0.05)
+        for name, b in model.named_buffers():  # what batch norms have seen
+            if name.endswith('running_mean'):
+                b.copy_(0.2 * torch.randn(b.shape))
+            elif name.endswith('running_var'):
+                b.copy_(0.5 + torch.rand(b.shape))
 
 
 def write(directory, config, model):

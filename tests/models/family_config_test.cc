@@ -95,6 +95,43 @@ TEST(FamilyConfigTest, EvaIsReadByTimmsName) {
   EXPECT_FALSE(config.vision.transformer.post_norm || config.vision.transformer.gated_mlp);
 }
 
+TEST(FamilyConfigTest, MobileClipsTowersAreReadByTimmsNames) {
+  const auto read = [](const std::string& name, const std::string& pool) {
+    return Must(TryOpenClip(R"({"embed_dim": 512, "vision_cfg": {"timm_model_name": ")" + name +
+                            R"(", "timm_pool": ")" + pool +
+                            R"(", "timm_proj": null, "image_size": 224},
+                                "text_cfg": {"no_causal_mask": true}})"));
+  };
+  ModelConfig config = read("vit_base_mci_224", "token");
+  EXPECT_TRUE(config.vision.conv_stem && config.vision.timm && config.vision.class_token);
+  EXPECT_FALSE(config.vision.pre_norm || config.vision.class_position);
+  EXPECT_EQ(config.vision.tokens(), 197);
+  EXPECT_EQ(config.vision.transformer.mlp_width, 3072);
+  EXPECT_FLOAT_EQ(config.vision.transformer.layer_norm_eps, 1e-6f);
+  EXPECT_EQ(config.preprocess.patch, 4) << "what the stem's first windows look at";
+  EXPECT_FALSE(config.text.causal);
+  config = read("vit_large_patch14_clip_224", "token");
+  EXPECT_TRUE(config.vision.pre_norm && config.vision.class_position && config.vision.timm);
+  EXPECT_FALSE(config.vision.conv_stem || config.vision.patch_bias);
+  EXPECT_EQ(config.vision.tokens(), 257);
+  EXPECT_FLOAT_EQ(config.vision.transformer.layer_norm_eps, 1e-5f);
+  config = read("fastvit_mci2", "avg");
+  ASSERT_EQ(config.vision.fastvit.stages.size(), 4u);
+  EXPECT_TRUE(config.vision.is_fastvit() && config.vision.is_convolutional());
+  EXPECT_EQ(config.vision.fastvit.stages[2].width, 320);
+  EXPECT_EQ(config.vision.fastvit.stages[2].layers, 24);
+  EXPECT_TRUE(config.vision.fastvit.stages[2].squeeze && config.vision.fastvit.stages[3].attention);
+  EXPECT_FALSE(config.vision.fastvit.stages[1].squeeze || config.vision.fastvit.layer_norm);
+  EXPECT_EQ(config.vision.fastvit.features(), 1280);
+  EXPECT_EQ(config.preprocess.patch, 1) << "it is given pixels";
+  config = read("fastvit_mci4", "avg");
+  ASSERT_EQ(config.vision.fastvit.stages.size(), 5u);
+  EXPECT_EQ(config.vision.fastvit.stages[4].width, 2048);
+  EXPECT_TRUE(config.vision.fastvit.layer_norm && config.vision.fastvit.stages[3].attention);
+  EXPECT_FALSE(config.vision.fastvit.stages[3].squeeze || config.vision.fastvit.stem_scale);
+  EXPECT_EQ(config.vision.fastvit.mlp_ratio, 4);
+}
+
 TEST(FamilyConfigTest, CocaIsReadWithoutItsDecoder) {
   const ModelConfig config =
       Must(TryOpenClip(R"({"embed_dim": 512, "multimodal_cfg": {"width": 512},
@@ -135,7 +172,7 @@ TEST(FamilyConfigTest, OpenClipsAreRefusedByName) {
   const Refused cases[] = {
       {Vision(R"("timm_model_name": "vit_base")"),
        StatusCode::kUnsupported,
-       {"vision_cfg.timm_model_name", "vit_base", "SigLIP"}},
+       {"vision_cfg.timm_model_name", "vit_base", "SigLIP", "EVA", "MobileCLIP"}},
       {Vision(R"("timm_model_name": "eva02_small_patch14_224")"),
        StatusCode::kUnsupported,
        {"eva02_small", "EVA image towers", "EVA's CLIPs are"}},
@@ -154,9 +191,28 @@ TEST(FamilyConfigTest, OpenClipsAreRefusedByName) {
                  "timm_kwargs": {"num_heads": 128})"),
        StatusCode::kDataLoss,
        {"timm_kwargs.num_heads", "128", "768", "rotary"}},
-      {Vision(R"("timm_model_name": "fastvit_mci1")"),
+      {Vision(R"("timm_model_name": "fastvit_sa12")"),
        StatusCode::kUnsupported,
-       {"fastvit_mci1", "MobileCLIP image towers"}},
+       {"fastvit_sa12", "other FastViT image towers"}},
+      {Vision(R"("timm_model_name": "fastvit_mci1", "timm_pool": "avg", "timm_proj": "linear")"),
+       StatusCode::kUnsupported,
+       {"fastvit_mci1", "timm_pool \"avg\"", "timm_proj null"}},
+      {Vision(R"("timm_model_name": "vit_base_mci_224", "timm_pool": "avg", "timm_proj": null)"),
+       StatusCode::kUnsupported,
+       {"vit_base_mci_224", "timm_pool \"token\""}},
+      {Vision(R"("timm_model_name": "fastvit_mci1", "timm_kwargs": {"layers": [1, 2]})"),
+       StatusCode::kDataLoss,
+       {"timm_kwargs.layers", "4 stages"}},
+      {Vision(R"("timm_model_name": "fastvit_mci3", "timm_kwargs": {"embed_dims": 96})"),
+       StatusCode::kDataLoss,
+       {"timm_kwargs.embed_dims", "5 stages"}},
+      {Vision(R"("timm_model_name": "fastvit_mci1", "timm_kwargs": {"embed_dims": [8, 8, 8, 48]})"),
+       StatusCode::kDataLoss,
+       {"timm_kwargs.embed_dims", "48", "32"}},
+      {Vision(R"("timm_model_name": "vit_base_mci_224", "timm_pool": "token",
+                 "timm_kwargs": {"embed_dim": 30, "num_heads": 2}, "image_size": 224)"),
+       StatusCode::kDataLoss,
+       {"timm_kwargs.embed_dim", "30", "multiple of 4"}},
       {Vision(R"("timm_model_name": "convnext_base")"),
        StatusCode::kUnsupported,
        {"convnext_base", "ConvNeXt image towers"}},
