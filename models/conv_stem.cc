@@ -62,8 +62,8 @@ Status ConvStem::Setup(int max_batch) {
   const int64_t grid = side_ / 4;
   for (int64_t token = 0; token < max_batch * tokens_; ++token) {
     const int64_t place = token % tokens_, top = place / grid * 4, left = place % grid * 4;
-    for (int64_t window = 0; window < 16;
-         ++window) {  // of the second convolution, then of the first
+    // By windows of the second convolution, then of the first.
+    for (int64_t window = 0; window < 16; ++window) {
       const int64_t y = top + window / 8 * 2 + window % 4 / 2;
       const int64_t x = left + window / 4 % 2 * 2 + window % 2;
       rows.push_back(static_cast<int32_t>((token / tokens_ * side_ + y) * side_ + x));

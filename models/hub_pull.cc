@@ -307,7 +307,8 @@ Status Pull::CheckNameIsFree() const {
 }
 
 Result<PulledModel> Pull::Run() {
-  CLIPTAG_RETURN_IF_ERROR(ParseHubName(request_.id, &id_, &revision_));
+  CLIPTAG_ASSIGN_OR_RETURN(settings_, ReadHubSettings());
+  CLIPTAG_RETURN_IF_ERROR(ParseHubName(request_.id, settings_.endpoint, &id_, &revision_));
   name_ = request_.name.empty() ? id_.substr(id_.find('/') + 1) : request_.name;
   if (!IsPlainFileName(name_)) {
     return InvalidArgument("'" + name_ +
@@ -317,7 +318,6 @@ Result<PulledModel> Pull::Run() {
     return InvalidArgument(
         "'starter' is the model that comes with cliptag: give this one another name with --name.");
   }
-  CLIPTAG_ASSIGN_OR_RETURN(settings_, ReadHubSettings());
   if (!settings_.offline) {
     CLIPTAG_ASSIGN_OR_RETURN(
         client_, HubClient::Create(settings_, request_.stop, [this](const std::string& sentence) {

@@ -75,6 +75,28 @@ HubFile ReadFileEntry(const Json& entry, const std::string& name) {
   return file;
 }
 
+// "ID" or "ID@REVISION" of what people copy: the address of the model's page or of a file there,
+// and open_clip's "hf-hub:ID". Any other text as it is.
+std::string NameOfPage(const std::string& text, const std::string& endpoint) {
+  constexpr std::string_view kOpenClip = "hf-hub:";
+  if (text.starts_with(kOpenClip)) return text.substr(kOpenClip.size());
+  for (const std::string& hub : {endpoint, std::string("https://huggingface.co"),
+                                 std::string("https://hf.co"), std::string("huggingface.co")}) {
+    if (!text.starts_with(hub + "/")) continue;
+    std::string name = text.substr(hub.size() + 1);
+    name.resize(std::min(name.size(), name.find_first_of("?#")));
+    while (name.ends_with('/')) name.pop_back();
+    for (const std::string_view folder : {"/tree/", "/blob/", "/resolve/"}) {
+      const size_t at = name.find(folder);
+      if (at == std::string::npos) continue;
+      const size_t revision = at + folder.size();
+      return name.substr(0, at) + "@" + name.substr(revision, name.find('/', revision) - revision);
+    }
+    return name;
+  }
+  return text;
+}
+
 // Weights by name, and the layout that they are of.
 struct Candidate {
   const char* name;
@@ -105,10 +127,12 @@ const HubFile* HubRepository::Find(std::string_view name) const {
   return it == files.end() ? nullptr : &*it;
 }
 
-Status ParseHubName(const std::string& text, std::string* id, std::string* revision) {
-  const size_t at = text.find('@');
-  *id = text.substr(0, at);
-  revision->assign(at == std::string::npos ? "main" : text.c_str() + at + 1);
+Status ParseHubName(const std::string& text, const std::string& endpoint, std::string* id,
+                    std::string* revision) {
+  const std::string name = NameOfPage(text, endpoint);
+  const size_t at = name.find('@');
+  *id = name.substr(0, at);
+  revision->assign(at == std::string::npos ? "main" : name.c_str() + at + 1);
   if (!IsId(*id)) {
     const std::string shown = Shown(text);
     return InvalidArgument("'" + shown +

@@ -38,8 +38,10 @@ struct HubPlan {
   std::string index;           // its name, or empty
 };
 
-// "ID" or "ID@REVISION"; the revision is "main" unless said. Errors say what an ID looks like.
-Status ParseHubName(const std::string& text, std::string* id, std::string* revision);
+// "ID" or "ID@REVISION", or the address of the model's page at `endpoint` or at Hugging Face; the
+// revision is "main" unless said. Errors say what an ID looks like.
+Status ParseHubName(const std::string& text, const std::string& endpoint, std::string* id,
+                    std::string* revision);
 
 // A file name without folders, and none that the shell or `ls` would stumble over.
 bool IsPlainFileName(std::string_view name);

@@ -150,7 +150,9 @@ std::string SizeText(int64_t bytes) {
 void AddPullCommand(CLI::App& models, Command* chosen) {
   CLI::App* command = models.add_subcommand("pull", "Get a model from a hub");
   auto request = std::make_shared<PullRequest>();
-  command->add_option("ID", request->id, "Its name there: ORG/NAME or ORG/NAME@REVISION")
+  command
+      ->add_option("ID", request->id,
+                   "Its name there, ORG/NAME or ORG/NAME@REVISION, or the address of its page")
       ->required()
       ->option_text("ORG/NAME[@REVISION]");
   command->add_option("--name", request->name, "What it will be called here")

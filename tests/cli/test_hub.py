@@ -29,6 +29,11 @@ class Pulled(HubCase):
             answers.append(json.loads(done.stdout))
         self.assertEqual(answers[1], answers[0])
 
+    def test_the_address_of_its_page(self):
+        page = self.environment["HF_ENDPOINT"] + "/org/tiny/tree/main"
+        self.assertIn(f"ready: model=tiny  ({self.model('tiny')})", self.pull_ok(page))
+        self.assert_whole()
+
     def test_the_second_pull_asks_what_is_new_and_takes_nothing(self):
         self.pull_ok("org/tiny")
         asked = len(self.hub.log)
@@ -325,7 +330,7 @@ class Wrong(HubCase):
 
     def test_what_is_no_id(self):
         for name in ("", "a/b/c", "../x", "org/", "/tiny", "org/ti ny", "org/tiny@", "org/-x", "a--b/c",
-                     "https://huggingface.co/org/tiny", "org/tiny@a b", "o" * 97):
+                     "https://huggingface.com/org/tiny", "org/tiny@a b", "o" * 97):
             with self.subTest(name=name):
                 self.pull_fails(name, parts=["'"])
         self.assertEqual([], self.hub.log)

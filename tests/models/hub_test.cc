@@ -12,6 +12,8 @@
 namespace cliptag {
 namespace {
 
+constexpr char kHub[] = "https://hub.example:8443/mirror";
+
 template <typename Hash>
 std::string Hex(const std::string& text, size_t piece) {
   Hash hash;
@@ -47,13 +49,45 @@ TEST(Sha, PiecesMakeNoDifference) {
 
 TEST(HubNames, IdAndRevision) {
   std::string id, revision;
-  ASSERT_TRUE(ParseHubName("org/na.me-1_x@refs/pr/1", &id, &revision).ok());
+  ASSERT_TRUE(ParseHubName("org/na.me-1_x@refs/pr/1", kHub, &id, &revision).ok());
   EXPECT_EQ(id, "org/na.me-1_x");
   EXPECT_EQ(revision, "refs/pr/1");
-  ASSERT_TRUE(ParseHubName("gpt2", &id, &revision).ok());
+  ASSERT_TRUE(ParseHubName("gpt2", kHub, &id, &revision).ok());
   EXPECT_EQ(revision, "main");
   for (const char* bad : {"", "/", "a/", "a/b/c", "a/.b", "a/b.", "a/b@", "a/b@x y", "a/b@../x"}) {
-    EXPECT_EQ(ParseHubName(bad, &id, &revision).code(), StatusCode::kInvalidArgument) << bad;
+    EXPECT_EQ(ParseHubName(bad, kHub, &id, &revision).code(), StatusCode::kInvalidArgument) << bad;
+  }
+}
+
+TEST(HubNames, PagesAddresses) {
+  const struct {
+    const char *text, *id, *revision;
+  } cases[] = {
+      {"https://huggingface.co/org/name", "org/name", "main"},
+      {"https://huggingface.co/org/name/", "org/name", "main"},
+      {"https://huggingface.co/org/name?library=open_clip", "org/name", "main"},
+      {"https://huggingface.co/org/name/tree/v1.0", "org/name", "v1.0"},
+      {"https://huggingface.co/org/name/tree/main/onnx", "org/name", "main"},
+      {"https://huggingface.co/org/name/blob/main/model.safetensors", "org/name", "main"},
+      {"https://huggingface.co/org/name@v2", "org/name", "v2"},
+      {"https://huggingface.co/gpt2/tree/main", "gpt2", "main"},
+      {"https://hf.co/org/name", "org/name", "main"},
+      {"huggingface.co/org/name", "org/name", "main"},
+      {"https://hub.example:8443/mirror/org/name/resolve/x/a.bin", "org/name", "x"},
+      {"hf-hub:org/name@v1", "org/name", "v1"},
+  };
+  for (const auto& c : cases) {
+    std::string id, revision;
+    EXPECT_TRUE(ParseHubName(c.text, kHub, &id, &revision).ok()) << c.text;
+    EXPECT_EQ(id, c.id) << c.text;
+    EXPECT_EQ(revision, c.revision) << c.text;
+  }
+  for (const char* bad :
+       {"https://huggingface.co/", "https://huggingface.co/org/name/discussions/3",
+        "https://huggingface.co/org/name/tree/", "https://elsewhere.example/org/name",
+        "https://huggingface.co.example/org/name"}) {
+    std::string id, revision;
+    EXPECT_EQ(ParseHubName(bad, kHub, &id, &revision).code(), StatusCode::kInvalidArgument) << bad;
   }
 }
 
