@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "models/bank_file.h"
@@ -227,6 +228,26 @@ Result<PromptSpec> ReadPromptsFile(const std::string& path) {
   CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, ParsePromptsFile(text, path));
   CLIPTAG_RETURN_IF_ERROR(FindExemplars(std::filesystem::path(path).parent_path().string(), &spec));
   return spec;
+}
+
+std::string TagsInBackground(const PromptSpec& spec) {
+  // Most models have their texts cleaned to lower case.
+  const auto cleaned = [](const std::string& text) { return ToLower(DecodeUtf8(Trim(text))); };
+  std::set<std::u32string> background;
+  for (const std::string& text : spec.background) background.insert(cleaned(text));
+  std::vector<std::string> tags;
+  for (const TagSpec& tag : spec.tags) {
+    if (tag.prompts.size() == 1 && background.contains(cleaned(tag.prompts[0]))) {
+      tags.push_back(tag.label);
+    }
+  }
+  if (tags.empty()) return {};
+  const std::string which =
+      tags.size() == 1 ? "The tag \"" + tags[0] + "\" is a background prompt"
+                       : std::to_string(tags.size()) +
+                             " tags are background prompts, the first of them \"" + tags[0] + "\",";
+  return which +
+         " as well and, never beating itself, scores at most 0.5: give a background without it.";
 }
 
 }  // namespace cliptag

@@ -61,6 +61,11 @@ Result<PromptSpec> ParsePromptsFile(std::string_view text, const std::string& na
 // the file's folder (FindExemplars).
 Result<PromptSpec> ReadPromptsFile(const std::string& path);
 
+// One sentence about tags that are background prompts as well: in contrast they have no more than
+// half of their score, since nothing beats itself. Empty where there are none. Of a spec whose
+// background is filled in.
+std::string TagsInBackground(const PromptSpec& spec);
+
 struct PromptBank {
   PromptSpec spec;  // with templates and background filled in
   int dim = 0;

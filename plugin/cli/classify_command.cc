@@ -114,6 +114,9 @@ Status Classify(const ClassifyOptions& options, bool* bad_files) {
   constexpr int kTopInTable = 5;
   const int top_k = options.top_k.value_or(options.json ? 0 : kTopInTable);
   const Scoring scoring = ScoringFrom(options.scoring);
+  if (scoring == Scoring::kContrast) {
+    if (const std::string said = TagsInBackground(bank->spec); !said.empty()) PrintWarning(said);
+  }
   Printer printer(options.json);
   EncodeHandlers handlers;
   handlers.frame = [&](const EncodedFrame& frame) {

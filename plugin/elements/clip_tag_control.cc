@@ -237,6 +237,11 @@ void ClipTag::OnPromptsEncoded(const Status& status, const PromptBank* bank) {
            bank->truncated.size(), bank->truncated.front().c_str()),
           (nullptr));
     }
+    if (bank != nullptr && settings().policy.scoring == Scoring::kContrast) {
+      if (const std::string sentence = TagsInBackground(bank->spec); !sentence.empty()) {
+        GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS, ("%s", sentence.c_str()), (nullptr));
+      }
+    }
     return;
   }
   Prompts first = Prompts::kEncoding;

@@ -52,6 +52,16 @@ TEST_F(PromptsTest, APromptThatIsTooLongIsOneWarning) {
   EXPECT_NE(warnings[0].find(kTooLong), std::string::npos);
 }
 
+TEST_F(PromptsTest, ATagThatIsInTheBackgroundIsOneWarningWhereThatIsAsked) {
+  Set("background", "a wall; dog");
+  Set("prompts", "cat; dog");
+  PlayAndWait();
+  std::vector<std::string> warnings;
+  ASSERT_TRUE(WaitFor([&] { return !(warnings = Warnings()).empty(); }));
+  EXPECT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("\"dog\""), std::string::npos);
+}
+
 class PromptsFileTest : public PromptsTest {
  protected:
   void SetUp() override {

@@ -177,6 +177,19 @@ TEST(PromptBankTest, ManyPromptsAndCutOnes) {
   EXPECT_EQ(bank->spec.background, DefaultBackground());
 }
 
+TEST(PromptBankTest, TagsThatAreInTheBackgroundAreNamed) {
+  PromptSpec spec = Must(ParsePrompts("a cat; Garden; a dog; room"));
+  EXPECT_EQ(TagsInBackground(spec), "") << "no background yet";
+  spec = Must(BuildPromptBank(spec, 3, FakeEncode))->spec;
+  const std::string two = TagsInBackground(spec);
+  EXPECT_TRUE(two.starts_with("2 tags ") && two.find("\"Garden\"") != std::string::npos) << two;
+  spec.background = {"a wall", " A DOG "};
+  EXPECT_TRUE(TagsInBackground(spec).starts_with("The tag \"a dog\" is "))
+      << TagsInBackground(spec);
+  spec.tags[2].prompts = {"a dog", "a puppy"};
+  EXPECT_EQ(TagsInBackground(spec), "") << "they are not the same";
+}
+
 TEST(PromptBankTest, RefusesByName) {
   PromptSpec spec = Must(ParsePrompts("cat"));
   spec.templates = {"a photo"};
