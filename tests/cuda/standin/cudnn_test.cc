@@ -82,6 +82,7 @@ class CudnnTest : public StandinTest {
     EXPECT_EQ(
         cudaMemcpyAsync(t.device, t.bytes.data(), t.bytes.size(), cudaMemcpyHostToDevice, stream_),
         cudaSuccess);
+    EXPECT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);  // the host's copy may go at any time
     return t;
   }
 
