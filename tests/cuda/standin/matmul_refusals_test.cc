@@ -237,16 +237,21 @@ TEST_F(MatmulRefusalsTest, ColumnsBesideTheInputMayBeWritten) {
 TEST_F(MatmulRefusalsTest, ItIsWorkOfItsStream) {
   Call call = Prepare(kCase);
   const float one = 1;
-  // Another stream, which does not wait for the uploads: poison.
+  // Another stream, which does not wait for an upload: poison.
   cudaStream_t other = NewStream();
+  void* late = Device((call.a.bytes.size() + 3) / 4);
+  ASSERT_EQ(cudaMemcpyAsync(late, call.a.bytes.data(), call.a.bytes.size(), cudaMemcpyHostToDevice,
+                            stream_),
+            cudaSuccess);
   ASSERT_EQ(
-      cublasLtMatmul(handle_, call.desc, &one, call.a.device, call.la, call.b.device, call.lb, &one,
+      cublasLtMatmul(handle_, call.desc, &one, late, call.la, call.b.device, call.lb, &one,
                      call.c.device, call.lc, call.d.device, call.ld, nullptr, nullptr, 0, other),
       CUBLAS_STATUS_SUCCESS);
   EXPECT_EQ(GetCounters().products, 0u);
   ASSERT_EQ(cudaStreamSynchronize(other), cudaSuccess);
   EXPECT_EQ(GetCounters().products, 1u);
   EXPECT_THAT(Read(static_cast<float*>(call.d.device), 1)[0], IsNan());
+  ASSERT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);
   Release(call);
 }
 

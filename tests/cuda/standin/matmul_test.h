@@ -71,6 +71,7 @@ class MatmulTest : public StandinTest {
     EXPECT_EQ(
         cudaMemcpyAsync(m.device, m.bytes.data(), m.bytes.size(), cudaMemcpyHostToDevice, stream_),
         cudaSuccess);
+    EXPECT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);  // the host's copy may go at any time
     return m;
   }
 
@@ -114,7 +115,6 @@ class MatmulTest : public StandinTest {
                                    sizeof(t.epilogue));
     if (t.epilogue & CUBLASLT_EPILOGUE_BIAS) {
       const HostMatrix bias = Make(t.out, t.m, 1, t.m, 1);
-      EXPECT_EQ(cudaStreamSynchronize(stream_), cudaSuccess);  // the host's is gone soon
       for (int64_t i = 0; i < t.m; ++i) call.bias.push_back(bias.at(0, i, 0));
       cublasLtMatmulDescSetAttribute(call.desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias.device,
                                      sizeof(bias.device));
