@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/feature_maps.h"
 #include "models/prepared_encoder.h"
 #include "models/transformer.h"
 
@@ -42,12 +43,9 @@ struct Buffers {
   Matrix means, middle, gates;  // of a picture's channels
 };
 
-// The same memory as a feature map of another shape.
-FeatureMap Shaped(const Matrix& memory, int batch, int edge, int64_t channels) {
-  return {{memory.data, memory.type, int64_t{batch} * edge * edge, channels, channels},
-          batch,
-          edge,
-          edge};
+// The same memory as a square feature map of another shape.
+FeatureMap Square(const Matrix& memory, int batch, int edge, int64_t channels) {
+  return Shaped(memory, batch, edge, edge, channels);
 }
 
 // qkv of a batch norm's output: the norm's factors and offsets go into the weight and a bias.
@@ -271,10 +269,7 @@ Status FastVitEncoder::SetupBatches(int max_batch) {
 Result<FeatureMap> FastVitEncoder::Convolve(const FeatureMap& x, const Convolution& convolution,
                                             const Matrix& to, const FeatureMap* residual,
                                             bool relu) {
-  const FeatureMap out =
-      Shaped(to, x.batch, convolution.OutEdge(x.height), convolution.out_channels());
-  CLIPTAG_RETURN_IF_ERROR(backend_.Convolve(x, convolution, residual, relu, out));
-  return out;
+  return ConvolveInto(backend_, x, convolution, residual, relu, to);
 }
 
 Result<FeatureMap> FastVitEncoder::RunStem(const Matrix& pixels, int pictures, const Buffers& b) {
@@ -285,7 +280,7 @@ Result<FeatureMap> FastVitEncoder::RunStem(const Matrix& pixels, int pictures, c
 }
 
 Status FastVitEncoder::Gate(const Squeeze& squeeze, const FeatureMap& x, const Buffers& b) {
-  const FeatureMap means = Shaped(b.means, x.batch, 1, x.pixels.cols);
+  const FeatureMap means = Square(b.means, x.batch, 1, x.pixels.cols);
   CLIPTAG_RETURN_IF_ERROR(backend_.AveragePool(x, x.height, means));
   CLIPTAG_ASSIGN_OR_RETURN(const FeatureMap middle,
                            Convolve(means, *squeeze.reduce, b.middle, nullptr, true));
@@ -336,11 +331,11 @@ Result<FeatureMap> FastVitEncoder::Attend(const Block& block, const FeatureMap& 
     CLIPTAG_RETURN_IF_ERROR(backend_.AssembleTokens(
         x.pixels, nullptr, {no_positions_->data(), DType::kF32, tokens, width, width}, x.batch,
         floats));
-    normed = Shaped(b.narrow, x.batch, x.height, width);
+    normed = Square(b.narrow, x.batch, x.height, width);
     CLIPTAG_RETURN_IF_ERROR(block.norm.Run(backend_, floats, normed.pixels));
   }
   CLIPTAG_ASSIGN_OR_RETURN(const FeatureMap qkv, Convolve(normed, *block.qkv, b.wide));
-  const FeatureMap answer = Shaped(b.narrow, x.batch, x.height, width);
+  const FeatureMap answer = Square(b.narrow, x.batch, x.height, width);
   AttentionArgs args;
   args.q = qkv.pixels.Cols(0, width);
   args.k = qkv.pixels.Cols(width, width);
@@ -358,7 +353,7 @@ Result<FeatureMap> FastVitEncoder::Attend(const Block& block, const FeatureMap& 
 Status FastVitEncoder::RunEnd(const FeatureMap& x, const Buffers& b, const Matrix& out) {
   CLIPTAG_ASSIGN_OR_RETURN(const FeatureMap y, Convolve(x, *last_, b.wide));
   CLIPTAG_RETURN_IF_ERROR(Gate(last_squeeze_, y, b));
-  const FeatureMap means = Shaped(b.means, x.batch, 1, config_.features());
+  const FeatureMap means = Square(b.means, x.batch, 1, config_.features());
   CLIPTAG_RETURN_IF_ERROR(backend_.AveragePool(y, y.height, means));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(means.pixels, *head_, Activation::kNone, false, out));
   return backend_.NormalizeRows(out);
@@ -380,15 +375,15 @@ Status FastVitEncoder::Forward(int batch, const Matrix& out) {
       const Matrix to =
           i + 1 == attention ? entries.Rows(first * places, pictures * places) : b.map;
       CLIPTAG_RETURN_IF_ERROR(RunStage(i, x, b, to));
-      x = Shaped(to, pictures, stages_[i].edge, StageWidth(i));
+      x = Square(to, pictures, stages_[i].edge, StageWidth(i));
     }
   }
   arena.Rewind(mark);
   b = Plan(&arena, batch, attention, end);
-  FeatureMap x = Shaped(entries, batch, stages_[attention - 1].edge, StageWidth(attention - 1));
+  FeatureMap x = Square(entries, batch, stages_[attention - 1].edge, StageWidth(attention - 1));
   for (int i = attention; i < end; ++i) {
     CLIPTAG_RETURN_IF_ERROR(RunStage(i, x, b, b.map));
-    x = Shaped(b.map, batch, stages_[i].edge, StageWidth(i));
+    x = Square(b.map, batch, stages_[i].edge, StageWidth(i));
   }
   return RunEnd(x, b, out);
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "models/branched_convolution.h"
+#include "models/feature_maps.h"
 #include "models/map_pooling.h"
 #include "models/prepared_encoder.h"
 
@@ -67,14 +68,6 @@ class ResNetEncoder : public PreparedEncoder {
   int max_batch_ = 0;
   std::unique_ptr<Memory> token_rows_;  // int32: which row of features each token is
 };
-
-// The same memory as a feature map of another shape.
-FeatureMap Shaped(const Matrix& memory, int batch, int height, int width, int64_t channels) {
-  return {{memory.data, memory.type, int64_t{batch} * height * width, channels, channels},
-          batch,
-          height,
-          width};
-}
 
 Result<std::unique_ptr<Convolution>> ResNetEncoder::Pack(const NormedConvolutionTensors& tensors,
                                                          int stride, int64_t in) {
@@ -162,10 +155,7 @@ Status ResNetEncoder::SetupBatches(int max_batch) {
 Result<FeatureMap> ResNetEncoder::Convolve(const FeatureMap& x, const Convolution& convolution,
                                            const FeatureMap* residual, bool relu,
                                            const Matrix& to) {
-  const FeatureMap out = Shaped(to, x.batch, convolution.OutEdge(x.height),
-                                convolution.OutEdge(x.width), convolution.out_channels());
-  CLIPTAG_RETURN_IF_ERROR(backend_.Convolve(x, convolution, residual, relu, out));
-  return out;
+  return ConvolveInto(backend_, x, convolution, residual, relu, to);
 }
 
 Result<FeatureMap> ResNetEncoder::Halve(const FeatureMap& x, const Matrix& to) {
