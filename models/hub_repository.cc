@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "models/hub_settings.h"
 #include "models/json.h"
 
 namespace cliptag {
@@ -80,8 +81,8 @@ HubFile ReadFileEntry(const Json& entry, const std::string& name) {
 std::string NameOfPage(const std::string& text, const std::string& endpoint) {
   constexpr std::string_view kOpenClip = "hf-hub:";
   if (text.starts_with(kOpenClip)) return text.substr(kOpenClip.size());
-  for (const std::string& hub : {endpoint, std::string("https://huggingface.co"),
-                                 std::string("https://hf.co"), std::string("huggingface.co")}) {
+  for (const std::string& hub : {endpoint, std::string(kHuggingFace), std::string("https://hf.co"),
+                                 std::string("huggingface.co")}) {
     if (!text.starts_with(hub + "/")) continue;
     std::string name = text.substr(hub.size() + 1);
     name.resize(std::min(name.size(), name.find_first_of("?#")));

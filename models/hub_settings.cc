@@ -13,8 +13,6 @@
 namespace cliptag {
 namespace {
 
-constexpr char kHub[] = "https://huggingface.co";
-
 // The value of the first of these variables that is set and not empty.
 std::string Environment(std::initializer_list<const char*> names, std::string* which = nullptr) {
   for (const char* name : names) {
@@ -76,12 +74,12 @@ Status ReadSeconds(const char* name, long* seconds) {
 Result<HubSettings> ReadHubSettings() {
   HubSettings settings;
   settings.endpoint = Environment({"HF_ENDPOINT"});
-  if (settings.endpoint.empty()) settings.endpoint = kHub;
+  if (settings.endpoint.empty()) settings.endpoint = kHuggingFace;
   const std::string& endpoint = settings.endpoint;
   const bool web = endpoint.starts_with("https://") || endpoint.starts_with("http://");
   if (!web || !Printable(endpoint) || endpoint.find_first_of("?#@") != std::string::npos) {
     return InvalidArgument("HF_ENDPOINT is '" + endpoint +
-                           "', which is no address of a hub such as " + kHub + ".");
+                           "', which is no address of a hub such as " + kHuggingFace + ".");
   }
   while (settings.endpoint.ends_with("/")) settings.endpoint.pop_back();
 

@@ -10,8 +10,10 @@
 
 namespace cliptag {
 
+inline constexpr char kHuggingFace[] = "https://huggingface.co";
+
 struct HubSettings {
-  std::string endpoint;      // HF_ENDPOINT, else https://huggingface.co; without a slash at its end
+  std::string endpoint;      // HF_ENDPOINT, else kHuggingFace; without a slash at its end
   std::string token;         // HF_TOKEN, else what HF_TOKEN_PATH or HF_HOME/token holds; or empty
   std::string token_source;  // "HF_TOKEN" or the file
   std::string cache;         // HF_HUB_CACHE, else HF_HOME/hub; need not exist
