@@ -41,7 +41,9 @@ namespace cliptag {
 class ClipTag {
  public:
   ClipTag(GstElement* element, GstPad* sink_pad, GstPad* src_pad)
-      : element_(element), sink_pad_(sink_pad), src_pad_(src_pad), cuda_(element) {}
+      : element_(element), sink_pad_(sink_pad), src_pad_(src_pad), cuda_(element) {
+    ForgetStream();
+  }
 
   // --- clip_tag_control.cc: engine, prompts, settings
   // READY to PAUSED: loads the model, begins to encode the prompts. Has posted an error if false.
@@ -125,8 +127,9 @@ class ClipTag {
   // stream
   bool StartTask();  // the src pad's
   bool IsDue(const FrameSettings& frame, guint64 number, guint64 running_time);
-  // Downstream is late: frames go on, without being looked at, but for one a second.
-  bool MayLook(guint64 running_time);
+  // False while downstream is late, where that counts: frames go on, without being looked at, but
+  // for one a second.
+  bool MayLook(bool heed_qos, guint64 running_time);
   bool IsStill(const FrameSettings& frame, const PendingFrame& pending);
   // Null, and the buffer back in `item`, if it cannot be looked at.
   std::shared_ptr<PendingFrame> MakePending(BufferPtr buffer, Item* item);
@@ -158,6 +161,7 @@ class ClipTag {
   void TakeQos(GstEvent* event);
   void FlushEngine();
   void ResetCounters();
+  void ForgetStream();  // caps, segment, tags: what its events have told
   // Frames in CUDA memory are taken: the engine reads them, or may do so once it is there.
   bool TakesCuda() const;
   bool QueryCaps(GstPad* pad, GstQuery* query);

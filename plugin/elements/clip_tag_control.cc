@@ -161,9 +161,7 @@ void ClipTag::Stop() {
   cuda_use_ = CudaUse::kUndecided;
   cuda_.Close();
   prompts_ = Prompts::kNone;
-  have_info_ = false;
-  stream_orientation_.reset();
-  global_orientation_.reset();
+  ForgetStream();
   ResetCounters();
 }
 

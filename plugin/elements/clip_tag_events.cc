@@ -99,6 +99,14 @@ void ClipTag::FlushEngine() {
   if (stream_) stream_->Flush();
 }
 
+void ClipTag::ForgetStream() {
+  gst_video_info_init(&info_);
+  have_info_ = false;
+  gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
+  stream_orientation_.reset();
+  global_orientation_.reset();
+}
+
 void ClipTag::ResetCounters() {
   next_frame_ = 0;
   next_due_ns_ = GST_CLOCK_TIME_NONE;

@@ -36,8 +36,9 @@ GstFlowReturn ClipTag::Chain(GstBuffer* raw) {
           ? gst_segment_to_running_time(&segment_, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer.get()))
           : GST_CLOCK_TIME_NONE;
   LookAtPool(buffer.get());
-  const bool due = IsDue(frame, number, running_time) && MayLook(running_time);
-  if (IsLive(frame.mode)) return ChainLive(std::move(buffer), frame, number, running_time, due);
+  const bool live = IsLive(frame.mode);
+  const bool due = IsDue(frame, number, running_time) && MayLook(live || frame.qos, running_time);
+  if (live) return ChainLive(std::move(buffer), frame, number, running_time, due);
   MeasureRate();
   Item item;
   std::shared_ptr<PendingFrame> pending;
@@ -85,9 +86,9 @@ bool ClipTag::IsDue(const FrameSettings& frame, guint64 number, guint64 running_
   return true;
 }
 
-bool ClipTag::MayLook(guint64 running_time) {
+bool ClipTag::MayLook(bool heed_qos, guint64 running_time) {
   const bool timed = GST_CLOCK_TIME_IS_VALID(running_time);
-  const bool late = timed && running_time < late_until_;
+  const bool late = heed_qos && timed && running_time < late_until_;
   if (late && GST_CLOCK_TIME_IS_VALID(last_looked_ns_) && running_time >= last_looked_ns_ &&
       running_time - last_looked_ns_ < kLongestBlind) {
     ++skipped_late_;

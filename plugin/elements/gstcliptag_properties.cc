@@ -230,6 +230,13 @@ void InstallFrameProperties(GObjectClass* klass) {
           "looked at by less than this on average (0..1), its tags stand (0 = off)",
           0, 1, 0, kPlaying));
   g_object_class_install_property(
+      klass, PROP_QOS,
+      g_param_spec_boolean(
+          "qos", "Quality of service",
+          "In mode exact, too, look at one frame a second alone while a sink says that it is late; "
+          "in mode live that is so in any case",
+          FALSE, kPlaying));
+  g_object_class_install_property(
       klass, PROP_ATTACH_EMBEDDING,
       g_param_spec_boolean("attach-embedding", "Attach embedding",
                            "Add the frame's embedding to meta and message", FALSE, kPlaying));

@@ -137,6 +137,9 @@ bool SetFrame(ClipTag& tag, guint id, const GValue* value) {
       case PROP_STILL_THRESHOLD:
         frame.still_threshold = g_value_get_double(value);
         break;
+      case PROP_QOS:
+        frame.qos = g_value_get_boolean(value);
+        break;
       case PROP_ATTACH_EMBEDDING:
         frame.attach_embedding = g_value_get_boolean(value);
         break;
@@ -233,6 +236,9 @@ bool GetPolicyOrFrame(const Settings& s, guint id, GValue* value) {
       return true;
     case PROP_STILL_THRESHOLD:
       g_value_set_double(value, s.frame.still_threshold);
+      return true;
+    case PROP_QOS:
+      g_value_set_boolean(value, s.frame.qos);
       return true;
     case PROP_ATTACH_EMBEDDING:
       g_value_set_boolean(value, s.frame.attach_embedding);

@@ -39,6 +39,7 @@ struct FrameSettings {
   Regions regions = Regions::kFrame;
   Mode mode = Mode::kAuto;
   double still_threshold = 0;  // 0 = off
+  bool qos = false;            // in kExact, too: kLive always heeds it
   bool attach_embedding = false;
   bool post_messages = true;
 };

@@ -197,7 +197,7 @@ TEST_F(ControlTest, EveryPropertyReadsBackWhatWasSet) {
     ++checked;
   }
   g_free(specs);
-  EXPECT_EQ(checked, 28);
+  EXPECT_EQ(checked, 29);
 }
 
 TEST_F(ControlTest, StatsCount) {

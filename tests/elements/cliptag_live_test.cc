@@ -230,6 +230,19 @@ TEST_F(LiveTest, LateDownstreamSkipsInferenceNeverFrames) {
   EXPECT_EQ(Fake().seen().size(), 4u);
 }
 
+TEST_F(LiveTest, InExactModeALateSinkCostsNoLookUnlessThatIsAskedFor) {
+  Set("mode", "exact");
+  PlayAndWait();
+  Through(0);
+  gst_harness_push_upstream_event(
+      harness_, gst_event_new_qos(GST_QOS_TYPE_UNDERFLOW, 2.0, 100 * GST_SECOND, 0));
+  for (guint64 n = 1; n < 51; ++n) EXPECT_NE(MetaOf(Through(n).get()), nullptr) << n;
+  EXPECT_EQ(Fake().seen().size(), 51u);
+  Set("qos", "true");
+  for (guint64 n = 51; n < 101; ++n) ASSERT_TRUE(Through(n));
+  EXPECT_EQ(Fake().seen().size(), 53u) << "one a second";
+}
+
 TEST_F(LiveTest, ATooSlowMachineIsReportedOnceAndTheVideoFlows) {
   PlayAndWait();
   Fake().SetLatency(std::chrono::milliseconds(400));

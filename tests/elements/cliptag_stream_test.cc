@@ -402,6 +402,50 @@ TEST_F(StreamTest, TimePassesWithoutTimestamps) {
   EXPECT_EQ(seen[2].pts_ns - seen[1].pts_ns, 2 * kFrame);
 }
 
+// A buffer that comes before its segment is of none: not of memory as it was found, nor of the
+// segment of the run before.
+TEST_F(StreamTest, ABufferBeforeAnySegmentHasNoStreamTime) {
+  GstElement* sink = gst_element_factory_make("fakesink", nullptr);
+  g_object_set(sink, "async", FALSE, "sync", FALSE, nullptr);
+  GstElement* pipeline = gst_pipeline_new(nullptr);
+  gst_bin_add_many(GST_BIN(pipeline), element_, sink, nullptr);
+  ASSERT_TRUE(gst_element_link(element_, sink));
+  GstPad* sink_pad = gst_element_get_static_pad(element_, "sink");
+  std::vector<guint64> stream_times;
+  for (const bool with_segment : {true, false}) {
+    GstPad* pad = gst_pad_new("src", GST_PAD_SRC);
+    gst_pad_set_active(pad, TRUE);
+    gst_element_set_state(pipeline, GST_STATE_PLAYING);
+    ASSERT_EQ(gst_pad_link(pad, sink_pad), GST_PAD_LINK_OK);
+    gst_pad_push_event(pad, gst_event_new_stream_start("a"));
+    GstCaps* caps = gst_caps_from_string(CapsOf("GRAY8", 16, 8).c_str());
+    gst_pad_push_event(pad, gst_event_new_caps(caps));
+    gst_caps_unref(caps);
+    GstSegment segment;
+    gst_segment_init(&segment, GST_FORMAT_TIME);
+    if (with_segment) gst_pad_push_event(pad, gst_event_new_segment(&segment));
+    EXPECT_EQ(gst_pad_push(pad, MakeFrame(3)), GST_FLOW_OK);
+    gst_pad_push_event(pad, gst_event_new_eos());  // through when the frame is
+    GstBus* bus = gst_element_get_bus(pipeline);
+    GstMessage* told = nullptr;
+    ASSERT_TRUE(WaitFor([&] {
+      told = gst_bus_pop_filtered(bus, GST_MESSAGE_ELEMENT);
+      return told != nullptr;
+    }));
+    guint64 stream_time = 0;
+    gst_structure_get_uint64(gst_message_get_structure(told), "stream-time", &stream_time);
+    stream_times.push_back(stream_time);
+    gst_message_unref(told);
+    gst_element_set_state(pipeline, GST_STATE_NULL);
+    gst_object_unref(bus);
+    gst_pad_unlink(pad, sink_pad);
+    gst_object_unref(pad);
+  }
+  EXPECT_EQ(stream_times, (std::vector<guint64>{3 * kFrame, GST_CLOCK_TIME_NONE}));
+  gst_object_unref(sink_pad);
+  gst_object_unref(pipeline);
+}
+
 TEST_F(StreamTest, CropMetaAndOrientationReachTheEngine) {
   Play();
   GstBuffer* buffer = MakeFrame(0);
