@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <set>
 
@@ -44,6 +45,44 @@ bool IsModel(const fs::path& directory) {
          !FindArchives(directory.string()).empty();
 }
 
+// What OpenAI's models are called elsewhere ("ViT-B/32", "vit_b_32"), in letters and digits alone,
+// and where they are to be had.
+struct KnownModel {
+  const char* letters;
+  const char* repository;
+  const char* name;
+};
+constexpr KnownModel kKnownModels[] = {
+    {"vitb32", "timm/vit_base_patch32_clip_224.openai", "vit-b-32"},
+    {"vitb16", "timm/vit_base_patch16_clip_224.openai", "vit-b-16"},
+    {"vitl14", "timm/vit_large_patch14_clip_224.openai", "vit-l-14"},
+    {"vitl14336", "timm/vit_large_patch14_clip_336.openai", "vit-l-14-336"},
+    {"rn50", "timm/resnet50_clip.openai", "rn50"},
+    {"rn101", "timm/resnet101_clip.openai", "rn101"}};
+
+const KnownModel* FindKnown(const std::string& name) {
+  std::string letters;
+  for (const unsigned char c : name) {
+    if (std::isalnum(c)) letters += static_cast<char>(std::tolower(c));
+  }
+  for (const char* ending : {"px", "quickgelu", "openai"}) {
+    if (letters.ends_with(ending)) letters.resize(letters.size() - std::strlen(ending));
+  }
+  const auto known =
+      std::find_if(std::begin(kKnownModels), std::end(kKnownModels),
+                   [&](const KnownModel& model) { return model.letters == letters; });
+  return known == std::end(kKnownModels) ? nullptr : known;
+}
+
+std::string PullAdvice(const std::string& name) {
+  const KnownModel* known = FindKnown(name);
+  if (known == nullptr) {
+    return "`cliptag models list` shows which there are, `cliptag models pull ORG/NAME` gets one";
+  }
+  return std::string("`cliptag models pull ") + known->repository + " --name " + known->name +
+         "` gets it, as model=" + known->name;
+}
+
 std::string Sentence(const std::string& name, const std::vector<fs::path>& searched) {
   std::string message = "There is no model '" + name + "' in ";
   std::set<std::string> seen;
@@ -53,11 +92,12 @@ std::string Sentence(const std::string& name, const std::vector<fs::path>& searc
     message += (first ? "" : ", ") + path.string();
     first = false;
   }
-  return message + "; put its directory there, or name a directory with a slash in it.";
+  return message + "; " + PullAdvice(name) + "; a directory elsewhere is named with a slash in it.";
 }
 
 // ORG/NAME is how a hub calls its models, and no path here.
 std::string HubAdvice(const std::string& value) {
+  if (FindKnown(value) != nullptr) return " (" + PullAdvice(value) + ")";
   const size_t slash = value.find('/');
   const bool one = slash == value.rfind('/') && slash > 0 && slash + 1 < value.size();
   if (!one || value[0] == '.' || value[0] == '~') return "";

@@ -39,6 +39,14 @@ std::string CachedBlob(const std::string& cache, const std::string& id, const st
   return fs::is_regular_file(blob, error) ? blob.string() : "";
 }
 
+std::string SnapshotFile(const std::string& cache, const std::string& id, const std::string& commit,
+                         const std::string& name) {
+  if (cache.empty() || !IsHash(commit)) return "";
+  std::error_code error;
+  const fs::path file = FolderOf(cache, id) / "snapshots" / commit / name;
+  return fs::is_regular_file(file, error) ? file.string() : "";
+}
+
 Result<HubRepository> CachedRepository(const std::string& cache, const std::string& id,
                                        const std::string& revision) {
   const fs::path folder = FolderOf(cache, id);
@@ -53,11 +61,14 @@ Result<HubRepository> CachedRepository(const std::string& cache, const std::stri
   for (fs::directory_iterator it(snapshot, error), end; !error && it != end; it.increment(error)) {
     HubFile file{.name = it->path().filename().string(), .size = -1, .hash = {}};
     std::error_code wrong;
-    // Files are links to blobs, which are called after their hashes.
-    const fs::path blob = fs::read_symlink(it->path(), wrong);
-    file.hash = wrong ? "" : blob.filename().string();
-    const uintmax_t size = fs::file_size(it->path(), wrong);
-    if (wrong || !IsHash(file.hash) || !IsPlainFileName(file.name)) continue;
+    // Files are links to blobs, which are called after their hashes; on file systems without links,
+    // and where the environment says so, they are the files themselves.
+    if (fs::is_symlink(it->path(), wrong)) {
+      file.hash = fs::read_symlink(it->path(), wrong).filename().string();
+      if (!IsHash(file.hash)) continue;
+    }
+    const uintmax_t size = fs::file_size(it->path(), wrong);  // of a regular file alone
+    if (wrong || !IsPlainFileName(file.name)) continue;
     file.size = static_cast<int64_t>(size);
     repository.files.push_back(file);
   }

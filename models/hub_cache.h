@@ -15,7 +15,12 @@ namespace cliptag {
 // The file there whose contents have this hash, or an empty string.
 std::string CachedBlob(const std::string& cache, const std::string& id, const std::string& hash);
 
+// Where a file of a commit lies there, if it does.
+std::string SnapshotFile(const std::string& cache, const std::string& id, const std::string& commit,
+                         const std::string& name);
+
 // What the cache has of a repository, as the hub would tell it; kNotFound where it has nothing.
+// Where the cache was written without symbolic links, its files have no hash.
 Result<HubRepository> CachedRepository(const std::string& cache, const std::string& id,
                                        const std::string& revision);
 

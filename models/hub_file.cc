@@ -15,6 +15,7 @@ namespace cliptag {
 namespace {
 
 constexpr size_t kBlock = 1 << 20;
+constexpr int64_t kRoom = 16 << 20;  // that a pull leaves on the disk
 
 std::unique_ptr<BlockHash> NewHash(const HubFile& file) {
   if (file.hash.size() == 64) return std::make_unique<Sha256>();
@@ -72,13 +73,29 @@ class Descriptor {
 
 }  // namespace
 
+Status CheckRoom(const std::string& directory, int64_t bytes, const std::string& what) {
+  std::error_code error;
+  const std::filesystem::space_info space = std::filesystem::space(directory, error);
+  if (error || bytes <= 0) return {};  // then writing will tell
+  const uintmax_t wanted = static_cast<uintmax_t>(bytes) + kRoom;
+  if (space.available >= wanted) return {};
+  return ResourceExhausted("The disk of " + directory + " has " +
+                           std::to_string(space.available / 1000000) + " MB free, but " + what +
+                           " needs " + std::to_string(wanted / 1000000) +
+                           " MB: make room, or set XDG_CACHE_HOME to another disk.");
+}
+
 std::string PartialName(const HubFile& file) {
   return file.name + "." + (file.hash.empty() ? "unknown" : file.hash.substr(0, 12)) +
          ".incomplete";
 }
 
-FileWriter::FileWriter(std::string directory, HubFile file, FileProgress progress)
-    : directory_(std::move(directory)), file_(std::move(file)), progress_(std::move(progress)) {
+FileWriter::FileWriter(std::string directory, HubFile file, int64_t max_bytes,
+                       FileProgress progress)
+    : directory_(std::move(directory)),
+      file_(std::move(file)),
+      max_bytes_(max_bytes),
+      progress_(std::move(progress)) {
   path_ = directory_ + "/" + PartialName(file_);
 }
 
@@ -89,8 +106,10 @@ FileWriter::~FileWriter() {
 void FileWriter::ResetHash() { hash_ = NewHash(file_); }
 
 Result<std::unique_ptr<FileWriter>> FileWriter::Open(const std::string& directory,
-                                                     const HubFile& file, FileProgress progress) {
-  std::unique_ptr<FileWriter> writer(new FileWriter(directory, file, std::move(progress)));
+                                                     const HubFile& file, int64_t max_bytes,
+                                                     FileProgress progress) {
+  std::unique_ptr<FileWriter> writer(
+      new FileWriter(directory, file, max_bytes, std::move(progress)));
   writer->fd_ = open(writer->path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   struct stat info {};
   if (writer->fd_ < 0 || fstat(writer->fd_, &info) != 0) return writer->CannotWrite(errno);
@@ -130,11 +149,15 @@ Status FileWriter::CannotWrite(int error) const {
 
 // What the headers tell of a file that the hub's list was silent about, and whether the two agree.
 Status FileWriter::Learn(const HttpReply& reply, int64_t first_byte) {
-  const int64_t length = Number(reply.Header("content-length"));
+  // The length of an answer that is compressed, asked for or not, says nothing of the file's.
+  const std::string encoding = reply.Header("content-encoding");
+  const bool compressed = !encoding.empty() && encoding != "identity";
+  const int64_t length = compressed ? -1 : Number(reply.Header("content-length"));
   int64_t announced = Number(reply.Header("x-linked-size"));
   if (announced < 0 && length >= 0) announced = first_byte + length;
   const bool silent = file_.size < 0 || file_.hash.empty();
-  if (file_.size < 0) file_.size = announced;
+  const bool sized = file_.size >= 0;  // then the pull has looked for room
+  if (!sized) file_.size = announced;
   for (const char* name : {"x-linked-etag", "etag"}) {
     const std::string etag = Unquoted(reply.Header(name));
     if (file_.hash.empty() && IsHash(etag)) file_.hash = etag;
@@ -144,6 +167,12 @@ Status FileWriter::Learn(const HttpReply& reply, int64_t first_byte) {
     return DataLoss("The hub does not tell the " + std::string(file_.size < 0 ? "size" : "hash") +
                     " of " + file_.name + ", so that it could not be checked; it is not taken.");
   }
+  if (file_.size > max_bytes_) {
+    return DataLoss("The hub says that " + file_.name + " has " + std::to_string(file_.size) +
+                    " bytes, more than the " + std::to_string(max_bytes_) +
+                    " that such a file may have.");
+  }
+  if (!sized) CLIPTAG_RETURN_IF_ERROR(CheckRoom(directory_, file_.size, file_.name));
   if (length >= 0 && first_byte + length != file_.size) {
     return DataLoss("The hub says that " + file_.name + " has " + std::to_string(file_.size) +
                     " bytes, but sends " + std::to_string(first_byte + length) + ".");
@@ -220,6 +249,21 @@ Result<bool> HasContent(const std::string& path, const HubFile& file,
   return hash->Hex() == file.hash;
 }
 
+Status HashLocal(const std::string& path, const FileProgress& progress, HubFile* file) {
+  const Descriptor fd(path);
+  if (fd.get() < 0) return NotFound("Cannot read " + path + ": " + std::strerror(errno) + ".");
+  Sha256 hash;
+  int64_t done = 0;
+  CLIPTAG_RETURN_IF_ERROR(ReadAll(fd.get(), path, -1, [&](std::string_view block) -> Status {
+    hash.Add(block.data(), block.size());
+    done += static_cast<int64_t>(block.size());
+    return progress(done) ? Status() : Stopped();
+  }));
+  file->size = done;
+  file->hash = hash.Hex();
+  return {};
+}
+
 Status TakeLocal(const std::string& path, const std::string& directory, const HubFile& file,
                  const FileProgress& progress) {
   std::error_code error;
@@ -229,7 +273,8 @@ Status TakeLocal(const std::string& path, const std::string& directory, const Hu
   if (!error && link(real.c_str(), name.c_str()) == 0) return {};
   const Descriptor fd(path);
   if (fd.get() < 0) return NotFound("Cannot read " + path + ": " + std::strerror(errno) + ".");
-  CLIPTAG_ASSIGN_OR_RETURN(const auto writer, FileWriter::Open(directory, file, progress));
+  CLIPTAG_ASSIGN_OR_RETURN(const auto writer,
+                           FileWriter::Open(directory, file, file.size, progress));
   if (lseek(fd.get(), writer->Have(), SEEK_SET) < 0) {
     return NotFound("Cannot read " + path + ": " + std::strerror(errno) + ".");
   }

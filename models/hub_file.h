@@ -21,14 +21,18 @@ namespace cliptag {
 // Bytes of it that there are so far; false stops.
 using FileProgress = std::function<bool(int64_t bytes)>;
 
+// Whether so many bytes still fit on the disk of `directory`; `what` needs them.
+Status CheckRoom(const std::string& directory, int64_t bytes, const std::string& what);
+
 // What a file is called while it is on its way; another version of it does not share the name.
 std::string PartialName(const HubFile& file);
 
 class FileWriter : public HubSink {
  public:
-  // Opens what there is of `file` in `directory`, or begins.
+  // Opens what there is of `file` in `directory`, or begins. A file whose size only the answer
+  // tells is refused beyond `max_bytes`.
   static Result<std::unique_ptr<FileWriter>> Open(const std::string& directory, const HubFile& file,
-                                                  FileProgress progress);
+                                                  int64_t max_bytes, FileProgress progress);
   ~FileWriter() override;
   FileWriter(const FileWriter&) = delete;
   FileWriter& operator=(const FileWriter&) = delete;
@@ -47,7 +51,7 @@ class FileWriter : public HubSink {
   const HubFile& file() const { return file_; }  // with what the answer's headers told
 
  private:
-  FileWriter(std::string directory, HubFile file, FileProgress progress);
+  FileWriter(std::string directory, HubFile file, int64_t max_bytes, FileProgress progress);
   Status HashWhatIsThere(int64_t bytes);
   Status StartAnew();
   Status Learn(const HttpReply& reply, int64_t first_byte);
@@ -56,6 +60,7 @@ class FileWriter : public HubSink {
 
   const std::string directory_;
   HubFile file_;
+  const int64_t max_bytes_;
   const FileProgress progress_;
   std::string path_;  // of the temporary file
   int fd_ = -1;
@@ -65,6 +70,9 @@ class FileWriter : public HubSink {
 
 // Whether the file at `path` has the size and hash; reads it. `progress` as above.
 Result<bool> HasContent(const std::string& path, const HubFile& file, const FileProgress& progress);
+
+// Fills in size and hash of a file that nothing else tells them of; reads it.
+Status HashLocal(const std::string& path, const FileProgress& progress, HubFile* file);
 
 // Takes a file with the right content from elsewhere on this machine: a hard link where that can
 // be, else a copy.

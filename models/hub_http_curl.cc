@@ -175,6 +175,8 @@ class CurlClient : public HttpClient {
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, settings_.answer_s);
     curl_easy_setopt(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, words);
+    // Nothing compressed is asked for; what comes compressed all the same is unpacked.
+    curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, "identity");
     if (!settings_.ca_file.empty()) {
       curl_easy_setopt(curl, CURLOPT_CAINFO, settings_.ca_file.c_str());
     }

@@ -1,6 +1,7 @@
 #include "models/hub_pull.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -27,7 +28,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr size_t kLongestListing = 64 << 20;  // of a repository
-constexpr int64_t kRoom = 16 << 20;           // that a pull leaves on the disk
 
 Status Stopped() {
   return Cancelled("Stopped; what has arrived is kept, and the same call goes on from there.");
@@ -44,11 +44,12 @@ class Pull {
   Status ReadListing();
   Status PrepareDirectories();
   Status TakeLock();
+  Status MakeStaging() const;
   bool IsThere() const;
   Status CheckNameIsFree() const;
   PulledModel Look(const HubPlan& plan);
-  Status Fetch(const HubFile& file);
-  Status Download(const HubFile& file);
+  Status Fetch(HubFile file, int64_t max_bytes);
+  Status Download(const HubFile& file, int64_t max_bytes);
   Result<bool> FetchLocal(const HubFile& file);
   Status CheckIsClip(const HubPlan& plan);
   Result<std::vector<HubFile>> WeightFiles(const HubPlan& plan);
@@ -142,6 +143,20 @@ Status Pull::TakeLock() {
   return {};
 }
 
+// What lies in it and is not of this model will be removed, so it must be a directory, not a link
+// to one, and ours.
+Status Pull::MakeStaging() const {
+  if (mkdir(staging_.c_str(), 0777) != 0 && errno != EEXIST) {
+    return InvalidArgument("Cannot make " + staging_ + ": " + std::strerror(errno) + ".");
+  }
+  struct stat info {};
+  if (lstat(staging_.c_str(), &info) != 0 || !S_ISDIR(info.st_mode) || info.st_uid != geteuid()) {
+    return InvalidArgument(staging_ +
+                           " is no directory of yours, and a pull writes into it: remove it.");
+  }
+  return {};
+}
+
 // Whether the directory has this commit, and all that was written of it.
 bool Pull::IsThere() const {
   const HubRecord record = ReadHubRecord(directory_);
@@ -159,7 +174,9 @@ Result<bool> Pull::FetchLocal(const HubFile& file) {
   }
   const std::pair<std::string, PullSource> places[] = {
       {directory_ + "/" + file.name, PullSource::kEarlier},
-      {CachedBlob(settings_.cache, id_, file.hash), PullSource::kHuggingFaceCache}};
+      {CachedBlob(settings_.cache, id_, file.hash), PullSource::kHuggingFaceCache},
+      {SnapshotFile(settings_.cache, id_, repository_.commit, file.name),
+       PullSource::kHuggingFaceCache}};
   for (const auto& [path, source] : places) {
     if (path.empty()) continue;
     CLIPTAG_ASSIGN_OR_RETURN(const bool same, HasContent(path, file, progress));
@@ -171,7 +188,7 @@ Result<bool> Pull::FetchLocal(const HubFile& file) {
   return false;
 }
 
-Status Pull::Download(const HubFile& file) {
+Status Pull::Download(const HubFile& file, int64_t max_bytes) {
   if (settings_.offline || client_->unreachable()) {
     return NotFound("Hugging Face's cache has no whole " + file.name + " of " + id_ +
                     ", and the hub is not asked.");
@@ -182,7 +199,8 @@ Status Pull::Download(const HubFile& file) {
                            .revision = revision_,
                            .file = file.name};
   for (bool again = true;; again = false) {
-    CLIPTAG_ASSIGN_OR_RETURN(const auto writer, FileWriter::Open(staging_, file, ProgressOf(file)));
+    CLIPTAG_ASSIGN_OR_RETURN(const auto writer,
+                             FileWriter::Open(staging_, file, max_bytes, ProgressOf(file)));
     again = again && writer->Have() > 0;
     if (!writer->Full()) {
       const Status status = client_->Get(request, writer.get());
@@ -201,9 +219,14 @@ Status Pull::Download(const HubFile& file) {
   }
 }
 
-Status Pull::Fetch(const HubFile& file) {
+Status Pull::Fetch(HubFile file, int64_t max_bytes) {
+  const bool from_cache = settings_.offline || client_->unreachable();
+  const std::string kept = SnapshotFile(settings_.cache, id_, repository_.commit, file.name);
+  if (from_cache && file.hash.empty() && !kept.empty()) {
+    CLIPTAG_RETURN_IF_ERROR(HashLocal(kept, ProgressOf(file), &file));
+  }
   CLIPTAG_ASSIGN_OR_RETURN(const bool local, FetchLocal(file));
-  if (!local) return Download(file);
+  if (!local) return Download(file, max_bytes);
   taken_.push_back(file);
   return {};
 }
@@ -234,20 +257,17 @@ Status Pull::CheckRoom(const std::vector<HubFile>& files) const {
   std::error_code error;
   int64_t wanted = 0;
   for (const HubFile& file : files) {
-    if (!CachedBlob(settings_.cache, id_, file.hash).empty()) continue;
+    if (!CachedBlob(settings_.cache, id_, file.hash).empty() ||
+        !SnapshotFile(settings_.cache, id_, repository_.commit, file.name).empty()) {
+      continue;
+    }
     wanted += std::max<int64_t>(file.size, 0);
     for (const std::string& name : {file.name, PartialName(file)}) {
       const uintmax_t here = fs::file_size(fs::path(staging_) / name, error);
       if (!error) wanted -= static_cast<int64_t>(here);
     }
   }
-  const fs::space_info space = fs::space(staging_, error);
-  if (error || wanted <= 0) return {};  // then writing will tell
-  if (space.available >= static_cast<uintmax_t>(wanted) + kRoom) return {};
-  return ResourceExhausted("The disk of " + models_ + " has " +
-                           std::to_string(space.available / 1000000) + " MB free, but " + id_ +
-                           " needs " + std::to_string((wanted + kRoom) / 1000000) +
-                           " MB: make room, or set XDG_CACHE_HOME to another disk.");
+  return cliptag::CheckRoom(models_, wanted, id_);
 }
 
 // The staging directory takes the model's name; what had it before goes.
@@ -331,14 +351,12 @@ Result<PulledModel> Pull::Run() {
   CLIPTAG_RETURN_IF_ERROR(TakeLock());
   CLIPTAG_RETURN_IF_ERROR(CheckNameIsFree());
   if (IsThere()) return Outcome(true);
-  std::error_code error;
-  fs::create_directories(staging_, error);
-  if (error) return InvalidArgument("Cannot make " + staging_ + ": " + error.message() + ".");
-  for (const HubFile& file : plan.small) CLIPTAG_RETURN_IF_ERROR(Fetch(file));
+  CLIPTAG_RETURN_IF_ERROR(MakeStaging());
+  for (const HubFile& file : plan.small) CLIPTAG_RETURN_IF_ERROR(Fetch(file, kLargestSmallFile));
   CLIPTAG_RETURN_IF_ERROR(CheckIsClip(plan));
   CLIPTAG_ASSIGN_OR_RETURN(const std::vector<HubFile> weights, WeightFiles(plan));
   CLIPTAG_RETURN_IF_ERROR(CheckRoom(weights));
-  for (const HubFile& file : weights) CLIPTAG_RETURN_IF_ERROR(Fetch(file));
+  for (const HubFile& file : weights) CLIPTAG_RETURN_IF_ERROR(Fetch(file, INT64_MAX));
   CLIPTAG_RETURN_IF_ERROR(WriteHubRecord(staging_, {id_, revision_, repository_.commit, taken_}));
   CLIPTAG_RETURN_IF_ERROR(MoveIntoPlace());
   return Outcome(false);

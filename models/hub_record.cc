@@ -1,9 +1,11 @@
 #include "models/hub_record.h"
 
+#include <unistd.h>
+
 #include <filesystem>
-#include <fstream>
 
 #include "models/json.h"
+#include "models/replace_file.h"
 
 namespace cliptag {
 namespace {
@@ -36,10 +38,10 @@ Status WriteHubRecord(const std::string& directory, const HubRecord& record) {
   json["files"] = Json::object();
   for (const HubFile& file : record.files) json["files"][file.name] = file.size;
   const std::string path = directory + "/" + kHubRecord;
-  std::ofstream out(path, std::ios::trunc);
-  out << json.dump(1) << '\n';
-  out.close();
-  return out ? Status() : ResourceExhausted("Cannot write " + path + ": is the disk full?");
+  unlink(path.c_str());  // whatever it is, a link perhaps: it is not written through
+  const Status status = ReplaceFile(path, json.dump(1) + '\n');
+  return status.ok() ? Status()
+                     : ResourceExhausted("Cannot write " + path + ": " + status.message() + ".");
 }
 
 bool IsWhole(const std::string& directory, const HubRecord& record) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <charconv>
 #include <set>
 #include <utility>
 
@@ -12,9 +13,8 @@
 namespace cliptag {
 namespace {
 
-constexpr size_t kLongestId = 96;            // the hub's own limit
-constexpr int64_t kLargestSmall = 64 << 20;  // a tokenizer of 256,000 entries has 34 MB
-constexpr int64_t kLargestText = 1 << 20;    // of README and LICENSE
+constexpr size_t kLongestId = 96;          // the hub's own limit
+constexpr int64_t kLargestText = 1 << 20;  // of README and LICENSE
 
 bool IdCharacter(unsigned char c) { return std::isalnum(c) || c == '-' || c == '_' || c == '.'; }
 
@@ -76,6 +76,23 @@ HubFile ReadFileEntry(const Json& entry, const std::string& name) {
   return file;
 }
 
+// "refs%2Fpr%2F3" as "refs/pr/3"; what is no escape stays.
+std::string UrlDecode(std::string_view text) {
+  std::string out;
+  for (size_t i = 0; i < text.size(); ++i) {
+    unsigned byte = 0;
+    const char* const digits = text.data() + i + 1;
+    if (text[i] == '%' && text.size() - i > 2 &&
+        std::from_chars(digits, digits + 2, byte, 16).ptr == digits + 2) {
+      out += static_cast<char>(byte);
+      i += 2;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
 // "ID" or "ID@REVISION" of what people copy: the address of the model's page or of a file there,
 // and open_clip's "hf-hub:ID". Any other text as it is.
 std::string NameOfPage(const std::string& text, const std::string& endpoint) {
@@ -91,11 +108,21 @@ std::string NameOfPage(const std::string& text, const std::string& endpoint) {
       const size_t at = name.find(folder);
       if (at == std::string::npos) continue;
       const size_t revision = at + folder.size();
-      return name.substr(0, at) + "@" + name.substr(revision, name.find('/', revision) - revision);
+      return name.substr(0, at) + "@" +
+             UrlDecode(name.substr(revision, name.find('/', revision) - revision));
     }
     return name;
   }
   return text;
+}
+
+// What is no file of weights is bounded, so that a hub cannot fill the disk before it is known
+// whether the repository holds a CLIP.
+Status CheckSmall(const HubRepository& repository, const HubFile& file) {
+  if (file.size <= kLargestSmallFile) return {};
+  return DataLoss("The hub says that " + file.name + " of " + repository.id + " has " +
+                  std::to_string(file.size) + " bytes, more than the " +
+                  std::to_string(kLargestSmallFile) + " that such a file may have.");
 }
 
 // Weights by name, and the layout that they are of.
@@ -221,7 +248,7 @@ bool GoesWithModel(const HubFile& file) {
                                                         "MODEL_CARD"};
   const auto begins = [&](const char* text) { return file.name.starts_with(text); };
   if (std::any_of(kTexts.begin(), kTexts.end(), begins)) return file.size <= kLargestText;
-  return file.size <= kLargestSmall &&
+  return file.size <= kLargestSmallFile &&
          std::find(kNames.begin(), kNames.end(), file.name) != kNames.end();
 }
 
@@ -239,8 +266,10 @@ Result<HubPlan> PlanFiles(const HubRepository& repository) {
     const Layout layout = hugging_face ? candidate.layout : Layout::kOpenClip;
     const HubFile* config = repository.Find(ConfigOf(layout));
     if (config == nullptr) continue;
+    CLIPTAG_RETURN_IF_ERROR(CheckSmall(repository, *config));
     HubPlan plan{.layout = layout, .small = {*config}, .weights = {}, .index = {}};
     if (weights->name.ends_with(".index.json")) {
+      CLIPTAG_RETURN_IF_ERROR(CheckSmall(repository, *weights));
       plan.index = weights->name;
       plan.small.push_back(*weights);
     } else {

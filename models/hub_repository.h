@@ -14,6 +14,9 @@
 
 namespace cliptag {
 
+// Bytes of a file that is not weights: a tokenizer of 256,000 entries has 34 MB.
+inline constexpr int64_t kLargestSmallFile = 64 << 20;
+
 struct HubFile {
   std::string name;
   int64_t size = -1;  // -1: told when it is asked for

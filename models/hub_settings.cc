@@ -1,11 +1,15 @@
 #include "models/hub_settings.h"
 
+#include <pwd.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <initializer_list>
+#include <regex>
 
 #include "models/json.h"
 #include "models/trim.h"
@@ -28,9 +32,48 @@ bool Printable(const std::string& text) {
   return std::all_of(text.begin(), text.end(), [](unsigned char c) { return c > 32 && c < 127; });
 }
 
+// "~" and "~NAME" at the beginning of a path; as it is where no such user has a home.
+std::string ExpandUser(const std::string& path) {
+  if (!path.starts_with("~")) return path;
+  const size_t end = std::min(path.find('/'), path.size());
+  const std::string user = path.substr(1, end - 1);
+  std::string home = user.empty() ? Environment({"HOME"}) : "";
+  if (home.empty()) {
+    char names[4096];
+    passwd entry{}, *found = nullptr;
+    user.empty() ? getpwuid_r(getuid(), &entry, names, sizeof(names), &found)
+                 : getpwnam_r(user.c_str(), &entry, names, sizeof(names), &found);
+    if (found == nullptr || found->pw_dir == nullptr) return path;
+    home = found->pw_dir;
+  }
+  while (home.ends_with("/")) home.pop_back();
+  return home + path.substr(end);
+}
+
+// "$NAME" and "${NAME}"; variables that are not set stay as they are.
+std::string ExpandVariables(const std::string& path) {
+  static const std::regex kVariable(R"(\$(\w+|\{[^{}]*\}))");
+  std::string out;
+  auto rest = path.begin();
+  for (std::sregex_iterator it(path.begin(), path.end(), kVariable), end; it != end; ++it) {
+    std::string name = (*it)[1];
+    if (name.front() == '{') name = name.substr(1, name.size() - 2);
+    const char* value = std::getenv(name.c_str());
+    out.append(rest, (*it)[0].first).append(value != nullptr ? value : it->str());
+    rest = (*it)[0].second;
+  }
+  return out.append(rest, path.end());
+}
+
+// Paths in these variables often come from files that no shell reads (.env, systemd, compose):
+// huggingface_hub expands them, in this order.
+std::string EnvironmentPath(std::initializer_list<const char*> names) {
+  return ExpandVariables(ExpandUser(Environment(names)));
+}
+
 std::string HuggingFaceHome() {
-  if (const std::string home = Environment({"HF_HOME"}); !home.empty()) return home;
-  if (const std::string cache = Environment({"XDG_CACHE_HOME"}); !cache.empty()) {
+  if (const std::string home = EnvironmentPath({"HF_HOME"}); !home.empty()) return home;
+  if (const std::string cache = EnvironmentPath({"XDG_CACHE_HOME"}); !cache.empty()) {
     return cache + "/huggingface";
   }
   const std::string home = Environment({"HOME"});
@@ -41,7 +84,7 @@ Status ReadToken(const std::string& home, HubSettings* settings) {
   settings->token =
       Trim(Environment({"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"}, &settings->token_source));
   if (settings->token.empty()) {
-    std::string path = Environment({"HF_TOKEN_PATH"});
+    std::string path = EnvironmentPath({"HF_TOKEN_PATH"});
     if (path.empty() && !home.empty()) path = home + "/token";
     std::error_code error;
     if (path.empty() || !std::filesystem::is_regular_file(path, error)) return {};
@@ -85,7 +128,7 @@ Result<HubSettings> ReadHubSettings() {
 
   const std::string home = HuggingFaceHome();
   CLIPTAG_RETURN_IF_ERROR(ReadToken(home, &settings));
-  settings.cache = Environment({"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"});
+  settings.cache = EnvironmentPath({"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"});
   if (settings.cache.empty() && !home.empty()) settings.cache = home + "/hub";
   std::string offline = Environment({"HF_HUB_OFFLINE"});
   for (char& c : offline) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));

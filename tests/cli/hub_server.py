@@ -1,5 +1,6 @@
 """A model hub on this machine: speaks the paths of Hugging Face's, large files on a second host, and
 misbehaves where a test asks for it. Only Python's own library."""
+import gzip
 import hashlib
 import http.server
 import json
@@ -35,7 +36,7 @@ class Fault:
 
     status: an error's number, with `headers`; bytes: other bytes than the file's; announced: a wrong
     Content-Length; cut: so many bytes and then no connection; rate: bytes a second; no_range: the whole
-    file though a part was asked for; location: a redirect.
+    file though a part was asked for; location: a redirect; gzip: compressed, which nobody has asked for.
     """
 
     def __init__(self, path, times=1, on=None, **how):
@@ -88,7 +89,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             repo = hub.repos.get(name)
             if self.refused(repo) or self.missing(repo, revision):
                 return
-            self.answer(200, json.dumps(repo.listing()).encode(), {"Content-Type": "application/json"})
+            body, headers = json.dumps(repo.listing()).encode(), {"Content-Type": "application/json"}
+            if how.get("gzip"):
+                body, headers["Content-Encoding"] = gzip.compress(body), "gzip"
+            self.answer(200, body, headers)
             return
         name, _, rest = path[1:].partition("/resolve/")
         revision, _, file = rest.partition("/")
@@ -141,6 +145,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if begin >= len(data):
                 self.answer(416, headers={"Content-Range": f"bytes */{len(data)}"})
                 return
+        if how.get("gzip"):
+            data, headers = gzip.compress(data), {**headers, "Content-Encoding": "gzip"}
         self.send_response(206 if begin else 200)
         for name, value in headers.items():
             self.send_header(name, value)

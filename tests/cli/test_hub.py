@@ -34,6 +34,30 @@ class Pulled(HubCase):
         self.assertIn(f"ready: model=tiny  ({self.model('tiny')})", self.pull_ok(page))
         self.assert_whole()
 
+    def test_the_address_of_a_branch_whose_name_has_slashes(self):
+        for revision in ("refs/pr/3", "feature/a b".replace(" ", "+")):
+            self.repo.revisions.append(revision)
+            with self.subTest(revision=revision):
+                page = self.environment["HF_ENDPOINT"] + "/org/tiny/tree/" + revision.replace("/", "%2F")
+                self.pull_ok(page, "--name", "by-page" + str(len(revision)))
+                self.assertEqual(revision, json.loads(self.read("by-page" + str(len(revision)), "hub.json"))["revision"])
+        self.pull_fails(self.environment["HF_ENDPOINT"] + "/org/tiny/tree/a%0Ab", parts=["is no revision"])
+        self.pull_fails(self.environment["HF_ENDPOINT"] + "/org/tiny/tree/a%", parts=["no revision 'a%'"])
+
+    def test_answers_that_are_compressed_unasked(self):
+        for path in ("main", "vocab.json", "config.json"):
+            self.fault(path, on="hub", gzip=True)
+        self.fault(WEIGHTS, on="cdn", gzip=True)
+        self.pull_ok("org/tiny")
+        self.assert_whole()
+        self.assertEqual({"identity"}, {h.get("Accept-Encoding") for _, _, h in self.hub.log})
+
+    def test_the_rest_of_a_file_that_comes_compressed(self):
+        self.half_way()
+        self.fault(WEIGHTS, on="cdn", gzip=True)  # a middle that nothing can unpack
+        self.pull_ok("org/tiny", notes=["broke off"])
+        self.assert_whole()
+
     def test_the_second_pull_asks_what_is_new_and_takes_nothing(self):
         self.pull_ok("org/tiny")
         asked = len(self.hub.log)
@@ -155,6 +179,22 @@ class Pulled(HubCase):
                               env=self.environment, timeout=TIMEOUT_S)
         self.assertEqual(1, done.returncode)
         self.assertIn("`cliptag models pull org/tiny` gets it, and it is then called tiny", done.stderr)
+
+    def test_models_that_everybody_knows_by_another_name(self):
+        for asked, known, name in (("vit-b-32", "vit_base_patch32_clip_224", "vit-b-32"),
+                                   ("ViT-B/32", "vit_base_patch32_clip_224", "vit-b-32"),
+                                   ("ViT-L/14@336px", "vit_large_patch14_clip_336", "vit-l-14-336"),
+                                   ("ViT-B-16-quickgelu", "vit_base_patch16_clip_224", "vit-b-16"),
+                                   ("RN50", "resnet50_clip", "rn50"),
+                                   ("no-such-model", "ORG/NAME", None)):
+            with self.subTest(asked=asked):
+                done = subprocess.run([TOOL, "classify", "--model", asked, "--prompts", "a", "x.png"],
+                                      capture_output=True, text=True, env=self.environment, timeout=TIMEOUT_S)
+                self.assertEqual(1, done.returncode)
+                self.assertEqual(1, done.stderr.count("\n"), done.stderr)
+                way = f"`cliptag models pull timm/{known}.openai --name {name}` gets it" if name else \
+                    "`cliptag models pull ORG/NAME` gets one"
+                self.assertIn(way, done.stderr)
 
 
 class Interrupted(HubCase):
@@ -285,6 +325,34 @@ class Wrong(HubCase):
         self.fault(WEIGHTS, on="cdn", cut=1000)
         self.pull_ok("org/tiny", notes=["broke off"])
         self.assert_whole()
+
+    def test_small_files_that_are_endless(self):
+        huge = 10 ** 11
+        for name in ("config.json", "vocab.json"):
+            for change in ({"size": huge}, {"size": None, "blobId": None}):
+                with self.subTest(name=name, change=change):
+                    self.repo.changes = {name: change}
+                    self.hub.faults.clear()
+                    self.fault(name, announced=huge, cut=1 << 20, on="hub")
+                    if name == "vocab.json" and change["size"]:  # a file that a model may do without
+                        self.pull_ok("org/tiny")
+                        shutil.rmtree(self.model("tiny"))
+                    else:
+                        self.pull_fails("org/tiny", parts=[name, f"{huge} bytes, more than the 67108864"])
+                        self.assert_nothing()
+
+    def test_an_index_that_is_endless(self):
+        self.hub.repos["org/s"] = Repo(SHARDS)
+        self.hub.repos["org/s"].changes["model.safetensors.index.json"] = {"size": 10 ** 11}
+        self.pull_fails("org/s", parts=["model.safetensors.index.json", "more than the"])
+
+    def test_weights_without_a_size_for_which_there_is_no_room(self):
+        self.repo.changes[WEIGHTS] = {"lfs": None, "size": None, "blobId": None}
+        self.fault(WEIGHTS, on="hub", location=self.hub.cdn_url + "/blob/" + WEIGHTS)
+        self.fault("/blob/" + WEIGHTS, on="cdn", status=200, body=b"x",
+                   headers={"ETag": '"' + "0" * 64 + '"', "X-Linked-Size": str(10 ** 17)})
+        self.pull_fails("org/tiny", parts=["MB free", WEIGHTS, "100000000016 MB"])
+        self.assertFalse(os.path.exists(self.model("tiny")))
 
     def test_a_file_of_which_nobody_tells_the_hash(self):
         self.repo.changes["vocab.json"] = {"blobId": None}

@@ -49,7 +49,9 @@ class Tokens(HubCase):
                 (self.write("home/.cache/huggingface/token", TOKEN + "\n"), {"XDG_CACHE_HOME": ""}),
                 (self.write("cache/huggingface/token", TOKEN + "\n"), {}),
                 (self.write("hf/token", TOKEN), {"HF_HOME": self.at("hf")}),
-                (self.write("mine", f" {TOKEN} \n"), {"HF_TOKEN_PATH": self.at("mine")})):
+                (self.write("mine", f" {TOKEN} \n"), {"HF_TOKEN_PATH": self.at("mine")}),
+                (self.write("home/of mine", TOKEN), {"HF_TOKEN_PATH": "~/of mine"}),
+                (self.write("hf2/token", TOKEN), {"HF_HOME": "${BASE}/hf2", "BASE": self.folder})):
             with self.subTest(path=path):
                 self.hub.log.clear()
                 self.pull_ok("org/tiny", "--dry-run", environment=environment)
@@ -268,6 +270,21 @@ class Disks(HubCase):
         self.assertFalse(os.path.exists(target))
 
 
+    def test_links_in_the_place_of_what_is_written_are_not_followed(self):
+        kept = self.write("documents/letter.txt", "dear")
+        os.makedirs(self.model())
+        os.symlink(self.at("documents"), self.model(".tiny.part"))
+        self.pull_fails("org/tiny", parts=[self.model(".tiny.part"), "no directory of yours", "remove it"])
+        self.assertEqual(["letter.txt"], os.listdir(self.at("documents")))
+        os.unlink(self.model(".tiny.part"))
+        os.mkdir(self.model(".tiny.part"))
+        os.symlink(kept, self.model(".tiny.part", "hub.json"))
+        self.pull_ok("org/tiny")
+        self.assert_whole()
+        with open(kept, encoding="utf-8") as f:
+            self.assertEqual("dear", f.read())
+
+
 class HuggingFaceCache(HubCase):
     """Made as huggingface_hub makes it."""
 
@@ -306,13 +323,40 @@ class HuggingFaceCache(HubCase):
         self.assertEqual(1, len(self.hub.log))
 
     def test_the_variables_that_name_it(self):
-        for environment in ({"HF_HOME": self.at("a")}, {"HF_HUB_CACHE": self.at("b")}):
-            name, base = next(iter(environment.items()))
-            self.fill(folder=os.path.join(base, "hub") if name == "HF_HOME" else base)
+        os.mkdir(self.at("home"))
+        for number, (folder, environment) in enumerate((
+                (self.at("a", "hub"), {"HF_HOME": self.at("a")}),
+                (self.at("b"), {"HF_HUB_CACHE": self.at("b")}),
+                (self.at("home", "c", "hub"), {"HF_HOME": "~/c"}),
+                (self.at("home", "d"), {"HF_HUB_CACHE": "$HOME/d"}),
+                (self.at("home", "e"), {"HUGGINGFACE_HUB_CACHE": "~/${LAST}", "LAST": "e"}),
+                (self.at("$no ${way"), {"HF_HUB_CACHE": self.at("$no ${way")}))):
+            self.fill(folder=folder)
             with self.subTest(environment=environment):
                 self.hub.log.clear()
-                self.pull_ok("org/tiny", "--name", name, environment=environment)
+                self.pull_ok("org/tiny", "--name", f"tiny{number}", environment=environment)
                 self.assertEqual([], self.hub.asked(WEIGHTS))
+
+    def test_a_cache_without_links(self):
+        """As huggingface_hub leaves it on file systems that have none: files in the snapshot, no blobs."""
+        folder = self.fill()
+        snapshot = os.path.join(folder, "snapshots", "c" * 40)
+        for name in os.listdir(snapshot):
+            target = os.path.realpath(os.path.join(snapshot, name))
+            os.replace(target, os.path.join(snapshot, name))
+        self.assertEqual([], os.listdir(os.path.join(folder, "blobs")))
+        self.pull_ok("org/tiny", "--name", "offline", environment={"HF_HUB_OFFLINE": "1"})
+        self.assert_whole("offline")
+        self.assertEqual([], self.hub.log)
+        self.pull_ok("org/tiny")
+        self.assert_whole()
+        self.assertEqual([], self.hub.asked(WEIGHTS))
+        with open(os.path.join(snapshot, WEIGHTS), "r+b") as f:  # the links above share its bytes
+            f.write(b"spoilt")
+        self.repo.commit = "d" * 40
+        os.rename(snapshot, snapshot.replace("c" * 40, "d" * 40))
+        self.pull_ok("org/tiny", "--name", "checked")
+        self.assert_whole("checked")
 
     def test_a_broken_file_there_is_not_taken(self):
         folder = self.fill()
