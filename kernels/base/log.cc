@@ -4,6 +4,8 @@
 #include <mutex>
 #include <utility>
 
+#include "kernels/base/plain_text.h"
+
 namespace cliptag {
 namespace {
 
@@ -33,7 +35,7 @@ void Log(LogLevel level, const std::string& message) {
     std::lock_guard lock(sink.mutex);
     callback = sink.callback;
   }
-  if (callback) (*callback)(level, message);
+  if (callback) (*callback)(level, PlainText(message));
 }
 
 }  // namespace cliptag

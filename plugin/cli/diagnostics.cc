@@ -8,6 +8,7 @@
 #include <mutex>
 
 #include "kernels/base/log.h"
+#include "kernels/base/plain_text.h"
 
 namespace cliptag {
 namespace {
@@ -40,7 +41,8 @@ void Print(const char* kind, const std::string& message) {
   std::lock_guard lock(state.mutex);
   std::string text = state.line_shown ? "\r\033[K" : "";
   state.line_shown = false;
-  text.append("cliptag: ").append(kind).append(message).append("\n");
+  // A sentence quotes what strangers' files say, and this is a terminal.
+  text.append("cliptag: ").append(kind).append(PlainText(message)).append("\n");
   WriteAll(state.stderr_fd, text);
 }
 

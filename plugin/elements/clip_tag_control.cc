@@ -1,6 +1,7 @@
 // Start and stop, prompts, settings: what happens beside the stream.
 #include <utility>
 
+#include "kernels/base/plain_text.h"
 #include "plugin/elements/clip_tag.h"
 #include "plugin/elements/gstcliptag.h"
 #include "plugin/elements/picture_file.h"
@@ -12,7 +13,8 @@ constexpr auto kPollPeriod = std::chrono::milliseconds(100);
 
 // A prompts file that cannot be used, no prompts, an empty label, … stop the element at its start.
 void PostStartError(GstElement* element, const Status& status) {
-  const char* text = status.message().c_str();
+  const std::string message = PlainText(status.message());
+  const char* text = message.c_str();
   switch (status.code()) {
     case StatusCode::kNotFound:
       GST_ELEMENT_ERROR(element, RESOURCE, NOT_FOUND, ("%s", text), (nullptr));
@@ -210,7 +212,8 @@ void ClipTag::OnPromptsFile(PromptsWatcher::Change change) {
   }
   if (!status.ok()) {
     GST_ELEMENT_WARNING(element_, RESOURCE, READ,
-                        ("%s The prompts stay as they were.", status.message().c_str()), (nullptr));
+                        ("%s The prompts stay as they were.", PlainText(status.message()).c_str()),
+                        (nullptr));
   }
 }
 
@@ -248,7 +251,8 @@ void ClipTag::OnPromptsEncoded(const Status& status, const PromptBank* bank) {
     queue_.Wake();
   } else {
     GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS,
-                        ("%s The prompts stay as they were.", status.message().c_str()), (nullptr));
+                        ("%s The prompts stay as they were.", PlainText(status.message()).c_str()),
+                        (nullptr));
   }
 }
 
@@ -280,7 +284,8 @@ void ClipTag::ChangePrompts(const std::function<void(TextSettings&)>& change) {
   }
   if (!status.ok()) {
     GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS,
-                        ("%s The prompts stay as they were.", status.message().c_str()), (nullptr));
+                        ("%s The prompts stay as they were.", PlainText(status.message()).c_str()),
+                        (nullptr));
   }
 }
 

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/base/plain_text.h"
 #include "plugin/elements/clip_tag.h"
 #include "plugin/elements/gstcliptag.h"
 
@@ -99,9 +100,10 @@ bool ClipTag::Tell(const AnswerPtr& answer, guint64 age) {
   const InferenceResult& result = answer->result;
   if (!result.status.ok()) {
     if (result.status.code() != StatusCode::kCancelled && !std::exchange(told_not_tagged_, true)) {
-      GST_ELEMENT_WARNING(element_, LIBRARY, FAILED,
-                          ("%s The frame passes without tags.", result.status.message().c_str()),
-                          (nullptr));
+      GST_ELEMENT_WARNING(
+          element_, LIBRARY, FAILED,
+          ("%s The frame passes without tags.", PlainText(result.status.message()).c_str()),
+          (nullptr));
     }
     return false;
   }

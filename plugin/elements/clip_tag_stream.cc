@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/base/plain_text.h"
 #include "plugin/elements/clip_tag.h"
 #include "plugin/elements/frame_view.h"
 #include "plugin/elements/gstcliptag.h"
@@ -149,7 +150,8 @@ std::shared_ptr<PendingFrame> ClipTag::MakePending(BufferPtr buffer, Item* item)
   }
   if (!std::exchange(told_not_mappable_, true)) {
     GST_ELEMENT_WARNING(element_, STREAM, FORMAT,
-                        ("%s It passes without tags.", status.message().c_str()), (nullptr));
+                        ("%s It passes without tags.", PlainText(status.message()).c_str()),
+                        (nullptr));
   }
   item->buffer = pending->TakeBuffer();
   return nullptr;
