@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 
 namespace cliptag {
 
@@ -41,6 +42,25 @@ struct Rect {
 // Where samples lie: memory that the CPU reads, or a CUDA device's.
 enum class FrameMemory : uint8_t { kHost, kCuda };
 
+// The shape of a pixel, as wide : as high ("pixel aspect ratio", anamorphic video).
+struct PixelAspect {
+  static constexpr int kMost = 65535;  // of either number: the size of an H.264 or H.265 SAR
+  int width = 1, height = 1;
+  bool operator==(const PixelAspect&) const = default;
+};
+
+// In lowest terms, and within kMost; what is no ratio of positive numbers means square pixels.
+constexpr PixelAspect MakePixelAspect(int width, int height) {
+  if (width <= 0 || height <= 0) return {};
+  const int divisor = std::gcd(width, height);
+  PixelAspect aspect{width / divisor, height / divisor};
+  while (aspect.width > PixelAspect::kMost || aspect.height > PixelAspect::kMost) {
+    aspect = {aspect.width / 2 > 0 ? aspect.width / 2 : 1,
+              aspect.height / 2 > 0 ? aspect.height / 2 : 1};
+  }
+  return aspect;
+}
+
 struct FrameView {
   PixelKind kind = PixelKind::kRgb;
   int width = 0, height = 0;                   // pixels of the whole frame
@@ -53,6 +73,7 @@ struct FrameView {
   bool chroma_cosited_x = true, chroma_cosited_y = false;
   YuvMatrix matrix = YuvMatrix::kBt601;
   bool full_range = true;  // also for kGray and (rarely) RGB: false = 16..235 at 8 bits
+  PixelAspect pixel;       // as stored, before the orientation
   Rect crop;               // the part that is looked at; the whole frame when width is 0
   Orientation orientation = Orientation::kRotate0;
   FrameMemory memory = FrameMemory::kHost;  // kCuda: only the CUDA backend of that device reads it

@@ -96,6 +96,7 @@ PreprocessPlan::Key KeyOf(const FrameView& view, const PreprocessSpec& spec) {
   }
   key.plain8 = IsPlain8Bit(view);
   key.orientation = view.orientation;
+  key.pixel = view.pixel;
   key.size = spec.size;
   key.patch = spec.patch;
   key.fit = spec.fit;
@@ -110,8 +111,8 @@ PreprocessPlan MakePlan(const PreprocessPlan::Key& key) {
   const AxisMap map = MapAxes(key.orientation);
   plan.swap = map.swap;
   plan.flip_down = map.flip_y;
-  plan.fit = FitPicture(map.swap ? key.crop_height : key.crop_width,
-                        map.swap ? key.crop_width : key.crop_height, key.size, plan.used, key.fit);
+  plan.fit =
+      FitCrop(key.crop_width, key.crop_height, key.pixel, map.swap, key.size, plan.used, key.fit);
   const bool subsampled = key.chroma_shift_x > 0 || key.chroma_shift_y > 0;
   for (int t = 0; t < (subsampled ? 2 : 1); ++t) {
     const ResampleAxis across =

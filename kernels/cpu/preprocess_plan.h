@@ -50,6 +50,7 @@ struct PreprocessPlan {
     bool chroma_cosited_x = false, chroma_cosited_y = false;
     bool plain8 = false;
     Orientation orientation = Orientation::kRotate0;
+    PixelAspect pixel;
     int size = 0, patch = 0;
     Fit fit = Fit::kCrop;
     Interpolation interpolation = Interpolation::kBicubic;

@@ -28,10 +28,8 @@ Geometry GeometryOf(const FrameView& view, const PreprocessSpec& spec, int used)
   Geometry geometry;
   geometry.crop = CropOf(view);
   geometry.map = MapAxes(view.orientation);
-  const Rect& crop = geometry.crop;
-  const bool swap = geometry.map.swap;
-  geometry.fit = FitPicture(swap ? crop.height : crop.width, swap ? crop.width : crop.height,
-                            spec.size, used, spec.fit);
+  geometry.fit = FitCrop(geometry.crop.width, geometry.crop.height, view.pixel, geometry.map.swap,
+                         spec.size, used, spec.fit);
   return geometry;
 }
 

@@ -111,8 +111,8 @@ void PreprocessFrame(const FrameView& view, const PreprocessSpec& spec, const Ma
   const int used = grid * spec.patch;
   const Rect crop = CropOf(view);
   const bool swap = MapAxes(view.orientation).swap;
-  const FitGeometry fit = FitPicture(swap ? crop.height : crop.width,
-                                     swap ? crop.width : crop.height, spec.size, used, spec.fit);
+  const FitGeometry fit =
+      FitCrop(crop.width, crop.height, view.pixel, swap, spec.size, used, spec.fit);
   Plane planes[3];
   const int components = ComponentCount(view);
   for (int i = 0; i < components; ++i) planes[i] = Resample(view, i, fit, spec.interpolation);

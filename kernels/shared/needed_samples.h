@@ -27,9 +27,8 @@ inline Rect NeededSamples(const FrameView& view, int index, const PreprocessSpec
   const Rect crop = CropOf(view);
   const AxisMap map = MapAxes(view.orientation);
   const bool chroma = view.kind == PixelKind::kYuv && index > 0;
-  const FitGeometry fit =
-      FitPicture(map.swap ? crop.height : crop.width, map.swap ? crop.width : crop.height,
-                 spec.size, spec.size / spec.patch * spec.patch, spec.fit);
+  const FitGeometry fit = FitCrop(crop.width, crop.height, view.pixel, map.swap, spec.size,
+                                  spec.size / spec.patch * spec.patch, spec.fit);
   const SampleSpan x = SamplesUnder(MakeAxis(crop.x, crop.width, chroma ? view.chroma_shift_x : 0,
                                              view.chroma_cosited_x, map.flip_x,
                                              map.swap ? fit.y : fit.x, spec.interpolation));

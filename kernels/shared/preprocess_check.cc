@@ -7,8 +7,10 @@
 namespace cliptag {
 namespace {
 
-// So that no product of an edge, a pixel stride and a block of rows leaves 32 bits.
+// So that no product of an edge, a pixel stride and a block of rows leaves 32 bits, and none of an
+// edge, a side of a pixel and the model's size leaves 64.
 constexpr int kMaxEdge = 1 << 20;
+constexpr int kMaxSize = 1 << 16;
 constexpr int kMaxPixelStride = 64;
 
 std::string Size(int64_t width, int64_t height) {
@@ -99,6 +101,13 @@ Status CheckFrame(const FrameView& view) {
                            std::to_string(crop.x) + ", " + std::to_string(crop.y) +
                            ") is not inside its " + Size(view.width, view.height));
   }
+  const PixelAspect& pixel = view.pixel;
+  if (pixel.width < 1 || pixel.height < 1 || pixel.width > PixelAspect::kMost ||
+      pixel.height > PixelAspect::kMost) {
+    return InvalidArgument("its pixels are as " + std::to_string(pixel.width) + ":" +
+                           std::to_string(pixel.height) + "; both must be from 1 to " +
+                           std::to_string(PixelAspect::kMost));
+  }
   CLIPTAG_RETURN_IF_ERROR(CheckLayout(view));
   for (int i = 0; i < ComponentCount(view); ++i) {
     CLIPTAG_RETURN_IF_ERROR(CheckComponent(view, i));
@@ -110,6 +119,10 @@ Status CheckSpec(const PreprocessSpec& spec) {
   if (spec.size <= 0 || spec.patch <= 0 || spec.patch > spec.size) {
     return InvalidArgument("an input of " + std::to_string(spec.size) +
                            " pixels has no patches of " + std::to_string(spec.patch));
+  }
+  if (spec.size > kMaxSize) {
+    return InvalidArgument("an input of " + std::to_string(spec.size) +
+                           " pixels is too large; the most is " + std::to_string(kMaxSize));
   }
   if (spec.fit != Fit::kCrop && spec.fit != Fit::kSquash && spec.fit != Fit::kLetterbox) {
     return InvalidArgument("fit must be crop, squash or letterbox by the time pixels are read");

@@ -74,28 +74,38 @@ CLIPTAG_HD constexpr FitAxis CentreOf(int64_t resized, int size, int used) {
   return axis;
 }
 
-// The geometry of an upright width x height picture; `used` <= size target pixels are wanted.
-// kCrop is torchvision's Resize(size) + CenterCrop (the long edge is truncated), kLetterbox is
-// open_clip's ResizeKeepRatio(longest=1) + CenterCropOrPad, but for an edge that would vanish: it
-// keeps one pixel where PIL raises an error.
-CLIPTAG_HD constexpr FitGeometry FitPicture(int width, int height, int size, int used, Fit fit) {
+// The geometry of an upright picture whose edges are as width : height; `used` <= size target
+// pixels are wanted. kCrop is torchvision's Resize(size) + CenterCrop (the long edge is truncated),
+// kLetterbox is open_clip's ResizeKeepRatio(longest=1) + CenterCropOrPad, but for an edge that
+// would vanish: it keeps one pixel where PIL raises an error.
+CLIPTAG_HD constexpr FitGeometry FitPicture(int64_t width, int64_t height, int size, int used,
+                                            Fit fit) {
   int64_t resized_x = size, resized_y = size;
   if (fit == Fit::kCrop) {
     if (width <= height) {
-      resized_y = static_cast<int64_t>(size) * height / width;
+      resized_y = size * height / width;
     } else {
-      resized_x = static_cast<int64_t>(size) * width / height;
+      resized_x = size * width / height;
     }
   } else if (fit == Fit::kLetterbox) {
     const double ratio_x = static_cast<double>(width) / size;
     const double ratio_y = static_cast<double>(height) / size;
     const double ratio = ratio_x > ratio_y ? ratio_x : ratio_y;
-    resized_x = RoundHalfEven(width / ratio);
-    resized_y = RoundHalfEven(height / ratio);
+    resized_x = RoundHalfEven(static_cast<double>(width) / ratio);
+    resized_y = RoundHalfEven(static_cast<double>(height) / ratio);
     if (resized_x < 1) resized_x = 1;
     if (resized_y < 1) resized_y = 1;
   }
   return {CentreOf(resized_x, size, used), CentreOf(resized_y, size, used)};
+}
+
+// The geometry of a stored crop: turned upright where `swap`, and with its edges as long as they
+// are seen, so that pixels that are not square are resampled to square ones in the same two passes.
+CLIPTAG_HD constexpr FitGeometry FitCrop(int width, int height, PixelAspect pixel, bool swap,
+                                         int size, int used, Fit fit) {
+  const int64_t across = static_cast<int64_t>(width) * pixel.width;
+  const int64_t down = static_cast<int64_t>(height) * pixel.height;
+  return FitPicture(swap ? down : across, swap ? across : down, size, used, fit);
 }
 
 CLIPTAG_HD constexpr double FilterSupport(Interpolation interpolation) {

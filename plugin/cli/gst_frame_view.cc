@@ -116,6 +116,7 @@ FrameView FrameViewOf(const GstVideoFrame& frame) {
   view.full_range = view.kind == PixelKind::kYuv
                         ? info.colorimetry.range == GST_VIDEO_COLOR_RANGE_0_255
                         : info.colorimetry.range != GST_VIDEO_COLOR_RANGE_16_235;
+  view.pixel = MakePixelAspect(GST_VIDEO_INFO_PAR_N(&info), GST_VIDEO_INFO_PAR_D(&info));
   if (const GstVideoCropMeta* crop = gst_buffer_get_video_crop_meta(frame.buffer)) {
     view.crop = {static_cast<int>(crop->x), static_cast<int>(crop->y),
                  static_cast<int>(crop->width), static_cast<int>(crop->height)};

@@ -179,6 +179,7 @@ Result<FrameView> MakeFrameView(const GstVideoFrame& frame, const GstVideoCropMe
     view.matrix = MatrixOf(info);
   }
   view.full_range = IsFullRange(info);
+  view.pixel = MakePixelAspect(GST_VIDEO_INFO_PAR_N(&info), GST_VIDEO_INFO_PAR_D(&info));
   view.orientation = orientation;
   if (crop != nullptr) view.crop = ClampCrop(*crop, view.width, view.height);
   return view;

@@ -34,7 +34,7 @@ void EngineImpl::Plan(StreamImpl* stream, PendingRequest* pending) {
   const Rect area = AreaOf(request.frame);
   switch (request.look) {
     case Look::kTiles:
-      pending->pictures = TilesOf(area, std::max(1, request.tile_rows));
+      pending->pictures = TilesOf(area, std::max(1, request.tile_rows), request.frame.pixel);
       break;
     case Look::kFrame:
     case Look::kFrameAndObjects:
@@ -47,7 +47,8 @@ void EngineImpl::Plan(StreamImpl* stream, PendingRequest* pending) {
   if (request.look == Look::kObjects || request.look == Look::kFrameAndObjects) {
     pending->objects = stream->tracks_.See(request.objects, area, request.pts_ns);
     for (const ObjectTracks::Sighting& sighting : pending->objects)
-      if (sighting.encode) pending->pictures.push_back(SquareAround(sighting.object.rect, area));
+      if (sighting.encode)
+        pending->pictures.push_back(SquareAround(sighting.object.rect, area, request.frame.pixel));
   }
   pending->embeddings.resize(pending->pictures.size() * model_->config().embed_dim);
 }

@@ -65,7 +65,7 @@ Status StreamImpl::Submit(InferenceRequest request) {
   pending->deadline = pending->submitted + std::chrono::nanoseconds(request.deadline_ns);
   if (request.look == Look::kTiles)
     pending->likely_pictures =
-        TilesOf(AreaOf(request.frame), std::max(1, request.tile_rows)).size();
+        TilesOf(AreaOf(request.frame), std::max(1, request.tile_rows), request.frame.pixel).size();
   pending->request = std::move(request);
   RequestPtr replaced;
   {

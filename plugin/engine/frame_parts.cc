@@ -21,6 +21,11 @@ int CountAlong(int length, int side) {
   return 1 + static_cast<int>((length - side + step - 1e-9) / step);
 }
 
+// The number of pixels of `size` in `length`, of which the last may not be whole.
+int PixelsIn(double length, int size, int most) {
+  return static_cast<int>(std::clamp(std::ceil(length / size), 1.0, static_cast<double>(most)));
+}
+
 int64_t Area(const Rect& r) { return int64_t{r.width} * r.height; }
 
 }  // namespace
@@ -45,29 +50,32 @@ double Overlap(const Rect& a, const Rect& b) {
   return together > 0 ? static_cast<double>(shared) / together : 0.0;
 }
 
-std::vector<Rect> TilesOf(const Rect& area, int rows) {
-  const int narrow = std::min(area.width, area.height);
-  const double exact = narrow / (1 + (rows - 1) * kOwn);
-  const int side = std::clamp(static_cast<int>(std::ceil(exact)), 1, narrow);
-  const int across = CountAlong(area.width, side), down = CountAlong(area.height, side);
+std::vector<Rect> TilesOf(const Rect& area, int rows, PixelAspect pixel) {
+  const int64_t narrow =
+      std::min(int64_t{area.width} * pixel.width, int64_t{area.height} * pixel.height);
+  const double side = static_cast<double>(narrow) / (1 + (rows - 1) * kOwn);
+  const int width = PixelsIn(side, pixel.width, area.width);
+  const int height = PixelsIn(side, pixel.height, area.height);
+  const int across = CountAlong(area.width, width), down = CountAlong(area.height, height);
   std::vector<Rect> tiles;
   tiles.reserve(static_cast<size_t>(across) * down);
   for (int row = 0; row < down; ++row) {
     for (int column = 0; column < across; ++column) {
-      tiles.push_back({Begin(area.x, area.width, side, column, across),
-                       Begin(area.y, area.height, side, row, down), side, side});
+      tiles.push_back({Begin(area.x, area.width, width, column, across),
+                       Begin(area.y, area.height, height, row, down), width, height});
     }
   }
   return tiles;
 }
 
-Rect SquareAround(const Rect& object, const Rect& area) {
+Rect SquareAround(const Rect& object, const Rect& area, PixelAspect pixel) {
   const Rect inside = Intersection(object, area);
   if (inside.width == 0) return {};
-  const int side = std::max(inside.width, inside.height);
+  const auto side = static_cast<double>(
+      std::max(int64_t{inside.width} * pixel.width, int64_t{inside.height} * pixel.height));
   Rect square;
-  square.width = std::min(side, area.width);
-  square.height = std::min(side, area.height);
+  square.width = PixelsIn(side, pixel.width, area.width);
+  square.height = PixelsIn(side, pixel.height, area.height);
   square.x = std::clamp(inside.x + (inside.width - square.width) / 2, area.x,
                         area.x + area.width - square.width);
   square.y = std::clamp(inside.y + (inside.height - square.height) / 2, area.y,

@@ -104,6 +104,12 @@ TEST(FrameViewOf, TakesColoursFromTheCaps) {
   EXPECT_TRUE(ViewOfCaps("video/x-raw,format=GRAY8,width=4,height=4").full_range);
 }
 
+TEST(FrameViewOf, TakesThePixelsShapeFromTheCaps) {
+  const std::string begin = "video/x-raw,format=NV12,width=64,height=48";
+  EXPECT_EQ(ViewOfCaps(begin.c_str()).pixel, PixelAspect());
+  EXPECT_EQ(ViewOfCaps((begin + ",pixel-aspect-ratio=4/2").c_str()).pixel, (PixelAspect{2, 1}));
+}
+
 TEST(FrameViewOf, TakesTheCropFromTheMeta) {
   ASSERT_TRUE(InitGStreamer().ok());
   GstVideoInfo info;

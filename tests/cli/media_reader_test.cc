@@ -218,6 +218,19 @@ TEST_F(VideoReaderTest, FramesOutliveTheReaderAndHoldThePicture) {
   }
 }
 
+TEST_F(VideoReaderTest, KeepsTheShapeOfPixels) {
+  if (!HaveElements({"vp8enc", "matroskamux", "vp8dec"})) GTEST_SKIP() << "VP8 is not installed";
+  const std::string path = folder_ / "a.mkv";
+  RunPipeline(
+      "videotestsrc num-buffers=3 ! video/x-raw,width=64,height=48,framerate=10/1,"
+      "pixel-aspect-ratio=2/1 ! vp8enc ! matroskamux ! filesink location=\"" +
+      path + "\"");
+  const Read read = ReadAll(path);
+  ASSERT_EQ(read.frames.size(), 1u) << read.status.message();
+  EXPECT_EQ(read.frames[0].view.width, 64);
+  EXPECT_EQ(read.frames[0].view.pixel, (PixelAspect{2, 1}));
+}
+
 // A phone held upright: the track's matrix turns the picture by 90 degrees.
 TEST_F(VideoReaderTest, RespectsTheOrientationTag) {
   if (!HaveElements({"jpegenc", "qtmux", "qtdemux", "jpegdec"})) {

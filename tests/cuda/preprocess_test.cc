@@ -47,6 +47,22 @@ TEST_P(PreprocessLayout, OrientationsWithOddCrops) {
   ExpectCudaIsRef<BFloat16>(views, ClipSpec(28, 14, Fit::kLetterbox, Interpolation::kBilinear));
 }
 
+TEST_P(PreprocessLayout, PixelsThatAreNotSquare) {
+  const Layout& layout = GetParam();
+  TestFrame frame = MakeFrame(layout, 111, 86, Noise(2, layout, 111));
+  std::vector<FrameView> views;
+  for (const PixelAspect pixel : {PixelAspect{2, 1}, {64, 45}, {1, 3}, {65535, 1}}) {
+    frame.view.pixel = pixel;
+    for (const Orientation orientation : {Orientation::kRotate0, Orientation::kFlipRotate90}) {
+      frame.view.orientation = orientation;
+      views.push_back(frame.view);
+    }
+  }
+  for (const Fit fit : {Fit::kCrop, Fit::kLetterbox}) {
+    ExpectCudaIsRef<Half>(views, ClipSpec(35, 7, fit, Interpolation::kBicubic));
+  }
+}
+
 // The copies of 16 bytes and of 4, whose addresses and strides are multiples of these; rows long
 // enough for several strips of columns and windows of several steps of rows, a warp's ring around.
 TEST(Preprocess, WideCopies) {

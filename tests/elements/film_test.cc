@@ -134,6 +134,30 @@ TEST_F(EdgesTest, APromptsFileSaysItPerTag) {
   EXPECT_EQ(spans, 1);
 }
 
+// Anamorphic video: stored narrower or lower than it is seen.
+TEST_F(FilmTest, PixelsThatAreNotSquareAreSeenAsTheyAreShown) {
+  Shoot({{Thing::kFace, 2}});
+  const std::string tag =
+      "cliptag prompts=\"smiling face\" templates=\"an emoji of a {}.\" attach-embedding=true";
+  const RunResult square = Play(tag);
+  ASSERT_EQ(square.frames.size(), 2u);
+  const auto cosine_of = [&](const std::string& caps) {
+    const RunResult run = Play("videoscale add-borders=false ! video/x-raw," + caps + " ! " + tag);
+    EXPECT_EQ(run.frames.size(), 2u) << caps;
+    double sum = 0;
+    for (size_t i = 0; i < run.frames.at(0).embedding.size(); ++i)
+      sum += run.frames[0].embedding[i] * square.frames[0].embedding[i];
+    return sum;
+  };
+  for (const char* caps :
+       {"width=56,height=112,pixel-aspect-ratio=2/1", "width=112,height=56,pixel-aspect-ratio=1/2",
+        "width=84,height=112,pixel-aspect-ratio=4/3"}) {
+    EXPECT_TRUE(cosine_of(caps) >= 0.97) << caps << ": " << cosine_of(caps);
+  }
+  // The test can tell: half as wide to the eye, too, it is another picture.
+  EXPECT_TRUE(cosine_of("width=56,height=112,pixel-aspect-ratio=1/1") < 0.9);
+}
+
 TEST_F(FilmTest, AFolderOfPicturesBecomesATag) {
   Shoot({{Thing::kFace, 5}});
   Pictures("faces");

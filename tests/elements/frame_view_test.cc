@@ -164,6 +164,17 @@ TEST(FrameViewColour, ChromaSite) {
   }
 }
 
+TEST(FrameViewPixel, ComesFromTheCaps) {
+  const auto pixel_of = [](const char* aspect) {
+    const Frame frame(InfoOf(test::CapsOf("NV12", 64, 48) + aspect));
+    return MakeFrameView(frame.get(), nullptr, Orientation::kRotate0)->pixel;
+  };
+  EXPECT_EQ(pixel_of(""), PixelAspect());
+  EXPECT_EQ(pixel_of(",pixel-aspect-ratio=128/90"), (PixelAspect{64, 45}));
+  EXPECT_EQ(pixel_of(",pixel-aspect-ratio=1/2"), (PixelAspect{1, 2}));
+  EXPECT_EQ(pixel_of(",pixel-aspect-ratio=0/1"), PixelAspect());
+}
+
 TEST(FrameViewCrop, IsCutToTheFrame) {
   const Frame frame(InfoOf(GST_VIDEO_FORMAT_RGB, 100, 50));
   struct Case {

@@ -4,6 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
 
 namespace cliptag {
 namespace {
@@ -52,6 +56,43 @@ TEST(Tiles, CoverEveryPixelAndOverlapByAQuarter) {
 TEST(Tiles, OfAWideFrameAreAsManyAsDocumented) {
   EXPECT_EQ(TilesOf({0, 0, 1280, 720}, 1).size(), 3u);
   EXPECT_EQ(TilesOf({0, 0, 1280, 720}, 2).size(), 8u);
+}
+
+TEST(Tiles, AreSquareAsTheFrameIsSeen) {
+  // 720x576 of 64:45 is seen as 1024x576, 1440x1080 of 4:3 as 1920x1080, and 960x1080 of 2:1 too.
+  for (const auto& [width, height, pixel] : {std::tuple{720, 576, PixelAspect{64, 45}},
+                                             {1440, 1080, PixelAspect{4, 3}},
+                                             {960, 1080, PixelAspect{2, 1}},
+                                             {1920, 540, PixelAspect{1, 2}}}) {
+    for (int rows = 1; rows <= 4; ++rows) {
+      const Rect area{3, 5, width, height};
+      const std::vector<Rect> tiles = TilesOf(area, rows, pixel);
+      const int seen_width = height == 576 ? 1024 : 1920, seen_height = height == 576 ? 576 : 1080;
+      EXPECT_EQ(tiles.size(), TilesOf({0, 0, seen_width, seen_height}, rows).size())
+          << width << " in " << rows;
+      for (const Rect& tile : tiles) {
+        EXPECT_TRUE(Contains(area, tile));
+        EXPECT_NEAR(tile.width * pixel.width, tile.height * pixel.height,
+                    pixel.width + pixel.height);
+      }
+      EXPECT_EQ(tiles.front().x, area.x);
+      EXPECT_EQ(tiles.back().x + tiles.back().width, area.x + area.width);
+      EXPECT_EQ(tiles.back().y + tiles.back().height, area.y + area.height);
+    }
+  }
+  for (const PixelAspect pixel : {PixelAspect{65535, 1}, {1, 65535}}) {
+    const std::vector<Rect> tiles = TilesOf({0, 0, 640, 480}, 2, pixel);
+    EXPECT_FALSE(tiles.empty());
+    for (const Rect& tile : tiles) EXPECT_TRUE(Contains({0, 0, 640, 480}, tile));
+  }
+}
+
+TEST(Square, IsSquareAsTheFrameIsSeen) {
+  const Rect area{0, 0, 100, 80};
+  EXPECT_EQ(SquareAround({40, 20, 10, 30}, area, {2, 1}), (Rect{38, 20, 15, 30}));
+  EXPECT_EQ(SquareAround({40, 20, 20, 20}, area, {2, 1}), (Rect{40, 10, 20, 40}));
+  EXPECT_EQ(SquareAround({40, 20, 10, 30}, area, {1, 2}), (Rect{15, 20, 60, 30}));
+  EXPECT_EQ(SquareAround({40, 20, 10, 30}, area, {1, 65535}), (Rect{0, 20, 100, 30}));
 }
 
 TEST(Square, HoldsItsObjectAndStaysInside) {

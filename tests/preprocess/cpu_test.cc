@@ -111,6 +111,25 @@ TEST_P(LayoutTest, OrientationsWithOddCrops) {
   }
 }
 
+TEST_P(LayoutTest, PixelsThatAreNotSquare) {
+  const Layout& layout = GetParam();
+  TestFrame frame = MakeFrame(layout, 111, 86, Noise(2, layout, 111));
+  CpuPreprocessor cpu(nullptr);  // one, whose plans must tell the aspects apart
+  for (const PixelAspect pixel : {PixelAspect{2, 1}, {64, 45}, {1, 3}, {65535, 1}}) {
+    frame.view.pixel = pixel;
+    for (const Orientation orientation : {Orientation::kRotate0, Orientation::kFlipRotate90}) {
+      frame.view.orientation = orientation;
+      for (const Fit fit : {Fit::kCrop, Fit::kSquash, Fit::kLetterbox}) {
+        SCOPED_TRACE(std::to_string(pixel.width) + ":" + std::to_string(pixel.height) + " fit " +
+                     std::to_string(static_cast<int>(fit)));
+        const PreprocessSpec spec = PlainSpec(35, 7, fit, Interpolation::kBicubic);
+        ExpectCpuIsRef(frame.view, spec);
+        ExpectSame(RunCpu(cpu, {&frame.view, 1}, spec), RunRef(frame.view, spec), frame.view);
+      }
+    }
+  }
+}
+
 TEST_P(LayoutTest, RowsThatRunBackwards) {
   const Layout& layout = GetParam();
   const SampleFunction noise = Noise(3, layout, 75);

@@ -2,6 +2,7 @@
 // cannot be, each refused with a sentence that names what is wrong.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <string>
@@ -116,6 +117,76 @@ TEST(Geometry, PixelsThatNoPatchCoversAreLeftOut) {
   }
 }
 
+TEST(Geometry, PixelsThatAreNotSquareChangeTheProportionsAlone) {
+  for (const Fit fit : {Fit::kCrop, Fit::kSquash, Fit::kLetterbox}) {
+    for (const bool swap : {false, true}) {
+      const FitGeometry wide = FitCrop(100, 90, {2, 1}, swap, 64, 64, fit);
+      const FitGeometry square =
+          swap ? FitPicture(90, 200, 64, 64, fit) : FitPicture(200, 90, 64, 64, fit);
+      EXPECT_EQ(wide.x.resized, square.x.resized);
+      EXPECT_EQ(wide.y.resized, square.y.resized);
+      EXPECT_EQ(wide.x.offset, square.x.offset);
+      EXPECT_EQ(wide.y.offset, square.y.offset);
+    }
+  }
+  EXPECT_EQ(FitCrop(720, 576, {16, 15}, false, 224, 224, Fit::kCrop).x.resized, 298) << "4:3";
+  EXPECT_EQ(FitCrop(720, 576, {64, 45}, false, 224, 224, Fit::kCrop).x.resized, 398) << "16:9";
+}
+
+TEST(Geometry, AspectsAreInLowestTermsAndBounded) {
+  EXPECT_EQ(MakePixelAspect(4, 2), (PixelAspect{2, 1}));
+  EXPECT_EQ(MakePixelAspect(64, 45), (PixelAspect{64, 45}));
+  for (const auto& [width, height] : {std::pair{0, 1}, {1, 0}, {-1, 1}, {1, -1}, {0, 0}}) {
+    EXPECT_EQ(MakePixelAspect(width, height), PixelAspect()) << width << ":" << height;
+  }
+  for (const auto& [width, height] :
+       {std::pair{2147483647, 1}, {1, 2147483647}, {2147483647, 2147483646}}) {
+    const PixelAspect aspect = MakePixelAspect(width, height);
+    EXPECT_GE(std::min(aspect.width, aspect.height), 1);
+    EXPECT_LE(std::max(aspect.width, aspect.height), PixelAspect::kMost);
+  }
+}
+
+// A picture that was squeezed to half its width or height, or to odd ratios, is seen as it was.
+TEST(PixelAspect, EqualsTheSquarePixelsThatItStandsFor) {
+  const auto picture = [](double x, double y) {
+    return Rgb{0.5 + 0.4 * std::sin(x * 0.07), 0.5 + 0.4 * std::cos(y * 0.09),
+               0.5 + 0.3 * std::sin((x - y) * 0.05)};
+  };
+  const auto shoot = [&](const char* layout, int width, int height, double wide, double high) {
+    return MakeSmoothFrame(LayoutNamed(layout), width, height, YuvMatrix::kBt601, false, true,
+                           false, [&](double x, double y) { return picture(x * wide, y * high); });
+  };
+  struct Case {
+    int width, height;
+    PixelAspect pixel;
+    double wide, high;
+  };
+  for (const char* layout : {"RGB", "NV12", "P010_10LE"}) {
+    for (const Case& c :
+         {Case{90, 120, {2, 1}, 2, 1}, {180, 60, {1, 2}, 1, 2}, {120, 120, {3, 2}, 1.5, 1}}) {
+      TestFrame stored = shoot(layout, c.width, c.height, c.wide, c.high);
+      stored.view.pixel = c.pixel;
+      TestFrame seen = shoot(layout, 180, 120, 1, 1);
+      for (int orientation = 0; orientation < 8; ++orientation) {
+        stored.view.orientation = seen.view.orientation = static_cast<Orientation>(orientation);
+        for (const Fit fit : {Fit::kCrop, Fit::kSquash, Fit::kLetterbox}) {
+          const PreprocessSpec spec = PlainSpec(32, 8, fit, Interpolation::kBicubic);
+          const std::vector<float> got = RunRef(stored.view, spec), want = RunRef(seen.view, spec);
+          float worst = 0;
+          for (size_t i = 0; i < got.size(); ++i)
+            worst = std::max(worst, std::abs(got[i] - want[i]));
+          // Smooth enough that only its samples' rounding and the edges' differ; unaware of the
+          // pixels' shape it is 0.3.
+          EXPECT_LE(worst, 0.03) << layout << " " << c.pixel.width << ":" << c.pixel.height
+                                 << " orientation " << orientation << " fit "
+                                 << static_cast<int>(fit);
+        }
+      }
+    }
+  }
+}
+
 struct Call {
   FrameView view;
   PreprocessSpec spec;
@@ -179,7 +250,18 @@ TEST(BadInput, IsRefusedWithASentence) {
       {"kind", [](Call& c) { c.view.kind = static_cast<PixelKind>(7); }, "pixel kind"},
       {"orientation", [](Call& c) { c.view.orientation = static_cast<Orientation>(8); },
        "orientation"},
+      {"pixel",
+       [](Call& c) {
+         c.view.pixel = {0, 1};
+       },
+       "pixels are as 0:1"},
+      {"pixel's height",
+       [](Call& c) {
+         c.view.pixel = {1, 65536};
+       },
+       "pixels are as 1:65536"},
       {"size", [](Call& c) { c.spec.size = 0; }, "no patches"},
+      {"huge", [](Call& c) { c.spec.size = 65537; }, "the most is 65536"},
       {"patch", [](Call& c) { c.spec.patch = 33; }, "an input of 32 pixels has no patches of 33"},
       {"fit", [](Call& c) { c.spec.fit = Fit::kModel; }, "fit must be"},
       {"std", [](Call& c) { c.spec.std[1] = 0; }, "channel 1"},
