@@ -116,11 +116,12 @@ log=$out/gst-launch.log
 rm -f "$tagged" "$out/tags.jsonl" "$log"
 say "tagging $video with the model $model"
 code=0
-"${devenv[@]}" gst-launch-1.0 -m -e filesrc location="$video" ! decodebin ! videoconvert ! \
+# In English, for its errors are read below.
+LANGUAGE=en "${devenv[@]}" gst-launch-1.0 -m -e filesrc location="$video" ! decodebin ! videoconvert ! \
   cliptag model="$model" "${settings[@]}" ! cliptagoverlay ! videoconvert ! \
   vp8enc deadline=1 cpu-used=8 threads=2 target-bitrate=3000000 ! webmmux ! \
   filesink location="$tagged" 2>"$log" </dev/null |
-  "$python" pipelines/print_tags.py --json "$out/tags.jsonl" "${truth[@]}" || code=$?
+  "$python" pipelines/print_tags.py --json "$out/tags.jsonl" --what looks "${truth[@]}" || code=$?
 
 if ((code)); then
   if grep -q 'reason not-linked' "$log"; then

@@ -1,22 +1,30 @@
 #!/usr/bin/env python3
-"""Reads what `gst-launch-1.0 -m` says and prints the tags over time.
+"""Reads what `gst-launch-1.0 -m` says, in whatever language, and prints the tags over time.
 
     gst-launch-1.0 -m ... ! cliptag prompts="car; dog" ! ... | print_tags.py [--json tags.jsonl]
 
-Each begin and end of a tag is a line, and so are the best tags of every second. With several `cliptag` in
-the pipeline a line begins with the name of the one that it is of. With --json each inference is also written
-as one JSON object a line, with the fields of the bus message `cliptag` and that name as `stream`. With
---truth (what make_scene.py wrote) a table at the end sets what was tagged beside what was in the picture.
-Nothing beside Python's own library is needed.
+Each begin and end of a tag is a line, and so are the best tags of every second; what elements warn of goes to
+stderr. With several `cliptag` in the pipeline a line begins with the name of the one that it is of. With --json
+each inference and each event is also put at the end of a file as one JSON object a line: the fields of the
+bus messages `cliptag` and `cliptag-event` (only the latter has a `state`), that name as `stream`, and `time`, the
+wall clock's in UTC. A file that cannot be written is told at once; the exit status is 1 if a line was lost. With
+--truth (what make_scene.py wrote) a table at the end sets what was tagged beside what was in the picture. Nothing
+beside Python's own library and tag_log.py is needed.
 """
 import argparse
 import json
+import locale
 import re
 import signal
 import sys
 
-MESSAGE = re.compile(
-    r"Got message #\d+ from element \"([^\"]*)\" \(element\): (cliptag(?:-event)?,.*)")
+from tag_log import NO_TIME, TagLog, say, size, stop_printing
+
+# gst-launch translates all of a line but the kind of a message in brackets and its structure, and puts the
+# element's name in its language's quotes.
+MESSAGE = re.compile(r"(?P<head>.*?)[(（](?P<kind>element|warning|info)[)）](?P<words>[^=]*?)(?<![\w-])"
+                     r"(?P<structure>(?:cliptag|cliptag-event|GstMessage\w+), [\w-]+=\(.*)", re.S)
+QUOTED = re.compile(r"[\"“”„«»](.*)[\"“”„«»]", re.S)
 INTEGERS = {"int", "uint", "gint", "guint", "int64", "uint64", "gint64", "guint64", "long", "ulong",
             "uchar", "guchar"}
 
@@ -91,16 +99,44 @@ def convert(kind, text):
     return text
 
 
-def messages(lines):
-    """(name, fields) of every message of `cliptag` in the output of gst-launch -m; the element's name is
-    the field `stream`."""
+def decoded(lines):
+    """Lines of bytes as text: UTF-8, else what the locale says."""
     for line in lines:
-        if match := MESSAGE.search(line):
-            name, fields = StructureParser(match.group(2)).parse()
-            yield name, {**fields, "stream": match.group(1)}
+        try:
+            yield line.decode("utf-8")
+        except UnicodeDecodeError:
+            yield line.decode(locale.getpreferredencoding(False), errors="replace")
 
 
-NO_TIME = 2 ** 64 - 1  # GST_CLOCK_TIME_NONE: a frame that nobody has given a time
+def messages(lines):
+    """(name, fields) of every message of `cliptag` in the output of gst-launch -m, the element's name as
+    `stream`; and of what elements warn of ("warning", "info"), as `text`."""
+    warned = None  # the element whose warning the next lines tell
+    for line in lines:
+        match = MESSAGE.match(line)
+        if not match:
+            # "WARNING: from element /GstPipeline:pipeline0/GstClipTag:NAME: TEXT", in any words.
+            text = warned and re.search(f"[:/]{re.escape(warned)}(?![\\w-])[^:：]*[:：]\\s*(.*\\S)", line)
+            if text:
+                yield "warning", {"stream": warned, "text": text.group(1)}
+                warned = None
+            continue
+        quoted = QUOTED.search(match["head"] + match["words"])
+        stream = quoted.group(1).strip() if quoted else ""
+        warned = stream if match["kind"] == "warning" else None
+        try:
+            name, fields = StructureParser(match["structure"]).parse()
+        except (ValueError, RecursionError) as error:
+            yield "warning", {"stream": stream, "text": f"a message is damaged: {error}"}
+            continue
+        if match["kind"] == "element":
+            if name in ("cliptag", "cliptag-event"):
+                yield name, {**fields, "stream": stream}
+        elif match["kind"] == "info":
+            # The sentence itself is in the debug text alone, below the place in the source.
+            text = str(fields.get("debug", "")).partition("\n")[2].strip()
+            if text:
+                yield "info", {"stream": stream, "text": text}
 
 
 def clock(nanoseconds):
@@ -132,6 +168,14 @@ class Printer:
 
     def say(self, stream, line):
         print(f"{stream}  {line}" if len(self.next_ns) > 1 else line, flush=True)
+
+    def tell(self, name, fields):
+        if name in ("warning", "info"):
+            say(f"{name}: {fields['stream']}: {fields['text']}")
+        elif name == "cliptag-event":
+            self.event(fields)
+        elif name == "cliptag":
+            self.inference(fields)
 
     def event(self, fields):
         stream = fields.get("stream")
@@ -180,38 +224,76 @@ def compare(inferences, truth):
         yield f"{label:12s} {'never':>16s}   {tagged}"
 
 
-def main():
+KEPT = {"all": ("cliptag", "cliptag-event"), "looks": ("cliptag",), "events": ("cliptag-event",)}
+
+
+def parse_arguments():
     parser = argparse.ArgumentParser(description="Prints the tags in the output of gst-launch-1.0 -m.")
-    parser.add_argument("--json", metavar="FILE", help="write one JSON object a line per inference")
+    parser.add_argument("--json", metavar="FILE", help="put one JSON object a line at the end of FILE")
+    parser.add_argument("--what", choices=KEPT, default="all", help="of --json (all)")
+    parser.add_argument("--rotate", type=size, default=0, metavar="SIZE",
+                        help="of --json: FILE becomes FILE.1 at this size, such as 100M (0: never)")
+    parser.add_argument("--keep", type=int, default=10, help="so many of them are kept (10)")
+    parser.add_argument("--check", action="store_true", help="say whether --json can be written, and end")
+    parser.add_argument("--count", action="store_true", help="print how many looks there were, and no tags")
     parser.add_argument("--truth", metavar="FILE", help="compare with what make_scene.py wrote")
     parser.add_argument("--every", type=float, default=1.0, help="seconds between lines")
     parser.add_argument("--most", type=int, default=3, help="tags a line")
     arguments = parser.parse_args()
     if not arguments.every > 0:
         parser.error("--every must be more than 0 seconds")
-    # Ctrl-C is for gst-launch, which ends the stream and the file well; its last words come here.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.stdin.reconfigure(encoding="utf-8", errors="replace")
-    sys.stdout.reconfigure(encoding="utf-8", errors="replace")
+    if arguments.keep < 1:
+        parser.error("--keep must be at least 1")
+    return arguments
 
-    printer = Printer(arguments.every, arguments.most)
-    inferences = []
-    log = open(arguments.json, "w", encoding="utf-8") if arguments.json else None
-    for name, fields in messages(sys.stdin):
-        if name == "cliptag-event":
-            printer.event(fields)
-            continue
-        printer.inference(fields)
-        if arguments.truth:
+
+def print_tags(arguments, log):
+    printer, inferences, looks = Printer(arguments.every, arguments.most), [], 0
+    printing = not arguments.count
+    for name, fields in messages(decoded(sys.stdin.buffer)):
+        if log and name in KEPT[arguments.what]:
+            log.write(fields)
+        looks += name == "cliptag"
+        if arguments.truth and name == "cliptag":
             inferences.append(fields)
-        if log:
-            log.write(json.dumps(fields, ensure_ascii=False) + "\n")
-    if log:
-        log.close()
+        try:
+            if printing or name in ("warning", "info"):
+                printer.tell(name, fields)
+        except BrokenPipeError:
+            # Nobody reads on. What goes to a file still matters.
+            stop_printing()
+            printing = False
+            if not log:
+                return
+    if arguments.count:
+        print(looks)
     if arguments.truth:
         with open(arguments.truth, encoding="utf-8") as f:
             print("\n" + "\n".join(compare(inferences, json.load(f))))
 
 
+def main():
+    arguments = parse_arguments()
+    # Ctrl-C is for gst-launch, which ends the stream and the file well; its last words come here.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="replace")
+    log = None
+    if arguments.json:
+        try:
+            log = TagLog(arguments.json, arguments.rotate, arguments.keep)
+        except OSError as error:
+            say(f"print_tags: cannot write {arguments.json}: {error.strerror}")
+            return 1
+    if arguments.check:
+        return 0
+    try:
+        print_tags(arguments, log)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        stop_printing()
+    return 1 if log and log.lost else 0
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -206,12 +206,13 @@ void ClipTag::MeasureRate() {
   slow_windows_ = slow ? slow_windows_ + 1 : 0;
   too_slow_ = slow_windows_ >= kSlowWindows;
   if (too_slow_ && !told_too_slow_.exchange(true)) {
-    GST_ELEMENT_INFO(
-        element_, RESOURCE, SETTINGS,
-        ("The machine is too slow for what is asked of it: of %.1f frames a second that are due, "
-         "%.1f are looked at, the newest ones. The video is not held back.",
-         static_cast<double>(rate_due_) / seconds, rate_.load()),
-        (nullptr));
+    gchar* text = g_strdup_printf(
+        "The machine is too slow for what is asked of it: of %.1f frames a second that are due, "
+        "%.1f are looked at, the newest ones. The video is not held back.",
+        static_cast<double>(rate_due_) / seconds, rate_.load());
+    // As debug text, too: of an info message gst-launch prints nothing else.
+    GST_ELEMENT_INFO(element_, RESOURCE, SETTINGS, ("%s", text), ("%s", text));
+    g_free(text);
   }
   rate_since_us_ = now;
   rate_due_ = 0;
