@@ -6,7 +6,7 @@
 # Prints the tags of all of them. Drawing the pictures costs more than looking at them: to measure, take
 # `cliptag bench --streams N`, whose pictures are drawn before.
 #
-#   CLIPTAG_MODEL, CLIPTAG_PROMPTS   see pipelines/recipe.sh
+#   CLIPTAG_MODEL, CLIPTAG_PROMPTS and more   see pipelines/recipe.sh
 #   CLIPTAG_RATE=1/1                 looks a second at each
 #   CLIPTAG_SIZE=320x240             of the pictures, 25 a second
 #   CLIPTAG_TEST_FRAMES=N            ends after so many of each
@@ -31,6 +31,7 @@ size=${CLIPTAG_SIZE:-320x240}
 patterns=(ball smpte snow circular blink gamut)
 pipeline=()
 for ((i = 0; i < count; ++i)); do
+  settings_of $((i + 1))
   pipeline+=(videotestsrc is-live=true "pattern=${patterns[i % ${#patterns[@]}]}"
     "num-buffers=${CLIPTAG_TEST_FRAMES:--1}" !
     "video/x-raw,format=NV12,width=${size%x*},height=${size#*x},framerate=25/1" !

@@ -77,8 +77,6 @@ class RecipeTest(unittest.TestCase):
             self.assertLess(time.monotonic(), end, f"waited in vain for {what}")
             time.sleep(0.05)
 
-
-class CameraTest(RecipeTest):
     def serve(self, port):
         python = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
         server = self.start(python, SERVER, str(port), LD_PRELOAD="")
@@ -88,6 +86,8 @@ class CameraTest(RecipeTest):
             self.fail(server.stderr.read())
         return server
 
+
+class CameraTest(RecipeTest):
     def test_a_camera_that_goes_and_comes_back(self):
         port = free_port()
         server = self.serve(port)
@@ -113,13 +113,94 @@ class CameraTest(RecipeTest):
     def test_pauses_grow_up_to_the_longest(self):
         out, err = self.run_recipe("camera.sh", f"rtsp://127.0.0.1:{free_port()}/camera",
                                    CLIPTAG_RETRY="0.1 0.3", CLIPTAG_TRIES="5")
-        pauses = [line.split()[-2] for line in err.splitlines() if "broke off" in line]
+        pauses = [line.split()[-2] for line in err.splitlines() if "again in" in line]
         self.assertEqual(["0.1", "0.2", "0.3", "0.3"], pauses, err)
 
     def test_a_picture_that_moves(self):
         out, _ = self.run_recipe("camera.sh", "test", "tags.jsonl", CLIPTAG_TRIES="1")
         self.assertGreaterEqual(len(self.rows("tags.jsonl")), 3)
         self.assertIn("moon", out)
+
+    def test_tags_on_disk(self):
+        with open(os.path.join(self.folder, "tags.jsonl"), "w", encoding="utf-8") as f:
+            f.write('{"yesterday": true}\n')
+        self.run_recipe("camera.sh", "test", "tags.jsonl", CLIPTAG_TRIES="2", CLIPTAG_RETRY="0.1 0.1",
+                        CLIPTAG_NAME="gate")
+        first, *rows = self.rows("tags.jsonl")
+        self.assertEqual({"yesterday": True}, first)
+        self.assertEqual({1, 2}, {row["run"] for row in rows})
+        self.assertEqual({"gate"}, {row["stream"] for row in rows})
+        for field in ("pts", "time"):
+            values = [row[field] for row in rows if "tags" in row]
+            self.assertEqual(sorted(values), values)
+        self.assertEqual(["start", "end"] * 2, [row["state"] for row in rows if "state" in row])
+        begun = [row["pts"] for row in rows if row.get("frame") == 0]
+        self.assertGreater(begun[1] - begun[0], 10**9)  # the second begins when it did, not at 0
+
+    def test_rotation(self):
+        self.run_recipe("camera.sh", "test", "tags.jsonl", CLIPTAG_TRIES="1", CLIPTAG_ROTATE="1k 2")
+        self.assertEqual(["tags.jsonl", "tags.jsonl.1", "tags.jsonl.2"], sorted(os.listdir(self.folder)))
+
+    def test_every_line_is_there_when_it_is_killed(self):
+        camera = self.recipe("camera.sh", "test", "tags.jsonl", CLIPTAG_TEST_FRAMES="-1")
+        shown = [camera.stdout.readline() for _ in range(2)]
+        os.killpg(camera.pid, signal.SIGKILL)
+        self.assertTrue(self.rows("tags.jsonl"), shown)
+
+    def test_a_file_that_cannot_be_written_is_told_and_not_the_camera(self):
+        gone = f"rtsp://127.0.0.1:{free_port()}/camera"
+        _, err = self.run_recipe("camera.sh", gone, "/nowhere/tags.jsonl", CLIPTAG_MODEL="starter", code=1)
+        self.assertEqual("camera.sh: cannot write /nowhere/tags.jsonl: No such file or directory",
+                         err.splitlines()[-1])
+        self.assertNotIn("broke off", err)
+
+    def test_a_full_disk_is_told(self):
+        out, err = self.run_recipe("camera.sh", "test", "/dev/full", CLIPTAG_TRIES="1", code=1)
+        self.assertEqual(1, err.count("camera.sh: cannot write /dev/full: No space left on device"))
+        self.assertIn("moon", out)
+
+    def test_the_password_is_not_told(self):
+        port = free_port()
+        for source in (f"rtsp://me:secret@127.0.0.1:{port}/x", f"http://127.0.0.1:{port}/x?user=me&password=secret",
+                       f"rtsp://127.0.0.1:{port}/user=me&password=secret&channel=1"):
+            with self.subTest(source=source):
+                out, err = self.run_recipe("camera.sh", source, CLIPTAG_TRIES="2", CLIPTAG_RETRY="0.1 0.1")
+                self.assertIn("broke off", err)
+                self.assertIn(str(port), err)
+                self.assertNotIn("secret", out + err)
+        out, err = self.run_recipe("mosaic.sh", "--print", *[f"rtsp://me:secret@127.0.0.1:{port}/x"] * 4)
+        self.assertIn("rtspsrc", out)
+        self.assertNotIn("secret", out + err)
+
+    def test_what_is_wrong_with_the_model_is_not_the_cameras_fault(self):
+        _, err = self.run_recipe("camera.sh", "test", CLIPTAG_MODEL="no-such-model", code=1)
+        self.assertIn("no-such-model", err)
+        self.assertNotIn("broke off", err)
+
+    def test_a_crash_begins_anew(self):
+        camera = self.recipe("camera.sh", "test", "tags.jsonl", CLIPTAG_TEST_FRAMES="-1")
+        self.wait_for(lambda: self.rows("tags.jsonl"), "the first tags")
+        with open(f"/proc/{camera.pid}/task/{camera.pid}/children", encoding="utf-8") as f:
+            os.kill(int(f.read().split()[0]), signal.SIGKILL)
+        seen = len(self.rows("tags.jsonl"))
+        self.wait_for(lambda: len(self.rows("tags.jsonl")) > seen + 1, "tags after a crash")
+        camera.send_signal(signal.SIGTERM)
+        _, err = camera.communicate(timeout=TIMEOUT_S)
+        self.assertEqual(0, camera.returncode)
+        self.assertIn("signal 9 ended it", err)
+
+    def test_the_starter_is_not_for_cameras(self):
+        _, err = self.run_recipe("camera.sh", f"rtsp://127.0.0.1:{free_port()}/x", CLIPTAG_TRIES="1")
+        self.assertIn("cliptag models pull wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M --name tinyclip", err)
+        _, err = self.run_recipe("camera.sh", "test", CLIPTAG_TRIES="1")
+        self.assertNotIn("models pull", err)
+
+    def test_a_closed_pipe_ends_it(self):
+        camera = self.recipe("camera.sh", "test", CLIPTAG_TEST_FRAMES="-1")
+        camera.stdout.readline()
+        camera.stdout.close()
+        self.assertEqual(0, camera.wait(TIMEOUT_S))
+        self.assertNotIn("Traceback", camera.stderr.read())
 
     def test_errors(self):
         for args, part in [(("no-such-file.mp4",), "no-such-file.mp4"), (("a", "b", "c"), "no more")]:
@@ -137,6 +218,31 @@ class MosaicTest(RecipeTest):
         with open(path, "rb") as f:
             self.assertEqual(b"\xff\xd8", f.read(2))
         self.assertGreater(os.path.getsize(path), 5000)
+
+    def test_one_that_cannot_be_reached_leaves_the_others(self):
+        port = free_port()
+        film = os.path.join(self.folder, "mosaic.y4m")
+        mosaic = self.recipe("mosaic.sh", f"rtsp://me:secret@127.0.0.1:{port}/camera", *["test"] * 3,
+                             CLIPTAG_RETRY="0.1 0.2", CLIPTAG_TEST_FRAMES="-1", CLIPTAG_SINK=
+                             f"videoscale ! video/x-raw,format=I420,width=8,height=8 ! filesink buffer-mode=unbuffered location={film}")
+
+        def bright():
+            """Of the four quarters: whether the last whole frame has light in it."""
+            if not os.path.exists(film) or os.path.getsize(film) < 96:
+                return []
+            with open(film, "rb") as f:
+                frames = f.read()
+            luma = frames[len(frames) // 96 * 96 - 96:][:64]
+            return [max(luma[8 * (y + i) + x + j] for i in range(4) for j in range(4)) > 20
+                    for y in (0, 4) for x in (0, 4)]
+        self.wait_for(lambda: bright() == [False, True, True, True], "three pictures of four")
+        self.serve(port)
+        self.wait_for(lambda: bright() == [True] * 4, "the fourth")
+        mosaic.send_signal(signal.SIGTERM)
+        _, err = mosaic.communicate(timeout=TIMEOUT_S)
+        self.assertEqual(0, mosaic.returncode, err)
+        self.assertIn("rtsp://***@127.0.0.1", err)
+        self.assertNotIn("secret", err)
 
     def test_errors(self):
         out, err = self.run_recipe("mosaic.sh", "test", "test", code=1)
@@ -168,9 +274,15 @@ class ArchiveTest(RecipeTest):
         out, err = self.run_recipe("archive.sh", "test", CLIPTAG_OUT=".", CLIPTAG_INTERVAL="5",
                                    CLIPTAG_TEST_FRAMES="100")
         rows = self.rows("test.tags.jsonl")
-        self.assertEqual(20, len(rows))
-        self.assertEqual(list(range(0, 100, 5)), [row["frame"] for row in rows])
+        looks = [row["frame"] for row in rows if "tags" in row]
+        self.assertEqual(list(range(0, 100, 5)), looks)
+        self.assertEqual({"start", "end"}, {row["state"] for row in rows if "tags" not in row})
         self.assertIn("20 looks", err)
+        # Another time leaves what is there.
+        self.run_recipe("archive.sh", "test", CLIPTAG_OUT=".", CLIPTAG_INTERVAL="5", CLIPTAG_TEST_FRAMES="100")
+        again = self.rows("test.tags.jsonl")
+        self.assertEqual(rows, again[:len(rows)])
+        self.assertEqual(2 * len(rows), len(again))
 
     def test_one_that_cannot_be_read_does_not_stop_the_others(self):
         broken = os.path.join(self.folder, "broken.mp4")
@@ -180,11 +292,59 @@ class ArchiveTest(RecipeTest):
         self.assertIn("there is no file gone.mp4", err)
         self.assertIn("broken.mp4: ", err)
         self.assertIn("2 of 3 could not be tagged", err)
-        self.assertEqual(3, len(self.rows("test.tags.jsonl")))
+        self.assertEqual(3, len([row for row in self.rows("test.tags.jsonl") if "tags" in row]))
         self.assertEqual(["broken.mp4", "test.tags.jsonl"], sorted(os.listdir(self.folder)))
+
+    def test_tags_that_cannot_be_kept_are_told(self):
+        for tags, why in (("gone/test.tags.jsonl", "No such file or directory"),
+                          ("full/test.tags.jsonl", "No space left on device")):
+            with self.subTest(tags=tags):
+                os.makedirs(os.path.join(self.folder, "full"), exist_ok=True)
+                if not os.path.lexists(os.path.join(self.folder, "full", "test.tags.jsonl")):
+                    os.symlink("/dev/full", os.path.join(self.folder, "full", "test.tags.jsonl"))
+                _, err = self.run_recipe("archive.sh", "test", CLIPTAG_OUT=os.path.dirname(tags), code=1)
+                self.assertIn(f"cannot write {tags}: {why}", err)
+                self.assertIn("1 of 1 could not be tagged", err)
+
+
+class LanguageTest(RecipeTest):
+    def test_what_the_readme_pipes(self):
+        # C.UTF-8 is everywhere, and gettext takes LANGUAGE there; where a translation is not installed
+        # gst-launch speaks English, which test_print_tags.py does not rest on.
+        line = ("gst-launch-1.0 -m videotestsrc num-buffers=10 pattern=ball ! video/x-raw,width=320,height=240 ! "
+                f"cliptag name=gate prompts='moon; car' background='car' ! fakesink | "
+                f"{ROOT}/pipelines/print_tags.py --json tags.jsonl")
+        for language in ("de", "zh_CN", "eu"):
+            with self.subTest(language=language):
+                process = self.start("bash", "-c", line, LANGUAGE=language, LC_ALL="C.UTF-8")
+                out, err = process.communicate(timeout=TIMEOUT_S)
+                self.assertIn("moon", out)
+                self.assertIn('warning: gate: The tag "car" is a background prompt', err)
+        looks = [row["frame"] for row in self.rows("tags.jsonl") if "tags" in row]
+        self.assertEqual(list(range(10)) * 3, looks)
+
+    def test_recipes(self):
+        with open(os.path.join(self.folder, "broken.mp4"), "w", encoding="utf-8") as f:
+            f.write("no video")
+        _, err = self.run_recipe("archive.sh", "broken.mp4", code=1, LANGUAGE="de", LC_ALL="C.UTF-8")
+        self.assertRegex(err, r"broken\.mp4: .*\w")
+        self.assertNotIn("not all of its tags", err)
 
 
 class SplitTest(RecipeTest):
+    def test_one_that_cannot_be_reached_leaves_the_others(self):
+        gone = f"rtsp://me:secret@127.0.0.1:{free_port()}/camera"
+        out, err = self.run_recipe(
+            "split.sh", "local", gone, "test", "test", CLIPTAG_RETRY="0.1 0.2", CLIPTAG_TRIES="3",
+            CLIPTAG_PROMPTS_3="dog", CLIPTAG_THRESHOLD="0", CLIPTAG_METRICS="cliptag.prom")
+        self.assertIn("rtsp://***@127.0.0.1", err)
+        self.assertIn("again in 0.2 s", err)
+        self.assertNotIn("secret", out + err)
+        rows = [row for i in range(1, 4) for row in self.rows(f"tags-{i}.jsonl") if "tags" in row]
+        labels = {row["stream"]: {tag["label"] for tag in row["tags"]} for row in rows}
+        self.assertEqual({"source2": {"moon", "car"}, "source3": {"dog"}}, labels)
+        self.assertTrue(all(tag["active"] for row in rows if row["stream"] == "source3" for tag in row["tags"]))
+
     def test_sources_are_dealt_out(self):
         out, err = self.run_recipe("split.sh", "local", "test", "test", "test")
         streams = {row["stream"] for i in range(1, 4) for row in self.rows(f"tags-{i}.jsonl")}
@@ -227,6 +387,19 @@ class HelpTest(RecipeTest):
                 self.assertEqual("", err)
                 self.assertIn(f"pipelines/{name}", out)
                 self.assertIn("CLIPTAG_MODEL", out)
+                # The starter knows no real footage, and many.sh has none.
+                if name != "many.sh":
+                    self.assertIn("cliptag models pull", out)
+
+    def test_lines_of_real_footage_name_a_model(self):
+        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
+            lines = f.read().replace("\\\n", "").splitlines()
+        real = [line for line in lines if line.startswith("gst-launch-1.0") and
+                re.search(r"in\.mp4|v4l2src|rtspsrc|uri=", line)]
+        self.assertGreater(len(real), 8)
+        for line in real:
+            self.assertRegex(line, r" cliptag .*model=(?!starter)", line)
+        self.assertIn("cliptag models pull wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M --name tinyclip", lines)
 
 
 if __name__ == "__main__":
