@@ -55,6 +55,7 @@ Status ClipModel::Impl::Load(const std::string& directory) {
   CLIPTAG_ASSIGN_OR_RETURN(const VisionTensors vision, GetVisionTensors(*weights, config));
   CLIPTAG_ASSIGN_OR_RETURN(const TextTensors words, GetTextTensors(*weights, config));
   CLIPTAG_RETURN_IF_ERROR(ReadLogits(*weights, &config));
+  CLIPTAG_RETURN_IF_ERROR(weights->CheckAllAreUsed(config.path));
   CLIPTAG_RETURN_IF_ERROR(LoadWords());
   CLIPTAG_ASSIGN_OR_RETURN(text_identity, TextIdentity(config, words));
   CLIPTAG_ASSIGN_OR_RETURN(image, LoadImageEncoder(backend, workspace, config, vision));

@@ -330,10 +330,8 @@ Result<TextTensors> GetTextTensors(const Weights& weights, const ModelConfig& co
 }
 
 Status ReadLogits(const Weights& weights, ModelConfig* config) {
-  if (weights.Has("logit_scale")) {
-    CLIPTAG_ASSIGN_OR_RETURN(const float scale, weights.Scalar("logit_scale"));
-    config->logit_scale = std::exp(static_cast<double>(scale));
-  }
+  CLIPTAG_ASSIGN_OR_RETURN(const float scale, weights.Scalar("logit_scale"));
+  config->logit_scale = std::exp(static_cast<double>(scale));
   if (weights.Has("logit_bias")) {
     CLIPTAG_ASSIGN_OR_RETURN(const float bias, weights.Scalar("logit_bias"));
     config->logit_bias = bias;

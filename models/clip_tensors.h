@@ -73,7 +73,7 @@ struct TextTensors {
 
 Result<VisionTensors> GetVisionTensors(const Weights& weights, const ModelConfig& config);
 Result<TextTensors> GetTextTensors(const Weights& weights, const ModelConfig& config);
-// Scale and bias of the logits, where they stand among the weights.
+// Scale of the logits, and their bias where it stands among the weights.
 Status ReadLogits(const Weights& weights, ModelConfig* config);
 
 }  // namespace cliptag

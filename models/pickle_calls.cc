@@ -1,4 +1,6 @@
 // What names in a pickle stand for, and what calling them gives: see models/pickle_machine.h.
+#include <algorithm>
+#include <initializer_list>
 #include <utility>
 
 #include "models/pickle_machine.h"
@@ -29,17 +31,40 @@ bool IsScriptClass(std::string_view module) {
   return module == "__torch__" || module.substr(0, 10) == "__torch__.";
 }
 
+bool IsOneOf(std::string_view text, std::initializer_list<std::string_view> texts) {
+  return std::find(texts.begin(), texts.end(), text) != texts.end();
+}
+
 bool IsKnown(std::string_view module, std::string_view name) {
   if (IsScriptClass(module)) return true;
   if (module == "torch") return !TypeOfStorage(name).empty();
-  if (module == "collections") return name == "OrderedDict";
-  if (module == "torch._utils") return name == "_rebuild_tensor_v2" || name == "_rebuild_parameter";
+  if (module == "collections") return name == "OrderedDict" || name == "defaultdict";
+  if (module == "torch._utils") {
+    return IsOneOf(name,
+                   {"_rebuild_tensor_v2", "_rebuild_parameter", "_rebuild_parameter_with_state"});
+  }
+  if (module == "torch._tensor") return name == "_rebuild_from_type_v2";
   return module == "torch.jit._pickle" &&
-         (name == "build_intlist" || name == "build_tensorlist" || name == "build_doublelist" ||
-          name == "build_boollist" || name == "restore_type_tag");
+         IsOneOf(name, {"build_intlist", "build_tensorlist", "build_doublelist", "build_boollist",
+                        "restore_type_tag"});
 }
 
-// Letters of a name in a hostile file, for a message.
+// Nothing is run, whatever it is; but a file that asks for these is an attack on whoever loads it
+// with PyTorch, and no model is worth that.
+bool IsAttack(std::string_view module, std::string_view name) {
+  const std::string_view package = module.substr(0, module.find('.'));
+  if (package == "builtins" || package == "__builtin__") {
+    return !IsOneOf(name, {"bool",      "bytearray", "bytes",    "complex", "dict",  "float",
+                           "frozenset", "getattr",   "int",      "list",    "long",  "object",
+                           "range",     "set",       "slice",    "str",     "tuple", "type",
+                           "unicode",   "xrange",    "Ellipsis", "NoneType"});
+  }
+  return IsOneOf(package, {"ctypes", "importlib", "marshal", "nt", "os", "pickle", "posix", "pty",
+                           "runpy", "shutil", "socket", "subprocess", "sys", "webbrowser"});
+}
+
+}  // namespace
+
 std::string Printable(std::string_view text) {
   constexpr size_t kMost = 80;
   std::string out(text.substr(0, kMost));
@@ -49,32 +74,67 @@ std::string Printable(std::string_view text) {
   return out;
 }
 
-}  // namespace
-
 void PickleMachine::Global(std::string_view module, std::string_view name) {
   if (!status_.ok()) return;
-  if (!IsKnown(module, name)) return Refuse(module, name);
+  if (IsAttack(module, name)) return Refuse(module, name);
+  if (!IsKnown(module, name)) return PushOther(module, name);
   Push(PickleKind::kName, 0, module);
   if (status_.ok()) values_.back().other = name;
 }
 
-// Calls a name with a tuple of arguments; only a few names mean anything here.
+void PickleMachine::PushOther(std::string_view module, std::string_view name) {
+  Push(PickleKind::kOther, 0, module);
+  if (status_.ok()) values_.back().other = name;
+}
+
+// Calls a name with a tuple of arguments; only a few names mean anything here, and of the others'
+// answers nothing is known.
 void PickleMachine::Reduce() {
   const PickleValue &arguments = values_[Pop()], &callee = values_[Pop()];
   if (!status_.ok()) return;
+  if (callee.kind == PickleKind::kOther) {
+    const std::string_view module = callee.text, name = callee.other;
+    return PushOther(module, name);
+  }
   if (callee.kind != PickleKind::kName || arguments.kind != PickleKind::kSequence) {
     return Fail("calls what is no function");
   }
   if (IsScriptClass(callee.text)) return Push(PickleKind::kObject);
-  if (callee.other == "OrderedDict") {
-    if (arguments.items.empty()) return Push(PickleKind::kDict);
-    return Fail("makes an OrderedDict of something else than nothing");
+  if (callee.other == "defaultdict") return Push(PickleKind::kDict);
+  if (callee.other == "OrderedDict") return PushPairs(arguments);
+  if (callee.other == "_rebuild_tensor_v2") return RebuildTensor(arguments.items);
+  if (callee.other == "_rebuild_from_type_v2") {  // (function, class, arguments, attributes)
+    const bool known = arguments.items.size() >= 3 &&
+                       values_[arguments.items[0]].other == "_rebuild_tensor_v2" &&
+                       values_[arguments.items[2]].kind == PickleKind::kSequence;
+    return known ? RebuildTensor(values_[arguments.items[2]].items)
+                 : PushOther("torch._tensor", "_rebuild_from_type_v2");
   }
-  if (callee.other == "_rebuild_tensor_v2") return RebuildTensor(arguments);
-  const bool passes_on = callee.other == "_rebuild_parameter" || callee.text == "torch.jit._pickle";
+  const bool passes_on =
+      callee.other.starts_with("_rebuild_parameter") || callee.text == "torch.jit._pickle";
   if (passes_on && !arguments.items.empty()) return PushId(arguments.items[0]);
   Fail("calls " + std::string(callee.text) + "." + std::string(callee.other) +
        " with what it does not take");
+}
+
+// Of nothing, or as Python 2 has it of a list of pairs.
+void PickleMachine::PushPairs(const PickleValue& arguments) {
+  std::vector<uint32_t> items;
+  if (!arguments.items.empty()) {
+    for (const uint32_t id : values_[arguments.items[0]].items) {
+      const PickleValue& pair = values_[id];
+      if (pair.kind != PickleKind::kSequence || pair.items.size() != 2) {
+        return Fail("makes an OrderedDict of something else than pairs");
+      }
+      items.insert(items.end(), pair.items.begin(), pair.items.end());
+    }
+    items_ += items.size();
+    if (items_ > kMostItems || values_[arguments.items[0]].kind != PickleKind::kSequence) {
+      return Fail("makes an OrderedDict of something else than pairs");
+    }
+  }
+  Push(PickleKind::kDict);
+  if (status_.ok()) values_.back().items = std::move(items);
 }
 
 // Attributes of an object; of anything else (the version numbers of a state dict) they mean nothing
@@ -94,6 +154,10 @@ void PickleMachine::LoadPersistent() {
   }
   const PickleValue &type = values_[id.items[1]], &key = values_[id.items[2]],
                     &elements = values_[id.items[4]];
+  if (type.kind == PickleKind::kOther) {  // of a type that weights do not have
+    const std::string_view module = type.text, name = type.other;
+    return PushOther(module, name);
+  }
   if (type.kind != PickleKind::kName || type.text != "torch" || key.kind != PickleKind::kText ||
       elements.kind != PickleKind::kNumber || elements.number < 0) {
     return Fail("describes a storage by something else than type, name and length");
@@ -105,9 +169,9 @@ void PickleMachine::LoadPersistent() {
 }
 
 // (storage, offset, shape, strides, requires_grad, hooks)
-void PickleMachine::RebuildTensor(const PickleValue& arguments) {
-  const std::vector<uint32_t>& items = arguments.items;
+void PickleMachine::RebuildTensor(const std::vector<uint32_t>& items) {
   PickledTensor tensor;
+  if (!items.empty() && values_[items[0]].kind == PickleKind::kOther) return PushId(items[0]);
   const bool known = items.size() >= 4 && values_[items[0]].kind == PickleKind::kStorage &&
                      values_[items[1]].kind == PickleKind::kNumber &&
                      Numbers(items[2], &tensor.shape) && Numbers(items[3], &tensor.strides);
@@ -134,8 +198,8 @@ bool PickleMachine::Numbers(uint32_t sequence, std::vector<int64_t>* out) const 
 void PickleMachine::Refuse(std::string_view module, std::string_view name) {
   const std::string full = Printable(module) + "." + Printable(name);
   status_ = Unsupported(name_ + ": its pickle asks for " + full +
-                        ", which is no part of a state dict, and nothing from a pickle is run; "
-                        "save the model's state_dict() alone, or take its safetensors.");
+                        ", which no checkpoint needs, and nothing from a pickle is run; take the "
+                        "model's safetensors, from a place that you trust.");
 }
 
 }  // namespace cliptag

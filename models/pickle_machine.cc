@@ -8,7 +8,6 @@ namespace {
 
 // A model of a thousand tensors, saved with its optimizer, is a program of half a megabyte.
 constexpr size_t kMaxBytes = size_t{32} << 20;
-constexpr size_t kMaxValues = size_t{1} << 20;
 constexpr uint32_t kNothing = 0;  // the value None, which is always there; also "not in the memo"
 
 // The opcodes, as Python's pickletools calls them.
@@ -25,12 +24,19 @@ enum Opcode : uint8_t {
   kInt1 = 'K',
   kInt2 = 'M',
   kLong1 = 0x8a,
+  kLong4 = 0x8b,
   kTrue = 0x88,
   kFalse = 0x89,
   kFloat = 'G',
   kText4 = 'X',
   kText1 = 0x8c,
   kText8 = 0x8d,
+  kString1 = 'U',  // of Python 2
+  kString4 = 'T',
+  kBytes1 = 'C',
+  kBytes4 = 'B',
+  kBytes8 = 0x8e,
+  kByteArray8 = 0x96,
   kEmptyDict = '}',
   kEmptyList = ']',
   kEmptyTuple = ')',
@@ -42,7 +48,11 @@ enum Opcode : uint8_t {
   kAppends = 'e',
   kSetItem = 's',
   kSetItems = 'u',
+  kEmptySet = 0x8f,
+  kAddItems = 0x90,
+  kFrozenSet = 0x91,
   kNewObject = 0x81,
+  kNewObjectEx = 0x92,
   kGet1 = 'h',
   kGet4 = 'j',
   kPut1 = 'q',
@@ -75,6 +85,7 @@ std::string ToString(PickleKind kind) {
     case PickleKind::kTensor:
       return "a tensor";
     case PickleKind::kObject:
+    case PickleKind::kOther:
       return "an object";
   }
   return "";
@@ -133,6 +144,9 @@ void PickleMachine::Step(uint8_t opcode) {
     }
     case kPersistentId:
       return LoadPersistent();
+    case kNewObjectEx:
+      Pop();  // arguments with names, behind the others
+      [[fallthrough]];
     case kNewObject:
     case kReduce:
       return Reduce();
@@ -161,10 +175,12 @@ bool PickleMachine::Constant(uint8_t opcode) {
     case kInt4:
       Push(PickleKind::kNumber, static_cast<int32_t>(static_cast<uint32_t>(Number(4))));
       return true;
-    case kLong1: {
-      const uint64_t size = Number(1);
-      if (size > 8) {
-        Fail("has a number of " + std::to_string(size) + " bytes");
+    case kLong1:
+    case kLong4: {
+      const uint64_t size = Number(opcode == kLong1 ? 1 : 4);
+      if (size > 8) {  // a seed; no size is so large
+        Text(size);
+        PushOther("", "");
         return true;
       }
       uint64_t value = Number(size);
@@ -177,12 +193,23 @@ bool PickleMachine::Constant(uint8_t opcode) {
       Push(PickleKind::kFloat);
       return true;
     case kText1:
-    case kText4:
-    case kText8: {
-      const uint64_t size = Number(opcode == kText1 ? 1 : opcode == kText4 ? 4 : 8);
-      Push(PickleKind::kText, 0, Text(size));
+    case kString1:
+      Push(PickleKind::kText, 0, Text(Number(1)));
       return true;
-    }
+    case kText4:
+    case kString4:
+      Push(PickleKind::kText, 0, Text(Number(4)));
+      return true;
+    case kText8:
+      Push(PickleKind::kText, 0, Text(Number(8)));
+      return true;
+    case kBytes1:
+    case kBytes4:
+    case kBytes8:
+    case kByteArray8:
+      Text(Number(opcode == kBytes1 ? 1 : opcode == kBytes4 ? 4 : 8));
+      PushOther("", "");
+      return true;
     default:
       return false;
   }
@@ -204,6 +231,12 @@ bool PickleMachine::Collection(uint8_t opcode) {
     case kTuple:
       PushSequence(PopToMark());
       return true;
+    case kFrozenSet:
+      PopToMark();
+      [[fallthrough]];
+    case kEmptySet:
+      PushOther("", "");
+      return true;
     case kTuple1:
     case kTuple2:
     case kTuple3: {
@@ -214,10 +247,11 @@ bool PickleMachine::Collection(uint8_t opcode) {
     }
     case kAppend:
     case kAppends:
+    case kAddItems:
     case kSetItem:
     case kSetItems: {
       std::vector<uint32_t> items;
-      if (opcode == kAppends || opcode == kSetItems) {
+      if (opcode == kAppends || opcode == kAddItems || opcode == kSetItems) {
         items = PopToMark();
       } else {
         items.resize(opcode == kAppend ? 1 : 2);
@@ -225,13 +259,14 @@ bool PickleMachine::Collection(uint8_t opcode) {
       }
       const bool dict = opcode == kSetItem || opcode == kSetItems;
       PickleValue& target = values_[Top()];
+      if (target.kind == PickleKind::kOther) return true;
       if (target.kind != (dict ? PickleKind::kDict : PickleKind::kSequence) ||
           (dict && items.size() % 2 != 0)) {
         Fail("puts items into what holds none");
         return true;
       }
       items_ += items.size();
-      if (items_ > 4 * kMaxValues) Fail("has too many values");
+      if (items_ > kMostItems) Fail("has too many values");
       target.items.insert(target.items.end(), items.begin(), items.end());
       return true;
     }
@@ -355,7 +390,7 @@ std::vector<uint32_t> PickleMachine::PopToMark() {
 
 void PickleMachine::PushSequence(std::vector<uint32_t> items) {
   items_ += items.size();
-  if (items_ > 4 * kMaxValues) return Fail("has too many values");
+  if (items_ > kMostItems) return Fail("has too many values");
   Push(PickleKind::kSequence);
   if (status_.ok()) values_.back().items = std::move(items);
 }

@@ -27,9 +27,12 @@ enum class PickleKind : uint8_t {
   kStorage,  // text is its key, other its type as safetensors spells it, number its elements
   kTensor,   // number is its index among the tensors
   kObject,   // of a TorchScript class
+  kOther,    // what weights do not need: bytes, sets, objects; text and other as of kName
 };
 
 std::string ToString(PickleKind kind);  // "a list", with the article
+// A text from a hostile file, for a message: cut, with marks in place of what does not print.
+std::string Printable(std::string_view text);
 
 struct PickleValue {
   PickleKind kind = PickleKind::kNone;
@@ -41,6 +44,9 @@ struct PickleValue {
 
 class PickleMachine {
  public:
+  static constexpr size_t kMaxValues = size_t{1} << 20;
+  static constexpr size_t kMostItems = 4 * kMaxValues;  // of all sequences and dictionaries
+
   PickleMachine(std::span<const std::byte> pickle, const std::string& name);
 
   // The value that the pickle stands for.
@@ -59,9 +65,11 @@ class PickleMachine {
   bool Memo(uint8_t opcode);
   void Global(std::string_view module, std::string_view name);
   void Reduce();
+  void PushOther(std::string_view module, std::string_view name);
+  void PushPairs(const PickleValue& arguments);
   void Build();
   void LoadPersistent();
-  void RebuildTensor(const PickleValue& arguments);
+  void RebuildTensor(const std::vector<uint32_t>& items);
 
   uint64_t Number(size_t bytes);  // little-endian
   std::string_view Text(uint64_t bytes);

@@ -1,5 +1,6 @@
 #include "models/torch_file.h"
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -47,8 +48,10 @@ Status Place(const PickledTensor& tensor, uint64_t storage_begin, const std::str
   out->end = elements > 0 ? storage_begin + (static_cast<uint64_t>(last) + 1) * size : out->begin;
   if (!dense && elements > 0) {
     out->strides = tensor.strides;
-    if (elements > tensor.storage_elements) {
-      out->refusal = "repeats its elements (it was expanded, not copied), which is not supported";
+    // It was expanded and not copied; a few bytes of a hostile file must not become many.
+    constexpr int64_t kMostRepeated = int64_t{16} << 20;
+    if (elements > std::max(tensor.storage_elements, kMostRepeated)) {
+      out->refusal = "repeats its elements, into more of them than is supported";
     }
   }
   return {};
@@ -103,6 +106,10 @@ Result<TorchContents> ParseTorch(std::span<const std::byte> file, const std::str
   out.is_script = model.is_script;
   for (const auto& [tensor_name, tensor] : model.tensors) {
     const std::string what = name + ": tensor '" + tensor_name + "'";
+    if (!tensor.refusal.empty()) {
+      out.tensors[tensor_name].refusal = tensor.refusal;
+      continue;
+    }
     const auto storage = entries.find(folder + "data/" + tensor.storage);
     if (storage == entries.end()) {
       return DataLoss(what + " lies in the entry '" + folder + "data/" + tensor.storage +

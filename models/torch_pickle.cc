@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "models/pickle_machine.h"
+#include "models/tensor_names.h"
 
 namespace cliptag {
 namespace {
@@ -20,32 +21,124 @@ class Flattener {
     const PickleValue* value = &machine_.value(root);
     out_->is_script = value->kind == PickleKind::kObject;
     if (out_->is_script) return Module(*value, "", 0);
-    if (value->kind == PickleKind::kDict) {
-      // The last of two equal keys counts, as in Python.
-      const PickleValue* inner = nullptr;
-      for (size_t i = 0; i + 1 < value->items.size(); i += 2) {
-        if (machine_.IsText(value->items[i], "state_dict")) {
-          inner = &machine_.value(value->items[i + 1]);
-        }
-      }
-      if (inner != nullptr) value = inner;
-    }
+    // Where there is a "state_dict", open_clip takes it whatever stands beside it.
+    if (const PickleValue* inner = Item(*value, "state_dict")) value = inner;
     if (value->kind != PickleKind::kDict) {
+      const bool object = value->kind == PickleKind::kOther && !value->other.empty();
       return DataLoss(name_ + " holds no state dict: what was saved is " + ToString(value->kind) +
-                      ", not a dictionary of tensors.");
+                      (object ? " of " + Printable(value->text) + "." + Printable(value->other)
+                              : std::string()) +
+                      ", not a dictionary of tensors; save the model's state_dict() alone.");
     }
-    for (size_t i = 0; i + 1 < value->items.size(); i += 2) {
-      const PickleValue& key = machine_.value(value->items[i]);
-      const PickleValue& item = machine_.value(value->items[i + 1]);
-      if (key.kind == PickleKind::kText && item.kind == PickleKind::kTensor) {
-        CLIPTAG_RETURN_IF_ERROR(Add("", key.text, item));
-      }
-    }
-    if (!out_->tensors.empty()) return {};
-    return DataLoss(name_ + " holds no state dict: there is no tensor in its dictionary.");
+    CLIPTAG_RETURN_IF_ERROR(Collect(*value, "", 0));
+    CLIPTAG_ASSIGN_OR_RETURN(const Dictionary* dictionary, Choose(*value));
+    return AddAll(*dictionary->value);
   }
 
  private:
+  // One that has tensors of its own.
+  struct Dictionary {
+    std::string path;  // "model", "model.ema"; empty for the outermost
+    const PickleValue* value;
+    size_t tensors = 0;
+    bool has_tower = false;
+  };
+
+  // The last of two equal keys counts, as in Python; null where there is none.
+  const PickleValue* Item(const PickleValue& dict, std::string_view key) const {
+    const PickleValue* found = nullptr;
+    if (dict.kind != PickleKind::kDict) return found;
+    for (size_t i = 0; i + 1 < dict.items.size(); i += 2) {
+      if (machine_.IsText(dict.items[i], key)) found = &machine_.value(dict.items[i + 1]);
+    }
+    return found;
+  }
+
+  Status Collect(const PickleValue& dict, const std::string& path, int depth) {
+    constexpr int kMostDepth = 3;
+    Dictionary own{path, &dict};
+    std::vector<std::string> names;
+    for (size_t i = 0; i + 1 < dict.items.size(); i += 2) {
+      if (++visits_ > kMaxVisits) return DataLoss(name_ + ": its dictionaries hold each other.");
+      const PickleValue& key = machine_.value(dict.items[i]);
+      const PickleValue& item = machine_.value(dict.items[i + 1]);
+      if (key.kind != PickleKind::kText) continue;
+      if (item.kind == PickleKind::kTensor || IsUnreadTensor(item)) {
+        CLIPTAG_RETURN_IF_ERROR(Charge(key.text.size()));
+        names.push_back(Unwrapped(key.text));
+      } else if (item.kind == PickleKind::kDict && depth < kMostDepth) {
+        CLIPTAG_RETURN_IF_ERROR(
+            Collect(item, (path.empty() ? "" : path + ".") + Printable(key.text), depth + 1));
+      }
+    }
+    own.tensors = names.size();
+    own.has_tower = !ModelPrefixes(names).empty();
+    if (own.tensors > 0) found_.push_back(own);
+    return {};
+  }
+
+  // The only one with an image tower; without any, the outermost, or the only one.
+  Result<const Dictionary*> Choose(const PickleValue& outermost) const {
+    std::vector<const Dictionary*> towers, all;
+    for (const Dictionary& one : found_) {
+      all.push_back(&one);
+      if (one.has_tower) towers.push_back(&one);
+      if (one.value == &outermost && !one.has_tower) all = {&one};
+    }
+    const std::vector<const Dictionary*>& these = towers.empty() ? all : towers;
+    if (these.size() == 1 || (towers.empty() && !all.empty() && all[0]->value == &outermost)) {
+      return these[0];
+    }
+    if (these.empty()) {
+      return DataLoss(name_ + " holds no state dict: there is no tensor in its dictionary" +
+                      Keys(outermost) + ".");
+    }
+    std::string list;
+    for (size_t i = 0; i < these.size() && i < 4; ++i) {
+      list += (i == 0 ? "" : ", ") +
+              (these[i]->path.empty() ? "the outermost" : "'" + these[i]->path + "'") + " (" +
+              std::to_string(these[i]->tensors) + " tensors)";
+    }
+    return DataLoss(name_ + " holds " + std::to_string(these.size()) +
+                    " dictionaries of tensors: " + list + "; save the one that is meant alone.");
+  }
+
+  // What a dictionary holds, for a message.
+  std::string Keys(const PickleValue& dict) const {
+    std::string list;
+    for (size_t i = 0; i + 1 < dict.items.size() && i < 12; i += 2) {
+      const PickleValue& key = machine_.value(dict.items[i]);
+      if (key.kind != PickleKind::kText) continue;
+      list += (list.empty() ? " of '" : ", '") + Printable(key.text) + "'";
+    }
+    return list;
+  }
+
+  Status AddAll(const PickleValue& dict) {
+    for (size_t i = 0; i + 1 < dict.items.size(); i += 2) {
+      const PickleValue& key = machine_.value(dict.items[i]);
+      const PickleValue& item = machine_.value(dict.items[i + 1]);
+      if (key.kind != PickleKind::kText) continue;
+      if (item.kind == PickleKind::kTensor) {
+        CLIPTAG_RETURN_IF_ERROR(Add("", key.text, item));
+      } else if (IsUnreadTensor(item)) {
+        CLIPTAG_RETURN_IF_ERROR(Charge(key.text.size()));
+        PickledTensor& tensor = out_->tensors[std::string(key.text)];
+        tensor = {};
+        tensor.refusal = "was saved by " + Printable(item.text) + "." + Printable(item.other) +
+                         ", which is not read";
+      }
+    }
+    return {};
+  }
+
+  // Quantized, sparse or NumPy's.
+  static bool IsUnreadTensor(const PickleValue& item) {
+    return item.kind == PickleKind::kOther &&
+           (item.other.starts_with("_rebuild") || item.other.starts_with("_reconstruct") ||
+            item.other.ends_with("Storage"));
+  }
+
   Status Charge(size_t name_bytes) {
     constexpr size_t kMaxNameBytes = size_t{64} << 20;
     name_bytes_ += name_bytes;
@@ -84,6 +177,7 @@ class Flattener {
   const PickleMachine& machine_;
   const std::string& name_;
   PickledModel* const out_;
+  std::vector<Dictionary> found_;
   size_t visits_ = 0, name_bytes_ = 0;
 };
 

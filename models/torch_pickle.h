@@ -1,7 +1,8 @@
-// Reads the pickle in a PyTorch archive without running anything: only the opcodes that state dicts
-// are written with, and only the names that belong to tensors and dictionaries (OrderedDict,
-// torch._utils._rebuild_tensor_v2, torch.FloatStorage, …; the classes of TorchScript as mere
-// bundles of attributes). Any other opcode or name is an error that says which.
+// Reads the pickle in a PyTorch archive without running anything: only the opcodes that checkpoints
+// are written with, and of the names only those that belong to tensors and dictionaries
+// (OrderedDict, torch._utils._rebuild_tensor_v2, torch.FloatStorage, …; the classes of TorchScript
+// as mere bundles of attributes). What else a checkpoint holds, an optimizer's state or the
+// arguments of a training, is skipped. Names that only attacks need are an error.
 //
 // Pickles come from strangers: values and their nesting are bounded, lists may hold themselves.
 // Thread safety: a pure function over bytes.
@@ -25,6 +26,7 @@ struct PickledTensor {
   int64_t storage_elements = 0;
   int64_t offset = 0;  // in elements, as the strides
   std::vector<int64_t> shape, strides;
+  std::string refusal;  // why nothing else is known of it; empty where it is
 };
 
 struct PickledModel {
@@ -32,8 +34,9 @@ struct PickledModel {
   bool is_script = false;  // attributes of TorchScript modules, "a.b.c" from nested ones
 };
 
-// The tensors of a state dict: of the pickled dictionary, of its "state_dict" where it has one, or
-// of a TorchScript module. `name` is the file's, for messages.
+// The tensors of a state dict: of the pickled dictionary's "state_dict", where it has one, or else
+// of that dictionary in it which holds CLIP's tensors; or of a TorchScript module. `name` is the
+// file's, for messages.
 Result<PickledModel> ReadTorchPickle(std::span<const std::byte> pickle, const std::string& name);
 
 }  // namespace cliptag

@@ -36,6 +36,31 @@ std::vector<int64_t> DenseStrides(const std::vector<int64_t>& shape) {
   return strides;
 }
 
+// What a download leaves where it did not bring the file: a pointer of git-lfs, a page that asks to
+// log in, a server's answer in JSON.
+Status CheckIsNoText(std::span<const std::byte> bytes, const std::string& path) {
+  std::string_view begin(reinterpret_cast<const char*>(bytes.data()),
+                         std::min<size_t>(bytes.size(), 512));
+  if (begin.starts_with("version https://git-lfs")) {
+    return DataLoss(path +
+                    " is a pointer of git-lfs, not the file itself; download it, or git lfs pull.");
+  }
+  if (begin.starts_with("\xEF\xBB\xBF")) begin.remove_prefix(3);
+  const size_t first = begin.find_first_not_of(" \t\r\n");
+  const char mark = first == std::string_view::npos ? '\0' : begin[first];
+  // A header's length that begins with the same byte has zeros behind it.
+  const bool text = begin.find('\0') == std::string_view::npos;
+  if (text && mark == '<') {
+    return DataLoss(path +
+                    " is a web page (HTML), not a model's weights; download the file itself, "
+                    "logged in where its page asks for that.");
+  }
+  if (text && (mark == '{' || mark == '[')) {
+    return DataLoss(path + " is a text (JSON), not a model's weights; download the file again.");
+  }
+  return {};
+}
+
 }  // namespace
 
 int BitsOf(const std::string& dtype) {
@@ -103,17 +128,17 @@ Result<HostTensor> WeightFile::Converted(const std::string& tensor, const Tensor
 Result<std::unique_ptr<WeightFile>> OpenWeightFile(const std::string& path) {
   CLIPTAG_ASSIGN_OR_RETURN(MappedFile file, MappedFile::Open(path));
   const std::span<const std::byte> bytes = file.bytes();
-  constexpr std::string_view kPointer = "version https://git-lfs";
-  const std::string_view begin(reinterpret_cast<const char*>(bytes.data()),
-                               std::min(bytes.size(), kPointer.size()));
-  if (begin == kPointer) {
+  CLIPTAG_RETURN_IF_ERROR(CheckIsNoText(bytes, path));
+  const bool named_safetensors = path.ends_with(".safetensors");
+  // The length of a safetensors header may begin with the byte of a pickle.
+  const bool brace = bytes.size() > 8 && bytes[8] == std::byte{'{'};
+  if (LooksLikeTorch(bytes) && !(named_safetensors && brace)) {
+    if (!named_safetensors) return TorchFile::Open(path, std::move(file));
     return DataLoss(path +
-                    " is a pointer of git-lfs, not the file itself; download it, or git lfs pull.");
+                    " is an archive of PyTorch's, not a safetensors file; give it a name that "
+                    "ends in .bin or .pt, or take the model's safetensors.");
   }
-  if (LooksLikeTorch(bytes) && !path.ends_with(".safetensors")) {
-    return TorchFile::Open(path, std::move(file));
-  }
-  if (!path.ends_with(".safetensors") && (bytes.size() < 9 || begin[8] != '{')) {
+  if (!named_safetensors && !brace) {
     return DataLoss(path +
                     " is neither an archive of PyTorch's nor a safetensors file; download it "
                     "again.");

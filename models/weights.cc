@@ -6,6 +6,8 @@
 #include <system_error>
 #include <utility>
 
+#include "models/tensor_names.h"
+
 namespace cliptag {
 namespace {
 
@@ -88,86 +90,136 @@ Result<std::unique_ptr<Weights>> Weights::Open(const std::string& directory, Lay
 Result<std::unique_ptr<Weights>> Weights::OpenFile(const std::string& path) {
   std::unique_ptr<Weights> weights(new Weights());
   weights->path_ = path;
-  if (!path.ends_with(".index.json")) {
-    CLIPTAG_ASSIGN_OR_RETURN(auto file, OpenWeightFile(path));
-    for (const auto& [tensor, info] : file->tensors()) weights->files_[tensor] = file.get();
-    weights->shards_.push_back(std::move(file));
+  if (path.ends_with(".index.json")) {
+    CLIPTAG_RETURN_IF_ERROR(weights->OpenShards(path));
   } else {
-    CLIPTAG_ASSIGN_OR_RETURN(const auto index, ReadWeightIndex(path));
-    const std::filesystem::path directory = std::filesystem::path(path).parent_path();
-    std::map<std::string, const WeightFile*> opened;
-    for (const auto& [tensor, name] : index) {
-      const WeightFile*& shard = opened[name];
-      if (shard == nullptr) {
-        CLIPTAG_ASSIGN_OR_RETURN(auto file, OpenWeightFile((directory / name).string()));
-        shard = file.get();
-        weights->shards_.push_back(std::move(file));
-      }
-      if (shard->tensors().count(tensor) == 0) {
-        return DataLoss(path + " says that tensor '" + tensor + "' is in " + name +
-                        ", but it is not there.");
-      }
-      weights->files_[tensor] = shard;
-    }
+    CLIPTAG_ASSIGN_OR_RETURN(auto file, OpenWeightFile(path));
+    weights->shards_.push_back(std::move(file));
   }
-  weights->StripPrefix();
+  CLIPTAG_RETURN_IF_ERROR(weights->Arrange());
   return weights;
 }
 
+Status Weights::OpenShards(const std::string& index_path) {
+  CLIPTAG_ASSIGN_OR_RETURN(const auto index, ReadWeightIndex(index_path));
+  const std::filesystem::path directory = std::filesystem::path(index_path).parent_path();
+  std::map<std::string, const WeightFile*> opened;
+  for (const auto& [tensor, name] : index) {
+    const WeightFile*& shard = opened[name];
+    if (shard == nullptr) {
+      CLIPTAG_ASSIGN_OR_RETURN(auto file, OpenWeightFile((directory / name).string()));
+      shard = file.get();
+      shards_.push_back(std::move(file));
+    }
+    if (shard->tensors().count(tensor) == 0) {
+      return DataLoss(index_path + " says that tensor '" + tensor + "' is in " + name +
+                      ", but it is not there.");
+    }
+    places_[tensor] = {shard, tensor};
+  }
+  return {};
+}
+
+// Finds the model among the tensors, by names that lack what was wrapped around it.
+Status Weights::Arrange() {
+  // What a shard holds and the index does not tell of is there all the same.
+  for (const auto& shard : shards_) {
+    for (const auto& [name, info] : shard->tensors()) places_.try_emplace(name, shard.get(), name);
+  }
+  std::map<std::string, Place> unwrapped;
+  std::vector<std::string> names;
+  for (const auto& [name, place] : places_) {
+    const auto [it, is_new] = unwrapped.try_emplace(Unwrapped(name), place);
+    if (!is_new) {
+      return DataLoss(path_ + " holds the tensor '" + it->first + "' twice, as '" +
+                      it->second.stored + "' and as '" + name + "'; save the one that is meant.");
+    }
+    names.push_back(it->first);
+  }
+  const std::vector<std::string> prefixes = ModelPrefixes(names);
+  if (prefixes.size() > 1) {
+    return DataLoss(path_ + " holds " + std::to_string(prefixes.size()) + " models, under '" +
+                    prefixes[0] + "' and '" + prefixes[1] + "'; save the one that is meant alone.");
+  }
+  if (!prefixes.empty()) prefix_ = prefixes[0];
+  places_.clear();
+  for (auto& [name, place] : unwrapped) {
+    if (name.starts_with(prefix_)) {
+      places_[name.substr(prefix_.size())] = std::move(place);
+    } else {
+      others_.push_back(name);
+    }
+  }
+  return {};
+}
+
 std::vector<int64_t> Weights::Shape(const std::string& tensor) const {
-  const auto it = files_.find(prefix_ + tensor);
-  if (it == files_.end()) return {};
-  return it->second->tensors().at(prefix_ + tensor).shape;
+  const auto it = places_.find(tensor);
+  if (it == places_.end()) return {};
+  return it->second.file->tensors().at(it->second.stored).shape;
 }
 
 std::vector<std::string> Weights::Names() const {
   std::vector<std::string> out;
-  for (const auto& [name, file] : files_) {
-    if (name.starts_with(prefix_)) out.push_back(name.substr(prefix_.size()));
-  }
+  for (const auto& [name, place] : places_) out.push_back(name);
   return out;
-}
-
-// Checkpoints of wrapped models have "module." (open_clip strips it) or the base model's name
-// (transformers strips it) before every tensor.
-void Weights::StripPrefix() {
-  for (const char* prefix : {"", "module.", "model.", "clip."}) {
-    for (const char* probe :
-         {"visual.class_embedding", "visual.conv1.weight", "visual.trunk.patch_embed.proj.weight",
-          "vision_model.embeddings.class_embedding",
-          "vision_model.embeddings.patch_embedding.weight"}) {
-      if (files_.count(std::string(prefix) + probe) > 0) {
-        prefix_ = prefix;
-        return;
-      }
-    }
-  }
 }
 
 Result<HostTensor> Weights::Get(const std::string& tensor, std::vector<int64_t> shape) const {
-  const auto it = files_.find(prefix_ + tensor);
-  if (it == files_.end()) {
-    return DataLoss(path_ + ": tensor '" + prefix_ + tensor + "' of shape " + ShapeText(shape) +
-                    " is missing.");
+  const auto it = places_.find(tensor);
+  if (it == places_.end()) {
+    return DataLoss(
+        path_ + ": tensor '" + prefix_ + tensor + "' of shape " + ShapeText(shape) + " is missing" +
+        (places_.empty() ? "."
+                         : "; the file holds '" + prefix_ + places_.begin()->first + "' and " +
+                               std::to_string(places_.size() - 1) + " others."));
   }
-  CLIPTAG_ASSIGN_OR_RETURN(HostTensor out, it->second->Get(prefix_ + tensor));
-  if (out.shape != shape) {
-    return DataLoss(it->second->path() + ": tensor '" + prefix_ + tensor + "' has the shape " +
-                    ShapeText(out.shape) + ", but the configuration asks for " + ShapeText(shape) +
+  const Place& place = it->second;
+  // Before it is read: what has to be converted is copied.
+  const TensorInfo& info = place.file->tensors().at(place.stored);
+  if (info.refusal.empty() && info.shape != shape) {
+    return DataLoss(place.file->path() + ": tensor '" + place.stored + "' has the shape " +
+                    ShapeText(info.shape) + ", but the configuration asks for " + ShapeText(shape) +
                     ".");
   }
-  return out;
+  MarkUsed(tensor);
+  return place.file->Get(place.stored);
 }
 
 Result<float> Weights::Scalar(const std::string& tensor) const {
-  const auto it = files_.find(prefix_ + tensor);
-  if (it == files_.end()) return DataLoss(path_ + ": '" + prefix_ + tensor + "' is missing.");
-  CLIPTAG_ASSIGN_OR_RETURN(const HostTensor out, it->second->Get(prefix_ + tensor));
-  if (out.elements() != 1) {
-    return DataLoss(it->second->path() + ": tensor '" + prefix_ + tensor + "' has the shape " +
-                    ShapeText(out.shape) + "; a single number is needed.");
+  const auto it = places_.find(tensor);
+  if (it == places_.end()) return DataLoss(path_ + ": '" + prefix_ + tensor + "' is missing.");
+  const Place& place = it->second;
+  const std::vector<int64_t>& found = place.file->tensors().at(place.stored).shape;
+  if (std::any_of(found.begin(), found.end(), [](int64_t size) { return size != 1; })) {
+    return DataLoss(place.file->path() + ": tensor '" + place.stored + "' has the shape " +
+                    ShapeText(found) + "; a single number is needed.");
   }
+  MarkUsed(tensor);
+  CLIPTAG_ASSIGN_OR_RETURN(const HostTensor out, place.file->Get(place.stored));
   return ElementOf(out, 0);
+}
+
+void Weights::MarkUsed(const std::string& tensor) const {
+  const std::lock_guard lock(mutex_);
+  used_.insert(tensor);
+}
+
+Status Weights::CheckAllAreUsed(const std::string& directory) const {
+  std::vector<std::string> left;
+  for (const std::string& name : others_) {
+    if (!IsHarmless(name)) left.push_back(name);
+  }
+  const std::lock_guard lock(mutex_);
+  for (const auto& [name, place] : places_) {
+    if (used_.count(name) == 0 && !IsHarmless(name)) left.push_back(place.stored);
+  }
+  if (left.empty()) return {};
+  const std::string more =
+      left.size() == 1 ? "" : " (and of " + std::to_string(left.size() - 1) + " others)";
+  return DataLoss(path_ + " holds the tensor '" + left[0] + "'" + more +
+                  ", for which the configuration in " + directory +
+                  " has no use; correct the configuration, or take the weights that belong to it.");
 }
 
 std::vector<char> PadRows(const HostTensor& weight, int64_t columns, int64_t padded) {

@@ -1,12 +1,14 @@
 // The weights of a model: one file, or the shards of an index, safetensors or PyTorch's archives,
-// looked up by tensor name, with the prefixes that the references strip.
+// looked up by tensor name, without what was wrapped around the model before it was saved.
 //
 // Ownership: keeps the files mapped; the HostTensors it hands out borrow from it. Immutable once
-// open; thread safe.
+// open, but for the list of what was asked for, which a lock guards; thread safe.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,7 +35,7 @@ class Weights {
   static Result<std::unique_ptr<Weights>> Open(const std::string& directory, Layout layout);
   static Result<std::unique_ptr<Weights>> OpenFile(const std::string& path);  // or an index
 
-  bool Has(const std::string& tensor) const { return files_.count(prefix_ + tensor) > 0; }
+  bool Has(const std::string& tensor) const { return places_.count(tensor) > 0; }
   // The tensor, which must have this shape; the error names file, tensor, wanted and found shape.
   Result<HostTensor> Get(const std::string& tensor, std::vector<int64_t> shape) const;
   std::vector<int64_t> Shape(const std::string& tensor) const;  // empty also where it is missing
@@ -41,15 +43,28 @@ class Weights {
   bool is_script() const { return shards_.size() == 1 && shards_[0]->is_script(); }
   // A single number, stored with the shape [] or [1].
   Result<float> Scalar(const std::string& tensor) const;
+  // An error that names a tensor which neither Get nor Scalar was asked for and which is not known
+  // to mean nothing: then the model is not the one that its configuration describes.
+  Status CheckAllAreUsed(const std::string& directory) const;
 
  private:
+  struct Place {
+    const WeightFile* file = nullptr;
+    std::string stored;  // its name there
+  };
+
   Weights() = default;
-  void StripPrefix();
+  Status OpenShards(const std::string& index_path);
+  Status Arrange();
+  void MarkUsed(const std::string& tensor) const;
 
   std::string path_;    // of the file or index, for messages
   std::string prefix_;  // that every tensor's name has in this file
   std::vector<std::unique_ptr<WeightFile>> shards_;
-  std::map<std::string, const WeightFile*> files_;  // by tensor name
+  std::map<std::string, Place> places_;  // by tensor name, without prefix and wrappers
+  std::vector<std::string> others_;      // stored outside of the prefix
+  mutable std::mutex mutex_;
+  mutable std::set<std::string> used_;  // guarded by mutex_
 };
 
 // Element `index` of a tensor, whose data may be unaligned.

@@ -93,27 +93,17 @@ class TensorErrorTest : public ::testing::TestWithParam<const char*> {
   static std::string Weights() {
     return std::string(GetParam()) == "hf" ? "model.safetensors" : "open_clip_model.safetensors";
   }
-  // The file with `edit` done to its header, padded to the old length.
-  static std::string Edit(std::string file, const std::function<void(Json&)>& edit) {
-    uint64_t length = 0;
-    std::memcpy(&length, file.data(), 8);
-    Json header = Json::parse(file.substr(8, length));
+  static std::string Edit(const std::string& file, const std::function<void(Json&)>& edit) {
+    Json header = SafetensorsHeader(file);
     edit(header);
-    std::string text = header.dump();
-    EXPECT_LE(text.size(), length + 64);
-    std::string out(8, '\0');
-    const uint64_t size = text.size();
-    std::memcpy(out.data(), &size, 8);
-    return out + text + file.substr(8 + length);
+    return WithSafetensorsHeader(file, header);
   }
 };
 
 TEST_P(TensorErrorTest, EachIsNamed) {
   const std::string source = DataDir() + "/models/" + GetParam();
   const std::string file = ReadAll(source + "/" + Weights());
-  uint64_t length = 0;
-  std::memcpy(&length, file.data(), 8);
-  const Json header = Json::parse(file.substr(8, length));
+  const Json header = SafetensorsHeader(file);
   TempDir dir;
   dir.CopyFrom(source);
   const auto backend = CreateRefBackend();
@@ -139,11 +129,6 @@ TEST_P(TensorErrorTest, EachIsNamed) {
     ++checked;
   }
   EXPECT_GT(checked, 50);
-  // Tensors that nobody asks for are ignored.
-  dir.Write(Weights(), Edit(file, [&](Json& h) {
-              h["extra"] = {{"dtype", "I64"}, {"shape", {0}}, {"data_offsets", {0, 0}}};
-            }));
-  EXPECT_EQ(ClipModel::Load(dir.path(), *backend).status().message(), "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, TensorErrorTest,

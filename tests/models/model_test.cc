@@ -69,6 +69,23 @@ std::string Safetensors(const std::string& header, size_t data_bytes) {
   return out + header + std::string(data_bytes, '\0');
 }
 
+Json SafetensorsHeader(const std::string& file) {
+  uint64_t length = 0;
+  std::memcpy(&length, file.data(), 8);
+  return Json::parse(file.substr(8, length));
+}
+
+std::string WithSafetensorsHeader(const std::string& file, const Json& header,
+                                  const std::string& more_data) {
+  uint64_t length = 0;
+  std::memcpy(&length, file.data(), 8);
+  const std::string text = header.dump();
+  const uint64_t size = text.size();
+  std::string out(8, '\0');
+  std::memcpy(out.data(), &size, 8);
+  return out + text + file.substr(8 + length) + more_data;
+}
+
 void ExpectError(const Status& status, StatusCode code, const std::vector<std::string>& named) {
   ASSERT_FALSE(status.ok()) << "expected an error that names "
                             << (named.empty() ? "something" : named[0]);

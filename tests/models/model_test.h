@@ -11,6 +11,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/base/status.h"
+#include "models/json.h"
 
 namespace cliptag {
 
@@ -43,6 +44,11 @@ bool HasSentencePiece();
 
 // A safetensors file from a header (the length is put before it) and as many zero bytes of data.
 std::string Safetensors(const std::string& header, size_t data_bytes);
+
+// The header of a safetensors file, and the file with another one; data may be put behind it.
+Json SafetensorsHeader(const std::string& file);
+std::string WithSafetensorsHeader(const std::string& file, const Json& header,
+                                  const std::string& more_data = "");
 
 // The value, or a test failure that shows the error.
 template <typename T>

@@ -69,15 +69,17 @@ std::string PickledNumbers(const std::vector<int64_t>& numbers) {
   return PickledTuple(items);
 }
 
-std::string PickledTensorValue(const HandmadeTensor& tensor) {
+std::string PickledTensorArguments(const HandmadeTensor& tensor) {
   const std::string storage =
       PickledTuple({PickledText("storage"), "ctorch\n" + tensor.storage + "\n",
                     PickledText(tensor.key), PickledText("cpu"), PickledNumber(tensor.elements)}) +
       "Q";
-  return "ctorch._utils\n_rebuild_tensor_v2\n" +
-         PickledTuple({storage, PickledNumber(tensor.offset), PickledNumbers(tensor.shape),
-                       PickledNumbers(tensor.strides), "\x89", "ccollections\nOrderedDict\n)R"}) +
-         "R";
+  return PickledTuple({storage, PickledNumber(tensor.offset), PickledNumbers(tensor.shape),
+                       PickledNumbers(tensor.strides), "\x89", "ccollections\nOrderedDict\n)R"});
+}
+
+std::string PickledTensorValue(const HandmadeTensor& tensor) {
+  return "ctorch._utils\n_rebuild_tensor_v2\n" + PickledTensorArguments(tensor) + "R";
 }
 
 std::string StateDict(const std::string& value) {

@@ -26,6 +26,7 @@ struct HandmadeTensor {
   int64_t elements = 6, offset = 0;
   std::vector<int64_t> shape = {2, 3}, strides = {3, 1};
 };
+std::string PickledTensorArguments(const HandmadeTensor& tensor);  // of _rebuild_tensor_v2
 std::string PickledTensorValue(const HandmadeTensor& tensor);
 
 // {"x": VALUE}, as a whole pickle.
