@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "plugin/cli/csv.h"
+#include "plugin/cli/media_files.h"
 #include "plugin/cli/text_lines.h"
 
 namespace cliptag {
@@ -32,19 +33,6 @@ Result<std::vector<fs::path>> ListFolder(const fs::path& folder) {
   if (error) return CannotRead(folder, error);
   std::sort(entries.begin(), entries.end());
   return entries;
-}
-
-Status AddFiles(const fs::path& folder, const std::string& label, Dataset* dataset) {
-  CLIPTAG_ASSIGN_OR_RETURN(const std::vector<fs::path> entries, ListFolder(folder));
-  for (const fs::path& entry : entries) {
-    std::error_code error;
-    if (fs::is_directory(entry, error)) {
-      CLIPTAG_RETURN_IF_ERROR(AddFiles(entry, label, dataset));
-    } else {
-      dataset->files.push_back({entry.string(), {{.label = label}}});
-    }
-  }
-  return {};
 }
 
 bool ParseSeconds(const std::string& text, double* seconds) {
@@ -73,6 +61,7 @@ Result<std::vector<std::string>> LabelFolders(const std::string& folder) {
   std::vector<std::string> names;
   for (const fs::path& entry : entries) {
     if (!fs::is_directory(entry, error)) {
+      if (IsCompanionFile(entry.string())) continue;  // a README, a licence, a table of labels
       return InvalidArgument("the file '" + entry.string() +
                              "' lies in no folder: put it into one that is named after what it "
                              "shows");
@@ -85,9 +74,16 @@ Result<std::vector<std::string>> LabelFolders(const std::string& folder) {
 Status ReadLabelFolders(const std::string& folder, Dataset* dataset) {
   CLIPTAG_ASSIGN_OR_RETURN(const std::vector<std::string> names, LabelFolders(folder));
   const size_t before = dataset->files.size();
+  std::vector<std::string> skipped;
   for (const std::string& name : names) {
-    CLIPTAG_RETURN_IF_ERROR(AddFiles(fs::path(folder) / name, name, dataset));
+    MediaFiles media;
+    CLIPTAG_RETURN_IF_ERROR(AddMediaFiles((fs::path(folder) / name).string(), folder, &media));
+    for (std::string& file : media.files) {
+      dataset->files.push_back({std::move(file), {{.label = name}}});
+    }
+    skipped.insert(skipped.end(), media.skipped.begin(), media.skipped.end());
   }
+  NoteSkipped(skipped);
   if (dataset->files.size() == before) {
     return InvalidArgument("the dataset '" + folder + "' holds no files; it should hold a folder " +
                            "per label with pictures and videos in it");

@@ -63,9 +63,12 @@ Result<NpyMatrix> ReadNpyMatrix(const std::string& path) {
   bytes.remove_prefix(begin + length);
   const std::string_view type = After(header, "descr").substr(0, 5);
   const size_t size = type == "'<f4'" ? 4 : type == "'<f2'" ? 2 : type == "'<f8'" ? 8 : 0;
-  if (size == 0 || !After(header, "fortran_order").starts_with("False")) {
-    return Unsupported(path + " holds something else than rows of float16, float32 or float64.");
+  if (size == 0) {
+    return Unsupported(path + " holds numbers of type " + std::string(type) +
+                       "; float16, float32 and float64 are read (little-endian): save it with "
+                       "numpy.save() after .astype('<f4').");
   }
+  const bool by_columns = After(header, "fortran_order").starts_with("True");
   NpyMatrix out;
   int64_t elements = 0;
   if (!ReadShape(After(header, "shape"), &out.rows, &out.cols) ||
@@ -77,7 +80,12 @@ Result<NpyMatrix> ReadNpyMatrix(const std::string& path) {
                     std::to_string(out.cols) + " numbers need more bytes than it has.");
   }
   out.values.reserve(static_cast<size_t>(elements));
-  for (int64_t i = 0; i < elements; ++i) out.values.push_back(Value(bytes.data() + i * size, size));
+  for (int64_t row = 0; row < out.rows; ++row) {
+    for (int64_t col = 0; col < out.cols; ++col) {
+      const int64_t at = by_columns ? col * out.rows + row : row * out.cols + col;
+      out.values.push_back(Value(bytes.data() + at * static_cast<int64_t>(size), size));
+    }
+  }
   return out;
 }
 

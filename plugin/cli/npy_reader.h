@@ -1,5 +1,5 @@
 // Reads a matrix from an NPY file as numpy saves it: float16, float32 or float64, little-endian,
-// row by row. The header comes from strangers and is checked against the file's size.
+// by rows or by columns. The header comes from strangers and is checked against the file's size.
 //
 // Thread safety: a pure function over files.
 #pragma once

@@ -15,10 +15,11 @@ TINY = os.path.join(SOURCE, "tests", "data", "models", "hf")
 REAL = os.path.join(SHARED, "goldens", "real-clip-text-embeddings")
 
 
-def write_npy(path, rows, code="f"):
+def write_npy(path, rows, code="f", fortran=False, dtype=None):
     """Rows as numpy saves them."""
-    dtype = {"e": "<f2", "f": "<f4", "d": "<f8"}[code]
-    header = "{'descr': '%s', 'fortran_order': False, 'shape': (%d, %d), }" % (dtype, len(rows), len(rows[0]))
+    dtype = dtype or {"e": "<f2", "f": "<f4", "d": "<f8"}[code]
+    header = "{'descr': '%s', 'fortran_order': %s, 'shape': (%d, %d), }" % (dtype, fortran, len(rows), len(rows[0]))
+    rows = list(zip(*rows)) if fortran else rows
     header = header.ljust(117) + "\n"
     with open(path, "wb") as f:
         f.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode())
@@ -87,8 +88,9 @@ class Banks(FolderCase):
         run_ok("bank", "export", "--prompts", "cat; dog", "--templates", "a {}", "--output",
                self.at("wanted.safetensors"))
         wanted = read_bank(self.at("wanted.safetensors"))
-        for code, model in (("f", "starter"), ("d", wanted[2]["model_identity"]), ("e", "starter")):
-            write_npy(self.at("e.npy"), rows, code)
+        for code, model, fortran in (("f", "starter", False), ("d", wanted[2]["model_identity"], False),
+                                     ("e", "starter", False), ("f", "starter", True), ("d", "starter", True)):
+            write_npy(self.at("e.npy"), rows, code, fortran)
             run_ok("bank", "import", "--embeddings", self.at("e.npy"), "--labels", labels, "--for-model", model,
                    "--templates", "a {}", "--output", self.at("b.safetensors"))
             found = read_bank(self.at("b.safetensors"))
@@ -106,6 +108,9 @@ class Banks(FolderCase):
                     "--output", self.at("b.safetensors")]
 
         self.assert_complains(run(*arguments(rows=[(1, 2)])), "e.npy has 1 rows", "2 labels")
+        whole = arguments()
+        write_npy(self.at("e.npy"), ((1, 2), (3, 4)), "i", dtype="<i4")
+        self.assert_complains(run(*whole), "e.npy holds numbers of type '<i4'", "astype('<f4')")
         self.assert_complains(run(*arguments(model="starter")), "rows of 2 numbers", "starter makes")
         self.assert_complains(run(*arguments(model="nobody")), "There is no model 'nobody'")
         self.assert_complains(run(*arguments(model="A" * 32)), "There is no model")
@@ -118,7 +123,7 @@ class Banks(FolderCase):
             with open(self.at("e.npy"), "wb") as f:
                 f.write(data)
             self.assert_complains(run(*right), "e.npy", part)
-        for old, new, part in ((b"<f4", b"<i4", "something else"), (b"False", b"True ", "something else"),
+        for old, new, part in ((b"<f4", b"<i4", "numbers of type"), (b"False", b"True ", "something else"),
                                (b"(2, 2)", b"(2,  )", "no matrix"), (b"(2, 2)", b"(9, 9)", "truncated"),
                                (b"(2, 2)", b"(-2,2)", "no matrix")):
             right = arguments()

@@ -144,7 +144,7 @@ class Accuracy(Case):
 
     def test_what_cannot_be_read_is_named_and_counted(self):
         dataset = self.copy()
-        text = os.path.join(dataset, "star", "notes.txt")
+        text = os.path.join(dataset, "star", "notes.png")
         cut = os.path.join(dataset, "heart", "0.png")
         with open(text, "w") as f:
             f.write("not a picture")
@@ -160,6 +160,34 @@ class Accuracy(Case):
             self.assertIn(os.path.basename(one["file"]), line)
         table = run("eval", "--dataset", dataset, "--templates", TEMPLATES)
         self.assertEqual("2 files could not be read and count for nothing", table.stdout.splitlines()[-1])
+
+    def test_what_lies_beside_pictures_is_left_out(self):
+        dataset = self.copy()
+        for name in ("README.txt", "LICENSE", "labels.csv", "star/Thumbs.db", "heart/desktop.ini", "heart/Notes.MD"):
+            with open(os.path.join(dataset, name), "w", encoding="utf-8") as f:
+                f.write("not a picture")
+        done = run("eval", "--dataset", dataset, "--templates", TEMPLATES, "--json")
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertEqual((16, []), (json.loads(done.stdout)["pictures"], json.loads(done.stdout)["unreadable"]))
+        self.assertIn("and 2 more are no picture or video", done.stderr)
+
+    def test_links_in_circles_end(self):
+        dataset = self.copy()
+        os.symlink("..", os.path.join(dataset, "star", "up"))
+        os.symlink(".", os.path.join(dataset, "star", "here"))
+        os.symlink("here/here", os.path.join(dataset, "star", "there"))
+        os.mkdir(os.path.join(dataset, "heart", "more"))
+        os.symlink(os.path.abspath(dataset), os.path.join(dataset, "heart", "more", "all"))
+        done = run("eval", "--dataset", dataset, "--templates", TEMPLATES, "--json")
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertEqual(16, json.loads(done.stdout)["pictures"])
+        self.assertIn("a folder that was there already: left out", done.stderr)
+        # A class that is a link to pictures elsewhere is a class.
+        os.rename(os.path.join(dataset, "star"), self.at("elsewhere"))
+        os.symlink(self.at("elsewhere"), os.path.join(dataset, "star"))
+        os.unlink(self.at("elsewhere", "up"))
+        done = run("eval", "--dataset", dataset, "--templates", TEMPLATES, "--json")
+        self.assertEqual(16, json.loads(done.stdout)["pictures"])
 
     def test_nothing_that_can_be_read(self):
         for name in ("cat", "dog"):
