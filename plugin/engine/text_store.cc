@@ -88,6 +88,25 @@ void CutOff(int fd, uint64_t end) {
   errno = why;
 }
 
+// Opens a file that this user, or root, has made: what another user has put there could give texts
+// wrong rows, and a link would lead the writes below to a file that is no cache. -1 and errno.
+int OpenOwn(const std::string& path, int flags) {
+  const int fd = open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0600);
+  struct stat info;
+  if (fd < 0 || fstat(fd, &info) != 0) return fd;
+  if (info.st_uid == geteuid() || info.st_uid == 0) return fd;
+  close(fd);
+  errno = EPERM;
+  return -1;
+}
+
+// Why OpenOwn() has failed.
+std::string Why(int error) {
+  if (error == ELOOP) return "it is a symbolic link; remove it";
+  if (error == EPERM) return "it belongs to another user; remove it";
+  return std::strerror(error);
+}
+
 }  // namespace
 
 TextStore::TextStore(TextStoreOptions options)
@@ -112,7 +131,7 @@ void TextStore::Close(File* file) {
 
 void TextStore::Open(const std::string& path, File* file) {
   Close(file);
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = OpenOwn(path, O_RDONLY);
   if (fd < 0) {
     if (errno != ENOENT && errno != ENOTDIR) GiveUp("read " + path);
     return;
@@ -201,7 +220,7 @@ void TextStore::Add(std::string_view text, std::span<const float> row, bool trun
 bool TextStore::LockCurrent(bool wait) {
   const auto give_up_at = std::chrono::steady_clock::now() + std::chrono::seconds(wait ? 2 : 0);
   while (true) {
-    const int fd = open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0600);
+    const int fd = OpenOwn(path_, O_RDWR | O_CREAT);
     if (fd < 0) {
       GiveUp("write " + path_);
       return false;
@@ -353,7 +372,7 @@ void TextStore::Write(bool wait) {
 }
 
 void TextStore::GiveUp(const std::string& what) {
-  const std::string why = std::strerror(errno);
+  const std::string why = Why(errno);
   if (writable_) {
     Log(LogLevel::kWarning,
         "Embeddings of texts are not kept for the next start: cannot " + what + ": " + why + ".");

@@ -155,6 +155,32 @@ TEST_F(TextStoreTest, RubbishAndForeignFilesAreBegunAnewWithOneWarning) {
   EXPECT_NE(warnings_[0].find(path()), std::string::npos) << warnings_[0];
 }
 
+TEST_F(TextStoreTest, ALinkIsNotFollowed) {
+  fs::create_directories(options_.directory);
+  const std::string letter = folder_ + "/letter";
+  std::ofstream(letter) << "dear";
+  fs::create_symlink(letter, path());
+  {
+    TextStore store(options_);
+    AddNumbers(store, 0, 5);
+    store.Save();
+  }
+  std::ifstream file(letter);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), "dear");
+  ASSERT_EQ(warnings_.size(), 1u);
+  EXPECT_NE(warnings_[0].find(path() + ": it is a symbolic link; remove it"), std::string::npos)
+      << warnings_[0];
+}
+
+TEST_F(TextStoreTest, AFileOfAnotherUserIsNotBelieved) {
+  if (geteuid() != 0) GTEST_SKIP() << "only root can give files away";
+  { AddNumbers(*std::make_unique<TextStore>(options_), 0, 5); }
+  ASSERT_EQ(chown(path().c_str(), 65534, 65534), 0);
+  EXPECT_EQ(CountAnew(0, 5), 0);
+  ASSERT_FALSE(warnings_.empty());
+  EXPECT_NE(warnings_[0].find("belongs to another user"), std::string::npos) << warnings_[0];
+}
+
 TEST_F(TextStoreTest, AFileThatShrinksUnderAReaderIsAMissAndMendedByAWrite) {
   TextStore store(options_);
   AddNumbers(store, 0, 10);
