@@ -13,7 +13,9 @@
  * and, in H.264, I pictures with a recovery point SEI; all IRAP pictures of H.265; key frames of
  * VP8, VP9 and AV1. Where the stream cannot be read (it is encrypted) the flags tell.
  *
- * A keyframe keeps its times. It is marked as a discontinuity where something was dropped before
+ * A keyframe keeps its times. In files of a bare stream it has none but that of its decoding, which
+ * it then is shown at (in an open GOP too early by its leading pictures); decoders would count
+ * keyframes as if they were all pictures. It is marked as a discontinuity where something was dropped before
  * it, and GAP events cover what was dropped, so that decoders give it out at once rather than with
  * the next one, and muxers and mosaics go on. Parameter sets that came with a dropped picture are
  * put into the next keyframe.
@@ -21,7 +23,8 @@
  * It cannot make keyframes: a stream that has one in ten seconds gives one in ten seconds. Cameras
  * and encoders call it GOP or I-frame interval, or key-int-max. A stream with gradual intra refresh
  * and no keyframes gives none, and of pictures that are coded as two fields only the first one
- * passes.
+ * passes. Where none has passed for long a warning says why: an open GOP of H.264 without recovery
+ * points has I pictures, but nothing that says that decoding may begin with them.
  *
  * ## Example launch lines
  * |[
@@ -43,6 +46,7 @@
 #include <atomic>
 #include <exception>
 
+#include "plugin/elements/keyframe_refusal.h"
 #include "plugin/elements/keyframe_stream.h"
 
 GST_DEBUG_CATEGORY(gst_clip_tag_keyframes_debug);
@@ -94,6 +98,24 @@ GstFlowReturn gst_clip_tag_keyframes_chain(GstPad*, GstObject* parent, GstBuffer
 
 gboolean gst_clip_tag_keyframes_sink_event(GstPad*, GstObject* parent, GstEvent* event) {
   return Guard(parent, false, [&](KeyframeStream& s) { return s.SinkEvent(event); });
+}
+
+// Caps that the pad refuses reach this probe alone. Those that only downstream refuses are its own
+// matter.
+GstPadProbeReturn ExplainRefusal(GstPad* pad, GstPadProbeInfo* info, gpointer self) {
+  GstEvent* event = gst_pad_probe_info_get_event(info);
+  if (GST_EVENT_TYPE(event) != GST_EVENT_CAPS) return GST_PAD_PROBE_OK;
+  GstCaps* caps = nullptr;
+  gst_event_parse_caps(event, &caps);
+  GstCaps* taken = gst_pad_get_pad_template_caps(pad);
+  const bool refused = !gst_caps_is_subset(caps, taken);
+  gst_caps_unref(taken);
+  if (!refused) return GST_PAD_PROBE_OK;
+  return Guard(self, GST_PAD_PROBE_OK, [&](KeyframeStream&) {
+    GST_ELEMENT_ERROR(GST_ELEMENT(self), CORE, NEGOTIATION,
+                      ("%s", cliptag::WhyRefused(caps).c_str()), (nullptr));
+    return GST_PAD_PROBE_OK;
+  });
 }
 
 GstStateChangeReturn gst_clip_tag_keyframes_change_state(GstElement* element,
@@ -178,6 +200,7 @@ static void gst_clip_tag_keyframes_init(GstClipTagKeyframes* self) {
       gst_pad_new_from_template(gst_element_class_get_pad_template(klass, "sink"), "sink");
   gst_pad_set_chain_function(sink, gst_clip_tag_keyframes_chain);
   gst_pad_set_event_function(sink, gst_clip_tag_keyframes_sink_event);
+  gst_pad_add_probe(sink, GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM, ExplainRefusal, self, nullptr);
   GST_PAD_SET_PROXY_CAPS(sink);
   GST_PAD_SET_PROXY_ALLOCATION(sink);
   GstPad* src = gst_pad_new_from_template(gst_element_class_get_pad_template(klass, "src"), "src");

@@ -197,7 +197,7 @@ Picture ParseH264(Bytes unit, int length_size, std::vector<ParameterSet>* sets) 
         const uint32_t type = bits.Ue();
         if (!bits.ok() || type > 9) picture.damaged = true;
         intra = bits.ok() && (type == 2 || type == 7);  // table 7-6: I
-        if (recovery && intra) break;                   // if all the other slices are such, too
+        if (intra) break;                               // if all the other slices are such, too
         picture.kind = PictureKind::kOther;
         picture.damaged = picture.damaged || reader.damaged();
         return picture;
@@ -219,8 +219,10 @@ Picture ParseH264(Bytes unit, int length_size, std::vector<ParameterSet>* sets) 
     }
   }
   picture.damaged = picture.damaged || reader.damaged();
-  picture.kind = recovery && intra ? PictureKind::kKeyframe
-                                   : WithoutPicture(any, picture.damaged, !sets->empty());
+  picture.intra = intra && !recovery;
+  picture.kind = !intra     ? WithoutPicture(any, picture.damaged, !sets->empty())
+                 : recovery ? PictureKind::kKeyframe
+                            : PictureKind::kOther;
   picture.damaged = picture.damaged || picture.kind == PictureKind::kDamaged;
   return picture;
 }

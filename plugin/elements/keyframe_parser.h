@@ -41,6 +41,8 @@ enum class PictureKind {
 struct Picture {
   PictureKind kind = PictureKind::kDamaged;
   bool damaged = false;  // some of it is broken, whatever the kind
+  // kOther of H.264, but of I slices alone: nothing says that decoding may begin with it.
+  bool intra = false;
   // Where parameter sets may be put in: the start, or after an access unit delimiter.
   size_t headers_at = 0;
 };

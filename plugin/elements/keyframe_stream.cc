@@ -68,13 +68,21 @@ GstClockTime FrameDurationOf(const GstStructure* caps) {
 GstFlowReturn KeyframeStream::Chain(GstBuffer* raw) {
   BufferPtr buffer(raw);
   const std::lock_guard lock(stream_mutex_);
-  if (!have_caps_) return GST_FLOW_NOT_NEGOTIATED;
+  if (!have_caps_) {
+    GST_ELEMENT_ERROR(element_, CORE, NEGOTIATION,
+                      ("The encoded video comes without caps, which say what it is; put the parser "
+                       "of its codec (h264parse, h265parse, av1parse) or a demuxer before "
+                       "cliptagkeyframes."),
+                      (nullptr));
+    return GST_FLOW_NOT_NEGOTIATED;
+  }
   Decision decision = Decide(buffer.get());
   if (decision.fate == Fate::kHeaders) {
     // Neither shown nor missed: it changes nothing about the times of pictures.
     return gst_pad_push(src_pad_, buffer.release());
   }
   Count(decision);
+  Watch(buffer.get(), decision);
   if (decision.fate == Fate::kDrop) {
     dropped_since_ = true;
     PushGap(gaps_.Dropped(buffer.get()));
@@ -111,6 +119,7 @@ KeyframeStream::Decision KeyframeStream::Decide(GstBuffer* buffer) {
   decision.fate = picture.kind == PictureKind::kHeaders ? Fate::kHeaders
                   : decision.keyframe && IsDue(buffer)  ? Fate::kKeep
                                                         : Fate::kDrop;
+  decision.intra = picture.intra;
   decision.headers_at = picture.headers_at;
   bool all = true;
   if (decision.fate == Fate::kKeep) {
@@ -140,6 +149,33 @@ void KeyframeStream::WarnOnce(const char* what) {
                       (nullptr));
 }
 
+void KeyframeStream::Watch(const GstBuffer* buffer, const Decision& decision) {
+  if (decision.keyframe) {
+    watch_.Keyframe(TimeOf(buffer));
+    return;
+  }
+  switch (watch_.Other(TimeOf(buffer), decision.intra)) {
+    case KeyframeWatch::Verdict::kFine:
+      return;
+    case KeyframeWatch::Verdict::kNoEntryPoint:
+      GST_ELEMENT_WARNING(
+          element_, STREAM, DECODE,
+          ("No keyframe has passed for long. I pictures come, but they are no IDR pictures and no "
+           "recovery point SEI says that decoding may begin with them, as in an open GOP of some "
+           "encoders: have it make closed GOPs or recovery points, or leave cliptagkeyframes out."),
+          (nullptr));
+      return;
+    case KeyframeWatch::Verdict::kNoKeyframe:
+      GST_ELEMENT_WARNING(
+          element_, STREAM, DECODE,
+          ("No keyframe has passed for long: none comes in the stream. Have the camera or encoder "
+           "make them more often (GOP, I-frame interval, key-int-max; gradual intra refresh has "
+           "none), or leave cliptagkeyframes out."),
+          (nullptr));
+      return;
+  }
+}
+
 bool KeyframeStream::IsDue(const GstBuffer* buffer) {
   gint n = 0, d = 1;
   GetMaxRate(&n, &d);
@@ -157,8 +193,12 @@ BufferPtr KeyframeStream::Prepare(BufferPtr buffer, const Decision& decision) {
   }
   const bool delta = GST_BUFFER_FLAG_IS_SET(buffer.get(), GST_BUFFER_FLAG_DELTA_UNIT);
   const bool discont = std::exchange(dropped_since_, false);
-  if (!delta && !discont) return buffer;
+  // A keyframe of a bare stream: parsers know its place among all pictures, decoders only among
+  // those that they get.
+  const bool untimed = !GST_BUFFER_PTS_IS_VALID(buffer.get()) && GST_BUFFER_DTS_IS_VALID(buffer.get());
+  if (!delta && !discont && !untimed) return buffer;
   buffer.reset(gst_buffer_make_writable(buffer.release()));
+  if (untimed) GST_BUFFER_PTS(buffer.get()) = GST_BUFFER_DTS(buffer.get());
   GST_BUFFER_FLAG_UNSET(buffer.get(), GST_BUFFER_FLAG_DELTA_UNIT);
   if (discont) GST_BUFFER_FLAG_SET(buffer.get(), GST_BUFFER_FLAG_DISCONT);
   return buffer;
@@ -205,6 +245,7 @@ bool KeyframeStream::SinkEvent(GstEvent* raw) {
       PushGap(gaps_.Rest());
       gst_event_copy_segment(event.get(), &segment_);
       gaps_.SetSegment(segment_);
+      watch_.Jump();
       // The schedule goes on: it is of running time, which goes on from segment to segment.
       event = WithKeyUnitsFlag(std::move(event));
       break;
@@ -214,6 +255,7 @@ bool KeyframeStream::SinkEvent(GstEvent* raw) {
       gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
       gaps_.SetSegment(segment_);
       schedule_.Reset();
+      watch_.Jump();
       dropped_since_ = false;
       break;
     }
@@ -264,6 +306,7 @@ void KeyframeStream::Forget() {
   memory_.Clear();
   schedule_.Reset();
   gaps_.Restart();
+  watch_.Reset();
   dropped_since_ = false;
 }
 

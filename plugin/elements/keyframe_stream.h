@@ -14,6 +14,7 @@
 
 #include "plugin/elements/gap_tracker.h"
 #include "plugin/elements/keyframe_parser.h"
+#include "plugin/elements/keyframe_watch.h"
 #include "plugin/elements/output_queue.h"
 #include "plugin/elements/parameter_sets.h"
 #include "plugin/elements/rate_schedule.h"
@@ -39,6 +40,7 @@ class KeyframeStream {
   struct Decision {
     Fate fate = Fate::kDrop;
     bool keyframe = false;
+    bool intra = false;            // as Picture has it
     std::vector<uint8_t> headers;  // to be put in, at this place
     size_t headers_at = 0;
   };
@@ -53,6 +55,7 @@ class KeyframeStream {
   BufferPtr Prepare(BufferPtr buffer, const Decision& decision);
   BufferPtr WithHeaders(BufferPtr buffer, size_t at, const std::vector<uint8_t>& headers);
   void WarnOnce(const char* what);
+  void Watch(const GstBuffer* buffer, const Decision& decision);
   void PushGap(const std::optional<Gap>& gap);
   EventPtr WithKeyUnitsFlag(EventPtr event) const;
   void SetCaps(GstCaps* caps);
@@ -78,6 +81,7 @@ class KeyframeStream {
   GstSegment segment_{};
   RateSchedule schedule_;
   GapTracker gaps_;
+  KeyframeWatch watch_;
   bool dropped_since_ = false;  // the next keyframe is a discontinuity
   bool told_ = false;
 };

@@ -93,12 +93,8 @@ class KeyframesTest : public ::testing::Test {
     gst_structure_free(stats);
     return value;
   }
-  std::vector<std::string> Warnings() {
-    std::vector<std::string> texts;
-    for (const MessagePtr& m : PopMessages(bus_, GST_MESSAGE_WARNING))
-      texts.push_back(TextOf(m.get()));
-    return texts;
-  }
+  std::vector<std::string> Warnings() { return Texts(GST_MESSAGE_WARNING); }
+  std::vector<std::string> Errors() { return Texts(GST_MESSAGE_ERROR); }
   void Segment(const GstSegment& segment) {
     EXPECT_TRUE(gst_harness_push_event(harness_, gst_event_new_segment(&segment)));
   }
@@ -110,6 +106,12 @@ class KeyframesTest : public ::testing::Test {
     GstSegment segment;
     gst_segment_init(&segment, GST_FORMAT_TIME);
     return segment;
+  }
+
+  std::vector<std::string> Texts(GstMessageType type) {
+    std::vector<std::string> texts;
+    for (const MessagePtr& m : PopMessages(bus_, type)) texts.push_back(TextOf(m.get()));
+    return texts;
   }
 
   GstBus* bus_ = gst_bus_new();

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -360,16 +361,32 @@ TEST_P(ParserOn, SaysWhatTheEncoderSaysAndStandsDamage) {
 INSTANTIATE_TEST_SUITE_P(Encoders, ParserOn, ::testing::ValuesIn(kEncoders),
                          [](const auto& info) { return std::string(info.param.name); });
 
+// Gone with its object.
+class TempFile {
+ public:
+  TempFile() {
+    gchar* name = nullptr;
+    const gint fd = g_file_open_tmp("cliptag-keyframes-XXXXXX", &name, nullptr);
+    EXPECT_GE(fd, 0);
+    close(fd);
+    name_ = name;
+    g_free(name);
+  }
+  ~TempFile() { std::remove(name_.c_str()); }
+  TempFile(const TempFile&) = delete;
+  TempFile& operator=(const TempFile&) = delete;
+  const std::string& name() const { return name_; }
+
+ private:
+  std::string name_;
+};
+
 // Pixels from the stream after a seek: the keyframe before it, and the ones after.
 TEST(KeyframesInAFile, SeeksForwardsAndBackwards) {
   const std::string missing = MissingIn("x264enc ! matroskamux ! matroskademux ! avdec_h264");
   if (!missing.empty()) GTEST_SKIP() << missing << " is not installed";
-  gchar* name = nullptr;
-  const gint fd = g_file_open_tmp("cliptag-keyframes-XXXXXX", &name, nullptr);
-  ASSERT_GE(fd, 0);
-  close(fd);
-  const std::string file = name;
-  g_free(name);
+  const TempFile temp;
+  const std::string& file = temp.name();
   const PipelinePtr writer =
       Parse("videotestsrc num-buffers=240 ! video/x-raw,width=64,height=64,framerate=24/1 ! " +
             kX264B + " ! h264parse ! matroskamux ! filesink location=" + file);
@@ -414,7 +431,43 @@ TEST(KeyframesInAFile, SeeksForwardsAndBackwards) {
   ASSERT_TRUE(seek(-1, 2 * GST_SECOND, 5 * GST_SECOND));
   EXPECT_EQ(times(), every_half(2000, 5000));
   gst_object_unref(bus);
-  std::remove(file.c_str());
+}
+
+// A file of a bare stream: no picture says when it is shown, and the parser only when it is decoded.
+TEST(KeyframesInAFile, OfABareStreamHaveTheTimesOfFullDecoding) {
+  for (const auto& [encoder, parser, decoder] :
+       {std::array{kX264, std::string("h264parse"), std::string("avdec_h264")},
+        std::array{kX264B, std::string("h264parse"), std::string("avdec_h264")},
+        // Of open GOPs the keyframe would be early by the pictures that are shown before it.
+        std::array{kX265 + ":open-gop=0", std::string("h265parse"), std::string("avdec_h265")}}) {
+    SCOPED_TRACE(encoder);
+    const std::string missing = MissingIn(encoder + " ! " + parser + " ! " + decoder);
+    if (!missing.empty()) GTEST_SKIP() << missing << " is not installed";
+    TempFile file;
+    const PipelinePtr writer = Parse(kSource + encoder + " ! " + parser +
+                                     " ! capsfilter caps=\"video/x-" +
+                                     parser.substr(0, 4) + ",stream-format=byte-stream\" ! " +
+                                     "filesink location=" + file.name());
+    ASSERT_EQ(RunToTheEnd(writer.get()), "");
+    const auto run = [&](const std::string& between, Collector* frames) {
+      const PipelinePtr reader =
+          Parse("filesrc location=" + file.name() + " ! " + parser + between + " ! " + decoder +
+                " ! fakesink sync=false signal-handoffs=true name=sink");
+      ASSERT_NE(reader, nullptr);
+      Connect(reader.get(), "sink", frames);
+      EXPECT_EQ(RunToTheEnd(reader.get()), "");
+    };
+    Collector full, keys;
+    run("", &full);
+    run(" ! cliptagkeyframes", &keys);
+    const std::lock_guard lock(turn);
+    EXPECT_EQ(full.frames.size(), 36u);
+    ASSERT_EQ(keys.frames.size(), kKeyframes);
+    for (const auto& [pts, frame] : keys.frames) {
+      ASSERT_TRUE(full.frames.count(pts)) << pts;
+      EXPECT_EQ(frame.pixels, full.frames.at(pts).pixels) << pts;
+    }
+  }
 }
 
 // The recipe of the README for a file that a camera could have sent.

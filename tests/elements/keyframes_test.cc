@@ -245,6 +245,95 @@ TEST_F(KeyframesTest, BuffersBeforeCapsAreAnError) {
   Segment(segment);
   EXPECT_EQ(gst_harness_push(harness_, MakeBuffer(AnnexB({h264::Idr()}), 0)),
             GST_FLOW_NOT_NEGOTIATED);
+  const std::vector<std::string> errors = Errors();
+  ASSERT_EQ(errors.size(), 1u);
+  EXPECT_NE(errors[0].find("h264parse"), std::string::npos) << errors[0];
+}
+
+// "not-negotiated" is all that GStreamer says of them.
+TEST_F(KeyframesTest, RefusedCapsAreSaidWithWhatToDo) {
+  struct Case {
+    const char *caps, *what, *todo;
+  };
+  for (const Case& c :
+       {Case{"video/x-h264,stream-format=avc", "alignment unknown", "put h264parse before"},
+        Case{"video/x-h264,stream-format=byte-stream,alignment=nal", "alignment=nal",
+             "put h264parse before"},
+        Case{"video/x-h265,stream-format=hvc1", "alignment unknown", "put h265parse before"},
+        Case{"video/x-h265,stream-format=byte-stream,alignment=nal", "alignment=nal",
+             "put h265parse before"},
+        Case{"video/x-h264", "stream-format unknown", "put h264parse before"},
+        Case{"video/x-av1,stream-format=annexb,alignment=tu", "stream-format=annexb",
+             "put av1parse before"},
+        Case{"image/jpeg", "not image/jpeg", "and the decoder"}}) {
+    SCOPED_TRACE(c.caps);
+    gst_harness_push_event(harness_, gst_event_new_stream_start("s"));
+    GstCaps* caps = gst_caps_from_string(c.caps);
+    gst_harness_push_event(harness_, gst_event_new_caps(caps));
+    gst_caps_unref(caps);
+    const std::vector<std::string> errors = Errors();
+    ASSERT_EQ(errors.size(), 1u);
+    EXPECT_NE(errors[0].find(c.what), std::string::npos) << errors[0];
+    EXPECT_NE(errors[0].find(c.todo), std::string::npos) << errors[0];
+  }
+  SetCaps(kByteStream);
+  EXPECT_TRUE(Errors().empty());
+}
+
+TEST_F(KeyframesTest, IPicturesThatNobodyMayBeginWithAreToldOnce) {
+  SetCaps(kByteStream);
+  PushKey(0);
+  // A GOP of two seconds, open and without recovery points, for a minute.
+  for (guint64 frame = 1; frame < 1500; ++frame) {
+    if (frame % 50 == 0) {
+      Push(AnnexB({h264::I(), h264::I(30)}), frame * kFrame);
+    } else {
+      PushDelta(frame);
+    }
+    if (frame == 125) {
+      EXPECT_TRUE(Warnings().empty()) << "five seconds are not long";
+    }
+    if (frame == 127) {
+      const std::vector<std::string> warnings = Warnings();
+      ASSERT_EQ(warnings.size(), 1u) << "of two I pictures";
+      EXPECT_NE(warnings[0].find("open GOP"), std::string::npos) << warnings[0];
+    }
+  }
+  EXPECT_TRUE(Warnings().empty()) << "once is enough";
+  EXPECT_EQ(FramesOut(), std::vector<guint64>{0});
+}
+
+TEST_F(KeyframesTest, NoKeyframesAtAllAreToldOnce) {
+  SetCaps(kByteStream);
+  // The first slice of each picture is intra, as some cameras refresh, but not all of it.
+  for (guint64 frame = 0; frame < 1000; ++frame) {
+    Push(AnnexB({h264::I(), h264::P()}), frame * kFrame);
+    if (frame == 250) {
+      EXPECT_TRUE(Warnings().empty());
+    }
+  }
+  const std::vector<std::string> warnings = Warnings();
+  ASSERT_EQ(warnings.size(), 1u);
+  EXPECT_NE(warnings[0].find("key-int-max"), std::string::npos) << warnings[0];
+}
+
+TEST_F(KeyframesTest, KeyframesInTenSecondsOrOverTheRateAreNoDrought) {
+  SetCaps(kByteStream);
+  SetRate(1, 60);
+  for (guint64 frame = 0; frame < 1500; ++frame) frame % 250 == 0 ? PushKey(frame) : PushDelta(frame);
+  EXPECT_EQ(FramesOut(), std::vector<guint64>{0});
+  // A seek is no time without a keyframe.
+  GstSegment segment = TimeSegment();
+  segment.start = 5000 * kFrame;
+  Segment(segment);
+  for (guint64 frame = 5000; frame < 5200; ++frame) PushDelta(frame);
+  EXPECT_TRUE(Warnings().empty());
+}
+
+TEST_F(KeyframesTest, DroughtsAreSeenWithoutTimesToo) {
+  SetCaps(kByteStream);
+  for (int frame = 0; frame < 301; ++frame) Push(AnnexB({h264::P()}), GST_CLOCK_TIME_NONE);
+  EXPECT_EQ(Warnings().size(), 1u);
 }
 
 TEST_F(KeyframesTest, WhatDownstreamAnswersComesBack) {

@@ -18,6 +18,17 @@ TEST_F(KeyframesTest, TimesOfReorderedKeyframesStay) {
   EXPECT_EQ(GST_BUFFER_DURATION(out.get()), 7u);
 }
 
+// Of a bare stream only the parser knows where a keyframe is: a decoder counts what it gets.
+TEST_F(KeyframesTest, KeyframesOfABareStreamAreShownWhenTheyAreDecoded) {
+  SetCaps(kByteStream);
+  for (guint64 frame = 0; frame < 25; ++frame) {
+    const Bytes bytes = frame % 10 == 0 ? AnnexB({h264::Idr()}) : AnnexB({h264::P()});
+    GstBuffer* buffer = MakeBuffer(bytes, GST_CLOCK_TIME_NONE, false, frame * kFrame);
+    ASSERT_EQ(gst_harness_push(harness_, buffer), GST_FLOW_OK);
+  }
+  EXPECT_EQ(FramesOut(), (std::vector<guint64>{0, 10, 20}));
+}
+
 TEST_F(KeyframesTest, DiscontExactlyAfterWhatWasDropped) {
   SetCaps(kByteStream);
   for (const guint64 frame : {0, 1}) PushKey(frame);
