@@ -15,10 +15,10 @@
  *
  * A keyframe keeps its times. In files of a bare stream it has none but that of its decoding, which
  * it then is shown at (in an open GOP too early by its leading pictures); decoders would count
- * keyframes as if they were all pictures. It is marked as a discontinuity where something was dropped before
- * it, and GAP events cover what was dropped, so that decoders give it out at once rather than with
- * the next one, and muxers and mosaics go on. Parameter sets that came with a dropped picture are
- * put into the next keyframe.
+ * keyframes as if they were all pictures. It is marked as a discontinuity where something was
+ * dropped before it, and GAP events cover what was dropped, so that decoders give it out at once
+ * rather than with the next one, and muxers and mosaics go on. Parameter sets that came with a
+ * dropped picture are put into the next keyframe.
  *
  * It cannot make keyframes: a stream that has one in ten seconds gives one in ten seconds. Cameras
  * and encoders call it GOP or I-frame interval, or key-int-max. A stream with gradual intra refresh
@@ -46,7 +46,6 @@
 #include <atomic>
 #include <exception>
 
-#include "plugin/elements/keyframe_refusal.h"
 #include "plugin/elements/keyframe_stream.h"
 
 GST_DEBUG_CATEGORY(gst_clip_tag_keyframes_debug);
@@ -111,9 +110,8 @@ GstPadProbeReturn ExplainRefusal(GstPad* pad, GstPadProbeInfo* info, gpointer se
   const bool refused = !gst_caps_is_subset(caps, taken);
   gst_caps_unref(taken);
   if (!refused) return GST_PAD_PROBE_OK;
-  return Guard(self, GST_PAD_PROBE_OK, [&](KeyframeStream&) {
-    GST_ELEMENT_ERROR(GST_ELEMENT(self), CORE, NEGOTIATION,
-                      ("%s", cliptag::WhyRefused(caps).c_str()), (nullptr));
+  return Guard(self, GST_PAD_PROBE_OK, [&](KeyframeStream& s) {
+    s.Refuse(caps);
     return GST_PAD_PROBE_OK;
   });
 }

@@ -4,6 +4,8 @@
 #include <string>
 #include <utility>
 
+#include "plugin/elements/keyframe_refusal.h"
+
 GST_DEBUG_CATEGORY_EXTERN(gst_clip_tag_keyframes_debug);
 #define GST_CAT_DEFAULT gst_clip_tag_keyframes_debug
 
@@ -195,7 +197,8 @@ BufferPtr KeyframeStream::Prepare(BufferPtr buffer, const Decision& decision) {
   const bool discont = std::exchange(dropped_since_, false);
   // A keyframe of a bare stream: parsers know its place among all pictures, decoders only among
   // those that they get.
-  const bool untimed = !GST_BUFFER_PTS_IS_VALID(buffer.get()) && GST_BUFFER_DTS_IS_VALID(buffer.get());
+  const bool untimed =
+      !GST_BUFFER_PTS_IS_VALID(buffer.get()) && GST_BUFFER_DTS_IS_VALID(buffer.get());
   if (!delta && !discont && !untimed) return buffer;
   buffer.reset(gst_buffer_make_writable(buffer.release()));
   if (untimed) GST_BUFFER_PTS(buffer.get()) = GST_BUFFER_DTS(buffer.get());
@@ -270,6 +273,13 @@ bool KeyframeStream::SinkEvent(GstEvent* raw) {
   return gst_pad_push_event(src_pad_, event.release());
 }
 
+// Upstream sends the same caps again before each buffer.
+void KeyframeStream::Refuse(const GstCaps* caps) {
+  const std::lock_guard lock(stream_mutex_);
+  if (std::exchange(refused_, true)) return;
+  GST_ELEMENT_ERROR(element_, CORE, NEGOTIATION, ("%s", WhyRefused(caps).c_str()), (nullptr));
+}
+
 // Says of the segment what holds behind this element: that it is of keyframes alone. Decoders then
 // give out each at once, rather than wait for what might have to be shown before it.
 EventPtr KeyframeStream::WithKeyUnitsFlag(EventPtr event) const {
@@ -307,7 +317,7 @@ void KeyframeStream::Forget() {
   schedule_.Reset();
   gaps_.Restart();
   watch_.Reset();
-  dropped_since_ = false;
+  dropped_since_ = refused_ = false;
 }
 
 void KeyframeStream::Reset() {

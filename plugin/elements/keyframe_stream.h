@@ -29,6 +29,8 @@ class KeyframeStream {
   GstFlowReturn Chain(GstBuffer* buffer);
   // Looks at an event of the sink pad and hands it on.
   bool SinkEvent(GstEvent* event);
+  // Caps that the sink pad does not take: an element error, once for a stream.
+  void Refuse(const GstCaps* caps);
   void Reset();
 
   void SetMaxRate(gint n, gint d);
@@ -83,6 +85,7 @@ class KeyframeStream {
   GapTracker gaps_;
   KeyframeWatch watch_;
   bool dropped_since_ = false;  // the next keyframe is a discontinuity
+  bool refused_ = false;
   bool told_ = false;
 };
 

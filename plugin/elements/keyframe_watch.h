@@ -1,5 +1,5 @@
-// Whether a stream has gone without a keyframe for so long that whoever waits for one should be told
-// why: once, until it is reset.
+// Whether a stream has gone without a keyframe for so long that whoever waits for one should be
+// told why: once, until it is reset.
 //
 // Not thread safe: belongs to whoever holds the pad's stream lock.
 #pragma once

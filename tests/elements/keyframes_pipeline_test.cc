@@ -433,7 +433,8 @@ TEST(KeyframesInAFile, SeeksForwardsAndBackwards) {
   gst_object_unref(bus);
 }
 
-// A file of a bare stream: no picture says when it is shown, and the parser only when it is decoded.
+// A file of a bare stream: no picture says when it is shown, and the parser only when it is
+// decoded.
 TEST(KeyframesInAFile, OfABareStreamHaveTheTimesOfFullDecoding) {
   for (const auto& [encoder, parser, decoder] :
        {std::array{kX264, std::string("h264parse"), std::string("avdec_h264")},
@@ -444,10 +445,9 @@ TEST(KeyframesInAFile, OfABareStreamHaveTheTimesOfFullDecoding) {
     const std::string missing = MissingIn(encoder + " ! " + parser + " ! " + decoder);
     if (!missing.empty()) GTEST_SKIP() << missing << " is not installed";
     TempFile file;
-    const PipelinePtr writer = Parse(kSource + encoder + " ! " + parser +
-                                     " ! capsfilter caps=\"video/x-" +
-                                     parser.substr(0, 4) + ",stream-format=byte-stream\" ! " +
-                                     "filesink location=" + file.name());
+    const PipelinePtr writer = Parse(
+        kSource + encoder + " ! " + parser + " ! capsfilter caps=\"video/x-" + parser.substr(0, 4) +
+        ",stream-format=byte-stream\" ! " + "filesink location=" + file.name());
     ASSERT_EQ(RunToTheEnd(writer.get()), "");
     const auto run = [&](const std::string& between, Collector* frames) {
       const PipelinePtr reader =

@@ -320,7 +320,8 @@ TEST_F(KeyframesTest, NoKeyframesAtAllAreToldOnce) {
 TEST_F(KeyframesTest, KeyframesInTenSecondsOrOverTheRateAreNoDrought) {
   SetCaps(kByteStream);
   SetRate(1, 60);
-  for (guint64 frame = 0; frame < 1500; ++frame) frame % 250 == 0 ? PushKey(frame) : PushDelta(frame);
+  for (guint64 frame = 0; frame < 1500; ++frame)
+    frame % 250 == 0 ? PushKey(frame) : PushDelta(frame);
   EXPECT_EQ(FramesOut(), std::vector<guint64>{0});
   // A seek is no time without a keyframe.
   GstSegment segment = TimeSegment();
