@@ -33,6 +33,7 @@
 #include "plugin/elements/prompts_watcher.h"
 #include "plugin/elements/recent_values.h"
 #include "plugin/elements/settings.h"
+#include "plugin/elements/tag_counts.h"
 #include "plugin/engine/engine.h"
 #include "plugin/engine/still_picture.h"
 
@@ -185,6 +186,7 @@ class ClipTag {
   enum class CudaUse { kUndecided, kYes, kNo };
   std::atomic<CudaUse> cuda_use_{CudaUse::kUndecided};  // decided while running
 
+  TagCounts tag_counts_;
   std::unique_ptr<MetricsRegistration> metrics_;  // from Start() to Stop(), which alone touch it
 
   std::mutex prompts_mutex_;

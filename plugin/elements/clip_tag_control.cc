@@ -92,6 +92,7 @@ bool ClipTag::Start() {
   ages_.Clear();
   reported_latency_ = GST_CLOCK_TIME_NONE;
   prompts_ = Prompts::kEncoding;
+  tag_counts_.Forget();
   metrics_ = OpenMetrics(settings.text.metrics_file);
   const std::lock_guard lock(prompts_mutex_);
   watcher_ = Watch(settings.text, seen);
@@ -230,6 +231,7 @@ void ClipTag::OnPromptsEncoded(const Status& status, const PromptBank* bank) {
   if (status.code() == StatusCode::kCancelled) return;  // newer prompts, or the end
   if (status.ok()) {
     prompts_ = Prompts::kReady;
+    tag_counts_.Forget();
     queue_.Wake();
     if (bank != nullptr && !bank->truncated.empty()) {
       GST_ELEMENT_WARNING(

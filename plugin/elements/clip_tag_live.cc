@@ -146,6 +146,7 @@ void ClipTag::Post(GstStructure* structure) {
 }
 
 void ClipTag::TrackActive(const InferenceResult& result) {
+  tag_counts_.Look(result);
   last_pts_ = result.pts_ns;
   for (const TagEvent& event : result.events) {
     const ActiveKey key{event.label, event.of_object, event.id};
@@ -167,6 +168,8 @@ void ClipTag::TrackActive(const InferenceResult& result) {
 void ClipTag::EndActiveTags() {
   std::map<ActiveKey, ActiveTag> ended;
   ended.swap(active_tags_);
+  for (const auto& [key, tag] : ended) tag_counts_.EndOf(key.label);
+  tag_counts_.NoneActive();
   bool post = false;
   {
     const std::lock_guard lock(settings_mutex_);

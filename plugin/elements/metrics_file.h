@@ -3,16 +3,18 @@
 //
 // All elements of a process that name the same path share a writer, a thread that rewrites the file
 // once a second: beside it, then renamed over it, so that nobody reads half of one. An element that
-// has stopped stays in the file a little with its last numbers, so that they are seen. The file is
-// left there when the last one stops. A file that cannot be written is one warning; it is tried
-// again every second.
+// has stopped stays in the file a little with its last numbers, so that they are seen. When the
+// last one stops the file is removed, so that nobody takes old numbers for new ones. A file that
+// cannot be written is one warning; it is tried again every second.
 //
-// Ownership: a registration is its element's; with the last one of a path the writer goes. Thread
-// safety: register and unregister on any thread, but not within a callback; callbacks come on the
-// writer's thread, none once the registration is gone.
+// Ownership: a registration is its element's; with the last one of a path the writer goes, which
+// waits for what it writes, and nobody else does. Thread safety: register and unregister on any
+// thread, but not within a callback; callbacks come on the writer's thread, none once the
+// registration is gone.
 #pragma once
 
 #include <gst/gst.h>
+#include <sys/stat.h>
 
 #include <functional>
 #include <memory>
@@ -20,11 +22,14 @@
 #include <string>
 #include <vector>
 
+#include "plugin/elements/tag_counts.h"
+
 namespace cliptag {
 
 struct MetricsSource {
   std::string stream;                            // the label
   std::function<GstStructure*()> stats;          // as the property `stats`; given away
+  std::function<std::vector<TagCount>()> tags;   // none where it is empty
   std::function<void(const std::string&)> warn;  // a sentence
 };
 
@@ -33,6 +38,7 @@ class MetricsRegistration {
   virtual ~MetricsRegistration() = default;  // takes the last numbers
 };
 
+// Null, and a warning, where the system has no thread for it.
 std::unique_ptr<MetricsRegistration> RegisterMetrics(const std::string& path, MetricsSource source);
 
 // The parts, for tests.
@@ -41,12 +47,16 @@ struct MetricsRow {
   std::string stream;
   const GstStructure* stats = nullptr;
   double images_per_second = -1;  // below zero: not known yet
+  std::span<const TagCount> tags;
 };
 // Streams of the same name are told apart by "#2", "#3", …
 std::string FormatMetrics(std::span<const MetricsRow> rows);
 
 // What went wrong, as a sentence; empty if nothing did. Unlike ReplaceFile of models/, it does not
-// wait for the disk: the next second brings a newer one.
-std::string ReplaceMetricsFile(const std::string& path, const std::string& text);
+// wait for the disk: the next second brings a newer one. `written` says what file was made.
+std::string ReplaceMetricsFile(const std::string& path, const std::string& text,
+                               struct stat* written = nullptr);
+// That file, but not one that somebody else has put there since.
+void RemoveMetricsFile(const std::string& path, const struct stat& written);
 
 }  // namespace cliptag

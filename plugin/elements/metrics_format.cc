@@ -68,12 +68,13 @@ std::string Quoted(const char* text) {
   return quoted + "\"";
 }
 
+// Without the closing brace.
 std::string Labels(const std::string& stream, const GstStructure* stats) {
   std::string labels = "{stream=" + Quoted(stream.c_str());
   for (const char* name : {"model", "backend", "precision"}) {
     labels += std::string(",") + name + "=" + Quoted(gst_structure_get_string(stats, name));
   }
-  return labels + "}";
+  return labels;
 }
 
 // Shortest text that reads as the same number; the locale has no part in it.
@@ -105,6 +106,30 @@ void Append(const Metric& metric, const std::string& samples, std::string* text)
            " " + metric.type + "\n" + samples;
 }
 
+constexpr Metric kTagActive = {nullptr, "cliptag_tag_active", "gauge",
+                               "1 while the tag is active."};
+constexpr Metric kTagScore = {nullptr, "cliptag_tag_score", "gauge",
+                              "Score of the tag in the last look, if it was listed there."};
+constexpr Metric kTagEvents = {nullptr, "cliptag_tag_events_total", "counter",
+                               "Starts and ends of the tag."};
+
+void AppendTags(std::span<const MetricsRow> rows, const std::vector<std::string>& labels,
+                std::string* text) {
+  std::string active, score, events;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    for (const TagCount& tag : rows[i].tags) {
+      const std::string of = labels[i] + ",label=" + Quoted(tag.label.c_str());
+      active += kTagActive.name + of + "} " + (tag.active ? "1" : "0") + "\n";
+      if (tag.score >= 0) score += kTagScore.name + of + "} " + Number(tag.score) + "\n";
+      events += kTagEvents.name + of + ",state=\"start\"} " + std::to_string(tag.starts) + "\n" +
+                kTagEvents.name + of + ",state=\"end\"} " + std::to_string(tag.ends) + "\n";
+    }
+  }
+  Append(kTagActive, active, text);
+  Append(kTagScore, score, text);
+  Append(kTagEvents, events, text);
+}
+
 }  // namespace
 
 std::string FormatMetrics(std::span<const MetricsRow> rows) {
@@ -120,16 +145,17 @@ std::string FormatMetrics(std::span<const MetricsRow> rows) {
     std::string samples;
     for (size_t i = 0; i < rows.size(); ++i) {
       const std::string value = ValueOf(rows[i].stats, metric);
-      if (!value.empty()) samples += metric.name + labels[i] + " " + value + "\n";
+      if (!value.empty()) samples += metric.name + labels[i] + "} " + value + "\n";
     }
     Append(metric, samples, &text);
   }
   std::string samples;
   for (size_t i = 0; i < rows.size(); ++i) {
     if (rows[i].images_per_second < 0) continue;
-    samples += kRate.name + labels[i] + " " + Number(rows[i].images_per_second) + "\n";
+    samples += kRate.name + labels[i] + "} " + Number(rows[i].images_per_second) + "\n";
   }
   Append(kRate, samples, &text);
+  AppendTags(rows, labels, &text);
   return text;
 }
 

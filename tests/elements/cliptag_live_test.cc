@@ -254,6 +254,11 @@ TEST_F(LiveTest, ATooSlowMachineIsReportedOnceAndTheVideoFlows) {
   }
   const auto told = PopMessages(bus_, GST_MESSAGE_INFO);
   ASSERT_EQ(told.size(), 1u);
+  // All that gst-launch prints of it.
+  gchar* debug = nullptr;
+  gst_message_parse_info(told[0].get(), nullptr, &debug);
+  EXPECT_NE(std::string(debug).find("The machine is too slow"), std::string::npos) << debug;
+  g_free(debug);
   GstStructure* stats = nullptr;
   g_object_get(element_, "stats", &stats, nullptr);
   gboolean too_slow = FALSE;

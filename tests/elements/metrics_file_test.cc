@@ -8,9 +8,11 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <future>
 #include <sstream>
+#include <thread>
 
+#include "models/replace_file.h"
 #include "tests/elements/cliptag_fixture.h"
 
 namespace cliptag::test {
@@ -146,6 +148,94 @@ TEST(MetricsFormat, EscapesLabelsAndTellsSameNamesApart) {
   gst_structure_free(stats);
 }
 
+TEST(MetricsFormat, TellsTags) {
+  GstStructure* stats = Stats(10);
+  const TagCount tags[] = {{"a \"red\" car\\\n", true, 0.75, 2, 1}, {"dog", false, -1, 0, 0}};
+  const MetricsRow rows[] = {{"a", stats, -1, tags}};
+  const std::string text = FormatMetrics(rows);
+  const std::string labels = R"({stream="a",model="starter",backend="cpu",precision="fp32",label=)";
+  const std::string car = labels + R"("a \"red\" car\\\n")", dog = labels + "\"dog\"";
+  const size_t at = text.find("# HELP cliptag_tag_active");
+  ASSERT_NE(at, std::string::npos) << text;
+  EXPECT_EQ(text.substr(at),
+            "# HELP cliptag_tag_active 1 while the tag is active.\n"
+            "# TYPE cliptag_tag_active gauge\n"
+            "cliptag_tag_active" +
+                car + "} 1\ncliptag_tag_active" + dog +
+                "} 0\n"
+                "# HELP cliptag_tag_score Score of the tag in the last look, if it was listed "
+                "there.\n"
+                "# TYPE cliptag_tag_score gauge\n"
+                "cliptag_tag_score" +
+                car +
+                "} 0.75\n"
+                "# HELP cliptag_tag_events_total Starts and ends of the tag.\n"
+                "# TYPE cliptag_tag_events_total counter\n"
+                "cliptag_tag_events_total" +
+                car + ",state=\"start\"} 2\ncliptag_tag_events_total" + car +
+                ",state=\"end\"} 1\ncliptag_tag_events_total" + dog +
+                ",state=\"start\"} 0\ncliptag_tag_events_total" + dog + ",state=\"end\"} 0\n");
+  gst_structure_free(stats);
+}
+
+Tag Listed(const std::string& label, double score, bool active) {
+  Tag tag;
+  tag.label = label;
+  tag.score = score;
+  tag.active = active;
+  return tag;
+}
+
+TEST(TagCountsTest, FollowsLooksAndEvents) {
+  TagCounts counts;
+  InferenceResult result;
+  result.tags = {Listed("car", 0.7, true), Listed("car", 0.9, false), Listed("dog", 0.1, false)};
+  result.events.resize(1);
+  result.events[0].label = "car";
+  result.events[0].start = true;
+  counts.Look(result);
+  auto all = counts.All();
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_TRUE(all[0].active);
+  EXPECT_EQ(all[0].score, 0.9);
+  EXPECT_EQ(all[0].starts, 1u);
+  EXPECT_FALSE(all[1].active);
+  // Listed no longer; new prompts leave what is active.
+  counts.Forget();
+  counts.Look({});
+  all = counts.All();
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_FALSE(all[0].active);
+  EXPECT_LT(all[0].score, 0);
+  counts.EndOf("car");
+  EXPECT_EQ(counts.All()[0].ends, 1u);
+  counts.Forget();
+  EXPECT_TRUE(counts.All().empty());
+}
+
+TEST(TagCountsTest, KeepsFewLabelsAndShortOnes) {
+  TagCounts counts;
+  for (int n = 0; n < 1000; ++n) {
+    InferenceResult result;
+    result.tags = {Listed("idle " + std::to_string(n), 0.1, false),
+                   Listed("busy " + std::to_string(n), 0.9, true)};
+    counts.Look(result);
+  }
+  EXPECT_EQ(counts.All().size(), 2 * TagCounts::kMost);
+  counts.NoneActive();
+  counts.Forget();
+  InferenceResult result;
+  std::string longest;
+  for (int n = 0; n < 500; ++n) longest += "ö";
+  result.tags = {Listed(longest + "a", 0.1, false), Listed(longest + "b", 0.9, true)};
+  counts.Look(result);
+  const auto all = counts.All();
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_LE(all[0].label.size(), TagCounts::kLongest);
+  EXPECT_TRUE(g_utf8_validate(all[0].label.c_str(), -1, nullptr)) << all[0].label;
+  EXPECT_TRUE(all[0].active);
+}
+
 TEST(MetricsFormat, IsEmptyWithoutStreams) { EXPECT_EQ(FormatMetrics({}), ""); }
 
 TEST_F(MetricsTest, WritesAtOnceAndOnceASecond) {
@@ -163,18 +253,25 @@ TEST_F(MetricsTest, WritesAtOnceAndOnceASecond) {
   EXPECT_LE(asked_, 4);
 }
 
-TEST_F(MetricsTest, LeavesTheLastNumbersAndNothingElse) {
-  {
-    auto registration = RegisterMetrics(path_, Source("s"));
-    ASSERT_TRUE(WaitFor([&] { return asked_ > 0; }));
-    inferred_ = 77;
-  }
-  EXPECT_EQ(ValueIn(ReadAll(path_), "cliptag_inferred_total", "s"), "77");
-  const std::filesystem::directory_iterator folder(folder_);
-  EXPECT_EQ(std::distance(begin(folder), end(folder)), 1) << "a temporary file is left";
+TEST_F(MetricsTest, LeavesNothing) {
+  auto registration = RegisterMetrics(path_, Source("s"));
+  ASSERT_TRUE(WaitFor([&] { return std::filesystem::exists(path_); }));
   struct stat info {};
   ASSERT_EQ(stat(path_.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0444, 0444u) << "others read it";
+  registration.reset();
+  EXPECT_TRUE(std::filesystem::is_empty(folder_));
+}
+
+TEST_F(MetricsTest, WhatAnotherProcessHasPutThereStays) {
+  struct stat written {};
+  ASSERT_EQ(ReplaceMetricsFile(path_, "ours", &written), "");
+  ASSERT_EQ(ReplaceMetricsFile(path_, "another's"), "");
+  RemoveMetricsFile(path_, written);
+  EXPECT_EQ(ReadAll(path_), "another's");
+  ASSERT_EQ(ReplaceMetricsFile(path_, "ours", &written), "");
+  RemoveMetricsFile(path_, written);
+  EXPECT_FALSE(std::filesystem::exists(path_));
 }
 
 TEST_F(MetricsTest, OneThreadAPathHoweverItIsWritten) {
@@ -190,19 +287,19 @@ TEST_F(MetricsTest, OneThreadAPathHoweverItIsWritten) {
   inferred_ = 11;
   a.reset();
   inferred_ = 12;
-  b.reset();
+  ASSERT_TRUE(
+      WaitFor([&] { return ValueIn(ReadAll(path_), "cliptag_inferred_total", "b") == "12"; }));
   EXPECT_EQ(ValueIn(ReadAll(path_), "cliptag_inferred_total", "a"), "11");
-  EXPECT_EQ(ValueIn(ReadAll(path_), "cliptag_inferred_total", "b"), "12");
 }
 
 TEST_F(MetricsTest, OneThatComesBackIsThereOnce) {
   auto other = RegisterMetrics(path_, Source("other"));
   for (int i = 0; i < 3; ++i) RegisterMetrics(path_, Source("s"));
+  inferred_ = 11;
   auto again = RegisterMetrics(path_, Source("s"));
-  other.reset();
-  again.reset();
+  ASSERT_TRUE(
+      WaitFor([&] { return ValueIn(ReadAll(path_), "cliptag_inferred_total", "s") == "11"; }));
   const std::string text = ReadAll(path_);
-  EXPECT_EQ(ValueIn(text, "cliptag_frames_total", "s"), "40");
   EXPECT_EQ(ValueIn(text, "cliptag_frames_total", "s#2"), "") << text;
 }
 
@@ -232,16 +329,58 @@ TEST_F(MetricsTest, AWriteThatFailsLeavesWhatWasThere) {
   signal(SIGXFSZ, handler);
   EXPECT_NE(problem.find("File too large"), std::string::npos) << problem;
   EXPECT_EQ(ReadAll(path_), "old");
-  const std::filesystem::directory_iterator folder(folder_);
-  EXPECT_EQ(std::distance(begin(folder), end(folder)), 1) << "a temporary file is left";
+  EXPECT_FALSE(std::filesystem::exists(PartOf(path_))) << "a temporary file is left";
 }
 
-TEST_F(MetricsTest, ALinkInPlaceOfTheTemporaryFileIsNotFollowed) {
-  const std::string victim = folder_ + "/victim";
+// What somebody who may write to the folder has put where the temporary file goes.
+TEST_F(MetricsTest, WhatLiesInPlaceOfTheTemporaryFileIsNotWrittenTo) {
+  const std::string victim = folder_ + "/victim", part = PartOf(path_);
   std::ofstream(victim) << "precious";
-  std::filesystem::create_symlink(victim, path_ + "." + std::to_string(getpid()) + ".tmp");
-  EXPECT_NE(ReplaceMetricsFile(path_, "text"), "");
+  std::filesystem::create_symlink(victim, part);
+  EXPECT_EQ(ReplaceMetricsFile(path_, "text"), "");
+  std::filesystem::create_hard_link(victim, part);
+  EXPECT_EQ(ReplaceMetricsFile(path_, "text"), "");
+  ASSERT_EQ(mkfifo(part.c_str(), 0600), 0);
+  EXPECT_EQ(ReplaceMetricsFile(path_, "text"), "");
   EXPECT_EQ(ReadAll(victim), "precious");
+  EXPECT_EQ(ReadAll(path_), "text");
+  std::filesystem::create_directory(part);
+  EXPECT_NE(ReplaceMetricsFile(path_, "new").find("File exists"), std::string::npos);
+  EXPECT_EQ(ReadAll(path_), "text");
+}
+
+// However slow a disk is: an element that stops waits for its own file alone.
+TEST_F(MetricsTest, AWriterThatHangsHoldsNoOtherElement) {
+  std::promise<void> go, asked;
+  MetricsSource slow = Source("slow");
+  slow.warn = [&, wait = go.get_future().share()](const std::string&) {
+    asked.set_value();
+    wait.wait();
+  };
+  auto hanging = RegisterMetrics(folder_ + "/nowhere/metrics.prom", std::move(slow));
+  asked.get_future().wait();
+  std::thread stops([&] { hanging.reset(); });
+  // Others come and go meanwhile, until that thread is the only one left.
+  for (int n = 0; n < 3; ++n) {
+    auto other = RegisterMetrics(path_, Source("s"));
+    ASSERT_TRUE(WaitFor([&] { return std::filesystem::exists(path_); }));
+  }
+  go.set_value();
+  stops.join();
+}
+
+TEST_F(MetricsTest, OneAfterTheOtherHasTheFileToItself) {
+  for (int n = 0; n < 50; ++n) {
+    auto first = RegisterMetrics(path_, Source("a"));
+    std::thread stops([&] { first.reset(); });
+    auto second = RegisterMetrics(path_, Source("b"));
+    EXPECT_TRUE(
+        WaitFor([&] { return ValueIn(ReadAll(path_), "cliptag_frames_total", "b") == "40"; }));
+    stops.join();
+    second.reset();
+    EXPECT_TRUE(std::filesystem::is_empty(folder_));
+    EXPECT_TRUE(warnings().empty());
+  }
 }
 
 TEST_F(MetricsTest, WhatIsNoFileIsLeftAlone) {
@@ -256,20 +395,25 @@ TEST_F(MetricsTest, ALinkStaysOne) {
   const std::string target = folder_ + "/target";
   std::ofstream(target) << "old";
   std::filesystem::create_symlink(target, path_);
-  RegisterMetrics(path_, Source("s"));
+  auto registration = RegisterMetrics(path_, Source("s"));
+  EXPECT_TRUE(
+      WaitFor([&] { return ValueIn(ReadAll(target), "cliptag_frames_total", "s") == "40"; }));
   EXPECT_TRUE(std::filesystem::is_symlink(path_));
-  EXPECT_EQ(ValueIn(ReadAll(target), "cliptag_frames_total", "s"), "40");
 }
 
 TEST_F(MetricsTest, TheElementsNumbersAreInIt) {
   Set("metrics-file", path_);
   PlayAndWait();
   for (guint64 n = 0; n < 3; ++n) Through(n);
-  gst_element_set_state(element_, GST_STATE_NULL);
-  const std::string text = ReadAll(path_), name = GST_OBJECT_NAME(element_);
-  EXPECT_EQ(ValueIn(text, "cliptag_frames_total", "/GstClipTag:" + name), "3") << text;
-  EXPECT_EQ(ValueIn(text, "cliptag_inferred_total", "/GstClipTag:" + name), "3") << text;
+  const std::string name = std::string("/GstClipTag:") + GST_OBJECT_NAME(element_);
+  ASSERT_TRUE(
+      WaitFor([&] { return ValueIn(ReadAll(path_), "cliptag_frames_total", name) == "3"; }));
+  const std::string text = ReadAll(path_);
+  EXPECT_EQ(ValueIn(text, "cliptag_inferred_total", name), "3") << text;
   EXPECT_NE(text.find("backend=\"fake\""), std::string::npos) << text;
+  EXPECT_NE(text.find("cliptag_tag_active{stream=\"" + name), std::string::npos) << text;
+  gst_element_set_state(element_, GST_STATE_NULL);
+  EXPECT_FALSE(std::filesystem::exists(path_));
   EXPECT_TRUE(Warnings().empty());
 }
 
@@ -284,6 +428,30 @@ TEST_F(MetricsTest, TheVideoGoesOnWhenItCannotBeWritten) {
   EXPECT_NE(MetaOf(Through(0).get()), nullptr);
   ASSERT_EQ(warnings.size(), 1u);
   EXPECT_NE(warnings[0].find("nowhere/metrics.prom"), std::string::npos) << warnings[0];
+}
+
+// As an application does that answers a message where it is posted.
+TEST_F(MetricsTest, AWarningMayBeAnsweredByAStop) {
+  std::promise<void> stopped;
+  struct Answer {
+    GstElement* element;
+    std::promise<void>* stopped;
+  } answer{element_, &stopped};
+  gst_bus_set_sync_handler(
+      bus_,
+      [](GstBus*, GstMessage* message, gpointer data) {
+        if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_WARNING) {
+          auto* const to = static_cast<Answer*>(data);
+          gst_element_set_state(to->element, GST_STATE_NULL);
+          to->stopped->set_value();
+        }
+        return GST_BUS_PASS;
+      },
+      &answer, nullptr);
+  Set("metrics-file", folder_ + "/nowhere/metrics.prom");
+  PlayAndWait();
+  EXPECT_EQ(stopped.get_future().wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  gst_bus_set_sync_handler(bus_, nullptr, nullptr, nullptr);
 }
 
 TEST_F(MetricsTest, IsFixedWhileTheElementRuns) {
