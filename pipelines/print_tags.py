@@ -24,7 +24,7 @@ from tag_log import NO_TIME, TagLog, say, size, stop_printing
 # element's name in its language's quotes.
 MESSAGE = re.compile(r"(?P<head>.*?)[(（](?P<kind>element|warning|info)[)）](?P<words>[^=]*?)(?<![\w-])"
                      r"(?P<structure>(?:cliptag|cliptag-event|GstMessage\w+), [\w-]+=\(.*)", re.S)
-QUOTED = re.compile(r"[\"“”„«»](.*)[\"“”„«»]", re.S)
+QUOTED = re.compile(r"[\"“”„«»「『‹](.*)[\"“”„«»」』›]", re.S)
 INTEGERS = {"int", "uint", "gint", "guint", "int64", "uint64", "gint64", "guint64", "long", "ulong",
             "uchar", "guchar"}
 

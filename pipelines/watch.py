@@ -10,6 +10,7 @@ breaks and the number of the pipeline as `run`. An ADDRESS that begins with "onc
 ends well. --mosaic is one more pipeline, which takes no part in that: with it everything ends.
 """
 import argparse
+import concurrent.futures
 import os
 import signal
 import sys
@@ -25,6 +26,8 @@ from tag_log import TagLog, Times, say, size, stop_printing  # noqa: E402
 
 LONG_S = 60  # a pipeline that ran so long was well
 ENOUGH_MS = 2000  # for the ends of tags to be told
+START_S = 120  # for a model to be loaded
+STOP_S = 5
 
 
 class Camera:
@@ -36,6 +39,8 @@ class Camera:
         self.pause, self.tries, self.times = self.options.retry[0], 0, Times()
         self.pipeline = self.tag = self.bus = None
         self.active = 0  # tags
+        # Changes states, which may take as long as a device or a disk likes: others do not wait for that.
+        self.worker = concurrent.futures.ThreadPoolExecutor(1)
 
     def begin(self):
         """Of the main loop: does not come again."""
@@ -48,10 +53,14 @@ class Camera:
         self.bus = self.pipeline.get_bus()
         self.bus.add_signal_watch()
         self.bus.connect("message", lambda _, message: self.on_message(message))
-        self.pipeline.set_state(Gst.State.PLAYING)  # what goes wrong is on the bus
-        self.begun = self.frame_at = time.monotonic()
-        self.frames = 0
+        self.begun = time.monotonic()
+        self.frames, self.frame_at = 0, self.begun + START_S
+        self.worker.submit(self.play, self.pipeline)
         return GLib.SOURCE_REMOVE
+
+    def play(self, pipeline):
+        pipeline.set_state(Gst.State.PLAYING)  # what goes wrong is on the bus
+        self.frame_at = time.monotonic()
 
     def on_message(self, message):
         if self.pipeline is None:
@@ -88,7 +97,10 @@ class Camera:
         """Once in a while: is it silent?"""
         if self.pipeline is None or self.tag is None or not self.options.silence:
             return
-        now, frames = time.monotonic(), self.tag.get_property("stats").get_uint64("frames-in")[1]
+        now = time.monotonic()
+        if now < self.frame_at:
+            return
+        frames = self.tag.get_property("stats").get_uint64("frames-in")[1]
         if frames != self.frames:
             self.frames, self.frame_at = frames, now
         elif now - self.frame_at > self.options.silence / 1000:
@@ -106,7 +118,7 @@ class Camera:
             message = self.bus.timed_pop_filtered(ENOUGH_MS * Gst.MSECOND // 20, Gst.MessageType.ELEMENT)
             if message:
                 self.on_structure(message.get_structure())
-        self.pipeline.set_state(Gst.State.NULL)
+        self.worker.submit(self.pipeline.set_state, Gst.State.NULL)
         self.pipeline = self.tag = self.bus = None
         self.active = 0
 
@@ -194,7 +206,7 @@ class Watch:
 
     def run(self):
         for number in (signal.SIGINT, signal.SIGTERM):
-            GLib.unix_signal_add(GLib.PRIORITY_HIGH, number, self.end)
+            signal.signal(number, lambda *_: self.end())
         if self.mosaic:
             self.mosaic.get_bus().add_signal_watch()
             self.mosaic.get_bus().connect("message", lambda _, message: self.on_mosaic(message))
@@ -203,8 +215,11 @@ class Watch:
             GLib.idle_add(camera.begin)
         GLib.timeout_add(500, lambda: [c.look_after() for c in self.cameras] is not None)
         self.loop.run()
+        until = time.monotonic() + STOP_S
         for camera in self.cameras:
             camera.stop()
+        for camera in self.cameras:
+            concurrent.futures.wait([camera.worker.submit(int)], max(0, until - time.monotonic()))
         if self.mosaic:
             self.mosaic.set_state(Gst.State.NULL)
         return 1 if self.code or (self.log and self.log.lost) else 0

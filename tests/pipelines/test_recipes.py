@@ -177,6 +177,14 @@ class CameraTest(RecipeTest):
         self.assertIn("no-such-model", err)
         self.assertNotIn("broke off", err)
 
+    def test_silence_is_told(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            source = f"rtsp://127.0.0.1:{silent.getsockname()[1]}/camera"
+            _, err = self.run_recipe("camera.sh", source, CLIPTAG_SILENCE="300", CLIPTAG_TRIES="2",
+                                     CLIPTAG_RETRY="0.1 0.1")
+        self.assertEqual(2, err.count(f"{source} broke off after"), err)
+        self.assertIn("no frame for 0.3 s; again in 0.1 s", err)
+
     def test_a_crash_begins_anew(self):
         camera = self.recipe("camera.sh", "test", "tags.jsonl", CLIPTAG_TEST_FRAMES="-1")
         self.wait_for(lambda: self.rows("tags.jsonl"), "the first tags")
