@@ -51,6 +51,11 @@ double Overlap(const Rect& a, const Rect& b) {
 }
 
 std::vector<Rect> TilesOf(const Rect& area, int rows, PixelAspect pixel) {
+  // Pixels are not made longer than that, and a damaged file must not ask for thousands of tiles.
+  constexpr int kMostAspect = 16;
+  if (pixel.width > kMostAspect * pixel.height || pixel.height > kMostAspect * pixel.width) {
+    pixel = {};
+  }
   const int64_t narrow =
       std::min(int64_t{area.width} * pixel.width, int64_t{area.height} * pixel.height);
   const double side = static_cast<double>(narrow) / (1 + (rows - 1) * kOwn);
