@@ -77,10 +77,12 @@ void ReadEvaVision(FieldReader* vision, const std::string& file, Status* status,
   out->patch_size = arguments.Int("patch_size", tower.patch);
   out->patch_bias = out->timm = out->eva = true;
   out->pre_norm = false;
-  if (tower.kind != EvaKind::kSecond) return;
-  t.gated_mlp = t.inner_norms = true;
-  out->rotary.reference = arguments.Int("ref_feat_shape", 16);
-  CheckRotary(t, &arguments);
+  if (tower.kind == EvaKind::kSecond) {
+    t.gated_mlp = t.inner_norms = true;
+    out->rotary.reference = arguments.Int("ref_feat_shape", 16);
+    CheckRotary(t, &arguments);
+  }
+  arguments.RefuseOthers({});
 }
 
 }  // namespace cliptag

@@ -210,6 +210,96 @@ void MakeSiglip(FieldReader* text, FieldReader* vision, ModelConfig* config) {
   words.clean = TextClean::kCanonicalize;
 }
 
+// Fields that mean nothing for embeddings: transformers' own of every configuration, among them
+// those for generating texts that old files spell out, and those for training. Others are an error
+// unless they are off: transformers takes any, a misspelt one as well, and follows its default in
+// silence.
+void RefuseOthers(FieldReader* reader) {
+  reader->RefuseOthers({"add_cross_attention",
+                        "architectures",
+                        "attention_dropout",
+                        "attn_implementation",
+                        "auto_map",
+                        "bad_words_ids",
+                        "begin_suppress_tokens",
+                        "bos_token_id",
+                        "chunk_size_feed_forward",
+                        "cross_attention_hidden_size",
+                        "decoder_start_token_id",
+                        "diversity_penalty",
+                        "do_sample",
+                        "dropout",
+                        "dtype",
+                        "early_stopping",
+                        "encoder_no_repeat_ngram_size",
+                        "eos_token_id",
+                        "exponential_decay_length_penalty",
+                        "finetuning_task",
+                        "forced_bos_token_id",
+                        "forced_eos_token_id",
+                        "id2label",
+                        "initializer_factor",
+                        "initializer_range",
+                        "is_composition",
+                        "is_decoder",
+                        "is_encoder_decoder",
+                        "label2id",
+                        "length_penalty",
+                        "license",
+                        "max_length",
+                        "min_length",
+                        "model_type",
+                        "no_repeat_ngram_size",
+                        "num_beam_groups",
+                        "num_beams",
+                        "num_return_sequences",
+                        "output_attentions",
+                        "output_hidden_states",
+                        "output_scores",
+                        "pad_token_id",
+                        "prefix",
+                        "problem_type",
+                        "projection_dim",
+                        "projection_size",
+                        "pruned_heads",
+                        "remove_invalid_values",
+                        "repetition_penalty",
+                        "return_dict",
+                        "return_dict_in_generate",
+                        "sep_token_id",
+                        "suppress_tokens",
+                        "task_specific_params",
+                        "temperature",
+                        "text_config",
+                        "text_config_dict",
+                        "text_model_type",
+                        "tf_legacy_loss",
+                        "tie_encoder_decoder",
+                        "tie_word_embeddings",
+                        "tokenizer_class",
+                        "top_k",
+                        "top_p",
+                        "torch_dtype",
+                        "torchscript",
+                        "transformers.js_config",
+                        "transformers_version",
+                        "typical_p",
+                        "use_bfloat16",
+                        "use_cache",
+                        "vision_config",
+                        "vision_config_dict",
+                        "vision_model_type"},
+                       /*also_off=*/true);
+}
+
+void RefuseOtherPixels(FieldReader* reader) {
+  reader->RefuseOthers({"crop_size", "data_format", "default_to_square", "device",
+                        "disable_grouping", "do_convert_rgb", "feature_extractor_type",
+                        "image_processor_type", "image_seq_length", "input_data_format",
+                        "processor_class", "rescale_factor", "return_tensors", "use_square_size"},
+                       /*also_off=*/true);
+}
+
 }  // namespace
 
 Status ReadHuggingFaceConfig(const std::string& file, ModelConfig* config) {
@@ -245,12 +335,14 @@ Status ReadHuggingFaceConfig(const std::string& file, ModelConfig* config) {
   FieldReader vision(vision_json, file, prefix, &status);
   ReadVision(&vision, defaults, &config->vision);
   if (siglip) MakeSiglip(&text, &vision, config);
+  for (FieldReader* reader : {&top, &text, &vision}) RefuseOthers(reader);
   CLIPTAG_RETURN_IF_ERROR(status);
 
   std::string processor_file;
   CLIPTAG_ASSIGN_OR_RETURN(const Json processor, ReadProcessorFile(config->path, &processor_file));
   FieldReader pixels(processor, processor_file, "", &status);
   ReadPreprocessor(&pixels, config->vision.image_size, defaults, &config->preprocess);
+  RefuseOtherPixels(&pixels);
   config->preprocess.patch = config->vision.patch_size;
   CLIPTAG_RETURN_IF_ERROR(status);
   return CheckConfig(*config, file);

@@ -104,6 +104,7 @@ bool ReadMobileClipVision(FieldReader* vision, const std::string& file, Status* 
     if (!HasOwnHead(vision, name, "avg")) return true;
     out->image_size = vision->Square("image_size", 224);
     ReadFastVit(tower, &arguments, out);
+    arguments.RefuseOthers({});
     return true;
   }
   for (const VitTower& tower : kVitTowers) {
@@ -112,6 +113,7 @@ bool ReadMobileClipVision(FieldReader* vision, const std::string& file, Status* 
     out->image_size = vision->Square("image_size", 224);
     out->timm = true;
     ReadVit(tower, &arguments, out);
+    arguments.RefuseOthers({});
     return true;
   }
   return false;

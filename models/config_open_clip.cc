@@ -48,6 +48,7 @@ TransformerConfig ReadTransformer(FieldReader* reader, int width, bool quick_gel
   out.layer_scale = reader->Has("ls_init_value");
   FieldReader norm(reader->Get("norm_kwargs"), file, prefix + "norm_kwargs.", status);
   out.layer_norm_eps = static_cast<float>(norm.Number("eps", 1e-5));
+  norm.RefuseOthers({});
   RefuseCustomBlocks(reader);
   return out;
 }
@@ -134,6 +135,7 @@ void ReadTokenizer(FieldReader* text, const std::string& file, Status* status, T
   out->tokenizer_name = text->String("hf_tokenizer_name", "");
   FieldReader kwargs(text->Get("tokenizer_kwargs"), file, "text_cfg.tokenizer_kwargs.", status);
   kwargs.Refuse("additional_special_tokens", kNotYet);
+  kwargs.Refuse("reduction_mask", kNotYet);
   text->Refuse("tokenizer_mode", kNotYet);
   // open_clip's own tokenizer lowers; its wrapper of transformers' does not.
   const std::string clean =
@@ -146,6 +148,8 @@ void ReadTokenizer(FieldReader* text, const std::string& file, Status* status, T
     kwargs.Fail(StatusCode::kUnsupported, "clean",
                 "is \"" + clean + "\"; lower, whitespace and canonicalize are supported");
   }
+  // The tokenizers that are supported have no such token.
+  kwargs.RefuseOthers({"strip_sep_token", "language", "cache_dir"});
 }
 
 void ReadText(FieldReader* text, bool quick_gelu, const std::string& file, Status* status,
@@ -214,6 +218,52 @@ void ReadPreprocess(FieldReader* reader, const VisionConfig& vision, PreprocessS
   float fill[3] = {0, 0, 0};  // 0..255
   reader->Triple("fill_color", fill);
   for (int i = 0; i < 3; ++i) spec->fill[i] = fill[i] / 255.0f;
+  if (reader->String("mode", "RGB") != "RGB") {
+    reader->Fail(StatusCode::kUnsupported, "mode",
+                 "is not \"RGB\"; other colours are not supported");
+  }
+  reader->RefuseOthers({"size"});
+}
+
+// Fields of the reference's CLIPVisionCfg, CLIPTextCfg and models that some kinds of towers are not
+// asked for, and those that are for training or for captions.
+void RefuseOthers(FieldReader* model, FieldReader* vision, FieldReader* text) {
+  vision->RefuseOthers({"layers",
+                        "width",
+                        "head_width",
+                        "mlp_ratio",
+                        "patch_size",
+                        "image_size",
+                        "ls_init_value",
+                        "patch_dropout",
+                        "attentional_pool",
+                        "attn_pooler_queries",
+                        "attn_pooler_heads",
+                        "no_ln_pre",
+                        "pos_embed_type",
+                        "final_ln_after_pool",
+                        "pool_type",
+                        "output_tokens",
+                        "act_kwargs",
+                        "norm_kwargs",
+                        "block_type",
+                        "qk_norm",
+                        "scaled_cosine_attn",
+                        "scale_heads",
+                        "scale_attn_inner",
+                        "scale_attn",
+                        "scale_fc",
+                        "timm_model_pretrained",
+                        "timm_pool",
+                        "timm_proj",
+                        "timm_proj_bias",
+                        "timm_drop",
+                        "timm_drop_path"});
+  // Only one token is pooled: norms before and after that are the same.
+  text->RefuseOthers({"eos_id", "final_ln_after_pool", "output_tokens", "proj_bias", "use_pad_mask",
+                      "hf_model_pretrained", "hf_proj_type", "hf_pooler_type"});
+  model->RefuseOthers({"custom_text", "multimodal_cfg", "nonscalar_logit_scale", "cast_dtype",
+                       "output_dict", "preprocess_cfg"});
 }
 
 }  // namespace
@@ -241,6 +291,8 @@ Status ReadOpenClipConfig(const std::string& file, ModelConfig* config) {
   ReadText(&text, quick_gelu, file, &status, &config->text);
   FieldReader pixels(whole.Get("preprocess_cfg"), file, "preprocess_cfg.", &status);
   ReadPreprocess(&pixels, config->vision, &config->preprocess);
+  RefuseOthers(&model, &vision, &text);
+  if (whole.Has("model_cfg")) whole.RefuseOthers({"preprocess_cfg"});
   CLIPTAG_RETURN_IF_ERROR(status);
   if (config->text.projection == Projection::kNone &&
       config->text.transformer.width != config->embed_dim) {

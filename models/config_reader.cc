@@ -1,6 +1,9 @@
 #include "models/config_reader.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
+#include <vector>
 
 namespace cliptag {
 namespace {
@@ -8,6 +11,27 @@ namespace {
 constexpr int kMaxInt = 1 << 24;
 constexpr int kMostPlaces = 1024;  // a side; their number and that of tokens stays an int
 const Json kNull;
+
+bool IsOff(const Json& value) {
+  return value.is_null() || value == false || value == "" ||
+         (value.is_number() && value.get<double>() == 0) ||
+         (value.is_structured() && value.empty());
+}
+
+// Letters to put in, take out or replace to make one text of the other.
+size_t EditDistance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = row[0]++;
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, diagonal + 1, row[j] + 1});
+    }
+  }
+  return row.back();
+}
 
 }  // namespace
 
@@ -21,6 +45,7 @@ FieldReader::FieldReader(const Json& object, std::string file, std::string prefi
 bool FieldReader::Has(const char* key) const { return !Get(key).is_null(); }
 
 const Json& FieldReader::Get(const char* key) const {
+  asked_.insert(key);
   if (!object_.is_object()) return kNull;
   const auto it = object_.find(key);
   return it == object_.end() ? kNull : *it;
@@ -110,10 +135,25 @@ void FieldReader::Triple(const char* key, float* out) {
 
 void FieldReader::Refuse(const char* key, const std::string& why) {
   const Json& value = Get(key);
-  const bool off = value.is_null() || value == false || value == "" ||
-                   (value.is_number() && value.get<double>() == 0) ||
-                   (value.is_object() && value.empty());
-  if (!off) Fail(StatusCode::kUnsupported, key, "is " + value.dump() + "; " + why);
+  if (!IsOff(value)) Fail(StatusCode::kUnsupported, key, "is " + value.dump() + "; " + why);
+}
+
+void FieldReader::RefuseOthers(std::initializer_list<const char*> others, bool also_off) {
+  if (!object_.is_object()) return;
+  std::set<std::string> known = asked_;
+  known.insert(others.begin(), others.end());
+  for (const auto& [key, value] : object_.items()) {
+    if (known.count(key) > 0) continue;
+    if (also_off && (IsOff(value) || key.starts_with('_'))) continue;
+    std::string meant;
+    constexpr size_t kMostLetters = 64;
+    for (const std::string& other : known) {
+      if (key.size() < kMostLetters && EditDistance(key, other) <= 2) meant = other;
+    }
+    return Fail(StatusCode::kUnsupported, key.c_str(),
+                "is not known" + (meant.empty() ? "; take it out if embeddings do not depend on it"
+                                                : "; perhaps " + meant + " is meant"));
+  }
 }
 
 void SetClipMeanAndStd(PreprocessSpec* spec) {

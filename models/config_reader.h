@@ -7,6 +7,8 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -38,9 +40,14 @@ class FieldReader {
   // An Unsupported error unless the field is absent, null, false, zero or an empty string.
   void Refuse(const char* key, const std::string& why);
   void Fail(StatusCode code, const char* key, const std::string& what);
+  // An error that names a field which none of the calls above asked for and which is not among
+  // `others`: those known, and without a meaning here. With `also_off` fields that are null, false,
+  // zero or empty pass, and those whose names begin with '_'. To be called last.
+  void RefuseOthers(std::initializer_list<const char*> others, bool also_off = false);
 
  private:
   const Json& object_;
+  mutable std::set<std::string> asked_;
   std::string file_, prefix_;
   Status* status_;
 };

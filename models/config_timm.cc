@@ -95,6 +95,7 @@ void ReadTimmVision(FieldReader* vision, const std::string& file, Status* status
   t.layer_norm_eps = 1e-6f;
   out->image_size = vision->Square("image_size", 224);
   out->patch_size = arguments.Int("patch_size", tower->patch);
+  arguments.RefuseOthers({});
   out->patch_bias = true;
   out->pre_norm = out->class_token = false;
   out->attention_pool = AttentionPool::kProbe;
