@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
-#include <system_error>
+#include <utility>
 
+#include "kernels/base/caught.h"
 #include "kernels/base/log.h"
 
 namespace cliptag {
@@ -37,20 +38,25 @@ bool SpinUntil(Done done) {
   return done();
 }
 
+void WarnSmaller(int size, int wanted, const Status& why) noexcept {
+  try {
+    Log(LogLevel::kWarning, "Only " + std::to_string(size) + " of " + std::to_string(wanted) +
+                                " threads could be started, so it is slower. " + why.message());
+  } catch (...) {  // it is slower without a word
+  }
+}
+
 }  // namespace
 
 ThreadPool::ThreadPool(int threads) {
   if (threads <= 0) threads = AvailableThreads();
-  workers_.reserve(threads - 1);
-  for (int worker = 1; worker < threads; ++worker) {
-    try {
+  // Nothing is thrown from here on: threads that run already would have nobody to join them.
+  try {
+    workers_.reserve(threads - 1);
+    for (int worker = 1; worker < threads; ++worker)
       workers_.emplace_back([this, worker] { Work(worker); });
-    } catch (const std::system_error& error) {
-      Log(LogLevel::kWarning, "Only " + std::to_string(worker) + " of " + std::to_string(threads) +
-                                  " threads could be started (" + error.what() +
-                                  "); raise the process limit or ask for fewer threads.");
-      break;
-    }
+  } catch (...) {
+    WarnSmaller(size(), threads, CaughtException());
   }
 }
 
@@ -75,9 +81,14 @@ void ThreadPool::Run(int tasks, Fn fn) {
   epoch_.notify_all();
   Drain(0);
   const auto finished = [this] { return unfinished_.load(std::memory_order_acquire) == 0; };
-  if (SpinUntil(finished)) return;
-  for (int left; (left = unfinished_.load(std::memory_order_acquire)) != 0;) {
-    unfinished_.wait(left, std::memory_order_acquire);
+  if (!SpinUntil(finished)) {
+    for (int left; (left = unfinished_.load(std::memory_order_acquire)) != 0;) {
+      unfinished_.wait(left, std::memory_order_acquire);
+    }
+  }
+  if (failed_.load(std::memory_order_relaxed)) {
+    failed_.store(false, std::memory_order_relaxed);
+    std::rethrow_exception(std::exchange(error_, nullptr));
   }
 }
 
@@ -98,7 +109,11 @@ void ThreadPool::Drain(int worker) {
     } while (!unclaimed_.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel,
                                                std::memory_order_relaxed));
     // The claim was of the job that is running now, even if `left` was first seen in an older one.
-    (*fn_)(tasks_ - left, worker);
+    try {
+      (*fn_)(tasks_ - left, worker);
+    } catch (...) {
+      if (!failed_.exchange(true, std::memory_order_relaxed)) error_ = std::current_exception();
+    }
     if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
   }
 }

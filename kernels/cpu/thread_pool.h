@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <thread>
 #include <vector>
 
@@ -33,6 +34,7 @@ class ThreadPool {
   // Calls fn(task, worker) once for every task in 0..tasks-1 and returns when all have ended. Tasks
   // are claimed in order by whoever is free; `worker` is 0 for the caller, below size() always.
   // What tasks wrote is visible to the caller, and what the caller wrote before to the tasks.
+  // What a task throws is thrown here, once all have ended: the first of it, if several do.
   void Run(int tasks, FunctionRef<void(int task, int worker)> fn);
 
   // fn(first, count, worker) over ranges that cover `rows` rows of `cols` elements each, on as many
@@ -55,6 +57,8 @@ class ThreadPool {
   alignas(64) std::atomic<int> unfinished_{0};  // tasks that have not ended
   alignas(64) std::atomic<uint32_t> epoch_{0};  // counts jobs: what sleeping workers wait for
   std::atomic<bool> stop_{false};
+  std::atomic<bool> failed_{false};  // a task of the running job has thrown
+  std::exception_ptr error_;         // what, written by whoever set failed_
   std::vector<std::thread> workers_;
 };
 

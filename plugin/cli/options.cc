@@ -101,6 +101,7 @@ Status TextSession::Encode(std::span<const std::string> texts, float* rows,
   CLIPTAG_RETURN_IF_ERROR(
       cache_.Encode(model_, texts, rows, truncated, /*chunk_ms=*/0, [&](size_t done) {
         progress_.Show("text " + std::to_string(done_ + done) + " of " + std::to_string(total_));
+        return Status();
       }));
   done_ += texts.size();
   return {};

@@ -48,6 +48,7 @@ class ClipTag {
 
   // --- clip_tag_control.cc: engine, prompts, settings
   // READY to PAUSED: loads the model, begins to encode the prompts. Has posted an error if false.
+  // If it fails or throws, Stop() clears away what it has begun.
   bool Start();
   // PAUSED to READY, after the pads have been deactivated. Safe without Start().
   void Stop();

@@ -57,7 +57,6 @@ bool ClipTag::Start() {
   }
   Result<std::shared_ptr<Engine>> engine = CreateEngine(settings);
   if (!engine.ok()) {
-    cuda_.Close();
     PostStartError(element_, engine.status());
     return false;
   }

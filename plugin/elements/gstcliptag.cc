@@ -33,9 +33,9 @@
 
 #include <gst/video/video.h>
 
-#include <exception>
 #include <string>
 
+#include "kernels/base/caught.h"
 #include "plugin/elements/clip_tag.h"
 #include "plugin/elements/frame_view.h"
 #include "plugin/elements/gstcliptag_properties.h"
@@ -53,10 +53,9 @@ template <typename T, typename F>
 T Guard(gpointer self, T fallback, F&& body) {
   try {
     return body(*GST_CLIP_TAG(self)->impl.load(std::memory_order_acquire));
-  } catch (const std::exception& e) {
+  } catch (...) {
     GST_ELEMENT_ERROR(GST_ELEMENT(self), CORE, FAILED,
-                      ("cliptag ran into something that it cannot handle: %s", e.what()),
-                      (nullptr));
+                      ("%s", cliptag::CaughtException().message().c_str()), (nullptr));
     return fallback;
   }
 }
@@ -94,12 +93,12 @@ gboolean gst_clip_tag_src_activate_mode(GstPad*, GstObject* parent, GstPadMode m
 }
 
 GstStateChangeReturn gst_clip_tag_change_state(GstElement* element, GstStateChange transition) {
-  if (transition == GST_STATE_CHANGE_READY_TO_PAUSED &&
-      !Guard(element, false, [](ClipTag& tag) { return tag.Start(); })) {
-    return GST_STATE_CHANGE_FAILURE;
-  }
+  // Whatever fails on the way up, a start that got half way included, leaves nothing behind.
+  const bool started = transition != GST_STATE_CHANGE_READY_TO_PAUSED ||
+                       Guard(element, false, [](ClipTag& tag) { return tag.Start(); });
   const GstStateChangeReturn result =
-      GST_ELEMENT_CLASS(gst_clip_tag_parent_class)->change_state(element, transition);
+      started ? GST_ELEMENT_CLASS(gst_clip_tag_parent_class)->change_state(element, transition)
+              : GST_STATE_CHANGE_FAILURE;
   const bool failed_to_start =
       transition == GST_STATE_CHANGE_READY_TO_PAUSED && result == GST_STATE_CHANGE_FAILURE;
   if (transition == GST_STATE_CHANGE_PAUSED_TO_READY || failed_to_start) {

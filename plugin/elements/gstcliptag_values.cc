@@ -1,7 +1,7 @@
 // How the properties of `cliptag` reach its settings, and back.
-#include <exception>
 #include <string>
 
+#include "kernels/base/caught.h"
 #include "plugin/elements/clip_tag.h"
 #include "plugin/elements/gstcliptag.h"
 #include "plugin/elements/gstcliptag_properties.h"
@@ -275,9 +275,11 @@ void Guard(GObject* object, guint id, GParamSpec* spec, F&& body) {
   try {
     if (!body(*GST_CLIP_TAG(object)->impl.load(std::memory_order_acquire)))
       G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
-  } catch (const std::exception& e) {
-    GST_ELEMENT_WARNING(object, CORE, FAILED,
-                        ("The property %s was not taken: %s", spec->name, e.what()), (nullptr));
+  } catch (...) {
+    GST_ELEMENT_WARNING(
+        object, CORE, FAILED,
+        ("The property %s was not taken. %s", spec->name, CaughtException().message().c_str()),
+        (nullptr));
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "kernels/base/caught.h"
 #include "kernels/base/log.h"
 #include "models/load_model.h"
 #include "plugin/engine/engine_impl.h"
@@ -15,9 +16,7 @@ constexpr int kCpuBatch = 4;  // weights are read once for four frames; more add
 constexpr int kDeviceBatch = 32;
 constexpr int kTryWidth = 640, kTryHeight = 480;
 
-}  // namespace
-
-Result<std::shared_ptr<Engine>> Engine::Create(const EngineOptions& options) {
+Result<std::shared_ptr<Engine>> Make(const EngineOptions& options) {
   CLIPTAG_ASSIGN_OR_RETURN(const std::string directory, FindModel(options.model));
   int max_batch = 0;
   CLIPTAG_ASSIGN_OR_RETURN(
@@ -31,6 +30,12 @@ Result<std::shared_ptr<Engine>> Engine::Create(const EngineOptions& options) {
                                              std::move(loaded.model));
   CLIPTAG_RETURN_IF_ERROR(engine->Start(max_batch));
   return std::shared_ptr<Engine>(std::move(engine));
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Engine>> Engine::Create(const EngineOptions& options) {
+  return Catching([&] { return Make(options); });
 }
 
 EngineImpl::EngineImpl(std::shared_ptr<void> context_owner, std::unique_ptr<Backend> backend,
@@ -54,6 +59,10 @@ Status EngineImpl::Start(int max_batch) {
   const int dim = model_->config().embed_dim;
   host_embeddings_.resize(static_cast<size_t>(max_batch) * dim);
   frames_.reserve(max_batch);
+  for (Batch* batch : {&batch_, &next_batch_}) {
+    batch->items.reserve(max_batch);
+    batch->pictures.reserve(max_batch);
+  }
   grey_.assign(size_t{kTryWidth} * kTryHeight * 3, 128);
 
   // One full batch on the clock, warm: what the LATENCY query will promise.
@@ -108,7 +117,8 @@ bool EngineImpl::TakePicture(StreamImpl* stream, Batch* batch) {
   if (!batch->pictures.empty() &&
       pending->request.fit != batch->items[batch->pictures.front()].pending->request.fit)
     return false;
-  if (pending->taken == 0) Plan(stream, pending.get());
+  if (!batch->HasRoom()) return false;
+  if (pending->taken == 0) PlanOrFail(stream, pending.get());
   BatchItem item{stream, pending, kNone};
   if (!pending->pictures.empty()) {
     item.picture = pending->taken++;
@@ -150,13 +160,7 @@ void EngineImpl::Loop() {
     }
     job_turn = false;
     if (job_stream) {
-      PromptJob job = std::move(*job_stream->job_);
-      job_stream->job_.reset();
-      job_stream->encoding_ = true;
-      ++next_job_;
-      lock.unlock();
-      RunJob(job_stream, std::move(job));
-      lock.lock();
+      RunNextJob(lock, job_stream);
       continue;
     }
     Clock::time_point next;
@@ -179,9 +183,11 @@ void EngineImpl::RunBatches(std::unique_lock<std::mutex>& lock, bool go_on) {
   for (bool more = true; more;) {
     Matrix embeddings;
     if (status.ok() && !batch_.pictures.empty()) {
-      auto encoded = model_->image().EncodePrepared(static_cast<int>(batch_.pictures.size()));
-      if (encoded.ok()) embeddings = *encoded;
-      status = encoded.status();
+      status = Catching([&]() -> Status {
+        const int pictures = static_cast<int>(batch_.pictures.size());
+        CLIPTAG_ASSIGN_OR_RETURN(embeddings, model_->image().EncodePrepared(pictures));
+        return {};
+      });
     }
     Status next_status;
     lock.lock();
@@ -189,14 +195,16 @@ void EngineImpl::RunBatches(std::unique_lock<std::mutex>& lock, bool go_on) {
     more = go_on && NextJobStream() == nullptr && TakeBatch(Clock::now(), &next_batch_);
     lock.unlock();
     if (more) next_status = Prepare(next_batch_);
-    if (status.ok() && !batch_.pictures.empty()) status = Score(batch_, embeddings);
+    if (status.ok() && !batch_.pictures.empty()) {
+      status = Catching([&] { return Score(batch_, embeddings); });
+    }
     Answer(batch_, status);
     lock.lock();
     FinishBatch(&batch_);
     if (!more) return;
     lock.unlock();
     std::swap(batch_, next_batch_);
-    status = next_status;
+    status = std::move(next_status);
   }
 }
 

@@ -9,8 +9,8 @@
 // Ownership: streams hold the engine alive. A request borrows the frame's pixels until its callback
 // has run; the callback runs exactly once for every accepted request, on the worker (or, for a
 // request that is cancelled or replaced, on the thread that does so), with no lock of the engine
-// held. Thread safety: every method may be called from any thread and takes the lock only to hand
-// over.
+// held. Callbacks should not throw: what they do throw is logged. Thread safety: every method may
+// be called from any thread and takes the lock only to hand over.
 #pragma once
 
 #include <cstdint>
@@ -92,8 +92,8 @@ class EngineStream {
 
   // Encodes the prompts, and the pictures that the spec brings decoded, on the worker between
   // batches, then swaps them in whole; `done` tells how it went (the old prompts stay on error).
-  // Requests submitted before the swap may use the old ones. A newer call overtakes an older one
-  // that has not begun (which is then told kCancelled).
+  // Requests submitted before the swap may use the old ones. A newer call overtakes an older one,
+  // and closing the stream ends it, also while it is encoded (which is then told kCancelled).
   virtual void SetPrompts(PromptSpec spec,
                           std::function<void(Status, std::shared_ptr<const PromptBank>)> done) = 0;
   virtual void SetPolicy(const PolicyOptions& options) = 0;

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <utility>
 
+#include "kernels/base/caught.h"
 #include "kernels/base/log.h"
 #include "plugin/engine/engine_impl.h"
 #include "plugin/engine/frame_parts.h"
@@ -25,7 +26,33 @@ std::vector<float> CosinesOf(const PromptBank& bank, const std::vector<float>& e
   return cosines;
 }
 
+void Fail(PendingRequest& pending, const Status& status) noexcept {
+  if (!pending.status.ok()) return;
+  pending.status = Catching([&] { return status; });  // a copy may find no memory
+}
+
 }  // namespace
+
+bool EngineImpl::Batch::HasRoom() noexcept {
+  if (items.size() < items.capacity()) return true;
+  return Catching([&] {
+           items.reserve(2 * items.size());
+           return Status();
+         })
+      .ok();
+}
+
+void EngineImpl::PlanOrFail(StreamImpl* stream, PendingRequest* pending) noexcept {
+  Status status = Catching([&] {
+    Plan(stream, pending);
+    return Status();
+  });
+  if (status.ok()) return;
+  pending->pictures.clear();
+  pending->objects.clear();
+  pending->first_object = 0;
+  pending->status = std::move(status);
+}
 
 void EngineImpl::Plan(StreamImpl* stream, PendingRequest* pending) {
   const InferenceRequest& request = pending->request;
@@ -56,7 +83,7 @@ void EngineImpl::Plan(StreamImpl* stream, PendingRequest* pending) {
 Status EngineImpl::Preprocess(std::span<const FrameView> frames, Fit fit) {
   PreprocessSpec spec = model_->config().preprocess;
   if (fit != Fit::kModel) spec.fit = fit;
-  return model_->image().Preprocess(frames, spec);
+  return Catching([&] { return model_->image().Preprocess(frames, spec); });
 }
 
 Status EngineImpl::Prepare(const Batch& batch) {
@@ -77,7 +104,7 @@ Status EngineImpl::Prepare(const Batch& batch) {
     const Status own = Preprocess(std::span(frames_).subspan(i, 1), fit);
     if (own.ok()) continue;
     PendingRequest& pending = *batch.items[batch.pictures[i]].pending;
-    if (pending.status.ok()) pending.status = own;
+    Fail(pending, own);
     frames_[i] = RgbView(grey_.data(), kGreySide * 3, kGreySide, kGreySide, RgbOrder::kRgb);
   }
   return Preprocess(frames_, fit);
@@ -85,29 +112,35 @@ Status EngineImpl::Prepare(const Batch& batch) {
 
 Status EngineImpl::Score(const Batch& batch, const Matrix& embeddings) {
   const int n = static_cast<int>(batch.pictures.size());
-  const auto bank_of = [&](int i) { return batch.items[batch.pictures[i]].pending->bank.get(); };
+  const auto pending_of = [&](int i) { return batch.items[batch.pictures[i]].pending.get(); };
   CLIPTAG_RETURN_IF_ERROR(backend_->CopyToHost(embeddings.Rows(0, n), host_embeddings_.data()));
-
-  const int64_t dim = model_->config().embed_dim;
   for (int first = 0; first < n;) {
-    // Neighbours with the same bank share one product.
-    const LoadedBank* bank = bank_of(first);
+    // Neighbours with the same bank share one product; what goes wrong with it is theirs alone.
     int end = first + 1;
-    while (end < n && bank_of(end) == bank) ++end;
-    const int64_t rows = bank ? bank->bank->row_count() : 0;
-    if (bank) {
-      const Matrix bank_rows{bank->rows->data(), DType::kF32, rows, dim, dim};
-      const Matrix cosines{bank->cosines->data(), DType::kF32, end - first, rows, rows};
-      CLIPTAG_RETURN_IF_ERROR(backend_->Similarity(embeddings.Rows(first, end - first), bank_rows,
-                                                   cosines, 0, nullptr));
-      host_cosines_.resize((end - first) * rows);
-      CLIPTAG_RETURN_IF_ERROR(backend_->CopyToHost(cosines, host_cosines_.data()));
-    }
-    for (int i = first; i < end; ++i)
-      Keep(batch.items[batch.pictures[i]], host_embeddings_.data() + i * dim,
-           bank ? host_cosines_.data() + (i - first) * rows : nullptr);
+    while (end < n && pending_of(end)->bank == pending_of(first)->bank) ++end;
+    const Status status = Catching([&] { return ScoreNeighbours(batch, embeddings, first, end); });
+    for (int i = first; i < end && !status.ok(); ++i) Fail(*pending_of(i), status);
     first = end;
   }
+  return {};
+}
+
+Status EngineImpl::ScoreNeighbours(const Batch& batch, const Matrix& embeddings, int first,
+                                   int end) {
+  const int64_t dim = model_->config().embed_dim;
+  const LoadedBank* bank = batch.items[batch.pictures[first]].pending->bank.get();
+  const int64_t rows = bank ? bank->bank->row_count() : 0;
+  if (bank) {
+    const Matrix bank_rows{bank->rows->data(), DType::kF32, rows, dim, dim};
+    const Matrix cosines{bank->cosines->data(), DType::kF32, end - first, rows, rows};
+    CLIPTAG_RETURN_IF_ERROR(
+        backend_->Similarity(embeddings.Rows(first, end - first), bank_rows, cosines, 0, nullptr));
+    host_cosines_.resize((end - first) * rows);
+    CLIPTAG_RETURN_IF_ERROR(backend_->CopyToHost(cosines, host_cosines_.data()));
+  }
+  for (int i = first; i < end; ++i)
+    Keep(batch.items[batch.pictures[i]], host_embeddings_.data() + i * dim,
+         bank ? host_cosines_.data() + (i - first) * rows : nullptr);
   return {};
 }
 
@@ -192,17 +225,30 @@ InferenceResult EngineImpl::ResultOf(StreamImpl* stream, PendingRequest* pending
   return result;
 }
 
-void EngineImpl::Answer(const Batch& batch, const Status& status) {
+void EngineImpl::Answer(const Batch& batch, const Status& status) noexcept {
   for (const BatchItem& item : batch.items) {
     PendingRequest& pending = *item.pending;
     if (item.picture != kNone) {
-      if (!status.ok() && pending.status.ok()) pending.status = status;
+      if (!status.ok()) Fail(pending, status);
       if (++pending.done < pending.pictures.size()) continue;
     }
-    InferenceResult result = ResultOf(item.stream, &pending);
+    InferenceResult result;
+    try {
+      result = ResultOf(item.stream, &pending);
+    } catch (...) {
+      if (pending.status.ok()) pending.status = CaughtException();
+      result = {};
+      result.status = CaughtException();
+      result.pts_ns = pending.request.pts_ns;
+      result.frame = pending.request.frame_number;
+    }
     // The callback, and what it holds, goes before the books are closed: never under the lock.
     const auto done = std::exchange(pending.request.done, nullptr);
-    done(std::move(result));
+    try {
+      done(std::move(result));
+    } catch (...) {
+      LogCaughtException("A callback of the engine threw");
+    }
   }
 }
 

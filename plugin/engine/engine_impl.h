@@ -6,7 +6,9 @@
 //
 // Threads: N streaming threads call StreamImpl; one worker runs Loop(). `mutex_` guards every
 // member marked so, of the engine and of its streams alike, and is never held while the model runs
-// or a callback is called. The model and its backend belong to the worker once it runs.
+// or a callback is called. The model and its backend belong to the worker once it runs. An
+// exception on the worker ends with the requests or the prompt job that it came of, as their
+// status.
 #pragma once
 
 #include <array>
@@ -42,6 +44,7 @@ using PromptsDone = std::function<void(Status, std::shared_ptr<const PromptBank>
 struct PromptJob {
   PromptSpec spec;
   PromptsDone done;
+  size_t size = 0;  // texts and pictures to encode
 };
 
 struct PendingRequest {
@@ -64,6 +67,9 @@ struct PendingRequest {
 };
 using RequestPtr = std::shared_ptr<PendingRequest>;
 
+// Cancelled(), also where there is no memory to say why.
+Status CancelledFor(const char* why) noexcept;
+
 class EngineImpl;
 
 class StreamImpl final : public EngineStream {
@@ -82,6 +88,7 @@ class StreamImpl final : public EngineStream {
   friend class EngineImpl;
   static constexpr size_t kLatencies = 512;
 
+  Status Queue(InferenceRequest request);  // may throw; then it is not accepted
   void Record(const PendingRequest& request, Clock::time_point now);
 
   const std::shared_ptr<EngineImpl> engine_;
@@ -136,6 +143,8 @@ class EngineImpl final : public Engine {
       items.clear();
       pictures.clear();
     }
+    // For another item, so that adding one cannot fail; there always is some for a full batch.
+    bool HasRoom() noexcept;
   };
 
   void Loop();
@@ -143,25 +152,35 @@ class EngineImpl final : public Engine {
   bool TakeBatch(Clock::time_point now, Batch* batch);
   bool TakePicture(StreamImpl* stream, Batch* batch);
   bool BatchDue(Clock::time_point now, Clock::time_point* next) const;
-  StreamImpl* NextJobStream();
+  // A stream with a prompt job that waits, of that size at most.
+  StreamImpl* NextJobStream(size_t largest = SIZE_MAX);
+  void RunNextJob(std::unique_lock<std::mutex>& lock, StreamImpl* stream);
   // Runs batch_, which has been taken, and with `go_on` what is due by then: the next batch's
   // frames are brought to a device while it computes. The lock is held before and after.
   void RunBatches(std::unique_lock<std::mutex>& lock, bool go_on);
-  void ServeOneBatch();                            // between two chunks of a prompt job
-  void LogProgress(size_t done);                   // of a prompt job
-  void RunJob(StreamImpl* stream, PromptJob job);  // without the lock
+  void ServeOneBatch();
+  // Between two chunks of a prompt job: what waits has its turn. An error if the job is not wanted
+  // any more.
+  Status BetweenChunks(size_t done);
+  void LogProgress();
+  void RunJob(StreamImpl* stream, PromptJob job) noexcept;  // without the lock
 
   // engine_batch.cc
   void Plan(StreamImpl* stream, PendingRequest* pending);  // what of the frame is encoded
-  Status Prepare(const Batch& batch);                      // the frames, for the encoder
+  // If that cannot be planned, nothing is, and its status says why.
+  void PlanOrFail(StreamImpl* stream, PendingRequest* pending) noexcept;
+  Status Prepare(const Batch& batch);  // the frames, for the encoder
   Status Preprocess(std::span<const FrameView> frames, Fit fit);
   Status Score(const Batch& batch, const Matrix& embeddings);
+  // Items first..end of the batch's pictures, which have the same bank.
+  Status ScoreNeighbours(const Batch& batch, const Matrix& embeddings, int first, int end);
   void Keep(const BatchItem& item, const float* embedding, const float* cosines);
   InferenceResult ResultOf(StreamImpl* stream, PendingRequest* pending);
   void TagFrame(StreamImpl* stream, PendingRequest* pending, InferenceResult* result);
   void TagObjects(StreamImpl* stream, PendingRequest* pending, InferenceResult* result);
-  void Answer(const Batch& batch, const Status& status);  // the callbacks, without the lock
-  void FinishBatch(Batch* batch);                         // bookkeeping, with the lock
+  // The callbacks, without the lock.
+  void Answer(const Batch& batch, const Status& status) noexcept;
+  void FinishBatch(Batch* batch);  // bookkeeping, with the lock
 
   // prompt_encoder.cc
   Status EncodeTexts(std::span<const std::string> texts, float* rows,
@@ -193,8 +212,15 @@ class EngineImpl final : public Engine {
   std::vector<float> host_cosines_;
   TextCache text_cache_;
   std::map<std::string, std::weak_ptr<LoadedBank>> banks_;  // by what they were made of
-  size_t job_texts_ = 0, job_texts_done_ = 0;               // of the prompt job that runs
-  Clock::time_point job_logged_;
+  // The prompt job that runs; a small one of another stream may run between the chunks of a large
+  // one.
+  struct RunningJob {
+    StreamImpl* stream = nullptr;
+    bool within_another = false;
+    size_t size = 0, done = 0;
+    Clock::time_point logged;
+  };
+  RunningJob running_job_;
   std::thread worker_;
 };
 

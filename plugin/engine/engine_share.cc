@@ -4,10 +4,12 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <vector>
 
+#include "kernels/base/caught.h"
 #include "models/load_model.h"
 #include "plugin/engine/engine.h"
 
@@ -32,6 +34,30 @@ Registry& TheRegistry() {
   static auto* const registry = new Registry;
   return *registry;
 }
+
+// A model that is being loaded: whoever wants it as well waits until this is gone, however the
+// loading ends. Made with the registry's mutex held, destroyed without it.
+class Making {
+ public:
+  Making(Registry& registry, const std::string& directory)
+      : registry_(registry), directory_(directory) {
+    registry_.making.push_back(directory_);
+  }
+  ~Making() {
+    {
+      const std::lock_guard lock(registry_.mutex);
+      auto& making = registry_.making;
+      making.erase(std::find(making.begin(), making.end(), directory_));
+    }
+    registry_.made.notify_all();
+  }
+  Making(const Making&) = delete;
+  Making& operator=(const Making&) = delete;
+
+ private:
+  Registry& registry_;
+  const std::string directory_;
+};
 
 bool IsBackend(BackendKind kind, const std::string& name) {
   return (kind == BackendKind::kCpu && name == "cpu") ||
@@ -63,32 +89,35 @@ std::shared_ptr<Engine> Find(Registry& registry, const std::string& directory,
   return found;
 }
 
-}  // namespace
-
-Result<std::shared_ptr<Engine>> Engine::Share(const EngineOptions& options) {
+Result<std::shared_ptr<Engine>> ShareOrMake(const EngineOptions& options) {
   CLIPTAG_ASSIGN_OR_RETURN(std::string directory, FindModel(options.model));
   std::error_code ignored;
   const auto real = std::filesystem::weakly_canonical(directory, ignored);
   if (!ignored && !real.empty()) directory = real.string();
 
   Registry& registry = TheRegistry();
-  std::unique_lock lock(registry.mutex);
-  std::vector<std::string>& making = registry.making;
-  while (true) {
-    if (std::shared_ptr<Engine> engine = Find(registry, directory, options.backend)) return engine;
-    if (std::find(making.begin(), making.end(), directory) == making.end()) break;
-    registry.made.wait(lock);
+  std::optional<Making> making;
+  {
+    std::unique_lock lock(registry.mutex);
+    while (true) {
+      if (std::shared_ptr<Engine> engine = Find(registry, directory, options.backend))
+        return engine;
+      const auto& others = registry.making;
+      if (std::find(others.begin(), others.end(), directory) == others.end()) break;
+      registry.made.wait(lock);
+    }
+    making.emplace(registry, directory);
   }
-  making.push_back(directory);
-  lock.unlock();
-  Result<std::shared_ptr<Engine>> created = Create(options);
-  lock.lock();
-  making.erase(std::find(making.begin(), making.end(), directory));
-  registry.made.notify_all();
-  if (!created.ok()) return created;
-  std::shared_ptr<Engine> engine = created.Take();
+  CLIPTAG_ASSIGN_OR_RETURN(std::shared_ptr<Engine> engine, Engine::Create(options));
+  const std::lock_guard lock(registry.mutex);
   registry.engines.push_back({directory, options.backend, engine});
   return engine;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Engine>> Engine::Share(const EngineOptions& options) {
+  return Catching([&] { return ShareOrMake(options); });
 }
 
 }  // namespace cliptag

@@ -1,18 +1,31 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/base/caught.h"
 #include "plugin/engine/engine_impl.h"
 #include "plugin/engine/frame_parts.h"
 
 namespace cliptag {
 namespace {
 
-void Cancel(InferenceRequest& request, const char* why) {
+void Cancel(InferenceRequest& request, const char* why) noexcept {
   InferenceResult result;
-  result.status = Cancelled(why);
+  result.status = CancelledFor(why);
   result.pts_ns = request.pts_ns;
   result.frame = request.frame_number;
-  request.done(std::move(result));
+  try {
+    request.done(std::move(result));
+  } catch (...) {
+    LogCaughtException("A callback of the engine threw");
+  }
+}
+
+void Cancel(PromptJob& job, const char* why) noexcept {
+  try {
+    job.done(CancelledFor(why), nullptr);
+  } catch (...) {
+    LogCaughtException("A callback of the engine threw");
+  }
 }
 
 // Those of which no batch has all pictures: the worker will not answer them.
@@ -21,6 +34,14 @@ void Cancel(const std::deque<RequestPtr>& requests) {
 }
 
 }  // namespace
+
+Status CancelledFor(const char* why) noexcept {
+  try {
+    return Cancelled(why);
+  } catch (...) {
+    return {StatusCode::kCancelled, ""};
+  }
+}
 
 StreamImpl::StreamImpl(std::shared_ptr<EngineImpl> engine) : engine_(std::move(engine)) {
   std::lock_guard lock(engine_->mutex_);
@@ -40,18 +61,20 @@ StreamImpl::~StreamImpl() {
     streams.erase(std::find(streams.begin(), streams.end(), this));
   }
   Cancel(cancelled);
-  if (job) job->done(Cancelled("the stream was closed"), nullptr);
+  if (job) Cancel(*job, "the stream was closed");
 }
 
 void StreamImpl::SetPrompts(PromptSpec spec, PromptsDone done) {
   std::optional<PromptJob> overtaken;
+  size_t size = CountTexts(spec);
+  for (const TagSpec& tag : spec.tags) size += tag.pictures.size();
   {
     std::lock_guard lock(engine_->mutex_);
     overtaken.swap(job_);
-    job_.emplace(PromptJob{std::move(spec), std::move(done)});
+    job_.emplace(PromptJob{std::move(spec), std::move(done), size});
   }
   engine_->work_.notify_one();
-  if (overtaken) overtaken->done(Cancelled("newer prompts were set"), nullptr);
+  if (overtaken) Cancel(*overtaken, "newer prompts were set");
 }
 
 void StreamImpl::SetPolicy(const PolicyOptions& options) {
@@ -60,6 +83,10 @@ void StreamImpl::SetPolicy(const PolicyOptions& options) {
 }
 
 Status StreamImpl::Submit(InferenceRequest request) {
+  return Catching([&] { return Queue(std::move(request)); });
+}
+
+Status StreamImpl::Queue(InferenceRequest request) {
   auto pending = std::make_shared<PendingRequest>();
   pending->submitted = Clock::now();
   pending->deadline = pending->submitted + std::chrono::nanoseconds(request.deadline_ns);
@@ -71,7 +98,6 @@ Status StreamImpl::Submit(InferenceRequest request) {
   {
     std::lock_guard lock(engine_->mutex_);
     if (closing_) return Cancelled("the stream is closing");
-    ++stats_.submitted;
     const bool may_replace = pending->request.replace && !queue_.empty() &&
                              queue_.back()->request.replace && queue_.back()->taken == 0;
     if (may_replace) {
@@ -81,6 +107,7 @@ Status StreamImpl::Submit(InferenceRequest request) {
     } else {
       queue_.push_back(std::move(pending));
     }
+    ++stats_.submitted;
   }
   engine_->work_.notify_one();
   if (replaced) Cancel(replaced->request, "a newer frame came");

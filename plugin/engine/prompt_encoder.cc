@@ -1,7 +1,9 @@
-// Prompts to banks, on the engine's worker: in chunks, with batches of frames served in between.
+// Prompts to banks, on the engine's worker: in chunks, with batches of frames served in between,
+// and ended there when they are not wanted any more.
 #include <algorithm>
 #include <utility>
 
+#include "kernels/base/caught.h"
 #include "kernels/base/log.h"
 #include "models/bank_file.h"
 #include "plugin/engine/engine_impl.h"
@@ -11,6 +13,9 @@ namespace {
 
 constexpr double kChunkMs = 10;  // of encoding texts between two looks at the frames that wait
 constexpr size_t kMany = 500;
+// Texts and pictures of a job that may run between the chunks of a larger one: a few labels in all
+// the templates that there are.
+constexpr size_t kSmallJob = 2000;
 
 // Everything that a bank follows from, each text behind its length.
 std::string KeyOf(const PromptSpec& spec) {
@@ -41,28 +46,52 @@ std::string KeyOf(const PromptSpec& spec) {
 
 }  // namespace
 
-StreamImpl* EngineImpl::NextJobStream() {
+StreamImpl* EngineImpl::NextJobStream(size_t largest) {
   // In turn, as with frames: a stream that changes its prompts all the time must not be the only
   // one.
   for (size_t i = 0; i < streams_.size(); ++i) {
     StreamImpl* stream = streams_[(next_job_ + i) % streams_.size()];
-    if (stream->job_) return stream;
+    if (stream->job_ && stream->job_->size <= largest) return stream;
   }
   return nullptr;
 }
 
+void EngineImpl::RunNextJob(std::unique_lock<std::mutex>& lock, StreamImpl* stream) {
+  PromptJob job = std::move(*stream->job_);
+  stream->job_.reset();
+  stream->encoding_ = true;
+  ++next_job_;
+  lock.unlock();
+  RunJob(stream, std::move(job));
+  lock.lock();
+}
+
+Status EngineImpl::BetweenChunks(size_t done) {
+  RunningJob& job = running_job_;
+  job.done += done;
+  ServeOneBatch();
+  LogProgress();
+  std::unique_lock lock(mutex_);
+  if (job.stream->closing_) return CancelledFor("the stream was closed");
+  if (job.stream->job_) return CancelledFor("newer prompts were set");
+  if (job.within_another) return {};
+  // Two labels of another stream do not wait for a hundred thousand of this one.
+  const size_t left = job.size - std::min(job.done, job.size);
+  if (StreamImpl* other = NextJobStream(std::min(left, kSmallJob))) RunNextJob(lock, other);
+  return {};
+}
+
 Status EngineImpl::EncodeTexts(std::span<const std::string> texts, float* rows,
                                std::vector<std::string>* truncated) {
-  bool served = false;
+  size_t told = 0;
   CLIPTAG_RETURN_IF_ERROR(
       text_cache_.Encode(*model_, texts, rows, truncated, kChunkMs, [&](size_t done) {
-        ServeOneBatch();
-        served = true;
-        LogProgress(job_texts_done_ + done);
+        const size_t more = done - std::exchange(told, done);
+        return BetweenChunks(more);
       }));
-  job_texts_done_ += texts.size();
   // Ten thousand that are known take some time, too.
-  if (!served && texts.size() >= kMany) ServeOneBatch();
+  if (told < texts.size() && texts.size() >= kMany) return BetweenChunks(texts.size() - told);
+  running_job_.done += texts.size() - told;
   return {};
 }
 
@@ -75,18 +104,19 @@ Status EngineImpl::EncodePictures(std::span<const FrameView> pictures, float* ro
     const auto part = pictures.subspan(done, std::min(chunk, pictures.size() - done));
     CLIPTAG_RETURN_IF_ERROR(
         model_->image().Encode(part, model_->config().preprocess, rows + done * dim));
-    ServeOneBatch();
+    CLIPTAG_RETURN_IF_ERROR(BetweenChunks(part.size()));
   }
   return {};
 }
 
-void EngineImpl::LogProgress(size_t done) {
+void EngineImpl::LogProgress() {
   constexpr auto kEvery = std::chrono::seconds(1);
+  RunningJob& job = running_job_;
   const Clock::time_point now = Clock::now();
-  if (now - job_logged_ < kEvery) return;
-  job_logged_ = now;
-  Log(LogLevel::kInfo, "prompts: " + std::to_string(done) + " of " + std::to_string(job_texts_) +
-                           " texts are encoded");
+  if (now - job.logged < kEvery) return;
+  job.logged = now;
+  Log(LogLevel::kInfo, "prompts: " + std::to_string(job.done) + " of " + std::to_string(job.size) +
+                           " texts and pictures are encoded");
 }
 
 Result<std::shared_ptr<LoadedBank>> EngineImpl::LoadBank(std::shared_ptr<const PromptBank> bank) {
@@ -116,29 +146,38 @@ Result<std::shared_ptr<LoadedBank>> EngineImpl::BankFor(PromptSpec spec) {
   auto encode_pictures = [this](std::span<const FrameView> pictures, float* rows) {
     return EncodePictures(pictures, rows);
   };
-  job_texts_ = CountTexts(spec);
-  job_texts_done_ = 0;
-  job_logged_ = Clock::now();
   CLIPTAG_ASSIGN_OR_RETURN(
       std::shared_ptr<const PromptBank> bank,
       BuildPromptBank(std::move(spec), model_->config().embed_dim, encode, encode_pictures));
   // Between the steps that take long with ten thousand rows.
-  if (static_cast<size_t>(bank->row_count()) >= kMany) ServeOneBatch();
+  if (static_cast<size_t>(bank->row_count()) >= kMany) CLIPTAG_RETURN_IF_ERROR(BetweenChunks(0));
   CLIPTAG_ASSIGN_OR_RETURN(std::shared_ptr<LoadedBank> loaded, LoadBank(std::move(bank)));
   std::erase_if(banks_, [](const auto& entry) { return entry.second.expired(); });
   if (shared) banks_[key] = loaded;
   return loaded;
 }
 
-void EngineImpl::RunJob(StreamImpl* stream, PromptJob job) {
-  Result<std::shared_ptr<LoadedBank>> bank = BankFor(std::move(job.spec));
-  std::shared_ptr<LoadedBank> loaded = bank.ok() ? bank.Take() : nullptr;
+void EngineImpl::RunJob(StreamImpl* stream, PromptJob job) noexcept {
+  const bool within_another = running_job_.stream != nullptr;
+  const RunningJob outer = std::exchange(
+      running_job_, {stream, within_another, job.size, /*done=*/0, /*logged=*/Clock::now()});
+  std::shared_ptr<LoadedBank> loaded;
+  Status status = Catching([&]() -> Status {
+    CLIPTAG_ASSIGN_OR_RETURN(loaded, BankFor(std::move(job.spec)));
+    return {};
+  });
+  running_job_ = outer;
   std::shared_ptr<LoadedBank> replaced;  // destroyed without the lock
   if (loaded) {
     std::lock_guard lock(mutex_);
     replaced = std::exchange(stream->bank_, loaded);
   }
-  job.done(bank.status(), loaded ? loaded->bank : nullptr);
+  try {
+    job.done(std::move(status), loaded ? loaded->bank : nullptr);
+  } catch (...) {
+    LogCaughtException("A callback of the engine threw");
+  }
+  job = {};  // and what the callback holds, before the stream may go
   {
     std::lock_guard lock(mutex_);
     stream->encoding_ = false;

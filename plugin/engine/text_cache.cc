@@ -67,7 +67,7 @@ Status TextCache::EncodeChunk(ClipModel& model, std::span<const std::string> tex
 
 Status TextCache::Encode(ClipModel& model, std::span<const std::string> texts, float* rows,
                          std::vector<std::string>* truncated, double chunk_ms,
-                         FunctionRef<void(size_t done)> between) {
+                         FunctionRef<Status(size_t done)> between) {
   using Clock = std::chrono::steady_clock;
   const size_t dim = static_cast<size_t>(model.config().embed_dim);
   std::vector<size_t> missing;
@@ -95,7 +95,7 @@ Status TextCache::Encode(ClipModel& model, std::span<const std::string> texts, f
       chunk_ = std::min(2 * chunk_, kLargestChunk);
     }
     first += n;
-    if (status.ok()) between(texts.size() - missing.size() + first);
+    if (status.ok()) status = between(texts.size() - missing.size() + first);
   }
   if (store_ != nullptr) store_->Save();
   return status;

@@ -26,10 +26,10 @@ class TextCache {
 
   // As ClipModel::EncodeTexts, but the model encodes only what is not known yet: in chunks that
   // take about `chunk_ms` (0: as large as is efficient), after each of which `between` gets the
-  // number of these texts that are done.
+  // number of these texts that are done, and ends it where it returns an error.
   Status Encode(ClipModel& model, std::span<const std::string> texts, float* rows,
                 std::vector<std::string>* truncated, double chunk_ms,
-                FunctionRef<void(size_t done)> between);
+                FunctionRef<Status(size_t done)> between);
 
  private:
   const StoredText* Find(const std::string& text);

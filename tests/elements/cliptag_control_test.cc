@@ -28,6 +28,20 @@ TEST_F(ControlTest, StartErrorsAreSentences) {
       << "a failed start leaves nothing behind";
 }
 
+TEST_F(ControlTest, AStartThatFailsHalfWayLeavesNothingBehind) {
+  for (bool* throws : {&Fake().throws_at_stream, &Fake().throws_at_prompts}) {
+    *throws = true;
+    EXPECT_NE(FailedStart().find("memory"), std::string::npos);
+    EXPECT_EQ(Fake().streams_alive(), 0);
+    EXPECT_EQ(Fake().engines_alive(), 0);
+    Set("precision", "fp32");  // which is refused while it runs
+    EXPECT_TRUE(Warnings().empty());
+    *throws = false;
+    EXPECT_EQ(gst_element_set_state(element_, GST_STATE_PAUSED), GST_STATE_CHANGE_SUCCESS);
+    gst_element_set_state(element_, GST_STATE_NULL);
+  }
+}
+
 TEST_F(ControlTest, WhatContradictsAModelsNameIsToldOnce) {
   Fake().model_warnings = {"The model x is by its name y.", "And z."};
   Play();

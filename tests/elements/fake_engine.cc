@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <new>
 #include <optional>
 #include <thread>
 
@@ -31,6 +32,7 @@ class FakeStream : public EngineStream {
 
   void SetPrompts(PromptSpec spec,
                   std::function<void(Status, std::shared_ptr<const PromptBank>)> done) override {
+    if (control_.throws_at_prompts) throw std::bad_alloc();
     {
       const std::lock_guard lock(control_.mutex_);
       std::swap(job_spec_, spec);
@@ -230,6 +232,7 @@ class FakeEngine : public Engine {
   }
 
   std::unique_ptr<EngineStream> OpenStream() override {
+    if (control_.throws_at_stream) throw std::bad_alloc();
     return std::make_unique<FakeStream>(shared_from_this());
   }
   const ModelConfig& model() const override { return config_; }
@@ -273,6 +276,7 @@ void FakeControl::Reset() {
   create_status = {};
   backend_name = "fake";
   model_warnings.clear();
+  throws_at_stream = throws_at_prompts = false;
   score_ = nullptr;
   latency_ = {};
   infer_status_ = {};

@@ -43,6 +43,7 @@ class FakeControl {
   Status create_status;
   std::string backend_name = "fake";
   std::vector<std::string> model_warnings;
+  bool throws_at_stream = false, throws_at_prompts = false;  // a start that fails half way
 
   // All below may change while an engine runs.
   void SetScore(Score score);

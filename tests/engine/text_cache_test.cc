@@ -67,6 +67,7 @@ class TextCacheTest : public ::testing::Test {
           ++*encoded;
           EXPECT_GT(done, last);
           last = done;
+          return Status();
         });
     EXPECT_TRUE(status.ok()) << status.message();
     EXPECT_TRUE(*encoded == 0 || last == texts.size());

@@ -9,6 +9,8 @@
 #include <mutex>
 #include <numeric>
 #include <set>
+#include <stdexcept>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -85,6 +87,37 @@ TEST_P(ThreadPoolSizes, WakesAfterSleeping) {
     std::atomic<int> sum{0};
     pool.Run(100, [&](int task, int) { sum += task; });
     EXPECT_EQ(sum, 4950);
+  }
+}
+
+// Whoever throws, the caller's thread or a worker: the others end first, and the next run is whole.
+TEST_P(ThreadPoolSizes, WhatATaskThrowsIsThrownByRun) {
+  ThreadPool pool(GetParam());
+  for (int bad : {0, 5, 63}) {
+    std::atomic<int> running{0};
+    std::string caught;
+    try {
+      pool.Run(64, [&](int task, int) {
+        ++running;
+        std::this_thread::yield();
+        --running;
+        if (task == bad) throw std::runtime_error("task " + std::to_string(task));
+      });
+    } catch (const std::runtime_error& error) {
+      caught = error.what();
+    }
+    EXPECT_EQ(caught, "task " + std::to_string(bad));
+    EXPECT_EQ(running, 0);
+    std::atomic<int> sum{0};
+    EXPECT_NO_THROW(pool.Run(100, [&](int task, int) { sum += task; }));
+    EXPECT_EQ(sum, 4950);
+  }
+}
+
+TEST_P(ThreadPoolSizes, OfManyExceptionsOneIsThrown) {
+  ThreadPool pool(GetParam());
+  for (int round = 0; round < 50; ++round) {
+    EXPECT_THROW(pool.Run(32, [](int, int) { throw std::bad_alloc(); }), std::bad_alloc);
   }
 }
 

@@ -27,7 +27,7 @@ ROOMS = {
 }
 
 # How the core reports: errors as values, and the callback that elements and tool map to their own logs.
-FOR_ALL = ("kernels/base/status.h", "kernels/base/log.h")
+FOR_ALL = ("kernels/base/status.h", "kernels/base/log.h", "kernels/base/caught.h")
 
 LIBRARIES = [
     ("onednn", r"(oneapi/dnnl/|dnnl|omp\.h$)"),
