@@ -123,6 +123,7 @@ void ClipTag::ResetCounters() {
 bool ClipTag::TakeCaps(GstEvent* event) {
   GstCaps* caps = nullptr;
   gst_event_parse_caps(event, &caps);
+  const int width = have_info_ ? info_.width : 0, height = have_info_ ? info_.height : 0;
   have_info_ = gst_video_info_from_caps(&info_, caps);
   if (!have_info_) {
     GST_ERROR_OBJECT(element_, "not raw video: %" GST_PTR_FORMAT, caps);
@@ -131,6 +132,11 @@ bool ClipTag::TakeCaps(GstEvent* event) {
   // GStreamer (1.22, for one) drops the caps' chroma site when they name no colorimetry.
   const gchar* site = gst_structure_get_string(gst_caps_get_structure(caps, 0), "chroma-site");
   if (site != nullptr) info_.chroma_site = gst_video_chroma_site_from_string(site);
+  if (width > 0 && (width != info_.width || height != info_.height)) {
+    // The regions of older tags are of other pixels: no frame of this size gets them.
+    live_.Forget();
+    still_.Forget();
+  }
   in_cuda_memory_ = IsInCudaMemory(caps);
   seen_pool_ = nullptr;  // a new one may come to lie at the same address
   seen_pool_max_ = 0;

@@ -155,6 +155,23 @@ static void Forget(gpointer self) {
   impl.panel.Forget();
 }
 
+// Whether the pixels of whoever draws are those of this pad. What scales, crops or turns a frame on
+// the way there takes caps with the feature of overlays in no other size than it puts out, or not
+// at all; and before GStreamer 1.26 it leaves the overlays' rectangles where they were.
+static bool DrawnUnchanged(GstPad* pad, GstCaps* caps) {
+  GstCaps* drawn = gst_caps_copy(caps);
+  for (guint i = 0; i < gst_caps_get_size(drawn); ++i) {
+    GstCapsFeatures* features = gst_caps_get_features(drawn, i);
+    if (!gst_caps_features_contains(features, GST_CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION))
+      gst_caps_features_add(features, GST_CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION);
+  }
+  GstCaps* taken = gst_pad_peer_query_caps(pad, drawn);
+  const bool unchanged = gst_caps_can_intersect(taken, drawn);
+  gst_caps_unref(taken);
+  gst_caps_unref(drawn);
+  return unchanged;
+}
+
 // An in-place transform sends no allocation query of its own, so this asks, once the caps are
 // through.
 static void AskDownstream(GstClipTagOverlay* self) {
@@ -166,8 +183,9 @@ static void AskDownstream(GstClipTagOverlay* self) {
   if (caps == nullptr) return;
   GstQuery* query = gst_query_new_allocation(caps, FALSE);
   if (gst_pad_peer_query(pad, query)) {
-    impl.attach =
-        gst_query_find_allocation_meta(query, GST_VIDEO_OVERLAY_COMPOSITION_META_API_TYPE, nullptr);
+    impl.attach = gst_query_find_allocation_meta(query, GST_VIDEO_OVERLAY_COMPOSITION_META_API_TYPE,
+                                                 nullptr) &&
+                  DrawnUnchanged(pad, caps);
   }
   gst_query_unref(query);
   gst_caps_unref(caps);

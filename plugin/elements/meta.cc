@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "plugin/elements/gstcliptagmeta.h"
+#include "plugin/elements/region_map.h"
 
 namespace cliptag {
 namespace {
@@ -101,15 +102,6 @@ std::vector<ObjectRegion> ObjectsOf(GstBuffer* buffer) {
   return objects;
 }
 
-void RegisterCliptagMeta() {
-  // No tags and no transform function: the meta is copied to whatever a frame is converted to,
-  // since what is in the picture does not depend on its size or format.
-  static const gchar* no_tags[] = {nullptr};
-  if (gst_meta_get_info(GST_CLIPTAG_META_NAME) == nullptr) {
-    gst_meta_register_custom(GST_CLIPTAG_META_NAME, no_tags, nullptr, nullptr, nullptr);
-  }
-}
-
 GstStructure* MakeResultStructure(const char* name, const ResultContext& context,
                                   const InferenceResult& result) {
   GstStructure* structure = gst_structure_new_empty(name);
@@ -133,6 +125,9 @@ GstStructure* MakeEventStructure(const TagEvent& event) {
 }
 
 bool AttachResult(GstBuffer* buffer, const ResultContext& context, const InferenceResult& result) {
+  if (std::any_of(result.tags.begin(), result.tags.end(),
+                  [](const Tag& tag) { return tag.region.width > 0; }))
+    MarkPlace(buffer);
   GstCustomMeta* meta = gst_buffer_add_custom_meta(buffer, GST_CLIPTAG_META_NAME);
   if (meta == nullptr) return false;
   FillStructure(gst_custom_meta_get_structure(meta), context, result);

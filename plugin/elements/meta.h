@@ -1,7 +1,7 @@
 // What an inference leaves behind: the bus message, GstCliptagMeta on the buffer, event messages,
 // and the analytics metadata of newer GStreamer versions.
 //
-// Thread safety: pure functions, except RegisterCliptagMeta (once, when the plugin is loaded).
+// Thread safety: pure functions. RegisterMetas of region_map.h goes before all.
 #pragma once
 
 #include <gst/gst.h>
@@ -20,8 +20,6 @@ struct ResultContext {
   std::string model;
   bool attach_embedding = false;
 };
-
-void RegisterCliptagMeta();
 
 // A structure `name` with the fields that message and meta share (see gstcliptagmeta.h). Caller
 // owns.

@@ -3,7 +3,7 @@
 #include "kernels/base/log.h"
 #include "plugin/elements/gstcliptag.h"
 #include "plugin/elements/gstcliptagkeyframes.h"
-#include "plugin/elements/meta.h"
+#include "plugin/elements/region_map.h"
 
 GST_DEBUG_CATEGORY_STATIC(cliptag_core_debug);
 
@@ -31,7 +31,7 @@ void LogToGStreamer(LogLevel level, const std::string& message) {
 bool RegisterAll(GstPlugin* plugin) {
   GST_DEBUG_CATEGORY_INIT(cliptag_core_debug, "cliptag-core", 0, "CLIP models and kernels");
   SetLogCallback(LogToGStreamer);
-  RegisterCliptagMeta();
+  RegisterMetas();
   return gst_element_register(plugin, "cliptag", GST_RANK_NONE, GST_TYPE_CLIP_TAG) &&
          gst_element_register(plugin, "cliptagkeyframes", GST_RANK_NONE,
                               GST_TYPE_CLIP_TAG_KEYFRAMES) &&

@@ -56,6 +56,18 @@ TEST_F(LiveTest, TheNewestTagsRideAlongAndTheirAgeGrows) {
   EXPECT_EQ(PopElementMessages(bus_, "cliptag").size(), 1u) << "one per inference";
 }
 
+// Their regions would be of other pixels.
+TEST_F(LiveTest, TagsOfFramesOfAnotherSizeDoNotRideAlong) {
+  Set("interval", "100");
+  PlayAndWait();
+  Through(0);
+  ASSERT_TRUE(WaitFor([] { return Fake().answered() == 1; }));
+  EXPECT_NE(MetaOf(Through(1).get()), nullptr);
+  gst_harness_set_src_caps_str(harness_, CapsOf("GRAY8", 32, 8).c_str());
+  ASSERT_EQ(gst_harness_push(harness_, MakeFrame(2, 32 * 8)), GST_FLOW_OK);
+  EXPECT_EQ(MetaOf(Pull().get()), nullptr);
+}
+
 TEST_F(LiveTest, TheFrameThatIsLookedAtKeepsItsMemory) {
   PlayAndWait();
   Fake().Hold();

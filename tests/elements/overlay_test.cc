@@ -273,6 +273,33 @@ TEST_F(OverlayTest, DownstreamThatDrawsGetsTheCompositionAndUntouchedPixels) {
   EXPECT_NE(seqnum(tags), before);
 }
 
+// Who draws is told of rectangles in its own pixels, or of none.
+TEST_F(OverlayTest, NothingIsHandedOnThroughWhatChangesTheSize) {
+  for (const char* between : {" ! videoscale ! capsfilter caps=video/x-raw,width=160,height=120",
+                              " ! videocrop left=100", " ! videoflip video-direction=horiz"}) {
+    if (harness_ != nullptr) gst_harness_teardown(harness_);
+    harness_ = gst_harness_new_parse((std::string("cliptagoverlay") + between).c_str());
+    gst_harness_add_propose_allocation_meta(harness_, GST_VIDEO_OVERLAY_COMPOSITION_META_API_TYPE,
+                                            nullptr);
+    gst_video_info_set_format(&info_, GST_VIDEO_FORMAT_GRAY8, 320, 240);
+    gst_harness_set_src_caps_str(harness_, CapsOf("GRAY8", 320, 240).c_str());
+    const BufferHolder out = Through(MakeFrame(0), TwoTags());
+    EXPECT_EQ(gst_buffer_get_video_overlay_composition_meta(out.get()), nullptr) << between;
+    EXPECT_TRUE(Changed(out.get())) << between;
+  }
+  // Elements that leave the picture alone do not count.
+  for (const char* between : {" ! queue", " ! videoscale", " ! videoconvert"}) {
+    gst_harness_teardown(harness_);
+    harness_ = gst_harness_new_parse((std::string("cliptagoverlay") + between).c_str());
+    gst_harness_add_propose_allocation_meta(harness_, GST_VIDEO_OVERLAY_COMPOSITION_META_API_TYPE,
+                                            nullptr);
+    gst_harness_set_src_caps_str(harness_, CapsOf("GRAY8", 320, 240).c_str());
+    const BufferHolder out = Through(MakeFrame(0), TwoTags());
+    EXPECT_NE(gst_buffer_get_video_overlay_composition_meta(out.get()), nullptr) << between;
+    EXPECT_FALSE(Changed(out.get())) << between;
+  }
+}
+
 TEST_F(OverlayTest, SmallFramesAndStrangeLabels) {
   for (const int size : {1, 2, 7, 16, 31}) {
     Play("I420", size, size);
