@@ -137,6 +137,7 @@ class ClipTag {
   std::shared_ptr<PendingFrame> MakePending(BufferPtr buffer, Item* item);
   // Maps the buffer where it lies and describes it in `pending`, which has taken it in any case.
   Status View(BufferPtr buffer, PendingFrame* pending);
+  Orientation CurrentOrientation();
   InferenceRequest RequestFor(PendingFrame& pending, const FrameSettings& frame, guint64 number);
   guint64 PtsOf(GstBuffer* buffer, guint64 number) const;
   void Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSettings& frame,

@@ -6,6 +6,7 @@
 #include "plugin/elements/clip_tag.h"
 #include "plugin/elements/frame_view.h"
 #include "plugin/elements/gstcliptag.h"
+#include "plugin/elements/upstream_direction.h"
 
 namespace cliptag {
 namespace {
@@ -169,12 +170,23 @@ Status ClipTag::View(BufferPtr buffer, PendingFrame* pending) {
   if (!pending->Map(std::move(buffer), info, flags)) {
     return InvalidArgument("The frame does not hold what its caps promise, or cannot be mapped.");
   }
-  const Orientation orientation =
-      stream_orientation_.value_or(global_orientation_.value_or(Orientation::kRotate0));
   CLIPTAG_ASSIGN_OR_RETURN(
-      pending->view, MakeFrameView(pending->frame(),
-                                   gst_buffer_get_video_crop_meta(pending->buffer()), orientation));
+      pending->view,
+      MakeFrameView(pending->frame(), gst_buffer_get_video_crop_meta(pending->buffer()),
+                    CurrentOrientation()));
   return in_cuda_memory_ ? CudaFrames::Finish(pending->frame(), &pending->view) : Status();
+}
+
+Orientation ClipTag::CurrentOrientation() {
+  {
+    const std::lock_guard lock(settings_mutex_);
+    if (settings_.frame.orientation) return *settings_.frame.orientation;
+  }
+  // The stream's own tag wins over the container's, as in videoflip.
+  const Orientation tagged =
+      stream_orientation_.value_or(global_orientation_.value_or(Orientation::kRotate0));
+  // Asked of every frame that has a tag: a videoflip may be set anew without a word to this pad.
+  return IsTurnedUpstream(sink_pad_, tagged) ? Orientation::kRotate0 : tagged;
 }
 
 // Of a frame, or what stands for it: smoothing and durations go by it, so it has to grow.

@@ -71,6 +71,24 @@ GType RegionsType() {
   return type;
 }
 
+GType OrientationType() {
+  static const GEnumValue values[] = {
+      {kOrientationAuto,
+       "As the image-orientation tag says, unless an element before this one has turned it",
+       "auto"},
+      {Int(Orientation::kRotate0), "As it comes", "none"},
+      {Int(Orientation::kRotate90), "Turned by 90 degrees clockwise", "rotate-90"},
+      {Int(Orientation::kRotate180), "Turned by 180 degrees", "rotate-180"},
+      {Int(Orientation::kRotate270), "Turned by 270 degrees clockwise", "rotate-270"},
+      {Int(Orientation::kFlipRotate0), "Mirrored left-right", "flip-rotate-0"},
+      {Int(Orientation::kFlipRotate90), "Mirrored, then turned by 90 degrees", "flip-rotate-90"},
+      {Int(Orientation::kFlipRotate180), "Mirrored, then turned by 180 degrees", "flip-rotate-180"},
+      {Int(Orientation::kFlipRotate270), "Mirrored, then turned by 270 degrees", "flip-rotate-270"},
+      {0, nullptr, nullptr}};
+  static const GType type = g_enum_register_static("GstClipTagOrientation", values);
+  return type;
+}
+
 GType ModeType() {
   static const GEnumValue values[] = {
       {Int(Mode::kAuto), "live in live pipelines, else exact", "auto"},
@@ -219,6 +237,10 @@ void InstallFrameProperties(GObjectClass* klass) {
                         "marked in it, as GstVideoRegionOfInterestMeta or analytics metadata",
                         RegionsType(), Int(Regions::kFrame), kPlaying));
   g_object_class_install_property(
+      klass, PROP_ORIENTATION,
+      g_param_spec_enum("orientation", "Orientation", "How frames are turned before they are seen",
+                        OrientationType(), kOrientationAuto, kPlaying));
+  g_object_class_install_property(
       klass, PROP_MODE,
       g_param_spec_enum("mode", "Mode", "Whether frames wait for their tags", ModeType(),
                         Int(Mode::kAuto), kPlaying));
@@ -269,8 +291,8 @@ void gst_clip_tag_install_properties(GObjectClass* klass) {
   InstallPromptProperties(klass);
   InstallPolicyProperties(klass);
   InstallFrameProperties(klass);
-  for (const GType type :
-       {BackendType(), PrecisionType(), ScoringType(), FitType(), RegionsType(), ModeType()}) {
+  for (const GType type : {BackendType(), PrecisionType(), ScoringType(), FitType(), RegionsType(),
+                           OrientationType(), ModeType()}) {
     gst_type_mark_as_plugin_api(type, static_cast<GstPluginAPIFlags>(0));
   }
 }

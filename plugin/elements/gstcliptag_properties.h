@@ -31,6 +31,7 @@ enum {
   PROP_FIT,
   PROP_TILE_ROWS,
   PROP_REGIONS,
+  PROP_ORIENTATION,
   PROP_MODE,
   PROP_STILL_THRESHOLD,
   PROP_QOS,
@@ -48,6 +49,8 @@ constexpr int Int(E value) {
 
 // A value of the property `fit` that is not one of Fit.
 inline constexpr int kFitTiles = 100;
+// A value of the property `orientation` that is not one of Orientation.
+inline constexpr int kOrientationAuto = -1;
 
 }  // namespace cliptag
 

@@ -131,6 +131,11 @@ bool SetFrame(ClipTag& tag, guint id, const GValue* value) {
       case PROP_REGIONS:
         frame.regions = static_cast<Regions>(g_value_get_enum(value));
         break;
+      case PROP_ORIENTATION:
+        frame.orientation.reset();
+        if (const int asked = g_value_get_enum(value); asked != kOrientationAuto)
+          frame.orientation = static_cast<Orientation>(asked);
+        break;
       case PROP_MODE:
         frame.mode = static_cast<Mode>(g_value_get_enum(value));
         break;
@@ -230,6 +235,9 @@ bool GetPolicyOrFrame(const Settings& s, guint id, GValue* value) {
       return true;
     case PROP_REGIONS:
       g_value_set_enum(value, Int(s.frame.regions));
+      return true;
+    case PROP_ORIENTATION:
+      g_value_set_enum(value, s.frame.orientation ? Int(*s.frame.orientation) : kOrientationAuto);
       return true;
     case PROP_MODE:
       g_value_set_enum(value, Int(s.frame.mode));

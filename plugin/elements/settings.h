@@ -4,6 +4,7 @@
 #include <gst/gst.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "kernels/backend.h"
@@ -37,6 +38,7 @@ struct FrameSettings {
   bool tiles = false;  // the property `fit` says so in place of a fit
   guint tile_rows = 2;
   Regions regions = Regions::kFrame;
+  std::optional<Orientation> orientation;  // none: the image-orientation tag's
   Mode mode = Mode::kAuto;
   double still_threshold = 0;  // 0 = off
   bool qos = false;            // in kExact, too: kLive always heeds it

@@ -100,6 +100,39 @@ TEST(Plugin, OrientationTagIsWorthWhatVideoflipMakes) {
   }
 }
 
+TEST(Plugin, WhatAnElementBeforeHasTurnedIsNotTurnedAgain) {
+  const std::vector<float> tagged = EmbeddingOf("rotate-90", "");
+  for (const char* middle :
+       {"videoflip video-direction=auto ! ", "videoflip video-direction=90r ! ",
+        "videoflip video-direction=auto ! queue ! videoconvert ! ",
+        "( videoflip video-direction=auto ! identity ) ! "}) {
+    const double same = Dot(tagged, EmbeddingOf("rotate-90", middle));
+    EXPECT_TRUE(same >= 0.9999) << middle << same;
+  }
+  // Turned otherwise than the tag asks: what it asks for is still to be done.
+  const double other = Dot(tagged, EmbeddingOf("rotate-90", "videoflip video-direction=180 ! "));
+  EXPECT_TRUE(other < 0.999) << other;
+}
+
+TEST(Plugin, OrientationMayBeSaid) {
+  const std::vector<float> plain = EmbeddingOf("rotate-0", "");
+  const auto said = [](const std::string& tag, const std::string& orientation) {
+    const RunResult run = RunPipeline(
+        "videotestsrc pattern=smpte num-buffers=2 ! video/x-raw,format=RGB,width=200,height=136 ! "
+        "taginject tags=\"image-orientation=" +
+        tag + "\" ! " + kPrompts + " attach-embedding=true orientation=" + orientation +
+        " ! fakesink");
+    EXPECT_TRUE(run.eos) << run.error;
+    return run.frames.empty() ? std::vector<float>() : run.frames.back().embedding;
+  };
+  EXPECT_TRUE(Dot(said("rotate-90", "none"), plain) >= 0.9999) << "the tag is not looked at";
+  for (const char* orientation : {"rotate-90", "flip-rotate-0"}) {
+    const std::vector<float> tagged = EmbeddingOf(orientation, "");
+    EXPECT_TRUE(Dot(said("rotate-0", orientation), tagged) >= 0.9999) << orientation;
+    EXPECT_TRUE(Dot(said("rotate-180", orientation), tagged) >= 0.9999) << orientation;
+  }
+}
+
 TEST(Plugin, ErrorsAreSentencesThatNameWhatIsWrong) {
   const std::string source = "videotestsrc num-buffers=1 ! ";
   EXPECT_NE(RunPipeline(source + "cliptag prompts=a model=no-such-model ! fakesink")
