@@ -8,8 +8,6 @@
 #include <system_error>
 #include <utility>
 
-#include "models/json.h"
-#include "models/picture_check.h"
 #include "models/test_pictures.h"
 
 namespace cliptag {
@@ -151,13 +149,6 @@ Result<Prototype> BuildPrototype(const TagSpec& tag, const std::vector<Group>& g
   return prototype;
 }
 
-// Decoders fill what is missing of a file with grey.
-Status CheckComplete(const std::string& path) {
-  CLIPTAG_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path));
-  if (PictureIsComplete({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()})) return {};
-  return DataLoss("The picture '" + path + "' is truncated: the file ends before it does.");
-}
-
 }  // namespace
 
 ExemplarPicture PictureFrom(const FrameView& view) {
@@ -220,13 +211,11 @@ Status DecodeExemplars(const PictureDecodeFn& decode, PromptSpec* spec) {
   for (TagSpec& tag : spec->tags) {
     tag.pictures.clear();
     for (const std::string& image : tag.images) {
-      const Status complete = CheckComplete(image);
-      Result<ExemplarPicture> picture =
-          complete.ok() ? decode(image) : Result<ExemplarPicture>(complete);
+      Result<ExemplarPicture> picture = decode(image);
       if (!picture.ok()) {
         return Status(picture.status().code(),
                       "An exemplar picture of the tag '" + tag.label +
-                          "' cannot be used: " + picture.status().message());
+                          "' cannot be used: " + picture.status().message() + ".");
       }
       tag.pictures.push_back(std::make_shared<const ExemplarPicture>(picture.Take()));
     }

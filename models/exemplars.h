@@ -48,8 +48,8 @@ ExemplarPicture PictureFrom(const FrameView& view);
 // order of their names. Errors name the tag and what is missing or holds no picture.
 Status FindExemplars(const std::string& folder, PromptSpec* spec);
 
-// Decodes every tag's images into its pictures. `decode` tells what is wrong in a sentence that
-// names the file; the error adds the tag.
+// Decodes every tag's images into its pictures. `decode` tells what is wrong, naming the
+// file, without a full stop; the error adds the tag.
 using PictureDecodeFn = std::function<Result<ExemplarPicture>(const std::string& path)>;
 Status DecodeExemplars(const PictureDecodeFn& decode, PromptSpec* spec);
 

@@ -1,6 +1,6 @@
 // Still pictures and videos behind one interface: a file yields frames, a picture one without a
-// time, a video one every 1/fps seconds. What a file is, its content decides: OpenCV's signatures
-// name the pictures, everything else goes to GStreamer.
+// time, a video one every 1/fps seconds. What a file is, its content decides: what
+// plugin/gst/picture_header.h lists is a picture, everything else goes to GStreamer.
 //
 // Ownership: a MediaFrame keeps its pixels alive; they do not belong to the reader or its decoder.
 // Thread safety: a reader is used by one thread at a time; different readers are independent.

@@ -1,31 +1,15 @@
 #include "plugin/cli/prompt_options.h"
 
 #include <numeric>
-#include <optional>
 #include <utility>
 
 #include "models/bank_file.h"
 #include "models/exemplars.h"
 #include "plugin/cli/diagnostics.h"
-#include "plugin/cli/media_reader.h"
 #include "plugin/cli/options.h"
+#include "plugin/gst/picture_file.h"
 
 namespace cliptag {
-namespace {
-
-Result<ExemplarPicture> ReadPicture(const std::string& path) {
-  CLIPTAG_RETURN_IF_ERROR(CheckMediaFile(path));
-  if (!IsPicture(path)) {
-    return DataLoss("'" + path + "' is no picture that OpenCV knows");
-  }
-  CLIPTAG_ASSIGN_OR_RETURN(const auto reader, OpenPicture(path));
-  CLIPTAG_ASSIGN_OR_RETURN(const std::optional<MediaFrame> frame, reader->Next());
-  if (!frame) return DataLoss("there is no picture in '" + path + "'");
-  return PictureFrom(frame->view);
-}
-
-}  // namespace
-
 std::function<void()> AddPromptOptions(CLI::App& app, PromptOptions* options) {
   CLI::Option* prompts =
       app.add_option("--prompts", options->prompts, "Labels, separated by ';' or newlines")
@@ -65,7 +49,12 @@ Result<PromptSpec> ReadPrompts(const PromptOptions& options) {
   } else if (!options.background.empty()) {
     CLIPTAG_ASSIGN_OR_RETURN(spec.background, SplitList(options.background, "background"));
   }
-  CLIPTAG_RETURN_IF_ERROR(DecodeExemplars(ReadPicture, &spec));
+  CLIPTAG_RETURN_IF_ERROR(DecodeExemplars(
+      [](const std::string& path) {
+        const MuteStderr mute;  // libpng and libtiff print beside returning an error
+        return ReadExemplar(path);
+      },
+      &spec));
   return spec;
 }
 

@@ -17,6 +17,7 @@
 #include "plugin/cli/gif_end.h"
 #include "plugin/cli/gst_frame_view.h"
 #include "plugin/cli/media_reader.h"
+#include "plugin/cli/playlists.h"
 
 namespace cliptag {
 namespace {
@@ -73,6 +74,7 @@ class VideoReader : public MediaReader {
   static GstPadProbeReturn OnBuffer(GstPad* pad, GstPadProbeInfo* info, gpointer self);
 
   Status PopError();
+  Status NothingToShow() const;
   Status ErrorFrom(GstMessage* message) const;
   Status CheckEnd() const;
   Orientation CurrentOrientation() const;
@@ -90,7 +92,8 @@ class VideoReader : public MediaReader {
   // What the streaming threads have met. A lock, not atomics: it also orders the callbacks after
   // Start() and before the destructor for whoever (ThreadSanitizer) cannot see GLib's locks.
   struct Seen {
-    int64_t decoded = 0;  // frames
+    int64_t decoded = 0;        // frames
+    std::string_view playlist;  // what it is in place of a video
     bool video = false;
     bool other_streams = false;      // sound, subtitles
     bool duration_is_exact = false;  // the container writes it down
@@ -151,6 +154,7 @@ Status VideoReader::Start() {
   EndGifs(decode, std::filesystem::file_size(path_, unknown));
   readers_made.fetch_add(1, std::memory_order_release);
   g_signal_connect(decode, "autoplug-continue", G_CALLBACK(OnContinue), this);
+  RefuseReadingElsewhere(decode);
   g_signal_connect(decode, "pad-added", G_CALLBACK(OnPad), this);
   g_signal_connect(decode, "no-more-pads", G_CALLBACK(OnNoMorePads), this);
   GstPad* pad = gst_element_get_static_pad(convert_, "sink");
@@ -168,6 +172,11 @@ Status VideoReader::Start() {
 gboolean VideoReader::OnContinue(GstElement*, GstPad*, GstCaps* caps, gpointer self) {
   const std::string_view name = gst_structure_get_name(gst_caps_get_structure(caps, 0));
   VideoReader* const reader = From(self);
+  if (const std::string_view playlist = PlaylistName(name); !playlist.empty()) {
+    std::lock_guard lock(reader->mutex_);
+    reader->seen_.playlist = playlist;
+    return FALSE;  // the pad appears as it is
+  }
   if (name == "video/quicktime" || name == "video/webm" || name == "video/x-matroska") {
     std::lock_guard lock(reader->mutex_);
     reader->seen_.duration_is_exact = true;
@@ -242,10 +251,7 @@ Status VideoReader::PopError() {
     if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_ERROR) {
       status = ErrorFrom(message);
     } else if (gst_structure_has_name(structure, kNothingToShow)) {
-      status = Unsupported("'" + path_ + "' holds no picture and no video" +
-                           (missing_decoder_.empty() ? std::string()
-                                                     : " that can be decoded: GStreamer's " +
-                                                           missing_decoder_ + " is not installed"));
+      status = NothingToShow();
     } else if (gst_structure_has_name(structure, "missing-plugin")) {
       const char* name = gst_structure_get_string(structure, "name");
       if (name && missing_decoder_.empty()) missing_decoder_ = name;
@@ -256,11 +262,23 @@ Status VideoReader::PopError() {
   return {};
 }
 
+Status VideoReader::NothingToShow() const {
+  if (const std::string_view playlist = seen().playlist; !playlist.empty()) {
+    return Unsupported("'" + path_ + "' is " + std::string(playlist) +
+                       ", and cliptag fetches nothing that a file names: name the video itself");
+  }
+  return Unsupported("'" + path_ + "' holds no picture and no video" +
+                     (missing_decoder_.empty() ? std::string()
+                                               : " that can be decoded: GStreamer's " +
+                                                     missing_decoder_ + " is not installed"));
+}
+
 Status VideoReader::ErrorFrom(GstMessage* message) const {
   GError* error = nullptr;
   gst_message_parse_error(message, &error, nullptr);
   const std::string reason = error ? error->message : "no reason given";
   g_clear_error(&error);
+  if (!seen().playlist.empty()) return NothingToShow();
   if (!missing_decoder_.empty()) {
     return Unsupported("cannot decode '" + path_ + "': GStreamer's " + missing_decoder_ +
                        " is not installed");

@@ -4,7 +4,7 @@
 #include "kernels/base/plain_text.h"
 #include "plugin/elements/clip_tag.h"
 #include "plugin/elements/gstcliptag.h"
-#include "plugin/elements/picture_file.h"
+#include "plugin/gst/picture_file.h"
 
 namespace cliptag {
 namespace {
@@ -183,7 +183,7 @@ Result<PromptSpec> ClipTag::BuildSpec(const TextSettings& text) {
   if (spec.background.empty() && !text.background.empty()) {
     CLIPTAG_ASSIGN_OR_RETURN(spec.background, SplitList(text.background, "background prompts"));
   }
-  CLIPTAG_RETURN_IF_ERROR(DecodeExemplars(ReadPictureFile, &spec));
+  CLIPTAG_RETURN_IF_ERROR(DecodeExemplars(ReadExemplar, &spec));
   return spec;
 }
 

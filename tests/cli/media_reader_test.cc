@@ -7,8 +7,8 @@
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 
-#include "models/picture_check.h"
 #include "plugin/cli/diagnostics.h"
+#include "plugin/gst/picture_check.h"
 #include "tests/cli/test_files.h"
 
 namespace cliptag {
@@ -175,6 +175,27 @@ TEST_F(MediaTest, SaysWhatIsWrongWithAFile) {
   const Read read = ReadAll(folder_ / "text.jpg");
   EXPECT_FALSE(read.status.ok());
   EXPECT_NE(read.status.message().find("text.jpg"), std::string::npos) << read.status.message();
+}
+
+// Nothing that they name is fetched: the ports would refuse, which would be told.
+TEST_F(VideoReaderTest, RefusesFilesThatNameOthers) {
+  const std::pair<std::string, std::string> playlists[] = {
+      {"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:1/a.ts\n"
+       "#EXT-X-ENDLIST\n",
+       "an HLS playlist"},
+      {"<?xml version=\"1.0\"?><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" "
+       "type=\"static\"><BaseURL>"
+       "http://127.0.0.1:1/</BaseURL></MPD>",
+       "a DASH manifest"},
+      {"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 1 RTP/AVP 96\n",
+       "SDP"},
+      {"http://127.0.0.1:1/a.mp4\nhttp://127.0.0.1:1/b.mp4\n", "a list of addresses"}};
+  for (const auto& [text, what] : playlists) {
+    for (const char* name : {"a.jpg", "a.mp4"}) {
+      WriteBytes(folder_ / name, {text.begin(), text.end()});
+      ExpectError(folder_ / name, StatusCode::kUnsupported, what);
+    }
+  }
 }
 
 TEST_F(VideoReaderTest, SamplesAtTheRateAskedFor) {

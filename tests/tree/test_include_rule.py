@@ -29,7 +29,7 @@ PLANTED = [
     ("models/config.cc", "#include <oneapi/dnnl/dnnl.hpp>", "models may not use onednn"),
     ("plugin/engine/engine.h", "#include <gst/gst.h>", "plugin/engine may not use gstreamer"),
     ("plugin/engine/engine.h", '#include "plugin/elements/tag.h"', "not plugin/elements"),
-    ("plugin/elements/tag.cc", '#include "kernels/cpu/pool.h"', "may include plugin/engine, not kernels"),
+    ("plugin/elements/tag.cc", '#include "kernels/cpu/pool.h"', "may include plugin/engine, plugin/gst, not kernels"),
     ("plugin/elements/tag.cc", "#include <opencv2/core.hpp>", "may not use opencv"),
     ("plugin/cli/main.cc", '#include "plugin/elements/tag.h"', "not plugin/elements"),
     ("plugin/cli/main.cc", '#include "../engine/engine.h"', "does not start at the root"),

@@ -1,4 +1,4 @@
-#include "models/picture_check.h"
+#include "plugin/gst/picture_check.h"
 
 #include <cstring>
 
