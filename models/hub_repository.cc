@@ -234,7 +234,8 @@ Result<std::vector<HubFile>> ReadShards(const std::string& index, const HubRepos
 }
 
 bool GoesWithModel(const HubFile& file) {
-  static constexpr std::array<const char*, 10> kNames = {"vocab.json",
+  static constexpr std::array<const char*, 11> kNames = {"vocab.json",
+                                                         "added_tokens.json",
                                                          "merges.txt",
                                                          "tokenizer.json",
                                                          "tokenizer_config.json",

@@ -2,9 +2,12 @@
 
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
+#include "models/added_tokens.h"
 #include "models/bpe.h"
 #include "models/embedded.h"
 #include "models/json.h"
@@ -40,18 +43,27 @@ struct Special {
 
 class ClipTokenizer : public Tokenizer {
  public:
-  ClipTokenizer(Bpe bpe, Special bos, Special eos, const TextConfig& config)
+  ClipTokenizer(Bpe bpe, Special bos, Special eos, std::span<const AddedToken> added,
+                const TextConfig& config)
       : bpe_(std::move(bpe)),
         specials_{std::move(bos), std::move(eos)},
         context_length_(static_cast<size_t>(config.context_length)),
-        clean_(config.clean) {}
+        clean_(config.clean) {
+    // Punctuation that the cleaning takes out would be missing in the token, too.
+    const TextClean clean = clean_ == TextClean::kWhitespace ? clean_ : TextClean::kLower;
+    for (const AddedToken& token : added) {
+      const std::u32string text =
+          token.normalized ? CleanText(token.text, clean) : DecodeUtf8(token.text);
+      if (text.empty()) continue;
+      (token.normalized ? cleaned_ : exact_).Add(text, token.id, token.single_word);
+    }
+  }
 
   Result<Tokens> Encode(std::string_view text) const override {
     Tokens out;
     std::vector<int32_t>& ids = out.ids;
     ids.push_back(specials_[0].id);
-    const std::u32string clean = CleanText(text, clean_);
-    for (size_t i = 0; i < clean.size();) i = EncodeWord(clean, i, &ids);
+    EncodeText(text, &ids);
     ids.push_back(specials_[1].id);
     out.truncated = ids.size() > context_length_ || text.size() > kMaxTextBytes;
     const bool cut = ids.size() > context_length_;
@@ -63,6 +75,34 @@ class ClipTokenizer : public Tokenizer {
   }
 
  private:
+  // Added tokens first, in the text as it is and then in what is left of it, cleaned.
+  void EncodeText(std::string_view text, std::vector<int32_t>* ids) const {
+    if (exact_.empty()) return EncodeClean(CleanText(text, clean_), ids);
+    const std::u32string whole = DecodeUtf8(text.substr(0, kMaxTextBytes));
+    ForParts(whole, exact_, ids, [&](std::u32string_view part) {
+      EncodeClean(CleanText(EncodeUtf8(part), clean_), ids);
+    });
+  }
+
+  void EncodeClean(std::u32string_view text, std::vector<int32_t>* ids) const {
+    ForParts(text, cleaned_, ids, [&](std::u32string_view part) {
+      for (size_t i = 0; i < part.size();) i = EncodeWord(part, i, ids);
+    });
+  }
+
+  // Calls `encode` for what is before, between and behind the added tokens of a text.
+  template <typename Encode>
+  static void ForParts(std::u32string_view text, const AddedTokens& tokens,
+                       std::vector<int32_t>* ids, const Encode& encode) {
+    size_t at = 0;
+    while (const auto match = tokens.empty() ? std::nullopt : tokens.Find(text, at)) {
+      encode(text.substr(at, match->begin - at));
+      ids->push_back(match->id);
+      at = match->end;
+    }
+    encode(text.substr(at));
+  }
+
   // One match of <begin>|<end>|'s|'t|'re|'ve|'m|'ll|'d|letters|one number|others at or after `i`;
   // returns the position after it.
   size_t EncodeWord(std::u32string_view text, size_t i, std::vector<int32_t>* ids) const {
@@ -93,6 +133,7 @@ class ClipTokenizer : public Tokenizer {
 
   const Bpe bpe_;
   const Special specials_[2];  // begin, end
+  AddedTokens exact_, cleaned_;
   const size_t context_length_;
   const TextClean clean_;
 };
@@ -102,6 +143,9 @@ std::u32string FoldedText(const std::string& utf8) {
   for (char32_t& c : text) c = Fold(c);
   return text;
 }
+
+// What open_clip calls the begin and the end of a text.
+const std::string kOtherBos = "<start_of_text>", kOtherEos = "<end_of_text>";
 
 struct Names {
   std::string bos = "<|startoftext|>", eos = "<|endoftext|>";
@@ -130,9 +174,40 @@ Result<Vocabulary> ReadVocabulary(const Json& root, const std::string& file) {
   return vocab;
 }
 
+// Of the tokens that a model's files list as added, those that its vocabulary does not have, and
+// those in it that no words are made of. The others are words as open_clip has them, whatever the
+// files say ("!", with which some fill texts).
+Status KeepAdded(const Vocabulary& vocab, const Merges& merges, const Special (&specials)[2],
+                 const std::string& directory, int vocab_size, std::vector<AddedToken>* added) {
+  for (const AddedToken& token : *added) {
+    const auto it = vocab.find(token.text);
+    const bool clash = it != vocab.end() && it->second != token.id;
+    if (!clash && token.id < vocab_size) continue;
+    return DataLoss(directory + ": the added token '" + token.text + "' has the id " +
+                    std::to_string(token.id) +
+                    (clash ? ", but " + std::to_string(it->second) + " in the vocabulary"
+                           : ", but the model's vocab_size is " + std::to_string(vocab_size)) +
+                    "; the files do not belong together.");
+  }
+  std::unordered_set<std::string> parts;  // of words
+  if (!vocab.empty() && !added->empty()) {
+    for (const auto& [left, right] : merges) parts.insert(left + right);
+  }
+  std::erase_if(*added, [&](const AddedToken& token) {
+    if (token.id == specials[0].id || token.id == specials[1].id) return true;
+    return vocab.count(token.text) > 0 &&
+           (DecodeUtf8(token.text).size() == 1 || token.text.ends_with("</w>") ||
+            parts.count(token.text) > 0);
+  });
+  return {};
+}
+
 Result<std::unique_ptr<Tokenizer>> Build(const Vocabulary& vocab, const Merges& merges,
                                          const Names& names, const std::string& vocab_file,
-                                         const std::string& merges_file, const TextConfig& config) {
+                                         const std::string& merges_file,
+                                         std::vector<AddedToken> added,
+                                         const ModelConfig& model_config) {
+  const TextConfig& config = model_config.text;
   if (vocab.count("a</w>") == 0) {
     return Unsupported(vocab_file +
                        " is not a CLIP vocabulary: it has no token 'a</w>'; only CLIP's byte-level "
@@ -142,7 +217,7 @@ Result<std::unique_ptr<Tokenizer>> Build(const Vocabulary& vocab, const Merges& 
   for (int i = 0; i < 2; ++i) {
     const std::string& name = i == 0 ? names.bos : names.eos;
     auto it = vocab.find(name);
-    if (it == vocab.end()) it = vocab.find(i == 0 ? "<start_of_text>" : "<end_of_text>");
+    if (it == vocab.end()) it = vocab.find(i == 0 ? kOtherBos : kOtherEos);
     if (it == vocab.end()) {
       return DataLoss(vocab_file + " lacks the " + (i == 0 ? "begin" : "end") + " token '" + name +
                       "'.");
@@ -161,13 +236,14 @@ Result<std::unique_ptr<Tokenizer>> Build(const Vocabulary& vocab, const Merges& 
     }
   }
   CLIPTAG_ASSIGN_OR_RETURN(Bpe bpe, Bpe::FromStrings(vocab, merges, specials[1].id, merges_file));
+  CLIPTAG_RETURN_IF_ERROR(
+      KeepAdded(vocab, merges, specials, model_config.path, config.vocab_size, &added));
   return std::unique_ptr<Tokenizer>(
-      new ClipTokenizer(std::move(bpe), specials[0], specials[1], config));
+      new ClipTokenizer(std::move(bpe), specials[0], specials[1], added, config));
 }
 
 Result<std::unique_ptr<Tokenizer>> LoadTokenizerJson(const std::string& path, const Names& names,
                                                      const ModelConfig& model_config) {
-  const TextConfig& config = model_config.text;
   CLIPTAG_ASSIGN_OR_RETURN(const Json root, ReadJsonFile(path));
   const Json model = root.is_object() ? root.value("model", Json()) : Json();
   if (!model.is_object()) return DataLoss(path + " has no object 'model'.");
@@ -175,17 +251,16 @@ Result<std::unique_ptr<Tokenizer>> LoadTokenizerJson(const std::string& path, co
              suffix = model.value("end_of_word_suffix", Json());
   if (type != "BPE" || suffix != "</w>") return LoadPieceTokenizer(root, path, model_config);
   CLIPTAG_ASSIGN_OR_RETURN(Vocabulary vocab, ReadVocabulary(model.value("vocab", Json()), path));
-  for (const Json& token : root.value("added_tokens", Json::array())) {
-    const Json name = token.value("content", Json()), id = token.value("id", Json());
-    if (!name.is_string() || !id.is_number_unsigned() || id.get<uint64_t>() > INT32_MAX) {
-      return DataLoss(path + ": added_tokens has an entry without content or id: " + token.dump() +
-                      ".");
+  CLIPTAG_ASSIGN_OR_RETURN(std::vector<AddedToken> added,
+                           ReadAddedTokens(model_config.path, &root));
+  for (const AddedToken& token : added) {  // the begin and the end of texts may be among them
+    for (const std::string& name : {names.bos, names.eos, kOtherBos, kOtherEos}) {
+      if (token.text == name) vocab.emplace(token.text, token.id);
     }
-    vocab.emplace(name.get<std::string>(), id.get<int32_t>());
   }
   CLIPTAG_ASSIGN_OR_RETURN(const Merges merges,
                            ReadMergesArray(model.value("merges", Json()), path));
-  return Build(vocab, merges, names, path, path, config);
+  return Build(vocab, merges, names, path, path, std::move(added), model_config);
 }
 
 Result<std::unique_ptr<Tokenizer>> LoadPublic(const ModelConfig& config) {
@@ -202,9 +277,12 @@ Result<std::unique_ptr<Tokenizer>> LoadPublic(const ModelConfig& config) {
                     std::to_string(config.text.vocab_size) +
                     ", which is not that of CLIP's public vocabulary (49408).");
   }
-  return std::unique_ptr<Tokenizer>(new ClipTokenizer(Bpe::Public(EmbeddedClipMerges()),
-                                                      {U"<start_of_text>", kBos},
-                                                      {U"<end_of_text>", kEos}, config.text));
+  const Special specials[2] = {{U"<start_of_text>", kBos}, {U"<end_of_text>", kEos}};
+  CLIPTAG_ASSIGN_OR_RETURN(std::vector<AddedToken> added, ReadAddedTokens(config.path));
+  std::erase_if(added, [](const AddedToken& token) { return token.id <= kEos; });
+  CLIPTAG_RETURN_IF_ERROR(KeepAdded({}, {}, specials, config.path, config.text.vocab_size, &added));
+  return std::unique_ptr<Tokenizer>(new ClipTokenizer(
+      Bpe::Public(EmbeddedClipMerges()), specials[0], specials[1], added, config.text));
 }
 
 Result<std::unique_ptr<Tokenizer>> Load(const ModelConfig& config) {
@@ -226,7 +304,8 @@ Result<std::unique_ptr<Tokenizer>> Load(const ModelConfig& config) {
     CLIPTAG_ASSIGN_OR_RETURN(const Json root, ReadJsonFile(vocab_file));
     CLIPTAG_ASSIGN_OR_RETURN(const Vocabulary tokens, ReadVocabulary(root, vocab_file));
     CLIPTAG_ASSIGN_OR_RETURN(const Merges pairs, ReadMergesFile(merges_file));
-    return Build(tokens, pairs, names, vocab_file, merges_file, config.text);
+    CLIPTAG_ASSIGN_OR_RETURN(std::vector<AddedToken> added, ReadAddedTokens(config.path));
+    return Build(tokens, pairs, names, vocab_file, merges_file, std::move(added), config);
   }
   if (exists("tokenizer.json")) return LoadTokenizerJson(base + "tokenizer.json", names, config);
   for (const char* file : {"spiece.model", "tokenizer.model", "sentencepiece.bpe.model"}) {

@@ -4,6 +4,7 @@
 #include <fstream>
 #include <initializer_list>
 #include <iterator>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -127,13 +128,17 @@ void AddConfig(const ModelConfig& config, const VisionTensors& tensors, ContentH
 
 // The files that LoadTokenizer may look at; where there is none it takes the built-in vocabulary.
 Status AddTokenizer(const std::string& directory, ContentHash* hash) {
-  for (const char* name :
-       {"vocab.json", "merges.txt", "tokenizer.json", "spiece.model", "tokenizer.model",
-        "sentencepiece.bpe.model", "special_tokens_map.json", "tokenizer_config.json"}) {
+  constexpr char kAddedTokens[] = "added_tokens.json";
+  for (const char* name : {"vocab.json", "merges.txt", "tokenizer.json", "spiece.model",
+                           "tokenizer.model", "sentencepiece.bpe.model", "special_tokens_map.json",
+                           "tokenizer_config.json", kAddedTokens}) {
     const std::string path = directory + "/" + name;
-    hash->AddText(name);
     std::error_code error;
-    if (!std::filesystem::exists(path, error)) {
+    const bool exists = std::filesystem::exists(path, error);
+    // Banks hold the identities of models without it.
+    if (!exists && name == std::string_view(kAddedTokens)) continue;
+    hash->AddText(name);
+    if (!exists) {
       hash->AddNumber(-1);
       continue;
     }
