@@ -1,5 +1,6 @@
 #include "plugin/elements/metrics_file.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,9 +15,6 @@
 #include <system_error>
 #include <thread>
 #include <utility>
-
-#include "models/replace_file.h"
-#include "models/write_all.h"
 
 namespace cliptag {
 namespace {
@@ -214,6 +212,17 @@ std::string Failed(const std::string& path, int error) {
          ". It is tried again every second.";
 }
 
+// 0, or an errno.
+int WriteAll(int fd, const std::string& text) {
+  for (size_t done = 0; done < text.size();) {
+    const ssize_t n = write(fd, text.data() + done, text.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return n < 0 ? errno : EIO;
+    done += static_cast<size_t>(n);
+  }
+  return 0;
+}
+
 }  // namespace
 
 std::unique_ptr<MetricsRegistration> RegisterMetrics(const std::string& path,
@@ -241,8 +250,9 @@ std::string ReplaceMetricsFile(const std::string& path, const std::string& text,
            "; name a regular file, or one that is not there yet.";
   }
   // Made anew, so that neither a link nor a pipe that lies in wait there is followed or waited for.
-  const std::string beside = PartOf(path);
-  const int fd = CreatePart(beside);
+  const std::string beside = path + ".part" + std::to_string(getpid());
+  unlink(beside.c_str());
+  const int fd = open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NONBLOCK | O_CLOEXEC, 0666);
   if (fd < 0) return Failed(path, errno);
   if (exists) (void)!fchmod(fd, before.st_mode & 07777);
   struct stat made {};

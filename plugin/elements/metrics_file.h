@@ -52,8 +52,9 @@ struct MetricsRow {
 // Streams of the same name are told apart by "#2", "#3", …
 std::string FormatMetrics(std::span<const MetricsRow> rows);
 
-// What went wrong, as a sentence; empty if nothing did. Unlike ReplaceFile of models/, it does not
-// wait for the disk: the next second brings a newer one. `written` says what file was made.
+// What went wrong, as a sentence; empty if nothing did. Written as PATH.partPID first. Unlike
+// ReplaceFile of models/, it does not wait for the disk: the next second brings a newer one.
+// `written` says what file was made.
 std::string ReplaceMetricsFile(const std::string& path, const std::string& text,
                                struct stat* written = nullptr);
 // That file, but not one that somebody else has put there since.

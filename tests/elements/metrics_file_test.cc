@@ -12,7 +12,6 @@
 #include <sstream>
 #include <thread>
 
-#include "models/replace_file.h"
 #include "tests/elements/cliptag_fixture.h"
 
 namespace cliptag::test {
@@ -51,6 +50,9 @@ GstStructure* Stats(guint64 inferred) {
                            "model", G_TYPE_STRING, "starter", "backend", G_TYPE_STRING, "cpu",
                            "precision", G_TYPE_STRING, "fp32", nullptr);
 }
+
+// Where the file is written before it is renamed.
+std::string PartOf(const std::string& path) { return path + ".part" + std::to_string(getpid()); }
 
 class MetricsTest : public ClipTagTest {
  protected:

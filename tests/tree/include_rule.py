@@ -28,8 +28,10 @@ ROOMS = {
          "broker", "opencv", "cli11", "faiss", "sqlite", "libpq", "gtest"}),
 }
 
-# How the core reports: errors as values, and the callback that elements and tool map to their own logs.
-FOR_ALL = ("kernels/base/status.h", "kernels/base/log.h", "kernels/base/caught.h")
+# How the core reports: errors as values, the callback that elements and tool map to their own logs, and how
+# text of strangers is shown.
+FOR_ALL = ("kernels/base/status.h", "kernels/base/log.h", "kernels/base/caught.h",
+           "kernels/base/plain_text.h")
 
 LIBRARIES = [
     ("onednn", r"(oneapi/dnnl/|dnnl|omp\.h$)"),
