@@ -1,5 +1,6 @@
 #include <sentencepiece_processor.h>
 
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -8,12 +9,18 @@
 namespace cliptag {
 namespace {
 
+// The library's own status has a C string, absl's, which is that of newer versions, a view.
+template <typename LibraryStatus>
+std::string Message(const LibraryStatus& status) {
+  return std::string(status.message());
+}
+
 class SentencePieceModel : public PieceModel {
  public:
   Status Load(const std::string& bytes, const std::string& file) {
     const auto status = processor_.LoadFromSerializedProto(bytes);
     if (!status.ok()) {
-      return DataLoss(file + " is no sentencepiece model: " + status.error_message() + ".");
+      return DataLoss(file + " is no sentencepiece model: " + Message(status) + ".");
     }
     return {};
   }
@@ -22,8 +29,7 @@ class SentencePieceModel : public PieceModel {
     std::vector<int> ids;
     const auto status = processor_.Encode(text, &ids);
     if (!status.ok()) {
-      return InvalidArgument(std::string("sentencepiece refuses a text: ") +
-                             status.error_message() + ".");
+      return InvalidArgument("sentencepiece refuses a text: " + Message(status) + ".");
     }
     return std::vector<int32_t>(ids.begin(), ids.end());
   }

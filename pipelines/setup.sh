@@ -34,6 +34,10 @@ if [[ -r /etc/os-release ]]; then
 fi
 [[ $os_id == debian && $os_version == 12 ]] || build+=(libgstreamer-plugins-bad1.0-dev)
 
+# Debian testing's header of sentencepiece includes absl's, which its package does not bring.
+needs_absl() { grep -Eqs '#include ["<]absl/' /usr/include/sentencepiece_processor.h; }
+if needs_absl; then build+=(libabsl-dev); fi
+
 list_only=false
 if [[ ${1:-} == --list ]]; then
   list_only=true
@@ -85,10 +89,14 @@ apt() {
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 \
     -o Acquire::Retries=2 -o Dpkg::Use-Pty=0 "$@" </dev/null >>"$log" 2>&1
 }
-# What update could not fetch may not be needed; install knows.
+# What update could not fetch may not be needed; install knows. Only then is it known what the header of
+# sentencepiece needs.
 install() {
   apt update || true
-  apt install --no-install-recommends "${missing[@]}"
+  apt install --no-install-recommends "${missing[@]}" || return
+  if needs_absl && [[ " ${packages[*]} " != *' libabsl-dev '* ]]; then
+    apt install --no-install-recommends libabsl-dev
+  fi
 }
 
 if ! install; then

@@ -25,8 +25,10 @@ class SetupTest(unittest.TestCase):
         os.chmod(self.fake, 0o755)
         for tool in TOOLS:
             os.symlink(shutil.which(tool), os.path.join(self.fake, tool))
-        # A copy: another user may not be able to look into the tree.
-        self.setup = shutil.copy(SETUP, self.fake)
+        # A copy: another user may not be able to look into the tree. Headers are looked for in here.
+        self.setup = os.path.join(self.fake, "setup.sh")
+        with open(SETUP, encoding="utf-8") as f:
+            self.script("setup.sh", f.read().replace("/usr/include", self.fake))
         self.script("sleep", "#!/bin/bash\n")
         self.script("apt-get", APT)
         self.packages = self.run_setup("--list").stdout.split()
@@ -91,6 +93,28 @@ class SetupTest(unittest.TestCase):
         self.have([p for p in self.packages if p != curl] + ["libcurl4"])
         self.assertEqual(0, self.run_setup().returncode)
         self.assertTrue(self.log()[0].endswith(" " + curl), self.log())
+
+    def test_absl_where_the_header_of_sentencepiece_includes_it(self):
+        self.assertNotIn("libabsl-dev", self.packages)
+        header = os.path.join(self.fake, "sentencepiece_processor.h")
+        write = "#!/bin/bash\nprintf '#include \"absl/status/status.h\"\\n' > " + header + "\n"
+        self.script("header", write)
+        subprocess.run([os.path.join(self.fake, "header")], check=True)
+        self.assertIn("libabsl-dev", self.run_setup("--list").stdout.split())
+        self.need_root()
+        self.assertEqual(0, self.run_setup().returncode)
+        self.assertEqual(1, len(self.log()), self.log())
+        self.assertTrue(self.log()[0].endswith("install --no-install-recommends libabsl-dev"), self.log())
+        # On a fresh machine the header comes with the packages.
+        os.unlink(header)
+        os.unlink(os.path.join(self.fake, "log"))
+        self.script("apt-get", APT + "[[ $* != *libsentencepiece-dev* ]] || " + os.path.join(self.fake, "header") + "\n")
+        self.have([p for p in self.packages if p != "libsentencepiece-dev"])
+        self.assertEqual(0, self.run_setup().returncode)
+        self.assertEqual(["libsentencepiece-dev", "libabsl-dev"], [line.split()[-1] for line in self.log()])
+        os.unlink(header)
+        self.have(self.packages)
+        self.assertEqual("setup: everything is there\n", self.run_setup().stdout)
 
     def test_one_failure_is_tried_again(self):
         self.need_root()
