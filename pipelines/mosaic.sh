@@ -50,7 +50,7 @@ for i in 0 1 2 3; do
   cameras+=(--camera "camera$((i + 1))" "$address" "${source[@]}" ! videoconvert ! videoscale ! videorate !
     "$picture" ! queue leaky=downstream max-size-buffers=2 !
     cliptag "name=camera$((i + 1))" "max-rate=${CLIPTAG_RATE:-2/1}" "${settings[@]}" !
-    cliptagoverlay ! intervideosink "channel=camera$((i + 1))")
+    cliptagoverlay "title=camera$((i + 1))" ! intervideosink "channel=camera$((i + 1))")
 done
 if $print; then
   public "$(printf '%q ' watch.py --mosaic "${mosaic[@]}" "${cameras[@]}")"

@@ -13,7 +13,7 @@ build=(g++ meson ninja-build pkg-config cmake git ca-certificates
   nlohmann-json3-dev libcli11-dev libicu-dev libsentencepiece-dev libcurl4-openssl-dev
   libopencv-dev libpango1.0-dev libcairo2-dev)
 run=(gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
-  gstreamer1.0-plugins-ugly gstreamer1.0-libav fonts-dejavu-core
+  gstreamer1.0-plugins-ugly gstreamer1.0-libav fonts-dejavu-core fonts-droid-fallback
   python3 python3-gi gir1.2-gstreamer-1.0)
 demo=(python3-pil fonts-noto-color-emoji)
 tests=(libgtest-dev libgmock-dev python3-numpy gir1.2-gst-rtsp-server-1.0)

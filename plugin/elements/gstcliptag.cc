@@ -129,11 +129,12 @@ void AddTemplate(GstElementClass* klass, const char* name, GstPadDirection direc
                                      gst_pad_template_new(name, direction, GST_PAD_ALWAYS, caps));
 }
 
-// Frames in DMABuf, VA or GL memory and alternate fields are not for us.
+// Frames in DMABuf, VA or GL memory and alternate fields are not for us. A framerate need not be
+// named: appsrc and others know none.
 GstCaps* TemplateCaps() {
-  const std::string description =
-      "video/x-raw, format = (string) " + cliptag::SupportedFormatsCaps() +
-      ", width = (int) [ 1, max ], height = (int) [ 1, max ], framerate = (fraction) [ 0, max ]";
+  const std::string description = "video/x-raw, format = (string) " +
+                                  cliptag::SupportedFormatsCaps() +
+                                  ", width = (int) [ 1, max ], height = (int) [ 1, max ]";
   GstCaps* caps = gst_caps_from_string(description.c_str());
   if (const char* formats = cliptag::CudaFrames::Formats(); formats != nullptr) {
     GstCaps* known =

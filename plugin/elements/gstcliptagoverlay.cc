@@ -6,6 +6,8 @@
  * Draws the tags in the `GstCliptagMeta` of a frame: a panel with a line for each, its label, a bar
  * in a colour of its own, and its score. Active tags stand out. Frames between those that cliptag
  * looked at show the last tags for a while (#GstClipTagOverlay:hold), so that nothing flickers.
+ * Tiles and objects get boxes with captions, beside the panel, and #GstClipTagOverlay:title heads
+ * it.
  *
  * Where the next element or the sink says that it draws overlays itself, they are handed on as
  * GstVideoOverlayComposition; otherwise they are blended into the frame.
@@ -25,6 +27,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <string>
 
 #include "plugin/elements/overlay_panel.h"
 
@@ -45,6 +48,7 @@ enum {
   PROP_MAX_TAGS,
   PROP_HOLD,
   PROP_SHOW_INACTIVE,
+  PROP_TITLE,
 };
 
 GType PositionType() {
@@ -67,7 +71,7 @@ struct OverlayImpl {
   // who (ThreadSanitizer) cannot see it, and is only taken under it.
   std::mutex stream_mutex;
   OverlayPanel panel;  // this and the next two: guarded by stream_mutex
-  GstVideoInfo info;
+  GstVideoInfo info{};
   bool attach = false;  // downstream draws
   std::atomic<bool> ask_downstream{true};
 };
@@ -109,6 +113,9 @@ static void gst_clip_tag_overlay_set_property(GObject* object, guint id, const G
     case PROP_SHOW_INACTIVE:
       impl.properties.show_inactive = g_value_get_boolean(value);
       break;
+    case PROP_TITLE:
+      impl.properties.title = g_value_get_string(value) != nullptr ? g_value_get_string(value) : "";
+      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
   }
@@ -137,6 +144,9 @@ static void gst_clip_tag_overlay_get_property(GObject* object, guint id, GValue*
     case PROP_SHOW_INACTIVE:
       g_value_set_boolean(value, impl.properties.show_inactive);
       break;
+    case PROP_TITLE:
+      g_value_set_string(value, impl.properties.title.c_str());
+      break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
   }
@@ -146,7 +156,10 @@ static gboolean gst_clip_tag_overlay_set_caps(GstBaseTransform* base, GstCaps* c
   OverlayImpl& impl = ImplOf(base);
   const std::lock_guard lock(impl.stream_mutex);
   impl.ask_downstream = true;
-  return gst_video_info_from_caps(&impl.info, caps);
+  const gint width = impl.info.width, height = impl.info.height;
+  if (!gst_video_info_from_caps(&impl.info, caps)) return FALSE;
+  if (width != impl.info.width || height != impl.info.height) impl.panel.ForgetPlaces();
+  return TRUE;
 }
 
 static void Forget(gpointer self) {
@@ -237,8 +250,10 @@ static GstFlowReturn Draw(GstClipTagOverlay* self, GstBuffer* buffer) {
     properties = impl.properties;
   }
   impl.panel.Look(buffer, properties.hold_ns);
-  GstVideoOverlayComposition* composition = impl.panel.Draw(
-      properties, GST_VIDEO_INFO_WIDTH(&impl.info), GST_VIDEO_INFO_HEIGHT(&impl.info));
+  const cliptag::PixelAspect pixel =
+      cliptag::MakePixelAspect(GST_VIDEO_INFO_PAR_N(&impl.info), GST_VIDEO_INFO_PAR_D(&impl.info));
+  GstVideoOverlayComposition* composition =
+      impl.panel.Draw(properties, {impl.info.width, impl.info.height, pixel});
   if (composition == nullptr) return GST_FLOW_OK;
   AskDownstream(self);
   if (impl.attach) {
@@ -255,6 +270,14 @@ static GstFlowReturn Draw(GstClipTagOverlay* self, GstBuffer* buffer) {
   }
   gst_video_frame_unmap(&frame);
   return GST_FLOW_OK;
+}
+
+// Properties that are controlled (GstController) take the values of this frame's time.
+static void gst_clip_tag_overlay_before_transform(GstBaseTransform* base, GstBuffer* buffer) {
+  if (base->segment.format != GST_FORMAT_TIME) return;
+  const GstClockTime time =
+      gst_segment_to_stream_time(&base->segment, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer));
+  if (GST_CLOCK_TIME_IS_VALID(time)) gst_object_sync_values(GST_OBJECT(base), time);
 }
 
 static GstFlowReturn gst_clip_tag_overlay_transform_ip(GstBaseTransform* base, GstBuffer* buffer) {
@@ -274,8 +297,12 @@ static void gst_clip_tag_overlay_finalize(GObject* object) {
 }
 
 static void gst_clip_tag_overlay_install_properties(GObjectClass* klass) {
+  // Those that a GstController can bind: enums, booleans and numbers.
   constexpr auto kFlags =
-      static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_CONTROLLABLE);
+      static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
+                               GST_PARAM_MUTABLE_PLAYING | GST_PARAM_CONTROLLABLE);
+  constexpr auto kTextFlags = static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
+                                                       GST_PARAM_MUTABLE_PLAYING);
   g_object_class_install_property(
       klass, PROP_POSITION,
       g_param_spec_enum("position", "Position", "The corner that the panel lies in", PositionType(),
@@ -288,7 +315,7 @@ static void gst_clip_tag_overlay_install_properties(GObjectClass* klass) {
   g_object_class_install_property(
       klass, PROP_FONT,
       g_param_spec_string("font", "Font", "Pango name of the font, without a size", "Sans",
-                          kFlags));
+                          kTextFlags));
   g_object_class_install_property(
       klass, PROP_MAX_TAGS,
       g_param_spec_uint("max-tags", "Maximum tags", "Lines that are drawn at most (0 = all)", 0,
@@ -303,6 +330,10 @@ static void gst_clip_tag_overlay_install_properties(GObjectClass* klass) {
       klass, PROP_SHOW_INACTIVE,
       g_param_spec_boolean("show-inactive", "Show inactive", "Draw tags below their threshold, too",
                            TRUE, kFlags));
+  g_object_class_install_property(
+      klass, PROP_TITLE,
+      g_param_spec_string("title", "Title", "What the panel is headed with: the camera's name",
+                          nullptr, kTextFlags));
   gst_type_mark_as_plugin_api(PositionType(), static_cast<GstPluginAPIFlags>(0));
 }
 
@@ -319,15 +350,18 @@ static void gst_clip_tag_overlay_class_init(GstClipTagOverlayClass* klass) {
   transform_class->src_event = gst_clip_tag_overlay_src_event;
   transform_class->sink_event = gst_clip_tag_overlay_sink_event;
   transform_class->stop = gst_clip_tag_overlay_stop;
+  transform_class->before_transform = gst_clip_tag_overlay_before_transform;
   transform_class->transform_ip = gst_clip_tag_overlay_transform_ip;
   gst_element_class_set_static_metadata(element_class, "CLIP tag overlay", "Filter/Editor/Video",
                                         "Draws the tags of cliptag: label, score bar and number",
                                         "the cliptag authors");
-  GstCaps* caps =
-      gst_caps_from_string(GST_VIDEO_CAPS_MAKE(
-          GST_VIDEO_FORMATS_ALL) ";" GST_VIDEO_CAPS_MAKE_WITH_FEATURES("meta:"
-                                                                       "GstVideoOverlayComposition",
-                                                                       GST_VIDEO_FORMATS_ALL));
+  // Without a framerate: what appsrc and others send need not name one, and nothing here asks for
+  // it.
+  static constexpr char kSizes[] = ", format = (string) " GST_VIDEO_FORMATS_ALL
+                                   ", width = (int) [ 1, max ], height = (int) [ 1, max ]";
+  const std::string raw = "video/x-raw";
+  const std::string drawn = raw + "(" GST_CAPS_FEATURE_META_GST_VIDEO_OVERLAY_COMPOSITION ")";
+  GstCaps* caps = gst_caps_from_string((raw + kSizes + "; " + drawn + kSizes).c_str());
   gst_element_class_add_pad_template(
       element_class, gst_pad_template_new("sink", GST_PAD_SINK, GST_PAD_ALWAYS, caps));
   gst_element_class_add_pad_template(

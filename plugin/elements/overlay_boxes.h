@@ -1,29 +1,21 @@
-// Draws where a tag was seen: a box in the tag's colour and, for objects, a caption at it.
+// Draws where a tag was seen: a box in the tag's colour, with a caption at it.
 //
 // Thread safety: pure functions; Pango's default font map is per thread.
 #pragma once
 
 #include <gst/video/video-overlay-composition.h>
 
-#include <string>
 #include <vector>
 
 #include "plugin/elements/overlay_draw.h"
 
 namespace cliptag {
 
-struct OverlayBox {
-  int x = 0, y = 0, width = 0, height = 0;  // pixels of the frame
-  std::string label;                        // gives the colour
-  std::string caption;                      // "" = none
-
-  bool operator==(const OverlayBox&) const = default;
-};
-
-// Adds the boxes to `composition`, which may be null and is taken; what of a box lies outside of
-// the frame is not drawn. Null if there is nothing to draw at all. Caller owns.
-GstVideoOverlayComposition* AddBoxes(GstVideoOverlayComposition* composition,
-                                     const std::vector<OverlayBox>& boxes,
-                                     const OverlayStyle& style, int frame_width, int frame_height);
+// A composition of the boxes; what of one lies outside of the frame or in `panel` (of width 0:
+// none) is not drawn, and captions lie beside the panel and, where there is room, beside each
+// other. Null if there is nothing to draw. Caller owns.
+GstVideoOverlayComposition* DrawBoxes(const std::vector<OverlayBox>& boxes,
+                                      const OverlayStyle& style, const OverlayFrame& frame,
+                                      const Rect& panel);
 
 }  // namespace cliptag

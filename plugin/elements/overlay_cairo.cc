@@ -1,6 +1,33 @@
 #include "plugin/elements/overlay_cairo.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace cliptag {
+
+void Composer::Add(GstVideoOverlayRectangle* rectangle) {
+  if (rectangle == nullptr) return;
+  if (composition_ == nullptr) {
+    composition_ = gst_video_overlay_composition_new(rectangle);
+  } else {
+    composition_ = gst_video_overlay_composition_make_writable(composition_);
+    gst_video_overlay_composition_add_rectangle(composition_, rectangle);
+  }
+  gst_video_overlay_rectangle_unref(rectangle);
+}
+
+std::string Drawable(const std::string& text) {
+  constexpr size_t kMostBytes = size_t{4} * (kMostCharacters + 1);
+  gchar* valid =
+      g_utf8_make_valid(text.data(), static_cast<gssize>(std::min(text.size(), kMostBytes)));
+  std::string drawable(valid);
+  if (g_utf8_strlen(valid, -1) > kMostCharacters) {
+    drawable.resize(static_cast<size_t>(g_utf8_offset_to_pointer(valid, kMostCharacters) - valid));
+    drawable += "\u2026";  // an ellipsis
+  }
+  g_free(valid);
+  return drawable;
+}
 
 LayoutPtr MakeLayout(cairo_t* cairo, const OverlayStyle& style, int text_px) {
   LayoutPtr layout(pango_cairo_create_layout(cairo));
@@ -18,10 +45,8 @@ void SetText(PangoLayout* layout, const std::string& text, bool bold) {
                          pango_attr_weight_new(bold ? PANGO_WEIGHT_BOLD : PANGO_WEIGHT_NORMAL));
   pango_layout_set_attributes(layout, attributes);
   pango_attr_list_unref(attributes);
-  // Labels are a user's bytes; Pango wants UTF-8.
-  gchar* valid = g_utf8_make_valid(text.data(), static_cast<gssize>(text.size()));
-  pango_layout_set_text(layout, valid, -1);
-  g_free(valid);
+  const std::string drawable = Drawable(text);
+  pango_layout_set_text(layout, drawable.data(), static_cast<int>(drawable.size()));
 }
 
 int TextWidthOf(const std::string& text, const OverlayStyle& style, int text_px) {
@@ -46,8 +71,13 @@ void DrawText(cairo_t* cairo, const std::string& text, const OverlayStyle& style
   pango_cairo_show_layout(cairo, layout.get());
 }
 
-GstVideoOverlayRectangle* DrawRectangle(int x, int y, int width, int height,
+GstVideoOverlayRectangle* DrawRectangle(const Rect& place, const OverlayFrame& frame,
                                         const std::function<void(cairo_t*)>& draw) {
+  if (place.width <= 0 || place.height <= 0) return nullptr;
+  // In square units, which whoever draws the rectangle scales to the frame's pixels: Pango spaces
+  // no letters right on a surface that is scaled along one axis.
+  const int width = std::max(1, static_cast<int>(std::lround(place.width / frame.unit_x())));
+  const int height = std::max(1, static_cast<int>(std::lround(place.height / frame.unit_y())));
   // Cairo's ARGB32 is what GstVideoOverlayComposition wants: native-endian, premultiplied.
   const int stride = width * 4;
   const gsize size = static_cast<gsize>(stride) * static_cast<gsize>(height);
@@ -75,7 +105,7 @@ GstVideoOverlayRectangle* DrawRectangle(int x, int y, int width, int height,
                               GST_VIDEO_OVERLAY_COMPOSITION_FORMAT_RGB, static_cast<guint>(width),
                               static_cast<guint>(height));
     rectangle = gst_video_overlay_rectangle_new_raw(
-        pixels, x, y, static_cast<guint>(width), static_cast<guint>(height),
+        pixels, place.x, place.y, static_cast<guint>(place.width), static_cast<guint>(place.height),
         GST_VIDEO_OVERLAY_FORMAT_FLAG_PREMULTIPLIED_ALPHA);
   }
   gst_buffer_unref(pixels);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "plugin/elements/overlay_draw.h"
 
@@ -26,7 +27,30 @@ using LayoutPtr = std::unique_ptr<PangoLayout, GObjectUnref>;
 
 LayoutPtr MakeLayout(cairo_t* cairo, const OverlayStyle& style, int text_px);
 
-// Any bytes: what is not UTF-8 is replaced.
+// Puts rectangles together, in the order in which they are drawn.
+class Composer {
+ public:
+  explicit Composer(GstVideoOverlayComposition* begin = nullptr) : composition_(begin) {}
+  ~Composer() {
+    if (composition_ != nullptr) gst_video_overlay_composition_unref(composition_);
+  }
+  Composer(const Composer&) = delete;
+  Composer& operator=(const Composer&) = delete;
+
+  void Add(GstVideoOverlayRectangle* rectangle);  // takes it; may be null
+  GstVideoOverlayComposition* Take() { return std::exchange(composition_, nullptr); }
+
+ private:
+  GstVideoOverlayComposition* composition_;
+};
+
+// At most this many characters of a text are drawn: Pango lays out a line as a whole before it cuts
+// it, and labels may be of any length.
+inline constexpr int kMostCharacters = 200;
+
+// Any bytes as UTF-8 of so many characters: what is none is replaced, what is more is cut.
+std::string Drawable(const std::string& text);
+
 void SetText(PangoLayout* layout, const std::string& text, bool bold);
 
 // Of bold text, in pixels.
@@ -36,9 +60,9 @@ int TextWidthOf(const std::string& text, const OverlayStyle& style, int text_px)
 void DrawText(cairo_t* cairo, const std::string& text, const OverlayStyle& style, int text_px,
               int x, int height, int width);
 
-// A rectangle of the frame that `draw` fills, transparent to begin with; null if that fails. Caller
-// owns.
-GstVideoOverlayRectangle* DrawRectangle(int x, int y, int width, int height,
+// A rectangle of the frame, in its pixels, that `draw` fills, in units; transparent to begin with.
+// Null if that fails. Caller owns.
+GstVideoOverlayRectangle* DrawRectangle(const Rect& place, const OverlayFrame& frame,
                                         const std::function<void(cairo_t*)>& draw);
 
 }  // namespace cliptag

@@ -3,61 +3,64 @@
 #include <algorithm>
 #include <cmath>
 
+#include "plugin/elements/overlay_boxes.h"
 #include "plugin/elements/overlay_cairo.h"
 
 namespace cliptag {
 namespace {
 
-// Everything in pixels, from the frame's size alone, so that it reads the same at 240p and at 4K.
+constexpr double kWidest = 1.0 / 3, kHighest = 1.0 / 4;  // of the frame, at scale 1
+
+// In units, from the frame's size alone: the same at 240p and at 4K, whatever the tags are.
 struct Measures {
   int text = 0;     // height of the font
   int line = 0;     // from line to line
   int padding = 0;  // inside the panel
   int margin = 0;   // around it
-  int label = 0;    // widths of the columns
+  int label = 0;    // widths of the columns; 0 = there is no room for it
   int bar = 0;
   int number = 0;
   int gap = 0;  // between columns
-  size_t lines = 0;
+  int width = 0;
+  size_t fitting = 0;  // lines; 0 if nothing fits
 
-  int width() const { return label + bar + number + 2 * gap + 2 * padding; }
-  int height() const { return static_cast<int>(lines) * line + 2 * padding; }
+  int height(size_t lines) const { return static_cast<int>(lines) * line + 2 * padding; }
 };
 
-int TextWidth(PangoLayout* layout, const std::string& text) {
-  SetText(layout, text, /*bold=*/true);
-  int width = 0;
-  pango_layout_get_pixel_size(layout, &width, nullptr);
-  return width;
+// Where it is narrow, the bar goes first, then the number.
+void MeasureColumns(int room, int number, Measures* m) {
+  m->bar = std::min(4 * m->text, room / 4);
+  m->number = number;
+  m->label = room - m->bar - number - 2 * m->gap;
+  if (m->label < 4 * m->text) {
+    m->bar = 0;
+    m->label = room - number - m->gap;
+  }
+  if (m->label < 3 * m->text) {
+    m->number = 0;
+    m->label = room;
+  }
 }
 
-// Columns that fit the frame: the label column gives way first. `lines` is 0 if nothing fits.
-Measures Measure(const std::vector<OverlayLine>& lines, const OverlayStyle& style, int width,
-                 int height) {
+Measures Measure(const OverlayStyle& style, const OverlayFrame& frame) {
   Measures m;
-  // 4 % of the height reads well from a distance; no less than 9 pixels, no more than the frame
-  // has.
+  const int width = frame.seen_width(), height = frame.seen_height();
+  // 3 % of the frame, of which five lines fit the panel; no less than 9 pixels can be read.
   m.text =
-      static_cast<int>(std::lround(std::max(9.0, std::min(height, width) * 0.045) * style.scale));
+      static_cast<int>(std::lround(std::max(9.0, std::min(height, width) * 0.031) * style.scale));
   m.text = std::clamp(m.text, 6, std::max(6, height / 3));
-  m.line = static_cast<int>(std::lround(m.text * 1.45));
+  m.line = static_cast<int>(std::lround(m.text * 1.4));
   m.padding = std::max(4, m.text * 2 / 5);  // holds the stripe of an active tag, too
   m.margin = std::max(2, m.text / 2);
-  m.gap = std::max(2, m.text / 2);
-  const SurfacePtr surface(cairo_image_surface_create(CAIRO_FORMAT_ARGB32, 1, 1));
-  const CairoPtr cairo(cairo_create(surface.get()));
-  const LayoutPtr layout = MakeLayout(cairo.get(), style, m.text);
-  m.number = TextWidth(layout.get(), "100 %");
-  m.bar = m.text * 4;
-  for (const OverlayLine& line : lines) {
-    m.label = std::max(m.label, TextWidth(layout.get(), line.label));
-  }
-  const int room = width - 2 * m.margin - 2 * m.padding - 2 * m.gap - m.number;
-  m.bar = std::min(m.bar, room / 3);
-  m.label = std::min(m.label, room - m.bar);
-  const int fitting = (height - 2 * m.margin - 2 * m.padding) / m.line;
-  if (m.label < m.text || m.bar < 1 || fitting < 1) return m;
-  m.lines = std::min(lines.size(), static_cast<size_t>(fitting));
+  m.gap = std::max(2, m.text * 2 / 5);
+  const int number = TextWidthOf("100 %", style, m.text);
+  const int wanted = 14 * m.text + 4 * m.text + number + 2 * m.gap + 2 * m.padding;
+  const double widest = std::min<double>(width - 2 * m.margin, width * kWidest * style.scale);
+  const double highest = std::min<double>(height - 2 * m.margin, height * kHighest * style.scale);
+  m.width = std::min(wanted, static_cast<int>(widest));
+  MeasureColumns(m.width - 2 * m.padding, number, &m);
+  const int room = static_cast<int>(highest) - 2 * m.padding;
+  if (m.label >= 2 * m.text && room >= m.line) m.fitting = static_cast<size_t>(room / m.line);
   return m;
 }
 
@@ -72,60 +75,73 @@ void RoundedRectangle(cairo_t* cairo, double x, double y, double width, double h
   cairo_close_path(cairo);
 }
 
+// One line of text that is cut at `width`; at its right end if it is a number.
+void DrawCell(cairo_t* cairo, PangoLayout* layout, const Measures& m, double x, double y, int width,
+              bool number) {
+  pango_layout_set_width(layout, width * PANGO_SCALE);
+  pango_layout_set_ellipsize(layout, PANGO_ELLIPSIZE_END);
+  pango_layout_set_alignment(layout, number ? PANGO_ALIGN_RIGHT : PANGO_ALIGN_LEFT);
+  int text_height = 0;
+  pango_layout_get_pixel_size(layout, nullptr, &text_height);
+  cairo_move_to(cairo, x, y + (m.line - text_height) / 2.0);
+  pango_cairo_show_layout(cairo, layout);
+}
+
 void DrawLine(cairo_t* cairo, PangoLayout* layout, const Measures& m, const OverlayLine& line,
               double y) {
   const Rgb colour = ColourOf(line.label);
   const double ink = line.active ? 1.0 : 0.8;
-  const double bar_x = m.padding + m.label + m.gap;
-  const double bar_height = m.text * 0.6;
-  const double bar_y = y + (m.line - bar_height) / 2;
-
-  SetText(layout, line.label, line.active);
-  pango_layout_set_width(layout, m.label * PANGO_SCALE);
-  pango_layout_set_ellipsize(layout, PANGO_ELLIPSIZE_END);
-  int text_height = 0;
-  pango_layout_get_pixel_size(layout, nullptr, &text_height);
-  cairo_set_source_rgba(cairo, ink, ink, ink, 1);
-  cairo_move_to(cairo, m.padding, y + (m.line - text_height) / 2.0);
-  pango_cairo_show_layout(cairo, layout);
-
-  cairo_set_source_rgba(cairo, 1, 1, 1, 0.16);
-  RoundedRectangle(cairo, bar_x, bar_y, m.bar, bar_height, bar_height / 4);
-  cairo_fill(cairo);
-  if (line.percent > 0) {
-    cairo_set_source_rgba(cairo, colour.r, colour.g, colour.b, line.active ? 1.0 : 0.55);
-    RoundedRectangle(cairo, bar_x, bar_y, std::max(1.0, m.bar * line.percent / 100.0), bar_height,
-                     bar_height / 4);
+  if (line.active) {
+    // A stripe in the tag's colour at the panel's edge.
+    cairo_set_source_rgba(cairo, colour.r, colour.g, colour.b, 1);
+    cairo_rectangle(cairo, 0, y + m.line * 0.12, std::max(2.0, m.padding * 0.45), m.line * 0.76);
     cairo_fill(cairo);
   }
-
-  SetText(layout, std::to_string(line.percent) + " %", line.active);
-  pango_layout_set_width(layout, -1);
-  int number_width = 0;
-  pango_layout_get_pixel_size(layout, &number_width, &text_height);
   cairo_set_source_rgba(cairo, ink, ink, ink, 1);
-  cairo_move_to(cairo, m.width() - m.padding - number_width, y + (m.line - text_height) / 2.0);
-  pango_cairo_show_layout(cairo, layout);
-}
-
-void DrawPanel(cairo_t* cairo, const Measures& m, const std::vector<OverlayLine>& lines,
-               const OverlayStyle& style) {
-  // Dark enough for white text on any video, light enough to see what is behind.
-  cairo_set_source_rgba(cairo, 0.05, 0.06, 0.08, 0.76);
-  RoundedRectangle(cairo, 0, 0, m.width(), m.height(), m.padding);
-  cairo_fill(cairo);
-  const LayoutPtr layout = MakeLayout(cairo, style, m.text);
-  for (size_t i = 0; i < m.lines; ++i) {
-    const double y = m.padding + static_cast<double>(i) * m.line;
-    if (lines[i].active) {
-      // A stripe in the tag's colour at the panel's edge.
-      const Rgb colour = ColourOf(lines[i].label);
-      cairo_set_source_rgba(cairo, colour.r, colour.g, colour.b, 1);
-      cairo_rectangle(cairo, 0, y + m.line * 0.12, std::max(2.0, m.padding * 0.45), m.line * 0.76);
+  SetText(layout, line.label, line.active);
+  DrawCell(cairo, layout, m, m.padding, y, m.label, false);
+  if (m.bar > 0) {
+    const double bar_x = m.padding + m.label + m.gap;
+    const double bar_height = m.text * 0.6;
+    const double bar_y = y + (m.line - bar_height) / 2;
+    cairo_set_source_rgba(cairo, 1, 1, 1, 0.16);
+    RoundedRectangle(cairo, bar_x, bar_y, m.bar, bar_height, bar_height / 4);
+    cairo_fill(cairo);
+    if (line.percent > 0) {
+      cairo_set_source_rgba(cairo, colour.r, colour.g, colour.b, line.active ? 1.0 : 0.55);
+      RoundedRectangle(cairo, bar_x, bar_y, std::max(1.0, m.bar * line.percent / 100.0), bar_height,
+                       bar_height / 4);
       cairo_fill(cairo);
     }
-    DrawLine(cairo, layout.get(), m, lines[i], y);
   }
+  if (m.number == 0) return;
+  cairo_set_source_rgba(cairo, ink, ink, ink, 1);
+  SetText(layout, std::to_string(line.percent) + " %", line.active);
+  DrawCell(cairo, layout, m, m.width - m.padding - m.number, y, m.number, true);
+}
+
+void DrawPanel(cairo_t* cairo, const Measures& m, const OverlayContent& content, size_t lines,
+               const OverlayStyle& style) {
+  const size_t titles = content.title.empty() ? 0 : 1;
+  // Dark enough for white text on any video, light enough to see what is behind.
+  cairo_set_source_rgba(cairo, 0.05, 0.06, 0.08, 0.76);
+  RoundedRectangle(cairo, 0, 0, m.width, m.height(titles + lines), m.padding);
+  cairo_fill(cairo);
+  const LayoutPtr layout = MakeLayout(cairo, style, m.text);
+  double y = m.padding;
+  if (titles > 0) {
+    cairo_set_source_rgba(cairo, 1, 1, 1, 1);
+    SetText(layout.get(), content.title, /*bold=*/true);
+    DrawCell(cairo, layout.get(), m, m.padding, y, m.width - 2 * m.padding, false);
+    y += m.line;
+  }
+  for (size_t i = 0; i < lines; ++i, y += m.line)
+    DrawLine(cairo, layout.get(), m, content.lines[i], y);
+}
+
+// No video has pixels that are eight times as wide as they are high.
+double AspectOf(const PixelAspect& pixel) {
+  return std::clamp(static_cast<double>(pixel.width) / pixel.height, 1.0 / 8, 8.0);
 }
 
 }  // namespace
@@ -153,24 +169,33 @@ Rgb ColourOf(const std::string& label) {
   }
 }
 
-GstVideoOverlayComposition* DrawOverlay(const std::vector<OverlayLine>& lines,
-                                        const OverlayStyle& style, int frame_width,
-                                        int frame_height) {
-  const Measures m = Measure(lines, style, frame_width, frame_height);
-  if (m.lines == 0) return nullptr;
-  const int width = m.width(), height = m.height();
-  const bool right = style.position == OverlayPosition::kTopRight ||
-                     style.position == OverlayPosition::kBottomRight;
-  const bool bottom = style.position == OverlayPosition::kBottomLeft ||
-                      style.position == OverlayPosition::kBottomRight;
-  GstVideoOverlayRectangle* rectangle =
-      DrawRectangle(right ? frame_width - m.margin - width : m.margin,
-                    bottom ? frame_height - m.margin - height : m.margin, width, height,
-                    [&](cairo_t* cairo) { DrawPanel(cairo, m, lines, style); });
-  if (rectangle == nullptr) return nullptr;
-  GstVideoOverlayComposition* composition = gst_video_overlay_composition_new(rectangle);
-  gst_video_overlay_rectangle_unref(rectangle);
-  return composition;
+double OverlayFrame::unit_x() const { return std::min(1.0, 1 / AspectOf(pixel)); }
+double OverlayFrame::unit_y() const { return std::min(1.0, AspectOf(pixel)); }
+int OverlayFrame::seen_width() const { return static_cast<int>(std::lround(width / unit_x())); }
+int OverlayFrame::seen_height() const { return static_cast<int>(std::lround(height / unit_y())); }
+
+GstVideoOverlayComposition* DrawOverlay(const OverlayContent& content, const OverlayStyle& style,
+                                        const OverlayFrame& frame) {
+  const Measures m = Measure(style, frame);
+  const size_t titles = content.title.empty() ? 0 : 1;
+  const size_t lines = std::min(content.lines.size(), m.fitting - std::min(m.fitting, titles));
+  Rect panel;
+  if (m.fitting > 0 && titles + lines > 0) {
+    panel.width = std::max(1, static_cast<int>(m.width * frame.unit_x()));
+    panel.height = std::max(1, static_cast<int>(m.height(titles + lines) * frame.unit_y()));
+    const bool right = style.position == OverlayPosition::kTopRight ||
+                       style.position == OverlayPosition::kBottomRight;
+    const bool bottom = style.position == OverlayPosition::kBottomLeft ||
+                        style.position == OverlayPosition::kBottomRight;
+    const int margin_x = static_cast<int>(std::lround(m.margin * frame.unit_x()));
+    const int margin_y = static_cast<int>(std::lround(m.margin * frame.unit_y()));
+    panel.x = right ? frame.width - margin_x - panel.width : margin_x;
+    panel.y = bottom ? frame.height - margin_y - panel.height : margin_y;
+  }
+  Composer composition(DrawBoxes(content.boxes, style, frame, panel));
+  composition.Add(DrawRectangle(
+      panel, frame, [&](cairo_t* cairo) { DrawPanel(cairo, m, content, lines, style); }));
+  return composition.Take();
 }
 
 }  // namespace cliptag

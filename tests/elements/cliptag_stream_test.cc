@@ -446,6 +446,12 @@ TEST_F(StreamTest, ABufferBeforeAnySegmentHasNoStreamTime) {
   gst_object_unref(pipeline);
 }
 
+TEST_F(StreamTest, CapsNeedNoFramerate) {
+  Play("video/x-raw,format=GRAY8,width=16,height=8");
+  ASSERT_TRUE(WaitFor([] { return Fake().prompts_set() == 1; }));
+  for (guint64 n = 0; n < 3; ++n) EXPECT_NE(MetaOf(Through(n).get()), nullptr) << n;
+}
+
 TEST_F(StreamTest, CropMetaAndOrientationReachTheEngine) {
   Play();
   GstBuffer* buffer = MakeFrame(0);

@@ -1,21 +1,24 @@
 // `cliptagoverlay`: what it draws, where, when, and that it touches nothing else.
+#include <gst/controller/gstdirectcontrolbinding.h>
+#include <gst/controller/gstinterpolationcontrolsource.h>
+
+#include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <limits>
+#include <tuple>
 
 #include "plugin/elements/frame_view.h"
 #include "plugin/elements/meta.h"
+#include "plugin/elements/overlay_cairo.h"
 #include "plugin/elements/overlay_draw.h"
+#include "plugin/elements/overlay_panel.h"
 #include "tests/elements/gst_test.h"
 
 namespace cliptag::test {
 namespace {
 
 std::vector<Tag> TwoTags() { return {{"dog", 0.75, 0.3, true}, {"cat", 0.25, 0.1, false}}; }
-
-struct CompositionUnref {
-  void operator()(GstVideoOverlayComposition* c) const { gst_video_overlay_composition_unref(c); }
-};
-using CompositionPtr = std::unique_ptr<GstVideoOverlayComposition, CompositionUnref>;
 
 class OverlayTest : public ::testing::Test {
  protected:
@@ -92,12 +95,19 @@ class OverlayTest : public ::testing::Test {
 
   static GstVideoRectangle PanelBox(const std::vector<OverlayLine>& lines,
                                     const OverlayStyle& style, int width, int height) {
-    const CompositionPtr composition(DrawOverlay(lines, style, width, height));
+    return PanelBox({.lines = lines}, style, {width, height, {}});
+  }
+  // The panel comes last.
+  static GstVideoRectangle PanelBox(const OverlayContent& content, const OverlayStyle& style,
+                                    const OverlayFrame& frame) {
+    const CompositionPtr composition(DrawOverlay(content, style, frame));
     EXPECT_TRUE(composition);
     GstVideoRectangle box{};
     guint w = 0, h = 0;
     gst_video_overlay_rectangle_get_render_rectangle(
-        gst_video_overlay_composition_get_rectangle(composition.get(), 0), &box.x, &box.y, &w, &h);
+        gst_video_overlay_composition_get_rectangle(
+            composition.get(), gst_video_overlay_composition_n_rectangles(composition.get()) - 1),
+        &box.x, &box.y, &w, &h);
     box.w = static_cast<int>(w);
     box.h = static_cast<int>(h);
     return box;
@@ -158,6 +168,170 @@ TEST_F(OverlayTest, GrowsWithTheFrame) {
   const GstVideoRectangle large = PanelBox(lines, {}, 3840, 2160);
   EXPECT_GE(small.h, 2 * 12) << "lines of fewer than twelve pixels cannot be read";
   EXPECT_NEAR(static_cast<double>(large.h) / 2160, static_cast<double>(small.h) / 240, 0.05);
+}
+
+TEST_F(OverlayTest, IsAsWideForEveryTagAndWithinAThirdAndAQuarter) {
+  const std::vector<OverlayLine> few = {{"a", 1, false}};
+  std::vector<OverlayLine> many;
+  for (int i = 0; i < 30; ++i)
+    many.push_back({"a person who rides a bicycle, number " + std::to_string(i), 100 - i, true});
+  for (const auto& [width, height, pixel] : {std::tuple{320, 240, PixelAspect()},
+                                             {640, 360, {}},
+                                             {1280, 720, {}},
+                                             {1920, 1080, {}},
+                                             {3840, 2160, {}},
+                                             {720, 1280, {}},
+                                             {480, 640, {}},
+                                             {7680, 720, {}},
+                                             {960, 1080, {2, 1}},
+                                             {720, 576, {64, 45}},
+                                             {160, 120, {}}}) {
+    SCOPED_TRACE(std::to_string(width) + "x" + std::to_string(height));
+    const OverlayFrame frame{width, height, pixel};
+    const GstVideoRectangle small = PanelBox({.lines = few}, {}, frame);
+    const GstVideoRectangle large = PanelBox({.title = "gate", .lines = many}, {}, frame);
+    EXPECT_EQ(small.w, large.w);
+    EXPECT_LE(3 * large.w, width);
+    EXPECT_LE(4 * large.h, height);
+    EXPECT_GE(large.h, small.h);
+    EXPECT_GE(small.x, 0);
+    EXPECT_GE(small.y, 0);
+  }
+  // Five lines, which is what cliptag lists, fit where text has more than its least size.
+  const std::vector<OverlayLine> five(many.begin(), many.begin() + 5);
+  const std::vector<OverlayLine> four(many.begin(), many.begin() + 4);
+  for (const auto& [width, height] : {std::pair{1280, 720}, {1920, 1080}, {3840, 2160}})
+    EXPECT_GT(PanelBox(five, {}, width, height).h, PanelBox(four, {}, width, height).h);
+}
+
+TEST_F(OverlayTest, PixelsThatAreNotSquareMakeItNarrowerSoThatItIsSeenAsItIs) {
+  const std::vector<OverlayLine> lines = {{"dog", 75, true}};
+  const GstVideoRectangle square = PanelBox(lines, {}, 1920, 1080);
+  const GstVideoRectangle wide = PanelBox({.lines = lines}, {}, {960, 1080, {2, 1}});
+  EXPECT_EQ(wide.w, square.w / 2);
+  EXPECT_EQ(wide.h, square.h);
+  const GstVideoRectangle high = PanelBox({.lines = lines}, {}, {1920, 540, {1, 2}});
+  EXPECT_EQ(high.w, square.w);
+  EXPECT_EQ(high.h, square.h / 2);
+  for (const PixelAspect pixel : {PixelAspect{65535, 1}, {1, 65535}})
+    CompositionPtr(DrawOverlay({.lines = lines, .boxes = {{{5, 5, 50, 50}, true, "a", "a"}}}, {},
+                               {640, 480, pixel}));
+}
+
+TEST_F(OverlayTest, TheTitleIsThereWithoutTagsToo) {
+  Play("RGB", 640, 480);
+  EXPECT_FALSE(Changed(Through(MakeFrame(0)).get()));
+  Play("RGB", 640, 480, "title=gate");
+  const GstVideoRectangle title = ChangedBox(Through(MakeFrame(0)).get());
+  EXPECT_GT(title.w, 0);
+  const GstVideoRectangle both = ChangedBox(Through(MakeFrame(1), TwoTags()).get());
+  EXPECT_EQ(both.w, title.w);
+  EXPECT_GT(both.h, title.h * 2);
+}
+
+TEST_F(OverlayTest, LinesChangePlacesOnlyWhenOneIsClearlyAhead) {
+  Play("RGB", 640, 480);
+  OverlayPanel panel;
+  const auto order = [&](const std::vector<std::pair<const char*, double>>& tags) {
+    BufferHolder frame = MakeFrame(0);
+    InferenceResult result;
+    for (const auto& [label, score] : tags)
+      result.tags.push_back({.label = label, .score = score, .active = score > 0.9});
+    EXPECT_TRUE(AttachResult(frame.get(), {}, result));
+    panel.Look(frame.get(), GST_SECOND);
+    std::string labels;
+    for (const OverlayLine& line : panel.WhatToShow({}).lines) labels += line.label;
+    return labels;
+  };
+  EXPECT_EQ(order({{"a", 0.5}, {"b", 0.5}, {"c", 0.3}}), "abc");
+  EXPECT_EQ(order({{"b", 0.5}, {"a", 0.5}, {"c", 0.3}}), "abc") << "a tie";
+  EXPECT_EQ(order({{"b", 0.502}, {"a", 0.501}, {"c", 0.3}}), "abc") << "both read 50 %";
+  EXPECT_EQ(order({{"b", 0.52}, {"a", 0.50}, {"c", 0.3}}), "abc") << "hardly ahead";
+  EXPECT_EQ(order({{"b", 0.55}, {"a", 0.50}, {"c", 0.3}}), "bac");
+  EXPECT_EQ(order({{"a", 0.56}, {"b", 0.55}, {"c", 0.3}}), "bac");
+  EXPECT_EQ(order({{"c", 0.95}, {"d", 0.6}, {"b", 0.5}, {"a", 0.5}}), "cdba");
+  // A few percent are no line; what has one keeps it a little longer; active tags have theirs.
+  EXPECT_EQ(order({{"c", 0.95}, {"b", 0.5}, {"a", 0.02}, {"e", 0.02}}), "cba");
+  EXPECT_EQ(order({{"c", 0.95}, {"b", 0.5}, {"a", 0.01}, {"e", 0.03}}), "cbe");
+  EXPECT_EQ(order({{"f", 0.004}}), "");
+}
+
+TEST_F(OverlayTest, CaptionsOfTilesLieBesideThePanel) {
+  const OverlayFrame frame{640, 480, {}};
+  const OverlayContent content{.lines = {{"dog", 75, true}, {"cat", 60, true}},
+                               .boxes = {{{0, 0, 300, 300}, false, "dog", "dog 75 %"},
+                                         {{0, 0, 200, 200}, false, "cat", "cat 60 %"},
+                                         {{5, 5, 60, 30}, true, "bird", "bird 50 %"}}};
+  const GstVideoRectangle panel = PanelBox(content, {}, frame);
+  const CompositionPtr composition(DrawOverlay(content, {}, frame));
+  const guint count = gst_video_overlay_composition_n_rectangles(composition.get());
+  int captions = 0;
+  for (guint i = 0; i + 1 < count; ++i) {
+    GstVideoRectangle r{};
+    guint w = 0, h = 0;
+    gst_video_overlay_rectangle_get_render_rectangle(
+        gst_video_overlay_composition_get_rectangle(composition.get(), i), &r.x, &r.y, &w, &h);
+    const int right = r.x + static_cast<int>(w), bottom = r.y + static_cast<int>(h);
+    EXPECT_TRUE(right <= panel.x || bottom <= panel.y || r.x >= panel.x + panel.w ||
+                r.y >= panel.y + panel.h)
+        << r.x << "," << r.y << " " << w << "x" << h;
+    if (std::min(w, h) > 10) ++captions;
+  }
+  EXPECT_EQ(captions, 3);
+}
+
+TEST_F(OverlayTest, LabelsAreCutBeforeTheyAreLaidOut) {
+  EXPECT_EQ(Drawable("dog"), "dog");
+  const std::string cut = Drawable(std::string(30'000'000, 'w'));
+  EXPECT_EQ(g_utf8_strlen(cut.c_str(), -1), kMostCharacters + 1);
+  std::string japanese;
+  for (int i = 0; i < 300; ++i) japanese += "犬";
+  EXPECT_EQ(g_utf8_strlen(Drawable(japanese).c_str(), -1), kMostCharacters + 1);
+  EXPECT_TRUE(g_utf8_validate(Drawable("\xff\xfe").c_str(), -1, nullptr));
+  Play("RGB", 640, 480);
+  const auto begin = std::chrono::steady_clock::now();
+  EXPECT_TRUE(Changed(Through(MakeFrame(0), {{.label = std::string(30'000'000, 'w'),
+                                              .score = 0.5,
+                                              .active = true,
+                                              .region = {300, 200, 100, 100}}})
+                          .get()));
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+}
+
+TEST_F(OverlayTest, ControlledPropertiesFollowTheTimeOfFrames) {
+  Play("RGB", 640, 480);
+  GstElement* overlay = gst_harness_find_element(harness_, "cliptagoverlay");
+  GstControlSource* source = gst_interpolation_control_source_new();
+  g_object_set(source, "mode", GST_INTERPOLATION_MODE_NONE, nullptr);
+  auto* values = GST_TIMED_VALUE_CONTROL_SOURCE(source);
+  gst_timed_value_control_source_set(values, 0, 1);
+  gst_timed_value_control_source_set(values, GST_SECOND, 2);
+  ASSERT_TRUE(gst_object_add_control_binding(
+      GST_OBJECT(overlay),
+      gst_direct_control_binding_new_absolute(GST_OBJECT(overlay), "max-tags", source)));
+  const int one = ChangedBox(Through(MakeFrame(0), TwoTags()).get()).h;
+  const int two = ChangedBox(Through(MakeFrame(GST_SECOND), TwoTags()).get()).h;
+  EXPECT_GT(two, one);
+  gst_object_unref(source);
+  gst_object_unref(overlay);
+}
+
+TEST_F(OverlayTest, BoxesOfAnotherSizeAreNotHeld) {
+  const Rect object{300, 200, 100, 50};
+  Play("RGB", 640, 480);
+  Through(MakeFrame(0),
+          {{.label = "dog", .score = 0.75, .active = true, .region = object, .of_object = true}});
+  EXPECT_TRUE(Changed(Through(MakeFrame(1)).get()));
+  gst_harness_set_src_caps_str(harness_, CapsOf("RGB", 320, 240).c_str());
+  gst_video_info_set_format(&info_, GST_VIDEO_FORMAT_RGB, 320, 240);
+  EXPECT_FALSE(Changed(Through(MakeFrame(2)).get()));
+}
+
+TEST_F(OverlayTest, CapsNeedNoFramerate) {
+  Play();
+  const std::string caps = "video/x-raw,format=RGB,width=320,height=240";
+  gst_harness_set_src_caps_str(harness_, caps.c_str());
+  EXPECT_TRUE(Changed(Through(MakeFrame(0), TwoTags()).get()));
 }
 
 TEST_F(OverlayTest, WithoutTagsTheFrameIsNotTouched) {
@@ -251,7 +425,7 @@ TEST_F(OverlayTest, DownstreamThatDrawsGetsTheCompositionAndUntouchedPixels) {
   ASSERT_TRUE(gst_harness_push_upstream_event(harness_, gst_event_new_reconfigure()));
   // Something upstream wants drawn as well.
   BufferHolder in = MakeFrame(0);
-  const CompositionPtr theirs(DrawOverlay({{"theirs", 5, true}}, {}, 320, 240));
+  const CompositionPtr theirs(DrawOverlay({.lines = {{"theirs", 5, true}}}, {}, {320, 240, {}}));
   gst_buffer_add_video_overlay_composition_meta(in.get(), theirs.get());
   const BufferHolder first = Through(std::move(in), TwoTags());
   EXPECT_FALSE(Changed(first.get()));
