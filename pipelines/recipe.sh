@@ -119,7 +119,6 @@ fi
 # Debian's own Python has the packages that setup.sh installs; another one first in PATH may not.
 python=python3
 "$python" -c 'import gi, os; os._exit(0)' 2>/dev/null || python=/usr/bin/python3
-"$python" -c 'import gi, os; os._exit(0)' 2>/dev/null || die "Python has no GObject bindings: call pipelines/setup.sh first"
 watch=("$python" "$here/watch.py" "--name=$name" --retry "${CLIPTAG_RETRY:-1 60}" --tries "${CLIPTAG_TRIES:-0}"
   --silence "${CLIPTAG_SILENCE:-10000}")
 read -r rotate keep <<<"${CLIPTAG_ROTATE:-100M 10}"
@@ -127,6 +126,8 @@ rotation=(--rotate "$rotate" --keep "${keep:-10}")
 
 guard() {
   local code child stopping=''
+  "$python" -c 'import gi, os; os._exit(0)' 2>/dev/null ||
+    die "Python has no GObject bindings: call pipelines/setup.sh first"
   trap 'stopping=1; kill -TERM "$child" 2>/dev/null || true' INT TERM
   while true; do
     "$@" &
