@@ -31,8 +31,10 @@
 #include "plugin/elements/metrics_file.h"
 #include "plugin/elements/output_queue.h"
 #include "plugin/elements/prompts_watcher.h"
+#include "plugin/elements/rate_schedule.h"
 #include "plugin/elements/recent_values.h"
 #include "plugin/elements/settings.h"
+#include "plugin/elements/stream_clock.h"
 #include "plugin/elements/tag_counts.h"
 #include "plugin/engine/engine.h"
 #include "plugin/engine/still_picture.h"
@@ -113,9 +115,8 @@ class ClipTag {
   // clip_tag_live.cc: answers, and frames that do not wait for them
   bool IsLive(Mode mode);  // asks upstream, where it has not said yet
   GstFlowReturn ChainLive(BufferPtr buffer, const FrameSettings& frame, guint64 number,
-                          guint64 running_time, bool due);
-  void LookLive(GstBuffer* buffer, const FrameSettings& frame, guint64 number,
-                guint64 running_time);
+                          guint64 time, bool due);
+  void LookLive(GstBuffer* buffer, const FrameSettings& frame, guint64 number, guint64 time);
   void TellArrived();  // on the src pad's task
   void WaitForLive();  // at the end of the stream
   // Messages, events and counts of an answer; false if it has no tags to attach.
@@ -128,10 +129,11 @@ class ClipTag {
 
   // stream
   bool StartTask();  // the src pad's
-  bool IsDue(const FrameSettings& frame, guint64 number, guint64 running_time);
+  guint64 FrameDuration(const GstBuffer* buffer) const;
+  bool IsDue(const FrameSettings& frame, guint64 time, guint64 frame_duration);
   // False while downstream is late, where that counts: frames go on, without being looked at, but
   // for one a second.
-  bool MayLook(bool heed_qos, guint64 running_time);
+  bool MayLook(bool heed_qos, guint64 running_time, guint64 time);
   bool IsStill(const FrameSettings& frame, const PendingFrame& pending);
   // Null, and the buffer back in `item`, if it cannot be looked at.
   std::shared_ptr<PendingFrame> MakePending(BufferPtr buffer, Item* item);
@@ -139,7 +141,6 @@ class ClipTag {
   Status View(BufferPtr buffer, PendingFrame* pending);
   Orientation CurrentOrientation();
   InferenceRequest RequestFor(PendingFrame& pending, const FrameSettings& frame, guint64 number);
-  guint64 PtsOf(GstBuffer* buffer, guint64 number) const;
   void Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSettings& frame,
               guint64 number);
   ResultContext ContextOf(const PendingFrame& pending) const;
@@ -199,7 +200,7 @@ class ClipTag {
   LiveTags live_;
   enum class Liveness { kUnknown, kLive, kNot };
   std::atomic<Liveness> liveness_{Liveness::kUnknown};  // of the pipeline
-  std::atomic<guint64> newest_running_time_{0};         // of live frames
+  std::atomic<guint64> newest_time_{0};                 // of live frames
   std::atomic<guint64> late_until_{0};                  // running time, by downstream's QoS events
   std::atomic<bool> forget_still_{false};
 
@@ -209,11 +210,13 @@ class ClipTag {
   bool have_info_ = false;
   bool in_cuda_memory_ = false;  // as the caps say
   GstSegment segment_;
-  guint64 next_frame_ = 0;                     // number of the next frame since the segment's start
-  guint64 next_due_ns_ = GST_CLOCK_TIME_NONE;  // running time, for max-rate
+  guint64 next_frame_ = 0;  // number of the next frame since the segment's start
+  StreamClock clock_;
+  guint64 intervals_ = 0;  // frames since a flush, for interval
+  RateSchedule schedule_;
   std::optional<Orientation> stream_orientation_, global_orientation_;
   guint since_hurry_ = 0;
-  guint64 last_looked_ns_ = GST_CLOCK_TIME_NONE;  // running time
+  guint64 last_looked_ns_ = GST_CLOCK_TIME_NONE;  // by clock_
   StillPicture still_;
   // Since when the machine's rate is measured, and how many frames it was asked for.
   gint64 rate_since_us_ = 0;
@@ -225,7 +228,7 @@ class ClipTag {
 
   // Whoever pushes: one thread at a time, ordered by the queue's lock.
   struct ActiveTag {
-    guint64 since = 0;
+    guint64 since_ns = 0;  // by clock_
     double peak = 0, last = 0;
   };
   struct ActiveKey {
@@ -236,7 +239,7 @@ class ClipTag {
   };
   std::map<ActiveKey, ActiveTag> active_tags_;
   AnswerPtr last_told_;  // with tags
-  guint64 last_pts_ = 0;
+  Moment last_at_;
   bool told_not_tagged_ = false;
 
   std::atomic<guint64> reported_latency_{GST_CLOCK_TIME_NONE};  // none: nobody has asked

@@ -55,6 +55,9 @@ bool ClipTag::SinkEvent(GstEvent* raw) {
     case GST_EVENT_EOS:
       if (stream_) stream_->Hurry();
       WaitForLive();
+      live_.Forget();  // what may come behind the end begins anew
+      intervals_ = 0;
+      schedule_.Reset();
       break;
     default:
       break;
@@ -109,7 +112,9 @@ void ClipTag::ForgetStream() {
 
 void ClipTag::ResetCounters() {
   next_frame_ = 0;
-  next_due_ns_ = GST_CLOCK_TIME_NONE;
+  clock_.Reset();
+  intervals_ = 0;
+  schedule_.Reset();
   since_hurry_ = 0;
   seen_pool_ = nullptr;
   seen_pool_max_ = 0;
@@ -145,7 +150,9 @@ bool ClipTag::TakeCaps(GstEvent* event) {
 
 void ClipTag::TakeSegment(GstEvent* event) {
   gst_event_copy_segment(event, &segment_);
-  ResetCounters();
+  // All else goes on, since running time does: schedules, tags, the picture that is still the same.
+  next_frame_ = 0;
+  late_until_ = 0;
 }
 
 void ClipTag::TakeTags(GstEvent* event) {

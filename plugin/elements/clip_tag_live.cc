@@ -32,13 +32,13 @@ bool ClipTag::IsLive(Mode mode) {
 }
 
 GstFlowReturn ClipTag::ChainLive(BufferPtr buffer, const FrameSettings& frame, guint64 number,
-                                 guint64 running_time, bool due) {
+                                 guint64 time, bool due) {
   if (prompts_ == Prompts::kFailed) return GST_FLOW_ERROR;  // it has been posted
-  if (GST_CLOCK_TIME_IS_VALID(running_time)) newest_running_time_ = running_time;
-  if (due && prompts_ == Prompts::kReady) LookLive(buffer.get(), frame, number, running_time);
+  newest_time_ = time;
+  if (due && prompts_ == Prompts::kReady) LookLive(buffer.get(), frame, number, time);
   MeasureRate();
   if (const AnswerPtr answer = live_.newest(); answer && !answer->result.tags.empty())
-    buffer = Attach(std::move(buffer), *answer, answer->AgeAt(running_time));
+    buffer = Attach(std::move(buffer), *answer, answer->AgeAt(time));
   if (queue_.IsIdle()) return gst_pad_push(src_pad_, buffer.release());
   // Behind frames from before the mode became live, which wait for their tags, or behind a message
   // that is being posted.
@@ -52,12 +52,13 @@ GstFlowReturn ClipTag::ChainLive(BufferPtr buffer, const FrameSettings& frame, g
 // The engine reads the frame while it goes on: it is held, and whoever writes to it downstream
 // makes a copy first.
 void ClipTag::LookLive(GstBuffer* buffer, const FrameSettings& frame, guint64 number,
-                       guint64 running_time) {
+                       guint64 time) {
   Item unused;
   const std::shared_ptr<PendingFrame> pending =
       MakePending(BufferPtr(gst_buffer_ref(buffer)), &unused);
-  if (!pending || IsStill(frame, *pending)) return;
-  pending->running_time = running_time;
+  if (!pending) return;
+  pending->time = time;
+  pending->still = IsStill(frame, *pending);
   InferenceRequest request = RequestFor(*pending, frame, number);
   request.replace = true;
   const unsigned era = live_.Begin();
@@ -65,10 +66,10 @@ void ClipTag::LookLive(GstBuffer* buffer, const FrameSettings& frame, guint64 nu
     auto answer = std::make_shared<Answer>();
     answer->context = context;
     answer->context.frame = result.frame;
-    answer->running_time = pending->running_time;
+    answer->time = pending->time;
     answer->result = std::move(result);
     pending->TakeBuffer();  // whoever holds the request longer does not hold the frame
-    if (!answer->result.status.ok()) forget_still_ = true;
+    if (!answer->result.status.ok() && !pending->still) forget_still_ = true;
     live_.Arrived(era, std::move(answer));
     // By the src pad's task: nobody's handler of messages holds up the engine or the video.
     Item hint;
@@ -83,12 +84,12 @@ void ClipTag::LookLive(GstBuffer* buffer, const FrameSettings& frame, guint64 nu
     done(std::move(failed));
     return;
   }
-  ++rate_due_;
+  if (!pending->still) ++rate_due_;
   HurryIfLowered(frame);
 }
 
 void ClipTag::TellArrived() {
-  for (const AnswerPtr& answer : live_.Take()) Tell(answer, answer->AgeAt(newest_running_time_));
+  for (const AnswerPtr& answer : live_.Take()) Tell(answer, answer->AgeAt(newest_time_));
 }
 
 void ClipTag::WaitForLive() {
@@ -112,15 +113,19 @@ bool ClipTag::Tell(const AnswerPtr& answer, guint64 age) {
     const std::lock_guard lock(settings_mutex_);
     frame = settings_.frame;
   }
-  ++frames_tagged_;
-  ++rate_inferred_;
   TrackActive(result);
   last_told_ = answer;
+  if (result.still) {
+    ++skipped_still_;
+  } else {
+    ++frames_tagged_;
+    ++rate_inferred_;
+  }
   if (frame.post_messages) {
     ResultContext context = answer->context;
     context.attach_embedding = frame.attach_embedding;
     context.age = age;
-    Post(MakeResultStructure("cliptag", context, result));
+    if (!result.still) Post(MakeResultStructure("cliptag", context, result));
     for (const TagEvent& event : result.events) Post(MakeEventStructure(event));
   }
   LatencyMayHaveChanged();
@@ -147,11 +152,11 @@ void ClipTag::Post(GstStructure* structure) {
 
 void ClipTag::TrackActive(const InferenceResult& result) {
   tag_counts_.Look(result);
-  last_pts_ = result.pts_ns;
+  last_at_ = result.at;
   for (const TagEvent& event : result.events) {
     const ActiveKey key{event.label, event.of_object, event.id};
     if (event.start) {
-      active_tags_[key] = {event.pts_ns, event.peak, event.score};
+      active_tags_[key] = {event.at.time_ns, event.peak, event.score};
     } else {
       active_tags_.erase(key);
     }
@@ -181,9 +186,9 @@ void ClipTag::EndActiveTags() {
     event.label = key.label;
     event.of_object = key.of_object;
     event.id = key.id;
-    event.pts_ns = last_pts_;
+    event.at = last_at_;
     event.score = tag.last;
-    event.duration_ns = last_pts_ - std::min<guint64>(tag.since, last_pts_);
+    event.duration_ns = last_at_.time_ns - std::min<guint64>(tag.since_ns, last_at_.time_ns);
     event.peak = tag.peak;
     Post(MakeEventStructure(event));
   }

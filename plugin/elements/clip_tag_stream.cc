@@ -37,10 +37,12 @@ GstFlowReturn ClipTag::Chain(GstBuffer* raw) {
       segment_.format == GST_FORMAT_TIME
           ? gst_segment_to_running_time(&segment_, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer.get()))
           : GST_CLOCK_TIME_NONE;
+  const guint64 duration = FrameDuration(buffer.get());
+  const guint64 time = clock_.Next(running_time, duration);
   LookAtPool(buffer.get());
   const bool live = IsLive(frame.mode);
-  const bool due = IsDue(frame, number, running_time) && MayLook(live || frame.qos, running_time);
-  if (live) return ChainLive(std::move(buffer), frame, number, running_time, due);
+  const bool due = IsDue(frame, time, duration) && MayLook(live || frame.qos, running_time, time);
+  if (live) return ChainLive(std::move(buffer), frame, number, time, due);
   MeasureRate();
   Item item;
   std::shared_ptr<PendingFrame> pending;
@@ -52,12 +54,9 @@ GstFlowReturn ClipTag::Chain(GstBuffer* raw) {
     flow = queue_.WaitForRoom(Bound(frame), [this] { stream_->Hurry(); });
     if (flow != GST_FLOW_OK) return flow;
     pending = MakePending(std::move(buffer), &item);
-    if (pending) pending->running_time = running_time;
-    if (pending && IsStill(frame, *pending)) {
-      item.buffer = pending->TakeBuffer();
-      item.still = true;
-      item.running_time = running_time;
-      pending.reset();
+    if (pending) {
+      pending->time = time;
+      pending->still = IsStill(frame, *pending);
     }
   } else if (queue_.IsIdle()) {
     return gst_pad_push(src_pad_, buffer.release());
@@ -73,30 +72,27 @@ GstFlowReturn ClipTag::Chain(GstBuffer* raw) {
   return GST_FLOW_OK;
 }
 
-bool ClipTag::IsDue(const FrameSettings& frame, guint64 number, guint64 running_time) {
-  if (number % frame.interval != 0) return false;
-  if (frame.max_rate_n <= 0 || !GST_CLOCK_TIME_IS_VALID(running_time)) return true;
-  const guint64 period = gst_util_uint64_scale(GST_SECOND, static_cast<guint64>(frame.max_rate_d),
-                                               static_cast<guint64>(frame.max_rate_n));
-  // A schedule rather than a distance, so that 10/1 means ten a second at 25 frames a second, too.
-  // It starts anew after a jump or when the rate has been raised.
-  const bool scheduled =
-      GST_CLOCK_TIME_IS_VALID(next_due_ns_) && next_due_ns_ <= running_time + period;
-  if (scheduled && running_time < next_due_ns_) return false;
-  const bool on_time = scheduled && running_time - next_due_ns_ < period;
-  next_due_ns_ = (on_time ? next_due_ns_ : running_time) + period;
-  return true;
+guint64 ClipTag::FrameDuration(const GstBuffer* buffer) const {
+  if (GST_BUFFER_DURATION_IS_VALID(buffer)) return GST_BUFFER_DURATION(buffer);
+  const bool known = GST_VIDEO_INFO_FPS_N(&info_) > 0 && GST_VIDEO_INFO_FPS_D(&info_) > 0;
+  return gst_util_uint64_scale(
+      GST_SECOND, static_cast<guint64>(known ? GST_VIDEO_INFO_FPS_D(&info_) : 1),
+      static_cast<guint64>(known ? GST_VIDEO_INFO_FPS_N(&info_) : kAssumedRate));
 }
 
-bool ClipTag::MayLook(bool heed_qos, guint64 running_time) {
-  const bool timed = GST_CLOCK_TIME_IS_VALID(running_time);
-  const bool late = heed_qos && timed && running_time < late_until_;
-  if (late && GST_CLOCK_TIME_IS_VALID(last_looked_ns_) && running_time >= last_looked_ns_ &&
-      running_time - last_looked_ns_ < kLongestBlind) {
+bool ClipTag::IsDue(const FrameSettings& frame, guint64 time, guint64 frame_duration) {
+  if (intervals_++ % frame.interval != 0) return false;
+  return schedule_.TakeIfDue(time, frame.max_rate_n, frame.max_rate_d,
+                             frame.interval * frame_duration);
+}
+
+bool ClipTag::MayLook(bool heed_qos, guint64 running_time, guint64 time) {
+  const bool late = heed_qos && GST_CLOCK_TIME_IS_VALID(running_time) && running_time < late_until_;
+  if (late && GST_CLOCK_TIME_IS_VALID(last_looked_ns_) && time - last_looked_ns_ < kLongestBlind) {
     ++skipped_late_;
     return false;
   }
-  if (timed) last_looked_ns_ = running_time;
+  last_looked_ns_ = time;
   return true;
 }
 
@@ -108,7 +104,6 @@ bool ClipTag::IsStill(const FrameSettings& frame, const PendingFrame& pending) {
   }
   if (pending.view.memory != FrameMemory::kHost) return false;
   if (!still_.Check(pending.view, frame.still_threshold)) return false;
-  ++skipped_still_;
   return true;
 }
 
@@ -189,15 +184,6 @@ Orientation ClipTag::CurrentOrientation() {
   return IsTurnedUpstream(sink_pad_, tagged) ? Orientation::kRotate0 : tagged;
 }
 
-// Of a frame, or what stands for it: smoothing and durations go by it, so it has to grow.
-guint64 ClipTag::PtsOf(GstBuffer* buffer, guint64 number) const {
-  if (GST_BUFFER_PTS_IS_VALID(buffer)) return GST_BUFFER_PTS(buffer);
-  const bool known = GST_VIDEO_INFO_FPS_N(&info_) > 0 && GST_VIDEO_INFO_FPS_D(&info_) > 0;
-  return gst_util_uint64_scale(
-      number, GST_SECOND * static_cast<guint64>(known ? GST_VIDEO_INFO_FPS_D(&info_) : 1),
-      static_cast<guint64>(known ? GST_VIDEO_INFO_FPS_N(&info_) : kAssumedRate));
-}
-
 InferenceRequest ClipTag::RequestFor(PendingFrame& pending, const FrameSettings& frame,
                                      guint64 number) {
   InferenceRequest request;
@@ -210,7 +196,10 @@ InferenceRequest ClipTag::RequestFor(PendingFrame& pending, const FrameSettings&
     request.objects = ObjectsOf(pending.buffer());
   }
   request.tile_rows = static_cast<int>(frame.tile_rows);
-  request.pts_ns = PtsOf(pending.buffer(), number);
+  const GstBuffer* buffer = pending.buffer();
+  request.at.time_ns = pending.time;
+  request.at.pts_ns = GST_BUFFER_PTS_IS_VALID(buffer) ? GST_BUFFER_PTS(buffer) : pending.time;
+  request.still = pending.still;
   request.frame_number = number;
   request.deadline_ns = frame.batch_timeout_ns;
   return request;
@@ -229,7 +218,7 @@ void ClipTag::Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSe
     queue_.Complete(*pending, std::move(failed));
     return;
   }
-  ++rate_due_;
+  if (!pending->still) ++rate_due_;
   HurryIfLowered(frame);
 }
 
@@ -261,9 +250,6 @@ void ClipTag::Loop() {
 
 GstFlowReturn ClipTag::PushFrame(Item item) {
   BufferPtr buffer = item.pending ? Deliver(*item.pending) : std::move(item.buffer);
-  if (item.still && last_told_) {
-    buffer = Attach(std::move(buffer), *last_told_, last_told_->AgeAt(item.running_time));
-  }
   return gst_pad_push(src_pad_, buffer.release());
 }
 
@@ -278,11 +264,13 @@ ResultContext ClipTag::ContextOf(const PendingFrame& pending) const {
 BufferPtr ClipTag::Deliver(PendingFrame& pending) {
   auto answer = std::make_shared<Answer>();
   answer->context = ContextOf(pending);
-  answer->running_time = pending.running_time;
+  answer->time = pending.time;
   answer->context.frame = pending.result.frame;
   answer->result = std::move(pending.result);
+  if (answer->result.still && last_told_) answer->StandOn(*last_told_);
   BufferPtr buffer = pending.TakeBuffer();
-  return Tell(answer, 0) ? Attach(std::move(buffer), *answer, 0) : std::move(buffer);
+  return Tell(answer, 0) ? Attach(std::move(buffer), *answer, answer->AgeAt(pending.time))
+                         : std::move(buffer);
 }
 
 bool ClipTag::PushEvent(EventPtr event) {

@@ -11,10 +11,11 @@ unsigned LiveTags::Begin() {
   return era_;
 }
 
-void LiveTags::Arrived(unsigned era, AnswerPtr answer) {
+void LiveTags::Arrived(unsigned era, std::shared_ptr<Answer> answer) {
   const std::lock_guard lock(mutex_);
   --awaited_;
   if (answer->result.status.code() == StatusCode::kCancelled) return;
+  if (answer->result.still && newest_) answer->StandOn(*newest_);
   if (era == era_ && answer->result.status.ok()) newest_ = answer;
   untold_.push_back(std::move(answer));
 }

@@ -20,11 +20,13 @@ namespace cliptag {
 struct Answer {
   InferenceResult result;
   ResultContext context;  // its age is for whoever attaches it
-  guint64 running_time = GST_CLOCK_TIME_NONE;
+  guint64 time = 0;       // in the stream, as StreamClock counts it
 
-  guint64 AgeAt(guint64 now) const {
-    const bool timed = GST_CLOCK_TIME_IS_VALID(running_time) && GST_CLOCK_TIME_IS_VALID(now);
-    return timed && now > running_time ? now - running_time : 0;
+  guint64 AgeAt(guint64 now) const { return now > time ? now - time : 0; }
+  // A still frame tells what was seen in the one before it.
+  void StandOn(const Answer& before) {
+    context = before.context;
+    time = before.time;
   }
 };
 using AnswerPtr = std::shared_ptr<const Answer>;
@@ -33,7 +35,7 @@ class LiveTags {
  public:
   // A frame goes to the engine; returns the era that Arrived() wants back.
   unsigned Begin();
-  void Arrived(unsigned era, AnswerPtr answer);
+  void Arrived(unsigned era, std::shared_ptr<Answer> answer);
   // Answers to tell about, in order. Those of an era before the last Forget() are never the newest.
   std::vector<AnswerPtr> Take();
   AnswerPtr newest() const;

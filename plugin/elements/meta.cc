@@ -113,7 +113,7 @@ GstStructure* MakeEventStructure(const TagEvent& event) {
   GstStructure* structure = gst_structure_new(
       "cliptag-event", "label", G_TYPE_STRING, ValidUtf8(event.label).c_str(), "state",
       G_TYPE_STRING, event.start ? "start" : "end", "pts", G_TYPE_UINT64,
-      static_cast<guint64>(event.pts_ns), "score", G_TYPE_DOUBLE, event.score, nullptr);
+      static_cast<guint64>(event.at.pts_ns), "score", G_TYPE_DOUBLE, event.score, nullptr);
   if (event.of_object) {
     gst_structure_set(structure, "id", G_TYPE_INT64, static_cast<gint64>(event.id), nullptr);
   }

@@ -56,7 +56,8 @@ class PendingFrame {
   FrameView view;
   std::vector<ObjectRegion> objects;
   guint64 stream_time = GST_CLOCK_TIME_NONE;
-  guint64 running_time = GST_CLOCK_TIME_NONE;
+  guint64 time = 0;        // in the stream, as StreamClock counts it
+  bool still = false;      // nothing to be seen that was not there before
   InferenceResult result;  // valid once done
 
  private:
@@ -68,12 +69,10 @@ class PendingFrame {
 };
 
 struct Item {
-  BufferPtr buffer;                            // a frame that needs no inference
-  bool still = false;                          // the tags of the last one that was looked at stand
-  guint64 running_time = GST_CLOCK_TIME_NONE;  // of a still one
-  std::shared_ptr<PendingFrame> pending;       // or one that does
-  EventPtr event;                              // or an event
-  bool tell = false;                           // or a hint that there is something to tell
+  BufferPtr buffer;                       // a frame that needs no inference
+  std::shared_ptr<PendingFrame> pending;  // or one that does
+  EventPtr event;                         // or an event
+  bool tell = false;                      // or a hint that there is something to tell
 
   bool is_frame() const { return buffer != nullptr || pending != nullptr; }
 };

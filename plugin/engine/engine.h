@@ -54,8 +54,11 @@ struct InferenceResult {
   std::vector<Tag> tags;
   std::vector<TagEvent> events;
   std::vector<float> embedding;  // unit length
-  uint64_t pts_ns = 0;
-  uint64_t frame = 0;  // as submitted
+  // The frame showed what the last one did, and so did its objects: nothing was encoded. The tags
+  // are as they stand by now; there may be events.
+  bool still = false;
+  Moment at;  // this and the next: as submitted
+  uint64_t frame = 0;
 };
 
 struct InferenceRequest {
@@ -66,8 +69,13 @@ struct InferenceRequest {
   std::vector<ObjectRegion> objects;
   // A request of this stream that still waits, and may be replaced, too, is answered with
   // kCancelled, and this one takes its place in the queue and its deadline: at most one waits.
+  // One that is `still` takes the place of such ones alone, and is itself cancelled otherwise.
   bool replace = false;
-  uint64_t pts_ns = 0;
+  // The frame shows what the one before it showed, as far as anybody can tell: what was seen in
+  // that stands, and time goes on. Objects that are new or have moved are encoded all the same, and
+  // so is the frame if something else is asked of it now.
+  bool still = false;
+  Moment at;
   uint64_t frame_number = 0;
   // The batch that holds this request is closed this long after submission at the latest.
   uint64_t deadline_ns = 10'000'000;

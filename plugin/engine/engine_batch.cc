@@ -7,24 +7,12 @@
 #include "kernels/base/log.h"
 #include "plugin/engine/engine_impl.h"
 #include "plugin/engine/frame_parts.h"
+#include "plugin/engine/last_look.h"
 
 namespace cliptag {
 namespace {
 
 constexpr int kGreySide = 32;
-
-// Cosines of an embedding that was made for an earlier frame. A product for one picture: no device
-// is asked.
-std::vector<float> CosinesOf(const PromptBank& bank, const std::vector<float>& embedding) {
-  std::vector<float> cosines(bank.row_count());
-  for (int row = 0; row < bank.row_count(); ++row) {
-    const float* values = bank.row(row);
-    float sum = 0;
-    for (int i = 0; i < bank.dim; ++i) sum += values[i] * embedding[i];
-    cosines[row] = sum;
-  }
-  return cosines;
-}
 
 void Fail(PendingRequest& pending, const Status& status) noexcept {
   if (!pending.status.ok()) return;
@@ -51,6 +39,7 @@ void EngineImpl::PlanOrFail(StreamImpl* stream, PendingRequest* pending) noexcep
   pending->pictures.clear();
   pending->objects.clear();
   pending->first_object = 0;
+  pending->stands = false;
   pending->status = std::move(status);
 }
 
@@ -59,20 +48,17 @@ void EngineImpl::Plan(StreamImpl* stream, PendingRequest* pending) {
   pending->bank = stream->bank_;
   pending->policy = stream->policy_options_;
   const Rect area = AreaOf(request.frame);
-  switch (request.look) {
-    case Look::kTiles:
+  pending->stands = request.still && stream->last_look_.StandsFor(request);
+  if (request.look != Look::kObjects && !pending->stands) {
+    if (request.look == Look::kTiles)
       pending->pictures = TilesOf(area, std::max(1, request.tile_rows), request.frame.pixel);
-      break;
-    case Look::kFrame:
-    case Look::kFrameAndObjects:
+    else
       pending->pictures.push_back({});
-      break;
-    case Look::kObjects:
-      break;
+    stream->last_look_.Begin(request);
   }
   pending->first_object = pending->pictures.size();
   if (request.look == Look::kObjects || request.look == Look::kFrameAndObjects) {
-    pending->objects = stream->tracks_.See(request.objects, area, request.pts_ns);
+    pending->objects = stream->tracks_.See(request.objects, area, request.at, request.still);
     for (const ObjectTracks::Sighting& sighting : pending->objects)
       if (sighting.encode)
         pending->pictures.push_back(SquareAround(sighting.object.rect, area, request.frame.pixel));
@@ -161,14 +147,31 @@ void EngineImpl::Keep(const BatchItem& item, const float* embedding, const float
   std::copy_n(cosines, rows, pending.cosines.begin() + item.picture * rows);
 }
 
+void EngineImpl::KeepLook(StreamImpl* stream, PendingRequest* pending) {
+  const size_t parts = pending->first_object;
+  if (parts == 0) return;
+  const auto first = [&](auto& values, size_t n) {
+    return std::vector(values.begin(), values.begin() + n);
+  };
+  std::shared_ptr<const PromptBank> bank;
+  std::vector<float> cosines;
+  if (pending->bank) {
+    bank = pending->bank->bank;
+    cosines = first(pending->cosines, parts * bank->row_count());
+  }
+  stream->last_look_.Keep(first(pending->pictures, parts),
+                          first(pending->embeddings, parts * model_->config().embed_dim),
+                          std::move(bank), std::move(cosines));
+}
+
 void EngineImpl::TagFrame(StreamImpl* stream, PendingRequest* pending, InferenceResult* result) {
-  if (pending->first_object == 0) return;
+  if (pending->first_object == 0 && !pending->stands) return;
   const ModelConfig& config = model_->config();
-  const size_t rows = pending->bank->bank->row_count();
-  result->tags = stream->policy_.Update(
-      pending->bank->bank, std::span(pending->cosines).first(pending->first_object * rows),
-      pending->policy, config.logit_scale, config.logit_bias, result->pts_ns, &result->events);
-  for (Tag& tag : result->tags) tag.region = pending->pictures[tag.part];
+  const std::shared_ptr<const PromptBank>& bank = pending->bank->bank;
+  result->tags =
+      stream->policy_.Update(bank, stream->last_look_.CosinesWith(bank), pending->policy,
+                             config.logit_scale, config.logit_bias, result->at, &result->events);
+  for (Tag& tag : result->tags) tag.region = stream->last_look_.pictures()[tag.part];
 }
 
 void EngineImpl::TagObjects(StreamImpl* stream, PendingRequest* pending, InferenceResult* result) {
@@ -180,9 +183,8 @@ void EngineImpl::TagObjects(StreamImpl* stream, PendingRequest* pending, Inferen
     TagPolicy* policy = stream->tracks_.PolicyOf(sighting);
     if (!embedding || !policy) continue;
     events.clear();
-    for (Tag& tag :
-         policy->Update(bank, CosinesOf(*bank, *embedding), pending->policy, config.logit_scale,
-                        config.logit_bias, result->pts_ns, &events)) {
+    for (Tag& tag : policy->Update(bank, CosinesOf(*bank, *embedding), pending->policy,
+                                   config.logit_scale, config.logit_bias, result->at, &events)) {
       tag.region = sighting.object.rect;
       tag.of_object = true;
       tag.marked_at = sighting.marked_at;
@@ -195,12 +197,12 @@ void EngineImpl::TagObjects(StreamImpl* stream, PendingRequest* pending, Inferen
       result->events.push_back(std::move(event));
     }
   }
-  stream->tracks_.Forget(result->pts_ns, &result->events);
+  stream->tracks_.Forget(result->at, &result->events);
 }
 
 InferenceResult EngineImpl::ResultOf(StreamImpl* stream, PendingRequest* pending) {
   InferenceResult result;
-  result.pts_ns = pending->request.pts_ns;
+  result.at = pending->request.at;
   result.frame = pending->request.frame_number;
   result.status = pending->status;
   const size_t dim = model_->config().embed_dim;
@@ -214,10 +216,24 @@ InferenceResult EngineImpl::ResultOf(StreamImpl* stream, PendingRequest* pending
                        : std::span<const float>());
     ++picture;
   }
-  if (!good) return result;
+  if (!good) {
+    stream->last_look_.Reset();
+    return result;
+  }
+  KeepLook(stream, pending);
+  if (pending->stands && stream->last_look_.pictures().empty()) {
+    result.status = Cancelled("the frame that this one is like could not be looked at");
+    return result;
+  }
+  std::vector<int64_t> tracks;
+  for (const ObjectTracks::Sighting& sighting : pending->objects) tracks.push_back(sighting.track);
+  std::sort(tracks.begin(), tracks.end());
+  const bool same = tracks == stream->told_tracks_;
+  stream->told_tracks_ = std::move(tracks);
+  result.still = pending->still = pending->request.still && pending->pictures.empty() && same;
   // Of tiles there is no one embedding.
-  if (pending->first_object == 1) {
-    result.embedding.assign(pending->embeddings.begin(), pending->embeddings.begin() + dim);
+  if ((pending->first_object > 0 || pending->stands) && stream->last_look_.pictures().size() == 1) {
+    result.embedding = stream->last_look_.embeddings();
   }
   if (!pending->bank) return result;
   TagFrame(stream, pending, &result);
@@ -239,7 +255,7 @@ void EngineImpl::Answer(const Batch& batch, const Status& status) noexcept {
       if (pending.status.ok()) pending.status = CaughtException();
       result = {};
       result.status = CaughtException();
-      result.pts_ns = pending.request.pts_ns;
+      result.at = pending.request.at;
       result.frame = pending.request.frame_number;
     }
     // The callback, and what it holds, goes before the books are closed: never under the lock.

@@ -25,6 +25,7 @@
 
 #include "models/clip_model.h"
 #include "plugin/engine/engine.h"
+#include "plugin/engine/last_look.h"
 #include "plugin/engine/object_tracks.h"
 #include "plugin/engine/text_cache.h"
 
@@ -58,9 +59,11 @@ struct PendingRequest {
   PolicyOptions policy;
   std::vector<Rect> pictures;  // what is encoded; of width 0: the frame as a whole
   size_t first_object = 0;     // of the pictures
+  bool stands = false;         // the last look at the frame does: of it nothing is encoded
   std::vector<ObjectTracks::Sighting> objects;
   size_t taken = 0;  // pictures that are in a batch or done
   size_t done = 0;
+  bool still = false;             // nothing has changed
   std::vector<float> embeddings;  // (pictures, dim)
   std::vector<float> cosines;     // (pictures, rows of the bank)
   Status status;                  // the first thing that went wrong
@@ -107,7 +110,9 @@ class StreamImpl final : public EngineStream {
   // Touched by the worker when it takes a request and while running_ > 0, by Flush (with the lock)
   // while that is 0.
   TagPolicy policy_;
+  LastLook last_look_;
   ObjectTracks tracks_;
+  std::vector<int64_t> told_tracks_;  // sorted, of the last answer
 };
 
 class EngineImpl final : public Engine {
@@ -176,6 +181,7 @@ class EngineImpl final : public Engine {
   Status ScoreNeighbours(const Batch& batch, const Matrix& embeddings, int first, int end);
   void Keep(const BatchItem& item, const float* embedding, const float* cosines);
   InferenceResult ResultOf(StreamImpl* stream, PendingRequest* pending);
+  void KeepLook(StreamImpl* stream, PendingRequest* pending);
   void TagFrame(StreamImpl* stream, PendingRequest* pending, InferenceResult* result);
   void TagObjects(StreamImpl* stream, PendingRequest* pending, InferenceResult* result);
   // The callbacks, without the lock.

@@ -11,7 +11,7 @@ namespace {
 void Cancel(InferenceRequest& request, const char* why) noexcept {
   InferenceResult result;
   result.status = CancelledFor(why);
-  result.pts_ns = request.pts_ns;
+  result.at = request.at;
   result.frame = request.frame_number;
   try {
     request.done(std::move(result));
@@ -94,20 +94,23 @@ Status StreamImpl::Queue(InferenceRequest request) {
     pending->likely_pictures =
         TilesOf(AreaOf(request.frame), std::max(1, request.tile_rows), request.frame.pixel).size();
   pending->request = std::move(request);
+  const bool still = pending->request.still;
   RequestPtr replaced;
   {
     std::lock_guard lock(engine_->mutex_);
     if (closing_) return Cancelled("the stream is closing");
     const bool may_replace = pending->request.replace && !queue_.empty() &&
                              queue_.back()->request.replace && queue_.back()->taken == 0;
-    if (may_replace) {
+    if (may_replace && still && !queue_.back()->request.still) {
+      replaced = std::move(pending);  // time goes on with the one that waits
+    } else if (may_replace) {
       replaced = std::exchange(queue_.back(), pending);
       pending->deadline = std::min(pending->deadline, replaced->deadline);
-      ++stats_.replaced;
+      if (!replaced->request.still) ++stats_.replaced;
     } else {
       queue_.push_back(std::move(pending));
     }
-    ++stats_.submitted;
+    if (!still) ++stats_.submitted;
   }
   engine_->work_.notify_one();
   if (replaced) Cancel(replaced->request, "a newer frame came");
@@ -121,7 +124,9 @@ void StreamImpl::Flush() {
     cancelled.swap(queue_);
     stats_.cancelled += cancelled.size();
     engine_->idle_.wait(lock, [this] { return running_ == 0; });
-    policy_.Reset(0, nullptr);
+    policy_.Reset({}, nullptr);
+    last_look_.Reset();
+    told_tracks_.clear();
     tracks_.Reset();
   }
   Cancel(cancelled);
@@ -139,6 +144,8 @@ void StreamImpl::Hurry() {
 void StreamImpl::Record(const PendingRequest& pending, Clock::time_point now) {
   for (const ObjectTracks::Sighting& sighting : pending.objects)
     stats_.objects_reused += sighting.encode ? 0 : 1;
+  if (pending.still) return;
+  if (pending.request.still) ++stats_.submitted;  // had to be looked at after all
   if (pending.status.ok())
     ++stats_.inferred;
   else

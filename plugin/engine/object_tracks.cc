@@ -19,12 +19,12 @@ uint64_t Distance(uint64_t a, uint64_t b) { return a > b ? a - b : b - a; }
 }  // namespace
 
 std::map<int64_t, ObjectTracks::Track>::iterator ObjectTracks::Find(const ObjectRegion& object,
-                                                                    uint64_t pts_ns) {
+                                                                    Moment now) {
   if (object.id >= 0) return tracks_.find(object.id);
   auto best = tracks_.end();
   double most = kSame;
   for (auto it = tracks_.begin(); it != tracks_.end() && it->first < 0; ++it) {
-    if (it->second.seen_ns == pts_ns) continue;  // another object of this frame has it
+    if (it->second.seen.time_ns == now.time_ns) continue;  // another object of this frame has it
     const double overlap = Overlap(it->second.seen_at, object.rect);
     if (overlap < most) continue;
     most = overlap;
@@ -34,26 +34,26 @@ std::map<int64_t, ObjectTracks::Track>::iterator ObjectTracks::Find(const Object
 }
 
 std::vector<ObjectTracks::Sighting> ObjectTracks::See(std::span<const ObjectRegion> objects,
-                                                      const Rect& area, uint64_t pts_ns) {
+                                                      const Rect& area, Moment now, bool still) {
   std::vector<Sighting> sightings;
   for (const ObjectRegion& given : objects) {
     ObjectRegion object{Intersection(given.rect, area), given.id};
     if (object.rect.width == 0) continue;
-    auto it = Find(object, pts_ns);
+    auto it = Find(object, now);
     if (it == tracks_.end()) {
       it = tracks_.emplace(object.id >= 0 ? object.id : next_nameless_--, Track{}).first;
       it->second.id = object.id;
     }
     Track& track = it->second;
     const bool stands = track.asked && Overlap(track.encoded_at, object.rect) >= kUnmoved &&
-                        Distance(pts_ns, track.encoded_ns) <= kAged;
+                        (still || Distance(now.time_ns, track.encoded_ns) <= kAged);
     if (!stands) {
       track.asked = true;
       track.encoded_at = object.rect;
-      track.encoded_ns = pts_ns;
+      track.encoded_ns = now.time_ns;
     }
     track.seen_at = object.rect;
-    track.seen_ns = pts_ns;
+    track.seen = now;
     sightings.push_back({it->first, object, given.rect, !stands});
   }
   return sightings;
@@ -76,10 +76,10 @@ TagPolicy* ObjectTracks::PolicyOf(const Sighting& sighting) {
   return it == tracks_.end() ? nullptr : &it->second.policy;
 }
 
-void ObjectTracks::Forget(uint64_t pts_ns, std::vector<TagEvent>* events) {
+void ObjectTracks::Forget(Moment now, std::vector<TagEvent>* events) {
   const auto end = [&](std::map<int64_t, Track>::iterator it) {
     std::vector<TagEvent> own;
-    it->second.policy.Reset(it->second.seen_ns, &own);
+    it->second.policy.Reset(it->second.seen, &own);
     for (TagEvent& event : own) {
       event.of_object = true;
       event.id = it->second.id;
@@ -88,10 +88,10 @@ void ObjectTracks::Forget(uint64_t pts_ns, std::vector<TagEvent>* events) {
     return tracks_.erase(it);
   };
   for (auto it = tracks_.begin(); it != tracks_.end();)
-    it = Distance(pts_ns, it->second.seen_ns) > kGone ? end(it) : std::next(it);
+    it = Distance(now.time_ns, it->second.seen.time_ns) > kGone ? end(it) : std::next(it);
   while (tracks_.size() > kMostTracks)
     end(std::min_element(tracks_.begin(), tracks_.end(), [](const auto& a, const auto& b) {
-      return a.second.seen_ns < b.second.seen_ns;
+      return a.second.seen.time_ns < b.second.seen.time_ns;
     }));
 }
 

@@ -26,9 +26,10 @@ class ObjectTracks {
   };
 
   // Finds the tracks of a frame's objects and begins those that are new. Objects outside of `area`
-  // are left out. By id, or for those without one by the overlap with where they were.
-  std::vector<Sighting> See(std::span<const ObjectRegion> objects, const Rect& area,
-                            uint64_t pts_ns);
+  // are left out. On a `still` picture no embedding ages. By id, or for those without one by the
+  // overlap with where they were.
+  std::vector<Sighting> See(std::span<const ObjectRegion> objects, const Rect& area, Moment now,
+                            bool still = false);
 
   // The embedding that See() asked for; empty if it could not be made: the next frame tries again.
   void Encoded(const Sighting& sighting, std::span<const float> embedding);
@@ -38,7 +39,7 @@ class ObjectTracks {
   TagPolicy* PolicyOf(const Sighting& sighting);
 
   // Drops the tracks that have not been seen for a while; their active tags end.
-  void Forget(uint64_t pts_ns, std::vector<TagEvent>* events);
+  void Forget(Moment now, std::vector<TagEvent>* events);
   void Reset();
 
   size_t size() const { return tracks_.size(); }
@@ -49,13 +50,13 @@ class ObjectTracks {
     Rect encoded_at;  // where the object was then
     uint64_t encoded_ns = 0;
     Rect seen_at;
-    uint64_t seen_ns = 0;
+    Moment seen;
     bool asked = false;  // an embedding is there or on its way
     std::vector<float> embedding;
     TagPolicy policy;
   };
 
-  std::map<int64_t, Track>::iterator Find(const ObjectRegion& object, uint64_t pts_ns);
+  std::map<int64_t, Track>::iterator Find(const ObjectRegion& object, Moment now);
 
   std::map<int64_t, Track> tracks_;
   int64_t next_nameless_ = -2;  // keys of tracks without an id go down from here

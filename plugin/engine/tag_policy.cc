@@ -130,8 +130,8 @@ uint64_t MinDurationOf(const TagSpec& tag, const PolicyOptions& options) {
   return options.min_duration_ns;
 }
 
-uint64_t Since(uint64_t now_ns, uint64_t then_ns) {
-  return now_ns > then_ns ? now_ns - then_ns : 0;
+uint64_t Since(Moment now, Moment then) {
+  return now.time_ns > then.time_ns ? now.time_ns - then.time_ns : 0;
 }
 
 }  // namespace
@@ -172,7 +172,7 @@ void ScoreParts(const PromptBank& bank, std::span<const float> cosines, Scoring 
   }
 }
 
-void TagPolicy::Adopt(const std::shared_ptr<const PromptBank>& bank, uint64_t pts_ns,
+void TagPolicy::Adopt(const std::shared_ptr<const PromptBank>& bank, Moment now,
                       std::vector<TagEvent>* events) {
   // By label: banks may hold ten thousand. A label that occurs twice keeps its order.
   constexpr size_t kNone = SIZE_MAX;
@@ -194,18 +194,18 @@ void TagPolicy::Adopt(const std::shared_ptr<const PromptBank>& bank, uint64_t pt
   }
   states_.swap(states);
   for (size_t i = 0; i < states.size(); ++i) {
-    if (!taken[i]) End(states[i], pts_ns, events);
+    if (!taken[i]) End(states[i], now, events);
   }
   bank_ = bank;
 }
 
-void TagPolicy::End(const State& state, uint64_t pts_ns, std::vector<TagEvent>* events) {
+void TagPolicy::End(const State& state, Moment now, std::vector<TagEvent>* events) {
   if (!state.active() || !events) return;
   events->push_back({.label = state.label,
                      .start = false,
-                     .pts_ns = pts_ns,
+                     .at = now,
                      .score = state.last,
-                     .duration_ns = Since(pts_ns, state.since_ns),
+                     .duration_ns = Since(now, state.since),
                      .peak = state.peak});
 }
 
@@ -214,32 +214,32 @@ void TagPolicy::Smooth(double score, double weight, State* state) {
   state->smoothed = true;
 }
 
-void TagPolicy::Decide(const TagSpec& tag, const PolicyOptions& options, uint64_t pts_ns,
-                       State* state, std::vector<TagEvent>* events) {
+void TagPolicy::Decide(const TagSpec& tag, const PolicyOptions& options, Moment now, State* state,
+                       std::vector<TagEvent>* events) {
   const Thresholds t = ThresholdsOf(tag, options);
   const double score = state->last;
   // Risen in what is now the future: time has jumped back, and the wait begins anew.
-  if (state->phase == Phase::kRisen && pts_ns < state->since_ns) state->phase = Phase::kInactive;
+  if (state->phase == Phase::kRisen && now.time_ns < state->since.time_ns)
+    state->phase = Phase::kInactive;
   if (state->phase != Phase::kInactive && score < t.off) {
-    End(*state, pts_ns, events);
+    End(*state, now, events);
     state->phase = Phase::kInactive;
     return;
   }
   if (state->phase == Phase::kInactive) {
     if (score < t.on) return;
     state->phase = Phase::kRisen;
-    state->since_ns = pts_ns;
+    state->since = now;
     state->first = state->peak = score;
   }
   state->peak = std::max(state->peak, score);
-  if (state->phase == Phase::kActive ||
-      Since(pts_ns, state->since_ns) < MinDurationOf(tag, options))
+  if (state->phase == Phase::kActive || Since(now, state->since) < MinDurationOf(tag, options))
     return;
   state->phase = Phase::kActive;
   if (events) {
     events->push_back({.label = state->label,
                        .start = true,
-                       .pts_ns = state->since_ns,
+                       .at = state->since,
                        .score = state->first,
                        .peak = state->peak});
   }
@@ -247,9 +247,9 @@ void TagPolicy::Decide(const TagSpec& tag, const PolicyOptions& options, uint64_
 
 std::vector<Tag> TagPolicy::Update(const std::shared_ptr<const PromptBank>& bank,
                                    std::span<const float> cosines, const PolicyOptions& options,
-                                   double logit_scale, double logit_bias, uint64_t pts_ns,
+                                   double logit_scale, double logit_bias, Moment now,
                                    std::vector<TagEvent>* events) {
-  if (bank != bank_) Adopt(bank, pts_ns, events);
+  if (bank != bank_) Adopt(bank, now, events);
   const int n = bank->tags;
   const double scale = options.temperature > 0 ? 1.0 / options.temperature : logit_scale;
   std::vector<double> scores(n);
@@ -257,15 +257,15 @@ std::vector<Tag> TagPolicy::Update(const std::shared_ptr<const PromptBank>& bank
   ScoreParts(*bank, cosines, options.scoring, scale, logit_bias, scores, parts);
 
   double weight = 1.0;  // of the new scores in the mean
-  if (options.smoothing_ns > 0 && pts_ns >= last_pts_ns_) {
-    const auto passed = static_cast<double>(pts_ns - last_pts_ns_);
+  if (options.smoothing_ns > 0 && now.time_ns >= last_time_ns_) {
+    const auto passed = static_cast<double>(now.time_ns - last_time_ns_);
     weight = -std::expm1(-passed / static_cast<double>(options.smoothing_ns));
   }
-  last_pts_ns_ = pts_ns;
+  last_time_ns_ = now.time_ns;
   for (int i = 0; i < n; ++i) {
     Smooth(scores[i], weight, &states_[i]);
     scores[i] = states_[i].last;
-    Decide(bank->spec.tags[i], options, pts_ns, &states_[i], events);
+    Decide(bank->spec.tags[i], options, now, &states_[i], events);
   }
 
   std::vector<int> order(n);
@@ -285,8 +285,8 @@ std::vector<Tag> TagPolicy::Update(const std::shared_ptr<const PromptBank>& bank
   return tags;
 }
 
-void TagPolicy::Reset(uint64_t pts_ns, std::vector<TagEvent>* events) {
-  for (const State& state : states_) End(state, pts_ns, events);
+void TagPolicy::Reset(Moment now, std::vector<TagEvent>* events) {
+  for (const State& state : states_) End(state, now, events);
   states_.clear();
   bank_.reset();
 }

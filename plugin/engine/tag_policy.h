@@ -1,8 +1,9 @@
 // From cosines to tags: scores that mean something, smoothing, thresholds with hysteresis, edges.
 //
-// Time is the pts of the inferences, which may come at any distance. A score is smoothed by an
+// What counts is the time at which the frames are shown, which may come at any distance; their pts,
+// which may begin anew while time goes on, are only told. A score is smoothed by an
 // exponential mean, s += (x - s) (1 - exp(-dt / smoothing)); the first score after a reset starts
-// it, and so does one whose pts lies before the last one's. A tag becomes active once its smoothed
+// it, and so does one whose time lies before the last one's. A tag becomes active once its smoothed
 // score has reached the threshold and has not fallen below the off-threshold for min-duration
 // since; the edge that is then told lies where the
 // threshold was reached, so that no span is told that is shorter than min-duration.
@@ -46,12 +47,23 @@ struct Tag {
   Rect marked_at;   // the object as its detector gave it; the region is cut to the frame
 };
 
+// When a frame is shown.
+struct Moment {
+  Moment() = default;
+  // Where the one is the other. Not explicit: a plain time is a moment.
+  Moment(uint64_t ns) : time_ns(ns), pts_ns(ns) {}
+  Moment(uint64_t time_ns, uint64_t pts_ns) : time_ns(time_ns), pts_ns(pts_ns) {}
+
+  uint64_t time_ns = 0;  // what durations are counted in; does not go back within a stream
+  uint64_t pts_ns = 0;   // what is told
+};
+
 struct TagEvent {
   std::string label;
   bool of_object = false;
   int64_t id = -1;           // of the object's track
   bool start = false;        // else end
-  uint64_t pts_ns = 0;       // of the edge: a start is told min-duration after it
+  Moment at;                 // the edge: a start is told min-duration after it
   double score = 0;          // at the edge
   uint64_t duration_ns = 0;  // at the end: since the start
   double peak = 0;           // the largest score from the start's edge until this was told
@@ -83,11 +95,11 @@ class TagPolicy {
   // one's keeps the state of labels that are in both and ends the others.
   std::vector<Tag> Update(const std::shared_ptr<const PromptBank>& bank,
                           std::span<const float> cosines, const PolicyOptions& options,
-                          double logit_scale, double logit_bias, uint64_t pts_ns,
+                          double logit_scale, double logit_bias, Moment now,
                           std::vector<TagEvent>* events);
 
-  // Forgets everything; ends what is active at `pts_ns`.
-  void Reset(uint64_t pts_ns, std::vector<TagEvent>* events);
+  // Forgets everything; ends what is active.
+  void Reset(Moment now, std::vector<TagEvent>* events);
 
  private:
   // kRisen: the threshold was reached, but not yet for long enough.
@@ -98,20 +110,20 @@ class TagPolicy {
     double last = 0;
     // From kRisen on: since when, with which score, and the largest since.
     Phase phase = Phase::kInactive;
-    uint64_t since_ns = 0;
+    Moment since;
     double first = 0, peak = 0;
 
     bool active() const { return phase == Phase::kActive; }
   };
-  void Adopt(const std::shared_ptr<const PromptBank>& bank, uint64_t pts_ns,
+  void Adopt(const std::shared_ptr<const PromptBank>& bank, Moment now,
              std::vector<TagEvent>* events);
   static void Smooth(double score, double weight, State* state);
-  static void Decide(const TagSpec& tag, const PolicyOptions& options, uint64_t pts_ns,
-                     State* state, std::vector<TagEvent>* events);
-  static void End(const State& state, uint64_t pts_ns, std::vector<TagEvent>* events);
+  static void Decide(const TagSpec& tag, const PolicyOptions& options, Moment now, State* state,
+                     std::vector<TagEvent>* events);
+  static void End(const State& state, Moment now, std::vector<TagEvent>* events);
 
   std::shared_ptr<const PromptBank> bank_;
-  uint64_t last_pts_ns_ = 0;   // of the last Update, when there are states
+  uint64_t last_time_ns_ = 0;  // of the last Update, when there are states
   std::vector<State> states_;  // one per tag of bank_
 };
 

@@ -160,7 +160,7 @@ TEST_F(ControlTest, FrameSettingsReachTheRequest) {
   Through(0);
   EXPECT_EQ(Fake().seen()[0].fit, Fit::kLetterbox);
   EXPECT_EQ(Fake().seen()[0].deadline_ns, 1000u);
-  EXPECT_EQ(Fake().seen()[0].pts_ns, 0u);
+  EXPECT_EQ(Fake().seen()[0].at.pts_ns, 0u);
 }
 
 TEST_F(ControlTest, ALowerMaxBatchTakesEffectWhilePlaying) {

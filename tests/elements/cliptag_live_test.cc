@@ -15,6 +15,14 @@ class LiveTest : public ClipTagTest {
     Fake().SetScore([](const std::string&, uint64_t frame) { return frame / 100.0; });
   }
 
+  guint64 SkippedStill() {
+    GstStructure* stats = nullptr;
+    g_object_get(element_, "stats", &stats, nullptr);
+    const guint64 skipped = FieldOf(stats, "skipped-still");
+    gst_structure_free(stats);
+    return skipped;
+  }
+
   static guint64 FieldOf(const GstStructure* structure, const char* field) {
     guint64 value = GST_CLOCK_TIME_NONE;
     EXPECT_TRUE(gst_structure_get_uint64(structure, field, &value)) << field;
@@ -205,6 +213,50 @@ TEST_F(LiveTest, AStillPictureKeepsItsTagsInExactModeToo) {
     EXPECT_EQ(FieldOf(MetaOf(out.get()), "age"), n * kFrame);
   }
   EXPECT_EQ(Fake().seen().size(), 1u);
+}
+
+// What is seen stands, but time goes on: thresholds, waits and prompts apply to still frames, too.
+TEST_F(LiveTest, OnAStillPictureTagsStillBecomeActive) {
+  for (const char* mode : {"exact", "live"}) {
+    SCOPED_TRACE(mode);
+    Set("mode", mode);
+    Set("still-threshold", "0.01");
+    Set("threshold", "0.5");
+    Fake().SetScore([](const std::string&, uint64_t) { return 0.4; });
+    PlayAndWait();
+    const auto push = [&](guint64 n) {
+      GstBuffer* frame = MakeFrame(n);
+      gst_buffer_memset(frame, 0, 100, 16 * 8);
+      EXPECT_EQ(gst_harness_push(harness_, frame), GST_FLOW_OK);
+      return Pull();
+    };
+    push(0);
+    ASSERT_TRUE(WaitFor([] { return Fake().answered() == 1; }));
+    Set("threshold", "0.3");
+    push(1);
+    std::vector<std::string> names;
+    ASSERT_TRUE(WaitFor([&] {
+      for (const MessagePtr& message : PopMessages(bus_, GST_MESSAGE_ELEMENT))
+        names.push_back(gst_structure_get_name(gst_message_get_structure(message.get())));
+      return names.size() >= 3;
+    }));
+    EXPECT_EQ(names, (std::vector<std::string>{"cliptag", "cliptag-event", "cliptag-event"}))
+        << "one look, and both tags start on a frame that was not looked at";
+    const BufferHolder out = push(2);
+    const GstStructure* meta = MetaOf(out.get());
+    ASSERT_NE(meta, nullptr);
+    EXPECT_EQ(FieldOf(meta, "age"), 2 * kFrame);
+    const GValue* tags = gst_structure_get_value(meta, "tags");
+    gboolean active = FALSE;
+    gst_structure_get_boolean(gst_value_get_structure(gst_value_list_get_value(tags, 0)), "active",
+                              &active);
+    EXPECT_TRUE(active);
+    EXPECT_EQ(Fake().seen().size(), 1u);
+    ASSERT_TRUE(WaitFor([&] { return SkippedStill() == 2; }));
+    TearDown();
+    harness_ = nullptr;
+    SetUp();
+  }
 }
 
 TEST_F(LiveTest, AFrameThatFailedIsNotWhatOthersAreStillAs) {

@@ -398,8 +398,8 @@ TEST_F(StreamTest, TimePassesWithoutTimestamps) {
   }
   const auto seen = Fake().seen();
   ASSERT_EQ(seen.size(), 3u);
-  EXPECT_EQ(seen[1].pts_ns - seen[0].pts_ns, 2 * kFrame);
-  EXPECT_EQ(seen[2].pts_ns - seen[1].pts_ns, 2 * kFrame);
+  EXPECT_EQ(seen[1].at.pts_ns - seen[0].at.pts_ns, 2 * kFrame);
+  EXPECT_EQ(seen[2].at.pts_ns - seen[1].at.pts_ns, 2 * kFrame);
 }
 
 // A buffer that comes before its segment is of none: not of memory as it was found, nor of the

@@ -53,10 +53,14 @@ class FakeStream : public EngineStream {
       const std::lock_guard lock(control_.mutex_);
       const FrameView& v = request.frame;
       const bool readable = v.memory == FrameMemory::kHost;
-      control_.seen_.push_back({v, request.fit, request.pts_ns, request.frame_number,
-                                request.deadline_ns, readable ? v.component[0].data[0] : -1,
-                                request.look, request.tile_rows, request.objects, request.replace});
+      auto& seen = request.still ? control_.stills_ : control_.seen_;
+      seen.push_back({v, request.fit, request.at, request.frame_number, request.deadline_ns,
+                      readable ? v.component[0].data[0] : -1, request.look, request.tile_rows,
+                      request.objects, request.replace});
       const auto deadline = Clock::now() + std::chrono::nanoseconds(request.deadline_ns);
+      if (request.replace && !queue_.empty() && request.still && !queue_.back().request.still) {
+        std::swap(queue_.back().request, request);  // the one that waits stays
+      }
       if (request.replace && !queue_.empty()) {
         replaced = std::move(queue_.back());
         queue_.pop_back();
@@ -165,7 +169,8 @@ class FakeStream : public EngineStream {
     std::this_thread::sleep_for(latency);
     for (size_t i = 0; i < batch.size(); ++i) batch[i].request.done(std::move(results[i]));
     lock.lock();
-    control_.answered_ += batch.size();
+    control_.answered_ += static_cast<size_t>(std::count_if(
+        batch.begin(), batch.end(), [](const Waiting& w) { return !w.request.still; }));
     running_ = false;
     control_.changed_.notify_all();
   }
@@ -173,22 +178,25 @@ class FakeStream : public EngineStream {
   InferenceResult Answer(const InferenceRequest& request) {
     InferenceResult result;
     result.status = control_.infer_status_;
-    result.pts_ns = request.pts_ns;
+    result.at = request.at;
     result.frame = request.frame_number;
     if (!result.status.ok()) return result;
+    result.still = request.still;
+    if (!request.still) looked_at_ = request.frame_number;
     result.embedding = {0.6f, 0.8f};
     for (const TagSpec& spec : control_.spec_.tags) {
-      const double score =
-          control_.score_ ? control_.score_(spec.label, request.frame_number) : 0.5;
+      const double score = control_.score_ ? control_.score_(spec.label, looked_at_) : 0.5;
       const bool active = score >= control_.policy_.threshold;
       result.tags.push_back({spec.label, score, score / 2, active});
       if (active != active_[spec.label]) {
         TagEvent event;
         event.label = spec.label;
         event.start = active;
-        event.pts_ns = request.pts_ns;
+        event.at = request.at;
         // A start is told late, as after a min-duration in which the score was higher still.
-        if (active) event.pts_ns -= std::min(event.pts_ns, control_.policy_.min_duration_ns);
+        const uint64_t held = active ? control_.policy_.min_duration_ns : 0;
+        event.at = {event.at.time_ns - std::min(event.at.time_ns, held),
+                    event.at.pts_ns - std::min(event.at.pts_ns, held)};
         event.score = score;
         event.duration_ns = active ? 0 : 7;
         event.peak = active && control_.policy_.min_duration_ns == 0 ? score : 0.9;
@@ -212,6 +220,7 @@ class FakeStream : public EngineStream {
   PromptSpec job_spec_;
   std::function<void(Status, std::shared_ptr<const PromptBank>)> job_done_;
   std::map<std::string, bool> active_;
+  uint64_t looked_at_ = 0;  // number of the last frame that was not still
   bool running_ = false, stop_ = false;
   std::thread worker_;
 };
@@ -282,6 +291,7 @@ void FakeControl::Reset() {
   infer_status_ = {};
   hold_ = hold_prompts_ = false;
   seen_.clear();
+  stills_.clear();
   answered_ = cancelled_ = 0;
   batches_.clear();
   spec_ = {};
@@ -331,6 +341,10 @@ void FakeControl::ReleasePrompts() {
 std::vector<FakeControl::Seen> FakeControl::seen() const {
   const std::lock_guard lock(mutex_);
   return seen_;
+}
+std::vector<FakeControl::Seen> FakeControl::stills() const {
+  const std::lock_guard lock(mutex_);
+  return stills_;
 }
 size_t FakeControl::answered() const {
   const std::lock_guard lock(mutex_);

@@ -25,7 +25,8 @@ class FakeControl {
   struct Seen {
     FrameView view;  // its pixels are gone
     Fit fit;
-    uint64_t pts_ns, frame, deadline_ns;
+    Moment at;
+    uint64_t frame, deadline_ns;
     int luma_like;  // the first sample of component 0, read while the pixels were there; -1: CUDA
     Look look;
     int tile_rows;
@@ -55,7 +56,8 @@ class FakeControl {
   void ReleasePrompts();
   void SetExpectedLatency(uint64_t ns);
 
-  std::vector<Seen> seen() const;
+  std::vector<Seen> seen() const;    // but for those that are still
+  std::vector<Seen> stills() const;  // which are answered like the last one before them
   size_t answered() const;
   size_t cancelled() const;
   std::vector<size_t> batches() const;  // sizes, in order
@@ -78,7 +80,7 @@ class FakeControl {
   std::chrono::milliseconds latency_{0};
   Status infer_status_;
   bool hold_ = false, hold_prompts_ = false;
-  std::vector<Seen> seen_;
+  std::vector<Seen> seen_, stills_;
   size_t answered_ = 0, cancelled_ = 0;
   std::vector<size_t> batches_;
   PromptSpec spec_;

@@ -375,6 +375,7 @@ TEST_F(KeyframesTest, AnySequence) {
     } else if (what == 1) {
       SetCaps(random() % 2 == 0 ? kByteStream
                                 : "video/x-h264,stream-format=byte-stream,alignment=au");
+      GapsOut();  // all that was dropped, also what is shown behind the next picture
     } else if (what < 8) {
       SetRate(static_cast<gint>(random() % 3 * 12), 1);
     } else if (what < 12) {

@@ -77,7 +77,7 @@ class StreamsTest : public ::testing::Test {
   InferenceRequest Request(Inbox& inbox, uint64_t number, uint64_t deadline_ns = 1'000'000) {
     InferenceRequest request;
     request.frame = RgbView(pixels_.data(), kWidth * 3, kWidth, kHeight, RgbOrder::kRgb);
-    request.pts_ns = number * 40'000'000;
+    request.at = number * 40'000'000;
     request.frame_number = number;
     request.deadline_ns = deadline_ns;
     request.done = inbox.Slot();
@@ -398,6 +398,105 @@ TEST_F(StreamsTest, ObjectsHaveTagsOfTheirOwnAndAreEncodedOnce) {
       EXPECT_NEAR(results[0].tags[i].cosine, tag.cosine, 1e-4);
     }
   }
+}
+
+// A frame that shows what the one before it did is not encoded, but time goes on.
+TEST_F(StreamsTest, OnAStillPictureTimeGoesOnAndNewPromptsApply) {
+  auto stream = engine().OpenStream();
+  Set(*stream, "red");
+  stream->SetPolicy({.scoring = Scoring::kCosine, .threshold = 0, .min_duration_ns = 100'000'000});
+  Inbox inbox;
+  const auto look = [&](uint64_t n, bool still, Fit fit = Fit::kModel) {
+    InferenceRequest request = Request(inbox, n);
+    request.still = still;
+    request.fit = fit;
+    EXPECT_TRUE(stream->Submit(std::move(request)).ok());
+    EXPECT_TRUE(inbox.WaitFor(1));
+    return inbox.Take()[0];
+  };
+  const InferenceResult first = look(0, true);
+  EXPECT_FALSE(first.still) << "there is nothing that could stand";
+  EXPECT_FALSE(first.tags[0].active);
+  for (uint64_t n = 1; n < 6; ++n) {
+    const InferenceResult result = look(n, true);
+    EXPECT_TRUE(result.still);
+    ASSERT_EQ(result.tags.size(), 1u);
+    EXPECT_NEAR(result.tags[0].cosine, first.tags[0].cosine, 1e-6);
+    EXPECT_EQ(result.tags[0].active, n >= 3) << n;
+    EXPECT_EQ(result.events.size(), n == 3 ? 1u : 0u) << n;
+    EXPECT_EQ(result.embedding, first.embedding);
+  }
+  Set(*stream, "stripes; red");
+  const InferenceResult other = look(6, true);
+  EXPECT_TRUE(other.still);
+  EXPECT_EQ(other.tags.size(), 2u);
+  EXPECT_TRUE(Eventually([&] { return stream->stats().inferred == 1; }));
+  EXPECT_EQ(stream->stats().pictures, 1u);
+  EXPECT_EQ(stream->stats().submitted, 1u);
+  EXPECT_FALSE(look(7, true, Fit::kSquash).still) << "that part of it was never seen";
+  EXPECT_TRUE(Eventually([&] { return stream->stats().pictures == 2; }));
+  stream->Flush();
+  EXPECT_FALSE(look(8, true, Fit::kSquash).still);
+}
+
+TEST_F(StreamsTest, OnAStillPictureObjectsThatAreNewOrMovedAreLookedAt) {
+  auto stream = engine().OpenStream();
+  Set(*stream, "red");
+  Inbox inbox;
+  const auto look = [&](uint64_t n, std::vector<ObjectRegion> objects) {
+    InferenceRequest request = Request(inbox, n);
+    request.look = Look::kFrameAndObjects;
+    request.objects = std::move(objects);
+    request.still = n > 0;
+    EXPECT_TRUE(stream->Submit(std::move(request)).ok());
+    EXPECT_TRUE(inbox.WaitFor(1));
+    return inbox.Take()[0];
+  };
+  const auto pictures = [&](uint64_t n) {
+    return Eventually([&] { return stream->stats().pictures == n; });
+  };
+  const ObjectRegion one{{5, 5, 40, 40}, 1}, two{{100, 5, 40, 60}, 2}, moved{{60, 5, 40, 60}, 2};
+  EXPECT_EQ(look(0, {one}).tags.size(), 2u);
+  EXPECT_TRUE(look(1, {one}).still);
+  EXPECT_TRUE(look(80, {one}).still) << "on a still picture no embedding ages";
+  EXPECT_TRUE(pictures(2));
+  const InferenceResult with_two = look(81, {one, two});
+  EXPECT_FALSE(with_two.still);
+  EXPECT_EQ(with_two.tags.size(), 3u);
+  EXPECT_TRUE(pictures(3));
+  EXPECT_TRUE(look(82, {two, one}).still);
+  EXPECT_FALSE(look(83, {one, moved}).still);
+  EXPECT_TRUE(pictures(4));
+  const InferenceResult gone = look(84, {one});
+  EXPECT_FALSE(gone.still) << "there is something to tell";
+  EXPECT_EQ(gone.tags.size(), 2u);
+  EXPECT_TRUE(look(85, {one}).still);
+  EXPECT_TRUE(pictures(4));
+}
+
+TEST_F(StreamsTest, AStillFrameNeverTakesThePlaceOfOneToBeLookedAt) {
+  auto stream = engine().OpenStream();
+  Set(*stream, "red");
+  Inbox inbox;
+  const auto submit = [&](uint64_t n, bool still) {
+    InferenceRequest request = Request(inbox, n, 60'000'000'000);
+    request.replace = true;
+    request.still = still;
+    ASSERT_TRUE(stream->Submit(std::move(request)).ok());
+  };
+  submit(0, false);
+  submit(1, true);
+  ASSERT_TRUE(inbox.WaitFor(1));
+  const auto cancelled = inbox.Take();
+  EXPECT_EQ(cancelled[0].frame, 1u);
+  EXPECT_EQ(cancelled[0].status.code(), StatusCode::kCancelled);
+  submit(2, false);
+  stream->Hurry();
+  ASSERT_TRUE(inbox.WaitFor(2));
+  auto results = inbox.Take();
+  EXPECT_EQ(results[0].frame, 0u);
+  EXPECT_EQ(results[1].frame, 2u);
+  EXPECT_TRUE(results[1].status.ok());
 }
 
 TEST_F(StreamsTest, NewPromptsAreAppliedToObjectsThatAreNotEncodedAgain) {

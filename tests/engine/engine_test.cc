@@ -62,7 +62,7 @@ class EngineTest : public ::testing::Test {
   InferenceRequest Request(uint64_t number, uint64_t deadline_ns = 1'000'000) {
     InferenceRequest request;
     request.frame = RgbView(red_.data(), 64 * 3, 64, 64, RgbOrder::kRgb);
-    request.pts_ns = number * 40'000'000;
+    request.at = number * 40'000'000;
     request.frame_number = number;
     request.deadline_ns = deadline_ns;
     request.done = inbox_.Slot();
@@ -116,7 +116,7 @@ TEST_F(EngineTest, WithoutPromptsThereIsAnEmbeddingAndNoTag) {
   ASSERT_TRUE(results[0].status.ok()) << results[0].status.message();
   EXPECT_TRUE(results[0].tags.empty());
   EXPECT_EQ(results[0].frame, 7u);
-  EXPECT_EQ(results[0].pts_ns, 280'000'000u);
+  EXPECT_EQ(results[0].at.pts_ns, 280'000'000u);
   ASSERT_EQ(results[0].embedding.size(), static_cast<size_t>(engine().model().embed_dim));
   double norm = 0;
   for (float x : results[0].embedding) norm += static_cast<double>(x) * x;

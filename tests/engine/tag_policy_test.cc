@@ -157,9 +157,9 @@ TEST_F(PolicyTest, HysteresisKeepsATagBetweenTheThresholds) {
   ASSERT_EQ(events_.size(), 2u);
   EXPECT_TRUE(events_[0].start);
   EXPECT_EQ(events_[0].label, "a");
-  EXPECT_EQ(events_[0].pts_ns, 1'000'000'000u);
+  EXPECT_EQ(events_[0].at.pts_ns, 1'000'000'000u);
   EXPECT_FALSE(events_[1].start);
-  EXPECT_EQ(events_[1].pts_ns, 4'000'000'000u);
+  EXPECT_EQ(events_[1].at.pts_ns, 4'000'000'000u);
   EXPECT_EQ(events_[1].duration_ns, 3'000'000'000u);
   EXPECT_NEAR(events_[1].peak, 0.70, 1e-6);
 }
@@ -325,7 +325,7 @@ TEST_F(PolicyTest, ATagIsActiveOnlyOnceItHasHeldForLongEnough) {
   EXPECT_TRUE(Step(0.45, 3)[0].active);
   ASSERT_EQ(events_.size(), 1u);
   EXPECT_TRUE(events_[0].start);
-  EXPECT_EQ(events_[0].pts_ns, 1'000'000'000u) << "where the threshold was reached";
+  EXPECT_EQ(events_[0].at.pts_ns, 1'000'000'000u) << "where the threshold was reached";
   EXPECT_NEAR(events_[0].score, 0.6, 1e-6);
   EXPECT_NEAR(events_[0].peak, 0.9, 1e-6);
   Step(0.1, 4);
@@ -368,7 +368,24 @@ TEST_F(PolicyTest, ABackwardsJumpStartsTheWaitAnewAndANewBankDoesNot) {
   EXPECT_FALSE(Step(0.9, 51.9)[0].active);
   EXPECT_TRUE(Step(0.9, 52)[0].active);
   ASSERT_EQ(events_.size(), 1u);
-  EXPECT_EQ(events_[0].pts_ns, 50'000'000'000u);
+  EXPECT_EQ(events_[0].at.pts_ns, 50'000'000'000u);
+}
+
+TEST_F(PolicyTest, TimeCountsAndPtsAreTold) {
+  options_.min_duration_ns = 6'000'000'000;
+  const auto step = [&](double a, uint64_t time_s, uint64_t pts_s) {
+    const float cosines[] = {static_cast<float>(2 * a - 1), -1.0f, 0, 0, 0};
+    return policy_.Update(bank_, cosines, options_, 100.0, 0.0,
+                          {time_s * 1'000'000'000, pts_s * 1'000'000'000}, &events_);
+  };
+  step(0.9, 0, 0);
+  EXPECT_FALSE(step(0.9, 4, 0)[0].active) << "another clip, whose pts begin anew";
+  EXPECT_TRUE(step(0.9, 6, 2)[0].active);
+  step(0.1, 9, 1);
+  ASSERT_EQ(events_.size(), 2u);
+  EXPECT_EQ(events_[0].at.pts_ns, 0u);
+  EXPECT_EQ(events_[1].at.pts_ns, 1'000'000'000u);
+  EXPECT_EQ(events_[1].duration_ns, 9'000'000'000u);
 }
 
 TEST_F(PolicyTest, MinDurationChangesWhilePlaying) {

@@ -232,7 +232,7 @@ TEST_F(TextCacheTest, PromptsThatAreKnownSwitchWithoutAStall) {
     bool answered = false;
     InferenceRequest request;
     request.frame = RgbView(grey.data(), 640 * 3, 640, 480, RgbOrder::kRgb);
-    request.pts_ns = static_cast<uint64_t>(i) * 33'000'000;
+    request.at = static_cast<uint64_t>(i) * 33'000'000;
     request.deadline_ns = 0;
     request.done = [&](InferenceResult result) {
       std::lock_guard lock(mutex);

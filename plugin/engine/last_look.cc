@@ -1,0 +1,52 @@
+#include "plugin/engine/last_look.h"
+
+#include <utility>
+
+namespace cliptag {
+
+std::vector<float> CosinesOf(const PromptBank& bank, std::span<const float> embeddings) {
+  std::vector<float> cosines;
+  const size_t dim = static_cast<size_t>(bank.dim);
+  for (size_t first = 0; first + dim <= embeddings.size(); first += dim) {
+    for (int row = 0; row < bank.row_count(); ++row) {
+      const float* values = bank.row(row);
+      float sum = 0;
+      for (size_t i = 0; i < dim; ++i) sum += values[i] * embeddings[first + i];
+      cosines.push_back(sum);
+    }
+  }
+  return cosines;
+}
+
+LastLook::Asked LastLook::AskedBy(const InferenceRequest& request) {
+  const FrameView& frame = request.frame;
+  // With objects or without, the frame is looked at in the same way.
+  const Look look = request.look == Look::kTiles ? Look::kTiles : Look::kFrame;
+  return {look,        request.fit,      look == Look::kTiles ? request.tile_rows : 0,
+          frame.width, frame.height,     frame.crop,
+          frame.pixel, frame.orientation};
+}
+
+void LastLook::Begin(const InferenceRequest& request) { asked_ = AskedBy(request); }
+
+bool LastLook::StandsFor(const InferenceRequest& request) const {
+  return request.look != Look::kObjects && asked_ == AskedBy(request);
+}
+
+void LastLook::Keep(std::vector<Rect> pictures, std::vector<float> embeddings,
+                    std::shared_ptr<const PromptBank> bank, std::vector<float> cosines) {
+  pictures_ = std::move(pictures);
+  embeddings_ = std::move(embeddings);
+  bank_ = std::move(bank);
+  cosines_ = std::move(cosines);
+}
+
+std::span<const float> LastLook::CosinesWith(const std::shared_ptr<const PromptBank>& bank) {
+  if (bank_ != bank) {
+    cosines_ = CosinesOf(*bank, embeddings_);
+    bank_ = bank;
+  }
+  return cosines_;
+}
+
+}  // namespace cliptag
