@@ -1,6 +1,8 @@
 // GstAnalytics classification metadata, from GStreamer 1.24 on.
 #include <gst/analytics/analytics.h>
 
+#include <algorithm>
+#include <span>
 #include <vector>
 
 #include "plugin/elements/meta.h"
@@ -9,10 +11,24 @@ namespace cliptag {
 
 namespace {
 
-bool RectOf(GstAnalyticsODMtd* object, Rect* rect) {
+// Empty where there is no location.
+Rect RectOf(GstAnalyticsODMtd* object) {
+  Rect rect;
   gfloat confidence = 0;
-  return gst_analytics_od_mtd_get_location(object, &rect->x, &rect->y, &rect->width, &rect->height,
-                                           &confidence);
+  if (!gst_analytics_od_mtd_get_location(object, &rect.x, &rect.y, &rect.width, &rect.height,
+                                         &confidence))
+    return {};
+  return rect;
+}
+
+std::vector<GstAnalyticsODMtd> ObjectsIn(GstAnalyticsRelationMeta* relations) {
+  std::vector<GstAnalyticsODMtd> objects;
+  gpointer state = nullptr;
+  GstAnalyticsODMtd object;
+  while (gst_analytics_relation_meta_iterate(relations, &state, gst_analytics_od_mtd_get_mtd_type(),
+                                             &object))
+    objects.push_back(object);
+  return objects;
 }
 
 void AddClassification(GstAnalyticsRelationMeta* relations, const std::vector<const Tag*>& tags,
@@ -49,7 +65,8 @@ int64_t TrackOf(GstAnalyticsRelationMeta* relations, const GstAnalyticsODMtd& ob
 
 }  // namespace
 
-void AttachAnalytics(GstBuffer* buffer, const std::vector<Tag>& tags) {
+void AttachAnalytics(GstBuffer* buffer, const std::vector<Tag>& tags,
+                     std::span<const std::vector<const Tag*>> of_objects) {
   if (tags.empty()) return;
   // Another analytics element may have been here before: relations live in one meta per buffer.
   GstAnalyticsRelationMeta* relations = gst_buffer_get_analytics_relation_meta(buffer);
@@ -61,31 +78,17 @@ void AttachAnalytics(GstBuffer* buffer, const std::vector<Tag>& tags) {
   AddClassification(relations, of_frame, nullptr);
 
   // First all objects, then what is added to them: adding may move them.
-  std::vector<GstAnalyticsODMtd> objects;
-  gpointer state = nullptr;
-  GstAnalyticsODMtd object;
-  while (gst_analytics_relation_meta_iterate(relations, &state, gst_analytics_od_mtd_get_mtd_type(),
-                                             &object))
-    objects.push_back(object);
-  for (GstAnalyticsODMtd& known : objects) {
-    Rect rect;
-    if (!RectOf(&known, &rect)) continue;
-    std::vector<const Tag*> own;
-    for (const Tag& tag : tags)
-      if (tag.of_object && tag.marked_at == rect) own.push_back(&tag);
-    AddClassification(relations, own, &known);
-  }
+  std::vector<GstAnalyticsODMtd> objects = ObjectsIn(relations);
+  for (size_t i = 0; i < std::min(objects.size(), of_objects.size()); ++i)
+    AddClassification(relations, of_objects[i], &objects[i]);
 }
 
 void AppendAnalyticsObjects(GstBuffer* buffer, std::vector<ObjectRegion>* objects) {
   GstAnalyticsRelationMeta* relations = gst_buffer_get_analytics_relation_meta(buffer);
   if (relations == nullptr) return;
-  gpointer state = nullptr;
-  GstAnalyticsODMtd object;
-  while (gst_analytics_relation_meta_iterate(relations, &state, gst_analytics_od_mtd_get_mtd_type(),
-                                             &object)) {
-    Rect rect;
-    if (RectOf(&object, &rect)) objects->push_back({rect, TrackOf(relations, object)});
+  for (GstAnalyticsODMtd& object : ObjectsIn(relations)) {
+    const int64_t track = TrackOf(relations, object);
+    objects->push_back({RectOf(&object), track, track >= 0});
   }
 }
 

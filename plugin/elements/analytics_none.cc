@@ -3,7 +3,8 @@
 
 namespace cliptag {
 
-void AttachAnalytics(GstBuffer*, const std::vector<Tag>&) {}
+void AttachAnalytics(GstBuffer*, const std::vector<Tag>&,
+                     std::span<const std::vector<const Tag*>>) {}
 
 void AppendAnalyticsObjects(GstBuffer*, std::vector<ObjectRegion>*) {}
 

@@ -230,11 +230,12 @@ class ClipTag {
   struct ActiveTag {
     guint64 since_ns = 0;  // by clock_
     double peak = 0, last = 0;
+    int64_t id = -1;  // that is told of the object
   };
   struct ActiveKey {
     std::string label;
     bool of_object = false;
-    int64_t id = -1;
+    int64_t track = -1;
     auto operator<=>(const ActiveKey&) const = default;
   };
   std::map<ActiveKey, ActiveTag> active_tags_;

@@ -154,15 +154,15 @@ void ClipTag::TrackActive(const InferenceResult& result) {
   tag_counts_.Look(result);
   last_at_ = result.at;
   for (const TagEvent& event : result.events) {
-    const ActiveKey key{event.label, event.of_object, event.id};
+    const ActiveKey key{event.label, event.of_object, event.track};
     if (event.start) {
-      active_tags_[key] = {event.at.time_ns, event.peak, event.score};
+      active_tags_[key] = {event.at.time_ns, event.peak, event.score, event.id};
     } else {
       active_tags_.erase(key);
     }
   }
   for (const Tag& tag : result.tags) {
-    const auto it = active_tags_.find({tag.label, tag.of_object, tag.id});
+    const auto it = active_tags_.find({tag.label, tag.of_object, tag.track});
     if (it == active_tags_.end()) continue;
     it->second.last = tag.score;
     it->second.peak = std::max(it->second.peak, tag.score);
@@ -185,7 +185,8 @@ void ClipTag::EndActiveTags() {
     TagEvent event;
     event.label = key.label;
     event.of_object = key.of_object;
-    event.id = key.id;
+    event.id = tag.id;
+    event.track = key.track;
     event.at = last_at_;
     event.score = tag.last;
     event.duration_ns = last_at_.time_ns - std::min<guint64>(tag.since_ns, last_at_.time_ns);

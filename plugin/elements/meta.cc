@@ -57,21 +57,51 @@ void ForEachRegion(GstBuffer* buffer, F&& f) {
     f(reinterpret_cast<GstVideoRegionOfInterestMeta*>(meta));
 }
 
-int64_t TrackOf(GstVideoRegionOfInterestMeta* roi) {
+ObjectRegion ObjectOf(GstVideoRegionOfInterestMeta* roi) {
   GstStructure* tracked = gst_video_region_of_interest_meta_get_param(roi, "object_id");
   gint id = -1;
-  if (tracked != nullptr && gst_structure_get_int(tracked, "id", &id) && id >= 0) return id;
+  if (tracked != nullptr && gst_structure_get_int(tracked, "id", &id) && id >= 0)
+    return {RectOf(roi), id, true};
   // 0 and less is what detectors leave there that number nothing.
-  return roi->id > 0 ? roi->id : -1;
+  return {RectOf(roi), roi->id > 0 ? roi->id : -1, false};
 }
 
-void AttachToRegions(GstBuffer* buffer, const std::vector<Tag>& tags) {
-  ForEachRegion(buffer, [&](GstVideoRegionOfInterestMeta* roi) {
-    for (const Tag& tag : tags) {
-      if (!tag.of_object || !(tag.marked_at == RectOf(roi))) continue;
-      gst_video_region_of_interest_meta_add_param(roi, MakeTagStructure("cliptag", tag));
+// What the tags say of each of the objects that are marked on this buffer, in the order of
+// ObjectsOf(): it may be another buffer than that on which they were seen.
+std::vector<std::vector<const Tag*>> TagsOfObjects(GstBuffer* buffer,
+                                                   const std::vector<Tag>& tags) {
+  std::vector<ObjectRegion> seen;
+  std::vector<std::vector<const Tag*>> of_seen;
+  const Tag* last = nullptr;
+  for (const Tag& tag : tags) {
+    if (!tag.of_object) continue;
+    if (last == nullptr || last->track != tag.track || last->marked != tag.marked) {
+      seen.push_back(tag.marked);
+      of_seen.emplace_back();
     }
+    of_seen.back().push_back(&tag);
+    last = &tag;
+  }
+  if (seen.empty()) return {};
+  const std::vector<ObjectRegion> marked = ObjectsOf(buffer);
+  const std::vector<int> matches = MatchRegions(marked, seen);
+  std::vector<std::vector<const Tag*>> of_marked(marked.size());
+  for (size_t i = 0; i < marked.size(); ++i) {
+    if (matches[i] >= 0) of_marked[i] = of_seen[matches[i]];
+  }
+  return of_marked;
+}
+
+// Returns how many of them are regions of interest.
+size_t AttachToRegions(GstBuffer* buffer,
+                       const std::vector<std::vector<const Tag*>>& tags_of_objects) {
+  size_t next = 0;
+  ForEachRegion(buffer, [&](GstVideoRegionOfInterestMeta* roi) {
+    if (next >= tags_of_objects.size()) return;
+    for (const Tag* tag : tags_of_objects[next++])
+      gst_video_region_of_interest_meta_add_param(roi, MakeTagStructure("cliptag", *tag));
   });
+  return next;
 }
 
 void FillStructure(GstStructure* structure, const ResultContext& context,
@@ -95,9 +125,8 @@ void FillStructure(GstStructure* structure, const ResultContext& context,
 
 std::vector<ObjectRegion> ObjectsOf(GstBuffer* buffer) {
   std::vector<ObjectRegion> objects;
-  ForEachRegion(buffer, [&](GstVideoRegionOfInterestMeta* roi) {
-    objects.push_back({RectOf(roi), TrackOf(roi)});
-  });
+  ForEachRegion(buffer,
+                [&](GstVideoRegionOfInterestMeta* roi) { objects.push_back(ObjectOf(roi)); });
   AppendAnalyticsObjects(buffer, &objects);
   return objects;
 }
@@ -131,8 +160,9 @@ bool AttachResult(GstBuffer* buffer, const ResultContext& context, const Inferen
   GstCustomMeta* meta = gst_buffer_add_custom_meta(buffer, GST_CLIPTAG_META_NAME);
   if (meta == nullptr) return false;
   FillStructure(gst_custom_meta_get_structure(meta), context, result);
-  AttachAnalytics(buffer, result.tags);
-  AttachToRegions(buffer, result.tags);
+  const std::vector<std::vector<const Tag*>> of_objects = TagsOfObjects(buffer, result.tags);
+  const size_t regions = AttachToRegions(buffer, of_objects);
+  AttachAnalytics(buffer, result.tags, std::span(of_objects).subspan(regions));
   if (context.attach_embedding) AttachTensor(buffer, result.embedding);
   return true;
 }

@@ -6,7 +6,9 @@
 
 #include <gst/gst.h>
 
+#include <span>
 #include <string>
+#include <vector>
 
 #include "plugin/engine/engine.h"
 
@@ -29,9 +31,10 @@ GstStructure* MakeResultStructure(const char* name, const ResultContext& context
 // Message structure "cliptag-event". Caller owns.
 GstStructure* MakeEventStructure(const TagEvent& event);
 
-// The objects that elements before this one have marked: GstVideoRegionOfInterestMeta, whose track
-// is the `object_id` that trackers of DL Streamer add, else its own id; and from GStreamer 1.24 on
-// the objects of analytics metadata.
+// The objects that elements before this one have marked: GstVideoRegionOfInterestMeta, tracked
+// where a tracker of DL Streamer has added its `object_id`, else with its own id; and from
+// GStreamer 1.24 on the objects of analytics metadata. An object keeps its tags on later buffers
+// too, as far as it is found again there: MatchRegions().
 std::vector<ObjectRegion> ObjectsOf(GstBuffer* buffer);
 
 // Attaches everything to a writable buffer; false if GStreamer would not. The tags of an object are
@@ -40,9 +43,11 @@ std::vector<ObjectRegion> ObjectsOf(GstBuffer* buffer);
 bool AttachResult(GstBuffer* buffer, const ResultContext& context, const InferenceResult& result);
 
 // In analytics_*.cc, whichever file meson has chosen for this GStreamer.
-// The tags as GstAnalytics classification, best first, those of an object related to it; nothing
-// before GStreamer 1.24.
-void AttachAnalytics(GstBuffer* buffer, const std::vector<Tag>& tags);
+// The tags of the frame as GstAnalytics classification, best first, and those of the objects
+// related to them, `of_objects` in the order of AppendAnalyticsObjects() (there may be fewer);
+// nothing before GStreamer 1.24.
+void AttachAnalytics(GstBuffer* buffer, const std::vector<Tag>& tags,
+                     std::span<const std::vector<const Tag*>> of_objects);
 // Appends the objects that analytics metadata knows.
 void AppendAnalyticsObjects(GstBuffer* buffer, std::vector<ObjectRegion>* objects);
 

@@ -23,6 +23,7 @@
 #include "models/config.h"
 #include "models/exemplars.h"
 #include "models/prompts.h"
+#include "plugin/engine/object_region.h"
 #include "plugin/engine/tag_policy.h"
 
 namespace cliptag {
@@ -41,12 +42,6 @@ enum class Look : uint8_t {
   kTiles,            // overlapping squares that cover it; a tag's score is that of its best square
   kObjects,          // `objects` alone, each with tags of its own
   kFrameAndObjects,  // both
-};
-
-// A part of a frame that a detector has found.
-struct ObjectRegion {
-  Rect rect;        // pixels of the frame as it is stored; what lies outside of it is cut off
-  int64_t id = -1;  // of its track; -1 = none: found again by where it is
 };
 
 struct InferenceResult {

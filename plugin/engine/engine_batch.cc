@@ -61,7 +61,7 @@ void EngineImpl::Plan(StreamImpl* stream, PendingRequest* pending) {
     pending->objects = stream->tracks_.See(request.objects, area, request.at, request.still);
     for (const ObjectTracks::Sighting& sighting : pending->objects)
       if (sighting.encode)
-        pending->pictures.push_back(SquareAround(sighting.object.rect, area, request.frame.pixel));
+        pending->pictures.push_back(SquareAround(sighting.rect, area, request.frame.pixel));
   }
   pending->embeddings.resize(pending->pictures.size() * model_->config().embed_dim);
 }
@@ -185,15 +185,17 @@ void EngineImpl::TagObjects(StreamImpl* stream, PendingRequest* pending, Inferen
     events.clear();
     for (Tag& tag : policy->Update(bank, CosinesOf(*bank, *embedding), pending->policy,
                                    config.logit_scale, config.logit_bias, result->at, &events)) {
-      tag.region = sighting.object.rect;
+      tag.region = sighting.rect;
       tag.of_object = true;
-      tag.marked_at = sighting.marked_at;
-      tag.id = sighting.object.id;
+      tag.marked = sighting.marked;
+      tag.id = sighting.id;
+      tag.track = sighting.track;
       result->tags.push_back(std::move(tag));
     }
     for (TagEvent& event : events) {
       event.of_object = true;
-      event.id = sighting.object.id;
+      event.id = sighting.id;
+      event.track = sighting.track;
       result->events.push_back(std::move(event));
     }
   }

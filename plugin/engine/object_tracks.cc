@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "plugin/engine/frame_parts.h"
 
 namespace cliptag {
 namespace {
 
-constexpr double kSame = 0.5;              // overlap at which a nameless object is the same
 constexpr double kUnmoved = 0.6;           // overlap at which an embedding stands
 constexpr uint64_t kAged = 2'000'000'000;  // ns, of an embedding
 constexpr uint64_t kGone = 5'000'000'000;  // ns without a sighting
@@ -18,43 +18,57 @@ uint64_t Distance(uint64_t a, uint64_t b) { return a > b ? a - b : b - a; }
 
 }  // namespace
 
-std::map<int64_t, ObjectTracks::Track>::iterator ObjectTracks::Find(const ObjectRegion& object,
-                                                                    Moment now) {
-  if (object.id >= 0) return tracks_.find(object.id);
-  auto best = tracks_.end();
-  double most = kSame;
-  for (auto it = tracks_.begin(); it != tracks_.end() && it->first < 0; ++it) {
-    if (it->second.seen.time_ns == now.time_ns) continue;  // another object of this frame has it
-    const double overlap = Overlap(it->second.seen_at, object.rect);
-    if (overlap < most) continue;
-    most = overlap;
-    best = it;
-  }
-  return best;
+ObjectTracks::Tracks::iterator ObjectTracks::Begin(const ObjectRegion& object) {
+  Track track;
+  const bool told = std::any_of(tracks_.begin(), tracks_.end(),
+                                [&](const auto& other) { return other.second.id == object.id; });
+  if (!told) track.id = object.id;
+  track.last = object;
+  return tracks_.emplace(next_track_++, std::move(track)).first;
+}
+
+void ObjectTracks::Move(const ObjectRegion& object, Track* track) {
+  track->last.rect = object.rect;
+  // A frame in which the tracker has not found it takes nothing of what is known.
+  if (object.id < 0 || (track->last.tracked && !object.tracked)) return;
+  track->last.persists = track->last.id == object.id && track->last.tracked == object.tracked;
+  track->last.id = object.id;
+  track->last.tracked = object.tracked;
 }
 
 std::vector<ObjectTracks::Sighting> ObjectTracks::See(std::span<const ObjectRegion> objects,
                                                       const Rect& area, Moment now, bool still) {
+  std::vector<ObjectRegion> inside, before;
   std::vector<Sighting> sightings;
   for (const ObjectRegion& given : objects) {
-    ObjectRegion object{Intersection(given.rect, area), given.id};
-    if (object.rect.width == 0) continue;
-    auto it = Find(object, now);
-    if (it == tracks_.end()) {
-      it = tracks_.emplace(object.id >= 0 ? object.id : next_nameless_--, Track{}).first;
-      it->second.id = object.id;
-    }
+    const Rect rect = Intersection(given.rect, area);
+    if (rect.width == 0) continue;
+    inside.push_back({rect, given.id, given.tracked});
+    sightings.push_back({.rect = rect, .marked = given});
+  }
+  std::vector<Tracks::iterator> tracks;
+  for (auto it = tracks_.begin(); it != tracks_.end(); ++it) {
+    before.push_back(it->second.last);
+    tracks.push_back(it);
+  }
+  const std::vector<int> matches = MatchRegions(inside, before);
+  for (size_t i = 0; i < inside.size(); ++i) {
+    const bool known = matches[i] >= 0;
+    const auto it = known ? tracks[matches[i]] : Begin(inside[i]);
     Track& track = it->second;
-    const bool stands = track.asked && Overlap(track.encoded_at, object.rect) >= kUnmoved &&
+    const bool stands = track.asked && Overlap(track.encoded_at, inside[i].rect) >= kUnmoved &&
                         (still || Distance(now.time_ns, track.encoded_ns) <= kAged);
     if (!stands) {
       track.asked = true;
-      track.encoded_at = object.rect;
+      track.encoded_at = inside[i].rect;
       track.encoded_ns = now.time_ns;
     }
-    track.seen_at = object.rect;
+    if (known) Move(inside[i], &track);
     track.seen = now;
-    sightings.push_back({it->first, object, given.rect, !stands});
+    sightings[i].track = it->first;
+    sightings[i].id = track.id;
+    sightings[i].marked.persists = track.last.persists;
+    sightings[i].encode = !stands;
   }
   return sightings;
 }
@@ -77,12 +91,13 @@ TagPolicy* ObjectTracks::PolicyOf(const Sighting& sighting) {
 }
 
 void ObjectTracks::Forget(Moment now, std::vector<TagEvent>* events) {
-  const auto end = [&](std::map<int64_t, Track>::iterator it) {
+  const auto end = [&](Tracks::iterator it) {
     std::vector<TagEvent> own;
     it->second.policy.Reset(it->second.seen, &own);
     for (TagEvent& event : own) {
       event.of_object = true;
       event.id = it->second.id;
+      event.track = it->first;
       events->push_back(std::move(event));
     }
     return tracks_.erase(it);
@@ -95,9 +110,6 @@ void ObjectTracks::Forget(Moment now, std::vector<TagEvent>* events) {
     }));
 }
 
-void ObjectTracks::Reset() {
-  tracks_.clear();
-  next_nameless_ = -2;
-}
+void ObjectTracks::Reset() { tracks_.clear(); }
 
 }  // namespace cliptag

@@ -19,15 +19,16 @@ class ObjectTracks {
  public:
   // An object of one frame. Valid until Forget() or Reset(), unless its track goes before that.
   struct Sighting {
-    int64_t track = 0;    // key of the track
-    ObjectRegion object;  // cut to the frame
-    Rect marked_at;       // as it was given
+    int64_t track = 0;    // the track's own number
+    int64_t id = -1;      // that is told of it
+    Rect rect;            // cut to the frame
+    ObjectRegion marked;  // as it was given
     bool encode = false;  // else the track's embedding stands
   };
 
   // Finds the tracks of a frame's objects and begins those that are new. Objects outside of `area`
-  // are left out. On a `still` picture no embedding ages. By id, or for those without one by the
-  // overlap with where they were.
+  // are left out. On a `still` picture no embedding ages. Which
+  // is which, MatchRegions() decides.
   std::vector<Sighting> See(std::span<const ObjectRegion> objects, const Rect& area, Moment now,
                             bool still = false);
 
@@ -46,20 +47,22 @@ class ObjectTracks {
 
  private:
   struct Track {
-    int64_t id = -1;
+    int64_t id = -1;    // the first that it was given, unless another one is told by it
+    ObjectRegion last;  // where it was seen, with the id of then
+    Moment seen;
     Rect encoded_at;  // where the object was then
     uint64_t encoded_ns = 0;
-    Rect seen_at;
-    Moment seen;
     bool asked = false;  // an embedding is there or on its way
     std::vector<float> embedding;
     TagPolicy policy;
   };
+  using Tracks = std::map<int64_t, Track>;
 
-  std::map<int64_t, Track>::iterator Find(const ObjectRegion& object, Moment now);
+  Tracks::iterator Begin(const ObjectRegion& object);
+  static void Move(const ObjectRegion& object, Track* track);
 
-  std::map<int64_t, Track> tracks_;
-  int64_t next_nameless_ = -2;  // keys of tracks without an id go down from here
+  Tracks tracks_;
+  int64_t next_track_ = 0;
 };
 
 }  // namespace cliptag

@@ -19,6 +19,7 @@
 
 #include "kernels/frame.h"
 #include "models/prompts.h"
+#include "plugin/engine/object_region.h"
 
 namespace cliptag {
 
@@ -43,8 +44,9 @@ struct Tag {
   // Of a tile or an object: where in the frame, in its pixels. Width 0: the frame as a whole.
   Rect region;
   bool of_object = false;
-  int64_t id = -1;  // of the object's track
-  Rect marked_at;   // the object as its detector gave it; the region is cut to the frame
+  int64_t id = -1;      // that is told of the object, -1 = none
+  ObjectRegion marked;  // as its detector gave it; the region is cut to the frame
+  int64_t track = -1;   // the object's own number in the stream
 };
 
 // When a frame is shown.
@@ -61,7 +63,8 @@ struct Moment {
 struct TagEvent {
   std::string label;
   bool of_object = false;
-  int64_t id = -1;           // of the object's track
+  int64_t id = -1;           // that is told of the object, -1 = none
+  int64_t track = -1;        // the object's own number in the stream
   bool start = false;        // else end
   Moment at;                 // the edge: a start is told min-duration after it
   double score = 0;          // at the edge

@@ -9,8 +9,8 @@ namespace {
 
 TEST(Analytics, ClassificationBestFirst) {
   const BufferHolder buffer(gst_buffer_new());
-  AttachAnalytics(buffer.get(), {{"dog", 0.75, 0, true}, {"cat", 0.25, 0, false}});
-  AttachAnalytics(buffer.get(), {{"bird", 0.5, 0, true}});  // a second cliptag in a row
+  AttachAnalytics(buffer.get(), {{"dog", 0.75, 0, true}, {"cat", 0.25, 0, false}}, {});
+  AttachAnalytics(buffer.get(), {{"bird", 0.5, 0, true}}, {});  // a second cliptag in a row
   GstAnalyticsRelationMeta* meta = gst_buffer_get_analytics_relation_meta(buffer.get());
   ASSERT_NE(meta, nullptr);
   ASSERT_EQ(gst_analytics_relation_get_length(meta), 2u);
@@ -38,17 +38,21 @@ TEST(Analytics, ObjectsAreFoundWithTheirTracksAndGetTheirTags) {
   ASSERT_EQ(objects.size(), 2u);
   EXPECT_EQ(objects[0].rect, (Rect{1, 2, 30, 40}));
   EXPECT_EQ(objects[0].id, 77);
+  EXPECT_TRUE(objects[0].tracked);
   EXPECT_EQ(objects[1].rect, (Rect{50, 60, 7, 8}));
   EXPECT_EQ(objects[1].id, -1);
+  EXPECT_FALSE(objects[1].tracked);
 
   const Rect cut{1, 2, 20, 40};
-  AttachAnalytics(buffer.get(), {{.label = "street", .score = 0.5},
-                                 {.label = "helmet",
-                                  .score = 0.75,
-                                  .region = cut,
-                                  .of_object = true,
-                                  .id = 77,
-                                  .marked_at = objects[0].rect}});
+  InferenceResult result;
+  result.tags = {{.label = "street", .score = 0.5},
+                 {.label = "helmet",
+                  .score = 0.75,
+                  .region = cut,
+                  .of_object = true,
+                  .id = 77,
+                  .marked = {{500, 500, 30, 40}, 77, true}}};  // it has moved since
+  ASSERT_TRUE(AttachResult(buffer.get(), {}, result));
   gpointer state = nullptr;
   GstAnalyticsClsMtd own;
   ASSERT_TRUE(gst_analytics_relation_meta_get_direct_related(
@@ -72,7 +76,7 @@ TEST(Analytics, ObjectsAreFoundWithTheirTracksAndGetTheirTags) {
 
 TEST(Analytics, NoTagsNoMeta) {
   const BufferHolder buffer(gst_buffer_new());
-  AttachAnalytics(buffer.get(), {});
+  AttachAnalytics(buffer.get(), {}, {});
   EXPECT_EQ(gst_buffer_get_analytics_relation_meta(buffer.get()), nullptr);
 }
 

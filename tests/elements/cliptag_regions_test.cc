@@ -50,7 +50,9 @@ TEST_F(RegionsTest, MarkedObjectsGoToTheEngineWithTheirTracks) {
   ASSERT_EQ(seen.objects.size(), 3u);
   EXPECT_EQ(seen.objects[0].rect, (Rect{1, 2, 3, 4}));
   EXPECT_EQ(seen.objects[0].id, 7);
+  EXPECT_FALSE(seen.objects[0].tracked) << "a detector's number";
   EXPECT_EQ(seen.objects[1].id, 42);
+  EXPECT_TRUE(seen.objects[1].tracked);
   EXPECT_EQ(seen.objects[2].id, -1);
   EXPECT_GT(seen.objects[2].rect.width, 1 << 20);
   Set("regions", "objects");
@@ -71,7 +73,7 @@ TEST(RegionsMeta, TagsOfAnObjectAreAttachedToIt) {
                          .region = {1, 2, 2, 2},
                          .of_object = true,
                          .id = 7,
-                         .marked_at = {1, 2, 3, 4}});
+                         .marked = {{1, 2, 3, 4}}});
   ASSERT_TRUE(AttachResult(buffer, {}, result));
 
   GstCustomMeta* meta = gst_buffer_get_custom_meta(buffer, "GstCliptagMeta");
@@ -106,6 +108,106 @@ TEST(RegionsMeta, TagsOfAnObjectAreAttachedToIt) {
   }
   EXPECT_EQ(with_param, 1);
   gst_buffer_unref(buffer);
+}
+
+// A buffer with these objects that has the tags of a frame in which they were seen as `seen`, one
+// tag each, named by its number. Returns the labels on each of them.
+std::string LabelsOn(const std::vector<ObjectRegion>& now, const std::vector<ObjectRegion>& seen) {
+  const BufferHolder buffer(gst_buffer_new());
+  for (const ObjectRegion& object : now) {
+    const Rect& r = object.rect;
+    GstVideoRegionOfInterestMeta* roi = gst_buffer_add_video_region_of_interest_meta(
+        buffer.get(), "object", static_cast<guint>(r.x), static_cast<guint>(r.y),
+        static_cast<guint>(r.width), static_cast<guint>(r.height));
+    if (!object.tracked) {
+      roi->id = static_cast<gint>(object.id);
+      continue;
+    }
+    gst_video_region_of_interest_meta_add_param(
+        roi,
+        gst_structure_new("object_id", "id", G_TYPE_INT, static_cast<gint>(object.id), nullptr));
+  }
+  InferenceResult result;
+  for (size_t i = 0; i < seen.size(); ++i) {
+    result.tags.push_back({.label = std::to_string(i),
+                           .of_object = true,
+                           .marked = seen[i],
+                           .track = static_cast<int64_t>(i)});
+  }
+  EXPECT_TRUE(AttachResult(buffer.get(), {}, result));
+  std::string labels;
+  gpointer state = nullptr;
+  const GstMeta* first = nullptr;
+  while (GstMeta* m = gst_buffer_iterate_meta_filtered(
+             buffer.get(), &state, GST_VIDEO_REGION_OF_INTEREST_META_API_TYPE)) {
+    if (first == nullptr) first = m;
+    if (m != first) labels += "|";
+    for (GList* l = reinterpret_cast<GstVideoRegionOfInterestMeta*>(m)->params; l; l = l->next) {
+      const auto* param = static_cast<const GstStructure*>(l->data);
+      if (gst_structure_has_name(param, "cliptag"))
+        labels += gst_structure_get_string(param, "label");
+    }
+  }
+  return labels;
+}
+
+TEST(RegionsMeta, EachObjectHasItsOwnTagsAlsoOnLaterFrames) {
+  const Rect left{0, 0, 100, 100}, near_left{30, 0, 100, 100}, right{500, 0, 100, 100};
+  EXPECT_EQ(LabelsOn({{left}, {left}}, {{left}, {left}}), "0|1") << "two at one place";
+  EXPECT_EQ(LabelsOn({{left, 7}, {right, 7}}, {{right, 7}, {left, 7}}), "1|0") << "one number";
+  EXPECT_EQ(LabelsOn({{right, 7, true}}, {{left, 7, true}}), "0") << "a track that has moved far";
+  EXPECT_EQ(LabelsOn({{near_left}}, {{left}}), "0") << "without numbers";
+  EXPECT_EQ(LabelsOn({{near_left, 4001}}, {{left, 4000}}), "0") << "numbered anew in each frame";
+  EXPECT_EQ(LabelsOn({{left, 2, true}}, {{left, 1, true}}), "") << "another one's track";
+  EXPECT_EQ(LabelsOn({{left, 8}}, {{left, 7, false, true}}), "") << "a number that persisted";
+  EXPECT_EQ(LabelsOn({{right}, {left}}, {{left}}), "|0") << "one has come";
+  EXPECT_EQ(LabelsOn({{right, 1}}, {{left, 1}, {right, 2}}), "1")
+      << "the first has gone, and all are counted anew";
+}
+
+TEST_F(RegionsTest, TheEndEndsTheTagsOfEachObject) {
+  Set("regions", "objects");
+  Set("threshold", "0.9");
+  PlayAndWait();
+  GstBuffer* buffer = WithRoi(0, 0, 0, 5, 5, 0);
+  gst_buffer_add_video_region_of_interest_meta(buffer, "person", 9, 0, 5, 5)->id = 0;
+  ASSERT_EQ(gst_harness_push(harness_, buffer), GST_FLOW_OK);
+  Pull();
+  ASSERT_TRUE(gst_harness_push_event(harness_, gst_event_new_eos()));
+  int starts = 0, ends = 0;
+  EXPECT_TRUE(WaitFor([&] {
+    for (const MessagePtr& message : PopElementMessages(bus_, "cliptag-event")) {
+      const char* state =
+          gst_structure_get_string(gst_message_get_structure(message.get()), "state");
+      ++(state == std::string("start") ? starts : ends);
+    }
+    return ends == 2;
+  })) << "none of them has a number";
+  EXPECT_EQ(starts, 2);
+}
+
+TEST_F(RegionsTest, InLiveModeAMovingObjectKeepsItsTags) {
+  Set("mode", "live");
+  Set("regions", "objects");
+  Set("interval", "1000");
+  Set("top-k", "1");
+  PlayAndWait();
+  int with_tags = 0;
+  for (guint64 n = 0; n < 40; ++n) {
+    const guint x = static_cast<guint>(3 * n);
+    ASSERT_EQ(gst_harness_push(harness_, WithRoi(n, x, 0, 160, 160, 7)), GST_FLOW_OK);
+    const BufferHolder out = Pull();
+    if (n == 0) {
+      ASSERT_TRUE(WaitFor([] { return Fake().answered() == 1; }));
+      continue;
+    }
+    const GstVideoRegionOfInterestMeta* roi =
+        gst_buffer_get_video_region_of_interest_meta_id(out.get(), 7);
+    ASSERT_NE(roi, nullptr);
+    auto* own = const_cast<GstVideoRegionOfInterestMeta*>(roi);
+    if (gst_video_region_of_interest_meta_get_param(own, "cliptag") != nullptr) ++with_tags;
+  }
+  EXPECT_EQ(with_tags, 39);
 }
 
 }  // namespace

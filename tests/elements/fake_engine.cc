@@ -210,6 +210,25 @@ class FakeStream : public EngineStream {
         result.tags.size() > static_cast<size_t>(control_.policy_.top_k)) {
       result.tags.resize(static_cast<size_t>(control_.policy_.top_k));
     }
+    for (size_t i = 0; i < request.objects.size() && !control_.spec_.tags.empty(); ++i) {
+      const ObjectRegion& object = request.objects[i];
+      result.tags.push_back({.label = control_.spec_.tags.front().label,
+                             .score = 0.5,
+                             .region = object.rect,
+                             .of_object = true,
+                             .id = object.id,
+                             .marked = object,
+                             .track = static_cast<int64_t>(i)});
+      if (std::exchange(active_["object " + std::to_string(i)], true)) continue;
+      result.events.push_back({.label = result.tags.back().label,
+                               .of_object = true,
+                               .id = object.id,
+                               .track = static_cast<int64_t>(i),
+                               .start = true,
+                               .at = request.at,
+                               .score = 0.5,
+                               .peak = 0.5});
+    }
     return result;
   }
 

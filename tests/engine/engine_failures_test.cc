@@ -152,7 +152,7 @@ class RunningFailures : public EngineFailures, public ::testing::WithParamInterf
     InferenceRequest request;
     request.frame = RgbView(pixels_.data(), kSide * 3, kSide, kSide, RgbOrder::kRgb);
     request.frame_number = number;
-    request.pts_ns = number * 40'000'000;
+    request.at = number * 40'000'000;
     request.deadline_ns = 0;
     request.look = number % 2 == 0 ? Look::kFrameAndObjects : Look::kTiles;
     request.objects = {{{4, 4, 30, 30}, 1}};

@@ -11,7 +11,7 @@ constexpr uint64_t kSecond = 1'000'000'000;
 
 std::vector<ObjectTracks::Sighting> SeeOne(ObjectTracks& tracks, Rect rect, int64_t id,
                                            uint64_t pts_ns) {
-  const ObjectRegion object{rect, id};
+  const ObjectRegion object{rect, id, /*tracked=*/true};
   return tracks.See({&object, 1}, kArea, pts_ns);
 }
 
@@ -54,13 +54,81 @@ TEST(ObjectTracks, ObjectsWithoutAnIdAreFoundAgainByTheirPlace) {
   EXPECT_NE(third[0].track, third[1].track);
 }
 
+// As detectors of DL Streamer do that have no tracker behind them.
+TEST(ObjectTracks, ADetectorsNewNumberInEachFrameIsNoNewObject) {
+  ObjectTracks tracks;
+  for (int n = 0; n < 30; ++n) {
+    const ObjectRegion object{{100 + 4 * n, 150, 160, 160}, 4000 + n};
+    const auto seen = tracks.See({&object, 1}, kArea, static_cast<uint64_t>(n) * kSecond / 10);
+    ASSERT_EQ(seen.size(), 1u);
+    EXPECT_EQ(seen[0].track, 0);
+    EXPECT_EQ(seen[0].id, 4000) << "what was told first stays";
+  }
+  EXPECT_EQ(tracks.size(), 1u);
+}
+
+TEST(ObjectTracks, ADetectorsNumberThatPersistsFindsWhatHasMoved) {
+  ObjectTracks tracks;
+  const ObjectRegion here{{0, 0, 50, 50}, 7}, there{{600, 600, 50, 50}, 7};
+  EXPECT_EQ(tracks.See({&here, 1}, kArea, 0)[0].track, 0);
+  EXPECT_EQ(tracks.See({&there, 1}, kArea, kSecond / 10)[0].track, 0);
+}
+
+TEST(ObjectTracks, ANewNumberWhereAnotherOnePersistedIsAnotherObject) {
+  ObjectTracks tracks;
+  const auto see = [&](int64_t id, uint64_t n) {
+    const ObjectRegion object{{0, 0, 100, 100}, id};
+    return tracks.See({&object, 1}, kArea, n * kSecond / 25)[0];
+  };
+  EXPECT_EQ(see(7, 0).track, see(7, 1).track);
+  const auto other = see(8, 2);
+  EXPECT_EQ(other.track, 1);
+  EXPECT_EQ(other.id, 8);
+  EXPECT_TRUE(other.encode);
+}
+
+TEST(ObjectTracks, CountedAnewInEachFrameThePlaceDecides) {
+  ObjectTracks tracks;
+  const ObjectRegion both[] = {{{0, 0, 100, 100}, 1}, {{500, 0, 100, 100}, 2}};
+  tracks.See(both, kArea, 0);
+  const ObjectRegion swapped[] = {{{500, 0, 100, 100}, 1}, {{0, 0, 100, 100}, 2}};
+  const auto second = tracks.See(swapped, kArea, kSecond / 10);
+  EXPECT_EQ(second[0].track, 1);
+  EXPECT_EQ(second[1].track, 0);
+  const ObjectRegion alone[] = {{{505, 0, 100, 100}, 1}};
+  EXPECT_EQ(tracks.See(alone, kArea, kSecond / 5)[0].track, 1);
+}
+
+TEST(ObjectTracks, OneIdTwiceInAFrameIsTwoObjects) {
+  for (const bool tracked : {false, true}) {
+    ObjectTracks tracks;
+    const ObjectRegion first[] = {{{0, 0, 100, 100}, 7, tracked}, {{500, 0, 100, 100}, 7, tracked}};
+    const auto seen = tracks.See(first, kArea, 0);
+    EXPECT_NE(seen[0].track, seen[1].track);
+    EXPECT_EQ(seen[0].id, 7);
+    EXPECT_EQ(seen[1].id, -1) << "so that what is told of the two is told apart";
+    const ObjectRegion moved[] = {{{510, 0, 100, 100}, 7, tracked}, {{9, 0, 100, 100}, 7, tracked}};
+    const auto again = tracks.See(moved, kArea, kSecond / 10);
+    EXPECT_EQ(again[0].track, seen[1].track);
+    EXPECT_EQ(again[1].track, seen[0].track);
+    EXPECT_EQ(tracks.size(), 2u);
+  }
+}
+
+TEST(ObjectTracks, TwoFramesOfOneTimeAreOfTheSameObjects) {
+  ObjectTracks tracks;
+  const ObjectRegion object{{0, 0, 100, 100}, -1};
+  EXPECT_EQ(tracks.See({&object, 1}, kArea, kSecond)[0].track, 0);
+  EXPECT_EQ(tracks.See({&object, 1}, kArea, kSecond)[0].track, 0);
+}
+
 TEST(ObjectTracks, WhatLiesOutsideIsLeftOutAndTheRestIsCut) {
   ObjectTracks tracks;
   EXPECT_TRUE(SeeOne(tracks, {2000, 0, 10, 10}, 1, 0).empty());
   EXPECT_TRUE(SeeOne(tracks, {10, 10, 0, 0}, 1, 0).empty());
   const auto cut = SeeOne(tracks, {950, 700, 100, 200}, 1, 0);
-  EXPECT_EQ(cut[0].object.rect, (Rect{950, 700, 50, 100}));
-  EXPECT_EQ(cut[0].marked_at, (Rect{950, 700, 100, 200}));
+  EXPECT_EQ(cut[0].rect, (Rect{950, 700, 50, 100}));
+  EXPECT_EQ(cut[0].marked.rect, (Rect{950, 700, 100, 200}));
 }
 
 TEST(ObjectTracks, ActiveTagsOfATrackThatIsGoneEnd) {
