@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "kernels/base/log.h"
+#include "kernels/base/plain_text.h"
 #include "models/clip_tensors.h"
+#include "models/finite.h"
 #include "models/image_encoder.h"
 #include "models/test_pictures.h"
 #include "models/text_encoder.h"
@@ -14,6 +16,12 @@
 #include "models/workspace.h"
 
 namespace cliptag {
+
+namespace {
+
+constexpr char kDamaged[] = "; its weights are damaged, or overflow in this precision.";
+
+}  // namespace
 
 struct ClipModel::Impl {
   explicit Impl(Backend& b) : backend(b), workspace(b) {}
@@ -92,10 +100,26 @@ Status ClipModel::EncodeTexts(std::span<const std::string> texts, float* embeddi
     if (one.truncated && truncated != nullptr) truncated->push_back(text);
     tokens.push_back(std::move(one));
   }
-  return impl_->text->Encode(tokens, embeddings);
+  CLIPTAG_RETURN_IF_ERROR(impl_->text->Encode(tokens, embeddings));
+  // One damaged row of the vocabulary's is seen by the texts alone that have its word.
+  const size_t dim = static_cast<size_t>(impl_->config.embed_dim);
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (AreFinite({embeddings + i * dim, dim})) continue;
+    return DataLoss("The model " + impl_->config.name + " gives the text '" + PlainText(texts[i]) +
+                    "' an embedding that holds NaN or infinity" + kDamaged);
+  }
+  return {};
 }
 
 Status ClipModel::SelfCheck() {
+  CLIPTAG_RETURN_IF_ERROR(CheckPictures());
+  if (impl_->tokenizer == nullptr) return {};
+  const std::string text = "a photo of a cat";
+  std::vector<float> row(static_cast<size_t>(impl_->config.embed_dim));
+  return EncodeTexts({&text, 1}, row.data());
+}
+
+Status ClipModel::CheckPictures() {
   constexpr int kPictures = 3, kSize = 64;  // the first three are enough to tell
   if (impl_->image->max_batch() == 0) CLIPTAG_RETURN_IF_ERROR(impl_->image->Setup(1));
   std::vector<std::vector<uint8_t>> pixels;
@@ -107,10 +131,9 @@ Status ClipModel::SelfCheck() {
   const size_t dim = static_cast<size_t>(impl_->config.embed_dim);
   std::vector<float> rows(kPictures * dim);
   CLIPTAG_RETURN_IF_ERROR(impl_->image->Encode(frames, impl_->config.preprocess, rows.data()));
-  if (!std::all_of(rows.begin(), rows.end(), [](float v) { return std::isfinite(v); })) {
+  if (!AreFinite(rows)) {
     return DataLoss("The model " + impl_->config.name +
-                    " gives embeddings that are not finite numbers; its weights are damaged, or "
-                    "overflow in this precision.");
+                    " gives pictures embeddings that hold NaN or infinity" + kDamaged);
   }
   for (int a = 0; a < kPictures; ++a) {
     for (int b = a + 1; b < kPictures; ++b) {

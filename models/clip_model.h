@@ -56,16 +56,19 @@ class ClipModel {
   TextEncoder& text();
   Backend& backend();
 
-  // Tokenises and encodes; an error without a tokenizer (a model is loaded without one, too).
+  // Tokenises and encodes; an error without a tokenizer (a model is loaded without one, too), and
+  // where an embedding holds NaN or infinity.
   // `truncated`, if given, gets the texts that were cut.
   Status EncodeTexts(std::span<const std::string> texts, float* embeddings,
                      std::vector<std::string>* truncated = nullptr);
 
-  // Encodes a built-in test picture and two variants of it; an error if an embedding holds NaN or
-  // infinity, or if different pictures give the same embedding.
+  // Encodes a built-in test picture, two variants of it and, with a tokenizer, a text; an error if
+  // an embedding holds NaN or infinity, or if different pictures give the same embedding.
   Status SelfCheck();
 
  private:
+  Status CheckPictures();
+
   struct Impl;
   explicit ClipModel(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

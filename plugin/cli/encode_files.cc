@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "models/finite.h"
 #include "plugin/cli/diagnostics.h"
 #include "plugin/cli/frame_stream.h"
 
@@ -35,6 +36,12 @@ class Batcher {
     CLIPTAG_RETURN_IF_ERROR(
         model_.image().Encode(views, model_.config().preprocess, embeddings_.data()));
     for (size_t i = 0; i < items_.size(); ++i) {
+      if (!AreFinite({embeddings_.data() + i * dim, dim})) {
+        return DataLoss("The model " + model_.config().name + " gives " +
+                        input_.files[items_[i].file] +
+                        " an embedding that holds NaN or infinity; its weights are damaged, or "
+                        "overflow in this precision.");
+      }
       CLIPTAG_RETURN_IF_ERROR(
           handlers_.frame({input_.files[items_[i].file], items_[i].frame.view,
                            items_[i].frame.time_s, std::span(embeddings_).subspan(i * dim, dim)}));

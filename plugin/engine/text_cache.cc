@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "models/content_hash.h"
+#include "models/finite.h"
 
 namespace cliptag {
 namespace {
@@ -37,6 +38,7 @@ const StoredText* TextCache::Find(const std::string& text) {
   if (it != entries_.end()) return &it->second;
   StoredText stored;
   if (store_ == nullptr || !store_->Find(text, &stored)) return nullptr;
+  if (!AreFinite(stored.row)) return nullptr;  // of a version that did not check
   Remember(text, std::move(stored));
   return &entries_.at(text);
 }

@@ -4,10 +4,12 @@ import json
 import math
 import os
 import resource
+import shutil
+import struct
 import subprocess
 import unittest
 
-from tool import TOOL, FolderCase, dot, read_npy, run, run_json, run_ok, write_png, write_video
+from tool import SOURCE, TOOL, FolderCase, dot, read_npy, run, run_json, run_ok, write_png, write_video
 
 STARTER_DIM = 192
 
@@ -35,6 +37,45 @@ class ToolTest(FolderCase):
         self.assertEqual(len(a), len(b))
         for x, y in zip(a, b):
             self.assertLess(max(abs(p - q) for p, q in zip(x, y)), tolerance)
+
+
+class DamagedModel(ToolTest):
+    def damaged(self, tensor, first=0, count=4):
+        """The starter with NaN in some bytes of a tensor."""
+        folder = shutil.copytree(os.path.join(SOURCE, "models", "starter"), self.at("damaged"))
+        with open(os.path.join(folder, "model.safetensors"), "r+b") as f:
+            length = struct.unpack("<Q", f.read(8))[0]
+            f.seek(8 + length + json.loads(f.read(length))[tensor]["data_offsets"][0] + first)
+            f.write(b"\xff" * count)
+        return folder
+
+    def assert_refused(self, *args):
+        done = run("embed", "--output", self.at("rows.npy"), *args)
+        self.assertEqual(1, done.returncode, done.stderr)
+        self.assertIn("NaN", done.stderr)
+        self.assertFalse(os.path.exists(self.at("rows.npy")))
+        return done.stderr
+
+    def test_nan_in_the_text_tower_is_told_at_the_start(self):
+        model = self.damaged("text_model.encoder.layers.1.mlp.fc1.weight")
+        self.assertIn("text", self.assert_refused("--model", model, "--text", "a"))
+        self.assert_refused("--model", model, self.pictures(1)[0])
+
+    def test_nan_in_the_image_tower_is_told_at_the_start(self):
+        model = self.damaged("vision_model.encoder.layers.1.mlp.fc1.weight")
+        self.assertIn("pictures", self.assert_refused("--model", model, "--text", "a"))
+
+    def test_nan_of_one_word_is_told_with_its_text(self):
+        with open(os.path.join(SOURCE, "models", "starter", "vocab.json"), encoding="utf-8") as f:
+            word = json.load(f)["dog</w>"]
+        table = "text_model.embeddings.token_embedding.weight"
+        with open(os.path.join(SOURCE, "models", "starter", "model.safetensors"), "rb") as f:
+            header = json.loads(f.read(struct.unpack("<Q", f.read(8))[0]))
+        begin, end = header[table]["data_offsets"]
+        row = (end - begin) // header[table]["shape"][0]
+        model = self.damaged(table, word * row, row)
+        run_ok("embed", "--model", model, "--output", self.at("good.npy"), "--text", "a cat")
+        self.assertIn("'a dog'", self.assert_refused("--model", model, "--text", "a cat", "--text", "a dog"))
 
 
 class TextCache(ToolTest):

@@ -343,7 +343,7 @@ TEST_F(TrialTest, DamagedWeightsAreForTheLoaderToReport) {
     return LoadModel(directory, OnCpu(), [](ClipModel& model) { return model.SelfCheck(); })
         .status();
   };
-  ExpectError(load(dir.path()), StatusCode::kDataLoss, {"not finite"});
+  ExpectError(load(dir.path()), StatusCode::kDataLoss, {"pictures", "NaN"});
   ExpectLine(std::string("takes ") + ToString(usual_) + ": int8 cannot be tried");
   ExpectError(load(dir.File("none")), StatusCode::kNotFound, {"none"});
   ExpectLine("none");

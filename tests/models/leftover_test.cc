@@ -1,5 +1,7 @@
 // Every tensor of a model's weights is used, known to mean nothing, or an error with its name; and
-// the model is found whatever was wrapped around it.
+// the model is found whatever was wrapped around it. Weights that hold NaN are told of at the
+// start, of both towers, or with the one text that has the damaged word.
+#include <algorithm>
 #include <functional>
 
 #include "models/clip_model.h"
@@ -207,6 +209,48 @@ TEST(WeightFileTest, FilesUnderAWrongName) {
     dir.Write("model.safetensors", Safetensors(header, 0));
     EXPECT_EQ(Must(OpenWeightFile(dir.File("model.safetensors")))->tensors().size(), 1u);
   }
+}
+
+class SelfCheckTest : public ::testing::Test {
+ protected:
+  // A model with NaN in `count` bytes of a tensor, from byte `first` on.
+  void Damage(const std::string& tensor, size_t first, size_t count) {
+    const std::string source = DataDir() + "/models/openclip";
+    std::string file = ReadAll(source + "/" + kOpenClipWeights);
+    const Json header = SafetensorsHeader(file);
+    const size_t data = 8 + static_cast<size_t>(static_cast<unsigned char>(file[0])) +
+                        (static_cast<size_t>(static_cast<unsigned char>(file[1])) << 8) +
+                        (static_cast<size_t>(static_cast<unsigned char>(file[2])) << 16);
+    const size_t begin = data + header[tensor]["data_offsets"][0].get<size_t>() + first;
+    std::fill_n(file.begin() + static_cast<std::ptrdiff_t>(begin), count, '\xff');
+    dir_.CopyFrom(source);
+    dir_.Write(kOpenClipWeights, file);
+    model_ = Must(ClipModel::Load(dir_.path(), *backend_));
+  }
+  TempDir dir_;
+  std::unique_ptr<Backend> backend_ = CreateRefBackend();
+  std::unique_ptr<ClipModel> model_;
+};
+
+TEST_F(SelfCheckTest, TheTextTower) {
+  Damage("transformer.resblocks.1.mlp.c_fc.weight", 0, 2);
+  ExpectError(model_->SelfCheck(), StatusCode::kDataLoss, {"text", "NaN", "damaged"});
+}
+
+TEST_F(SelfCheckTest, TheImageTower) {
+  Damage("visual.transformer.resblocks.1.mlp.c_fc.weight", 0, 2);
+  ExpectError(model_->SelfCheck(), StatusCode::kDataLoss, {"pictures", "NaN", "damaged"});
+}
+
+TEST_F(SelfCheckTest, OneWord) {
+  const Json vocab = Json::parse(ReadAll(DataDir() + "/models/openclip/vocab.json"));
+  constexpr size_t kRow = 32 * 2;  // the text tower's width, in half precision
+  Damage("token_embedding.weight", vocab["x</w>"].get<size_t>() * kRow, kRow);
+  EXPECT_EQ(model_->SelfCheck().message(), "");
+  std::vector<float> rows(2 * 24);
+  const std::vector<std::string> good = {"a cat", ""}, bad = {"a cat", "an x here"};
+  EXPECT_EQ(model_->EncodeTexts(good, rows.data()).message(), "");
+  ExpectError(model_->EncodeTexts(bad, rows.data()), StatusCode::kDataLoss, {"'an x here'", "NaN"});
 }
 
 }  // namespace
