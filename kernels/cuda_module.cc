@@ -13,12 +13,16 @@ namespace cliptag {
 namespace {
 
 constexpr char kModuleVariable[] = "CLIPTAG_CUDA_MODULE";
+constexpr char kFolderVariable[] = "CLIPTAG_MODULE_PATH";  // set by `meson devenv`
 
 // The module to open; empty when there is none.
 std::string FindModule() {
   if (const char* named = std::getenv(kModuleVariable); named != nullptr) return named;
-  for (const char* path : {CLIPTAG_BUILT_CUDA_MODULE, CLIPTAG_INSTALLED_CUDA_MODULE}) {
-    if (access(path, R_OK) == 0) return path;
+  const char* const folders[] = {std::getenv(kFolderVariable), CLIPTAG_INSTALLED_MODULES};
+  for (const char* folder : folders) {
+    if (folder == nullptr || *folder == '\0') continue;
+    const std::string path = std::string(folder) + "/libcliptag_cuda.so";
+    if (access(path.c_str(), R_OK) == 0) return path;
   }
   return "";
 }

@@ -9,8 +9,8 @@
 
 namespace cliptag {
 
-// Whether there is a module to open: the one that $CLIPTAG_CUDA_MODULE names, else that of the
-// build tree, else the installed one.
+// Whether there is a module to open: the one that $CLIPTAG_CUDA_MODULE names, else that in the
+// folder $CLIPTAG_MODULE_PATH (a build's, in `meson devenv`), else the installed one.
 bool HasCudaModule();
 
 // Errors name what is missing: the module, a library that it links, a driver, a device.

@@ -1,5 +1,7 @@
 // Where models lie: names are looked up in $CLIPTAG_MODEL_PATH, the user's cache, the installed
-// models, and for an uninstalled build in the source tree.
+// models, and for what is run from the build folder in the source tree.
+#include <dlfcn.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
@@ -20,6 +22,19 @@ std::string Environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
+// The models of the source tree, if this object lies in a build folder: found from there, since a
+// path that is written into an installed object could be made by somebody else later.
+fs::path SourceModels() {
+  std::error_code error;
+  Dl_info info;
+  if (dladdr(reinterpret_cast<void*>(&SourceModels), &info) == 0) return {};
+  fs::path object = fs::canonical(info.dli_fname, error);
+  if (error) object = fs::canonical("/proc/self/exe", error);
+  if (error) return {};
+  const fs::path build = object.parent_path().parent_path().parent_path();  // plugin/cli/cliptag
+  return fs::canonical(build / "models" / "source", error);
+}
+
 std::vector<fs::path> SearchPath() {
   std::vector<fs::path> out;
   std::string list = Environment("CLIPTAG_MODEL_PATH");
@@ -32,7 +47,7 @@ std::vector<fs::path> SearchPath() {
     out.push_back(fs::path(cache) / "models");
   }
   out.emplace_back(CLIPTAG_INSTALLED_MODELS);
-  out.emplace_back(CLIPTAG_SOURCE_MODELS);
+  if (const fs::path source = SourceModels(); !source.empty()) out.push_back(source);
   return out;
 }
 

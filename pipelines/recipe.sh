@@ -113,6 +113,7 @@ if ! gst-inspect-1.0 --exists --atleast-version=0.1 cliptag; then
   [[ -f $here/../build/plugin/elements/libgstcliptag.so ]] ||
     die "GStreamer does not find cliptag: build it (README.md says how), or set GST_PLUGIN_PATH"
   export GST_PLUGIN_PATH=$here/../build/plugin/elements${GST_PLUGIN_PATH:+:$GST_PLUGIN_PATH}
+  export CLIPTAG_MODULE_PATH=$here/../build/kernels/cuda
   export CLIPTAG_MODEL_PATH=$here/../models${CLIPTAG_MODEL_PATH:+:$CLIPTAG_MODEL_PATH}
 fi
 
