@@ -36,6 +36,7 @@
 #include "plugin/elements/settings.h"
 #include "plugin/elements/stream_clock.h"
 #include "plugin/elements/tag_counts.h"
+#include "plugin/elements/unread_messages.h"
 #include "plugin/engine/engine.h"
 #include "plugin/engine/still_picture.h"
 
@@ -82,7 +83,7 @@ class ClipTag {
   bool SrcQuery(GstQuery* query);
 
  private:
-  enum class Prompts { kNone, kEncoding, kReady, kFailed };
+  enum class Prompts { kNone, kEncoding, kReady, kFailing, kFailed };
 
   // A call under the sink pad's stream lock, or while the pads are inactive. The lock is GLib's and
   // orders these calls for everyone but ThreadSanitizer, which does not see it: this says it again.
@@ -100,12 +101,20 @@ class ClipTag {
 
   // control
   bool running() const;  // between Start() and Stop()
+  static void PostStartError(GstElement* element, const Status& status);
+  // On a thread of GStreamer's, which holds the element: whoever answers a message at once by
+  // stopping the element must not do so on a thread that the stop waits for.
+  void CallLater(std::function<void()> call);
+
+  // clip_tag_prompts.cc
   // What follows from the text settings; reads the prompts file and the pictures that it names.
   static Result<PromptSpec> BuildSpec(const TextSettings& text);
   std::unique_ptr<PromptsWatcher> Watch(const TextSettings& text, PromptsWatcher::Stamp seen);
   void OnPromptsFile(PromptsWatcher::Change change);
   void ApplyPrompts(PromptSpec spec);
-  void OnPromptsEncoded(const Status& status, const PromptBank* bank);
+  void OnPromptsEncoded(Status status, std::shared_ptr<const PromptBank> bank);
+  void TellPrompts(const PromptBank& bank, bool others);
+  void WarnPromptsStay(const Status& status);
   // Makes the engine, in the CUDA context of the elements beside where frames may come in it.
   Result<std::shared_ptr<Engine>> CreateEngine(const Settings& settings);
   bool UpstreamMayUseCuda() const;
@@ -194,6 +203,7 @@ class ClipTag {
 
   std::mutex prompts_mutex_;
   std::unique_ptr<PromptsWatcher> watcher_;  // guarded by prompts_mutex_
+  uint64_t prompts_change_ = 0;              // guarded by prompts_mutex_: counts changes and stops
   std::atomic<Prompts> prompts_{Prompts::kNone};
 
   OutputQueue queue_;
@@ -244,6 +254,8 @@ class ClipTag {
   bool told_not_tagged_ = false;
 
   std::atomic<guint64> reported_latency_{GST_CLOCK_TIME_NONE};  // none: nobody has asked
+  UnreadMessages unread_;
+  std::atomic<guint64> messages_dropped_{0};
   std::atomic<guint64> frames_in_{0}, frames_tagged_{0};
   std::atomic<guint64> skipped_late_{0}, skipped_still_{0};
   std::atomic<guint64> rate_inferred_{0};  // in the window that is measured

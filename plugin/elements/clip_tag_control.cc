@@ -1,39 +1,10 @@
-// Start and stop, prompts, settings: what happens beside the stream.
+// Start and stop, settings: what happens beside the stream.
 #include <utility>
 
-#include "kernels/base/plain_text.h"
 #include "plugin/elements/clip_tag.h"
 #include "plugin/elements/gstcliptag.h"
-#include "plugin/gst/picture_file.h"
 
 namespace cliptag {
-namespace {
-
-constexpr auto kPollPeriod = std::chrono::milliseconds(100);
-
-// A prompts file that cannot be used, no prompts, an empty label, … stop the element at its start.
-void PostStartError(GstElement* element, const Status& status) {
-  const std::string message = PlainText(status.message());
-  const char* text = message.c_str();
-  switch (status.code()) {
-    case StatusCode::kNotFound:
-      GST_ELEMENT_ERROR(element, RESOURCE, NOT_FOUND, ("%s", text), (nullptr));
-      return;
-    case StatusCode::kInvalidArgument:
-      GST_ELEMENT_ERROR(element, RESOURCE, SETTINGS, ("%s", text), (nullptr));
-      return;
-    case StatusCode::kDataLoss:
-      GST_ELEMENT_ERROR(element, RESOURCE, READ, ("%s", text), (nullptr));
-      return;
-    case StatusCode::kResourceExhausted:
-      GST_ELEMENT_ERROR(element, RESOURCE, NO_SPACE_LEFT, ("%s", text), (nullptr));
-      return;
-    default:
-      GST_ELEMENT_ERROR(element, LIBRARY, INIT, ("%s", text), (nullptr));
-  }
-}
-
-}  // namespace
 
 Settings ClipTag::settings() const {
   const std::lock_guard lock(settings_mutex_);
@@ -93,6 +64,8 @@ bool ClipTag::Start() {
   prompts_ = Prompts::kEncoding;
   tag_counts_.Forget();
   metrics_ = OpenMetrics(settings.text.metrics_file);
+  unread_.Clear();
+  messages_dropped_ = 0;
   const std::lock_guard lock(prompts_mutex_);
   watcher_ = Watch(settings.text, seen);
   ApplyPrompts(spec.Take());
@@ -140,6 +113,7 @@ void ClipTag::Stop() {
   {
     const std::lock_guard lock(prompts_mutex_);
     watcher.swap(watcher_);
+    ++prompts_change_;
   }
   watcher.reset();
   std::shared_ptr<Engine> engine;
@@ -165,129 +139,6 @@ void ClipTag::Stop() {
   prompts_ = Prompts::kNone;
   ForgetStream();
   ResetCounters();
-}
-
-Result<PromptSpec> ClipTag::BuildSpec(const TextSettings& text) {
-  const bool from_file = !text.prompts_file.empty();
-  if (!from_file && text.prompts.find_first_not_of(" \t\r\n") == std::string::npos) {
-    return InvalidArgument("There are no prompts: set prompts=\"a cat; a dog\" or prompts-file.");
-  }
-  CLIPTAG_ASSIGN_OR_RETURN(
-      PromptSpec spec, from_file ? ReadPromptsFile(text.prompts_file) : ParsePrompts(text.prompts));
-  if (spec.tags.empty()) {
-    return InvalidArgument("The prompts file " + text.prompts_file + " names nothing to tag.");
-  }
-  if (spec.templates.empty() && !text.templates.empty()) {
-    CLIPTAG_ASSIGN_OR_RETURN(spec.templates, SplitList(text.templates, "templates"));
-  }
-  if (spec.background.empty() && !text.background.empty()) {
-    CLIPTAG_ASSIGN_OR_RETURN(spec.background, SplitList(text.background, "background prompts"));
-  }
-  CLIPTAG_RETURN_IF_ERROR(DecodeExemplars(ReadExemplar, &spec));
-  return spec;
-}
-
-std::unique_ptr<PromptsWatcher> ClipTag::Watch(const TextSettings& text,
-                                               PromptsWatcher::Stamp seen) {
-  if (text.prompts_file.empty()) return nullptr;
-  return std::make_unique<PromptsWatcher>(text.prompts_file, seen, kPollPeriod,
-                                          [this](auto change) { OnPromptsFile(change); });
-}
-
-void ClipTag::OnPromptsFile(PromptsWatcher::Change change) {
-  Status status;
-  std::string path;
-  {
-    const std::lock_guard lock(prompts_mutex_);
-    const TextSettings text = settings().text;
-    path = text.prompts_file;
-    if (path.empty()) return;  // no longer asked for
-    if (change == PromptsWatcher::Change::kGone) {
-      status = NotFound("The prompts file " + path + " is gone.");
-    } else if (Result<PromptSpec> spec = BuildSpec(text); spec.ok()) {
-      ApplyPrompts(spec.Take());
-    } else {
-      status = spec.status();
-    }
-  }
-  if (!status.ok()) {
-    GST_ELEMENT_WARNING(element_, RESOURCE, READ,
-                        ("%s The prompts stay as they were.", PlainText(status.message()).c_str()),
-                        (nullptr));
-  }
-}
-
-void ClipTag::ApplyPrompts(PromptSpec spec) {
-  const std::lock_guard lock(control_mutex_);
-  if (!stream_) return;
-  stream_->SetPrompts(std::move(spec),
-                      [this](const Status& status, const std::shared_ptr<const PromptBank>& bank) {
-                        OnPromptsEncoded(status, bank.get());
-                      });
-}
-
-void ClipTag::OnPromptsEncoded(const Status& status, const PromptBank* bank) {
-  if (status.code() == StatusCode::kCancelled) return;  // newer prompts, or the end
-  if (status.ok()) {
-    prompts_ = Prompts::kReady;
-    tag_counts_.Forget();
-    queue_.Wake();
-    if (bank != nullptr && !bank->truncated.empty()) {
-      GST_ELEMENT_WARNING(
-          element_, RESOURCE, SETTINGS,
-          ("%zu of the prompts are too long for the model and were cut, the first of them: \"%s\".",
-           bank->truncated.size(), bank->truncated.front().c_str()),
-          (nullptr));
-    }
-    if (bank != nullptr && settings().policy.scoring == Scoring::kContrast) {
-      if (const std::string sentence = TagsInBackground(bank->spec); !sentence.empty()) {
-        GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS, ("%s", sentence.c_str()), (nullptr));
-      }
-    }
-    return;
-  }
-  Prompts first = Prompts::kEncoding;
-  if (prompts_.compare_exchange_strong(first, Prompts::kFailed)) {
-    PostStartError(element_, status);
-    queue_.Wake();
-  } else {
-    GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS,
-                        ("%s The prompts stay as they were.", PlainText(status.message()).c_str()),
-                        (nullptr));
-  }
-}
-
-void ClipTag::ChangePrompts(const std::function<void(TextSettings&)>& change) {
-  std::unique_ptr<PromptsWatcher> old_watcher;  // destroyed without the lock: its callback takes it
-  Status status;
-  {
-    const std::lock_guard lock(prompts_mutex_);
-    const TextSettings before = settings().text;
-    TextSettings after = before;
-    change(after);
-    const bool live = running();
-    const auto seen = PromptsWatcher::StampOf(after.prompts_file);
-    Result<PromptSpec> spec = live ? BuildSpec(after) : Result<PromptSpec>(PromptSpec());
-    status = spec.status();
-    if (status.ok()) {
-      {
-        const std::lock_guard settings_lock(settings_mutex_);
-        settings_.text = after;
-      }
-      if (live) {
-        if (after.prompts_file != before.prompts_file) {
-          old_watcher = std::move(watcher_);
-          watcher_ = Watch(after, seen);
-        }
-        ApplyPrompts(spec.Take());
-      }
-    }
-  }
-  if (!status.ok()) {
-    GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS,
-                        ("%s The prompts stay as they were.", PlainText(status.message()).c_str()),
-                        (nullptr));
-  }
 }
 
 void ClipTag::ChangeFixed(const char* property, const std::function<void(TextSettings&)>& change) {
@@ -326,8 +177,9 @@ GstStructure* ClipTag::Stats() const {
       "cliptag-stats", "frames-in", G_TYPE_UINT64, frames_in_.load(), "frames-tagged",
       G_TYPE_UINT64, frames_tagged_.load(), "frames-held", G_TYPE_UINT,
       static_cast<guint>(queue_.frames()), "skipped-late", G_TYPE_UINT64, skipped_late_.load(),
-      "skipped-still", G_TYPE_UINT64, skipped_still_.load(), "rate", G_TYPE_DOUBLE, rate_.load(),
-      "too-slow", G_TYPE_BOOLEAN, static_cast<gboolean>(too_slow_), "age-p50", G_TYPE_UINT64,
+      "skipped-still", G_TYPE_UINT64, skipped_still_.load(), "messages-dropped", G_TYPE_UINT64,
+      messages_dropped_.load(), "rate", G_TYPE_DOUBLE, rate_.load(), "too-slow", G_TYPE_BOOLEAN,
+      static_cast<gboolean>(too_slow_), "age-p50", G_TYPE_UINT64,
       static_cast<guint64>(ages_.Quantile(0.5)), "age-p99", G_TYPE_UINT64,
       static_cast<guint64>(ages_.Quantile(0.99)), nullptr);
   const std::lock_guard lock(control_mutex_);

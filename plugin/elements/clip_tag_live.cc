@@ -14,6 +14,9 @@ constexpr gint64 kRateWindow = 2 * G_USEC_PER_SEC;
 constexpr double kReached = 0.9;
 constexpr guint kSlowWindows = 2;
 
+// Messages on a bus that nobody reads: a minute's at 25 inferences a second and more.
+constexpr size_t kMostUnread = UnreadMessages::kMostKnown / 2;
+
 }  // namespace
 
 bool ClipTag::IsLive(Mode mode) {
@@ -61,16 +64,16 @@ void ClipTag::LookLive(GstBuffer* buffer, const FrameSettings& frame, guint64 nu
   pending->still = IsStill(frame, *pending);
   InferenceRequest request = RequestFor(*pending, frame, number);
   request.replace = true;
+  auto answer = std::make_shared<Answer>();  // here, where there being no memory is an error
+  answer->context = ContextOf(*pending);
   const unsigned era = live_.Begin();
-  request.done = [this, pending, era, context = ContextOf(*pending)](InferenceResult result) {
-    auto answer = std::make_shared<Answer>();
-    answer->context = context;
+  request.done = [this, pending, era, answer](InferenceResult result) {
     answer->context.frame = result.frame;
     answer->time = pending->time;
     answer->result = std::move(result);
     pending->TakeBuffer();  // whoever holds the request longer does not hold the frame
     if (!answer->result.status.ok() && !pending->still) forget_still_ = true;
-    live_.Arrived(era, std::move(answer));
+    live_.Arrived(era, answer);
     // By the src pad's task: nobody's handler of messages holds up the engine or the video.
     Item hint;
     hint.tell = true;
@@ -146,8 +149,23 @@ BufferPtr ClipTag::Attach(BufferPtr buffer, const Answer& answer, guint64 age) {
   return buffer;
 }
 
+// A bus that nobody reads keeps what is posted on it. Events are few, and are left out later.
 void ClipTag::Post(GstStructure* structure) {
-  gst_element_post_message(element_, gst_message_new_element(GST_OBJECT(element_), structure));
+  const bool event = !gst_structure_has_name(structure, "cliptag");
+  if (unread_.HasRoom(element_, event ? 2 * kMostUnread : kMostUnread)) {
+    GstMessage* message = gst_message_new_element(GST_OBJECT(element_), structure);
+    unread_.Posted(message);
+    gst_element_post_message(element_, message);
+    return;
+  }
+  gst_structure_free(structure);
+  if (messages_dropped_++ > 0) return;
+  GST_ELEMENT_WARNING(
+      element_, RESOURCE, BUSY,
+      ("Nobody reads the bus: %zu messages wait there, and no more are posted until some are read. "
+       "Pop them, let a sync handler return GST_BUS_DROP, or set post-messages=false.",
+       kMostUnread),
+      (nullptr));
 }
 
 void ClipTag::TrackActive(const InferenceResult& result) {

@@ -130,7 +130,11 @@ size_t ClipTag::Bound(const FrameSettings& frame) const {
 }
 
 GstFlowReturn ClipTag::WaitForPrompts() {
-  if (!queue_.WaitUntil([this] { return prompts_ != Prompts::kEncoding; })) return queue_.flow();
+  const auto decided = [this] {
+    const Prompts prompts = prompts_;  // while they are kFailing, the error is not posted yet
+    return prompts == Prompts::kReady || prompts == Prompts::kFailed;
+  };
+  if (!queue_.WaitUntil(decided)) return queue_.flow();
   return prompts_ == Prompts::kReady ? GST_FLOW_OK : GST_FLOW_ERROR;
 }
 
@@ -237,12 +241,17 @@ void ClipTag::Loop() {
     return;
   }
   GstFlowReturn flow = GST_FLOW_OK;
-  if (item.tell) {
-    TellArrived();
-  } else if (item.event) {
-    PushEvent(std::move(item.event));
-  } else {
-    flow = PushFrame(std::move(item));
+  try {
+    if (item.tell) {
+      TellArrived();
+    } else if (item.event) {
+      PushEvent(std::move(item.event));
+    } else {
+      flow = PushFrame(std::move(item));
+    }
+  } catch (...) {  // whoever waits for the queue learns of it, too
+    queue_.Pushed(GST_FLOW_ERROR);
+    throw;
   }
   queue_.Pushed(flow);
   if (flow != GST_FLOW_OK) FailIfEosWaits(flow);
@@ -308,7 +317,12 @@ bool ClipTag::ActivateSrc(bool active) {
 }
 
 bool ClipTag::StartTask() {
-  return gst_pad_start_task(src_pad_, gst_clip_tag_loop, element_, nullptr);
+  if (gst_pad_start_task(src_pad_, gst_clip_tag_loop, element_, nullptr)) return true;
+  GST_ELEMENT_ERROR(element_, RESOURCE, FAILED,
+                    ("The system refuses a thread for the frames: raise the limit of processes "
+                     "(ulimit -u, TasksMax)."),
+                    (nullptr));
+  return false;
 }
 
 }  // namespace cliptag

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "kernels/base/caught.h"
+
 namespace cliptag {
 
 PromptsWatcher::Stamp PromptsWatcher::StampOf(const std::string& path) {
@@ -11,35 +13,57 @@ PromptsWatcher::Stamp PromptsWatcher::StampOf(const std::string& path) {
 }
 
 PromptsWatcher::PromptsWatcher(std::string path, Stamp seen, std::chrono::milliseconds poll,
-                               Callback callback)
-    : path_(std::move(path)),
-      seen_(seen),
-      poll_(poll),
-      callback_(std::move(callback)),
-      thread_([this] { Run(); }) {}
+                               Callback callback, Keep keep)
+    : state_(new State{std::move(path), poll, std::move(callback), std::move(keep), seen, {}, {}}),
+      thread_([state = state_] { Run(*state); }) {}
 
 PromptsWatcher::~PromptsWatcher() {
+  bool calling = false;
   {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
+    const std::lock_guard lock(state_->mutex);
+    state_->stopping = true;
+    calling = state_->calling;
   }
-  stop_.notify_all();
-  thread_.join();
+  state_->stop.notify_all();
+  // In a callback it may be what destroys this, or wait for who does.
+  if (calling) {
+    thread_.detach();
+  } else {
+    thread_.join();
+  }
 }
 
-void PromptsWatcher::Run() {
-  Stamp last = seen_;
-  std::unique_lock lock(mutex_);
-  while (!stop_.wait_for(lock, poll_, [this] { return stopping_; })) {
+void PromptsWatcher::Run(State& state) {
+  Stamp last = state.seen;
+  std::unique_lock lock(state.mutex);
+  while (!state.stop.wait_for(lock, state.poll, [&] { return state.stopping; })) {
     lock.unlock();
-    const Stamp now = StampOf(path_);
-    if (now == last && now != seen_) {
-      seen_ = now;
-      callback_(now.exists ? Change::kContent : Change::kGone);
+    const Stamp now = StampOf(state.path);
+    if (now == last && now != state.seen) {
+      state.seen = now;
+      Call(state, now.exists ? Change::kContent : Change::kGone);
     }
     last = now;
     lock.lock();
   }
+}
+
+void PromptsWatcher::Call(State& state, Change change) {
+  std::shared_ptr<void> kept;
+  try {
+    {
+      const std::lock_guard lock(state.mutex);
+      if (state.stopping) return;  // and who is called may be gone
+      kept = state.keep();
+      state.calling = true;
+    }
+    state.callback(change);
+  } catch (...) {
+    LogCaughtException("The prompts file's new content was not taken");
+  }
+  kept.reset();  // perhaps the last: then the watcher goes with it, still within its callback
+  const std::lock_guard lock(state.mutex);
+  state.calling = false;
 }
 
 }  // namespace cliptag

@@ -2,9 +2,11 @@
 //
 // Polls stat() instead of using inotify: it works on network and overlay file systems, needs no
 // watch descriptors, and sees editors that write beside the file and rename. A file is read when it
-// has not changed for one poll, so that one being written is not read half-way. Thread safety: the
-// callback runs on the watcher's own thread; the destructor waits for it, so do not destroy a
-// watcher while holding a lock that the callback takes.
+// has not changed for one poll, so that one being written is not read half-way.
+//
+// Thread safety: the callback runs on the watcher's own thread. A watcher may be destroyed
+// anywhere, within its callback and under any lock as well: a callback that runs by then is not
+// waited for, and ends on its own. What it works on is kept alive by what `keep` has returned.
 #pragma once
 
 #include <sys/stat.h>
@@ -12,6 +14,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -22,6 +25,7 @@ class PromptsWatcher {
  public:
   enum class Change { kContent, kGone };
   using Callback = std::function<void(Change)>;
+  using Keep = std::function<std::shared_ptr<void>()>;
 
   // What a file looked like; compare to see a change.
   struct Stamp {
@@ -37,22 +41,29 @@ class PromptsWatcher {
   static Stamp StampOf(const std::string& path);
 
   // Tells of every change from `seen` on: take it before the file is first read.
-  PromptsWatcher(std::string path, Stamp seen, std::chrono::milliseconds poll, Callback callback);
+  PromptsWatcher(std::string path, Stamp seen, std::chrono::milliseconds poll, Callback callback,
+                 Keep keep);
   ~PromptsWatcher();
   PromptsWatcher(const PromptsWatcher&) = delete;
   PromptsWatcher& operator=(const PromptsWatcher&) = delete;
 
  private:
-  void Run();
+  // The thread's own, which may outlive the watcher.
+  struct State {
+    const std::string path;
+    const std::chrono::milliseconds poll;
+    const Callback callback;
+    const Keep keep;
+    Stamp seen;  // the thread's alone
+    std::mutex mutex;
+    std::condition_variable stop;
+    bool stopping = false, calling = false;  // guarded by mutex
+  };
+  static void Run(State& state);
+  static void Call(State& state, Change change);
 
-  const std::string path_;
-  Stamp seen_;  // the thread's alone
-  const std::chrono::milliseconds poll_;
-  const Callback callback_;
-  std::mutex mutex_;
-  std::condition_variable stop_;
-  bool stopping_ = false;  // guarded by mutex_
-  std::thread thread_;     // last: starts when the rest is there
+  const std::shared_ptr<State> state_;
+  std::thread thread_;
 };
 
 }  // namespace cliptag

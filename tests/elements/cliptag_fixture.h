@@ -28,7 +28,9 @@ class ClipTagTest : public ::testing::Test {
     gst_element_set_state(element_, GST_STATE_NULL);
     gst_bus_set_flushing(bus_, TRUE);  // messages hold a reference
     gst_element_set_bus(element_, nullptr);
-    EXPECT_EQ(GST_OBJECT_REFCOUNT_VALUE(element_), 1) << "someone still holds the element";
+    // What is posted on a thread of GStreamer's holds it for a moment longer.
+    EXPECT_TRUE(WaitFor([&] { return GST_OBJECT_REFCOUNT_VALUE(element_) == 1; }))
+        << "someone still holds the element";
     gst_object_unref(element_);
     gst_object_unref(bus_);
     EXPECT_EQ(Fake().streams_alive(), 0);
