@@ -157,6 +157,7 @@ void ClipTag::ChangeFixed(const char* property, const std::function<void(TextSet
 void ClipTag::ChangeFrame(const std::function<void(FrameSettings&)>& change) {
   const std::lock_guard lock(settings_mutex_);
   change(settings_.frame);
+  forget_still_ = true;  // the same picture may be seen otherwise: turned, in tiles
 }
 
 void ClipTag::ChangePolicy(const std::function<void(PolicyOptions&)>& change) {

@@ -259,6 +259,27 @@ TEST_F(LiveTest, OnAStillPictureTagsStillBecomeActive) {
   }
 }
 
+TEST_F(LiveTest, AStillPictureThatIsToBeSeenOtherwiseIsLookedAtAgain) {
+  Set("mode", "exact");
+  Set("still-threshold", "0.01");
+  PlayAndWait();
+  const auto push = [&](guint64 n) {
+    GstBuffer* frame = MakeFrame(n);
+    gst_buffer_memset(frame, 0, 100, 16 * 8);
+    EXPECT_EQ(gst_harness_push(harness_, frame), GST_FLOW_OK);
+    Pull();
+    return Fake().seen().size();
+  };
+  EXPECT_EQ(push(0), 1u);
+  EXPECT_EQ(push(1), 1u);
+  Set("orientation", "rotate-90");
+  EXPECT_EQ(push(2), 2u);
+  EXPECT_EQ(Fake().seen().back().view.orientation, Orientation::kRotate90);
+  EXPECT_EQ(push(3), 2u);
+  Set("fit", "tiles");
+  EXPECT_EQ(push(4), 3u);
+}
+
 TEST_F(LiveTest, AFrameThatFailedIsNotWhatOthersAreStillAs) {
   Set("still-threshold", "0.01");
   PlayAndWait();
