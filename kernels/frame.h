@@ -15,6 +15,11 @@ namespace cliptag {
 
 enum class PixelKind : uint8_t { kRgb, kYuv, kGray };
 enum class YuvMatrix : uint8_t { kBt601, kBt709, kBt2020, kSmpte240m, kFcc };
+// What sample values mean as light: all that is made for ordinary screens is looked at as it is;
+// the curves of BT.2100 are tone-mapped (shared/tone_map.h).
+enum class Transfer : uint8_t { kSdr, kPq, kHlg };
+// All narrower ones are looked at as they are.
+enum class Primaries : uint8_t { kBt709, kBt2020 };
 
 // How to turn the stored picture upright; the names are GStreamer's image-orientation values.
 enum class Orientation : uint8_t {
@@ -72,6 +77,8 @@ struct FrameView {
   // Chroma samples sit on even luma columns (rows) when cosited, between them otherwise.
   bool chroma_cosited_x = true, chroma_cosited_y = false;
   YuvMatrix matrix = YuvMatrix::kBt601;
+  Transfer transfer = Transfer::kSdr;
+  Primaries primaries = Primaries::kBt709;
   bool full_range = true;  // also for kGray and (rarely) RGB: false = 16..235 at 8 bits
   PixelAspect pixel;       // as stored, before the orientation
   Rect crop;               // the part that is looked at; the whole frame when width is 0

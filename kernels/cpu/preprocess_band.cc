@@ -7,6 +7,7 @@
 #include "kernels/cpu/preprocess_writer.h"
 #include "kernels/shared/color.h"
 #include "kernels/shared/preprocess_check.h"
+#include "kernels/shared/tone_map.h"
 
 namespace cliptag {
 namespace {
@@ -184,15 +185,30 @@ void WriteTile(const Band& band, int channel, const float* tile, int o, int rows
   }
 }
 
+// The same for frames that CLIP would not recognise as they are.
+void ToneMapTile(const Band& band, const ColorArgs& color, int count) {
+  ColorArgs plain = color;
+  for (int c = 0; c < 3; ++c) {
+    plain.scale[c] = 1.0f;
+    plain.bias[c] = 0.0f;
+  }
+  ConvertTile(band, plain, count);
+  float* tile = band.At<float>(band.scratch.tile);
+  constexpr int kChannel = kTile * kBlock;
+  band.kernels.tone_map(ToneMapTableOf(band.view.transfer, band.view.primaries), color,
+                        count * kBlock, tile, tile + kChannel, tile + 2 * kChannel);
+}
+
 void RunReal(const Band& band) {
   const ColorArgs color = ColorArgsOf(band.view, *band.job.spec);
+  const auto convert = NeedsToneMap(band.view) ? ToneMapTile : ConvertTile;
   const int outputs = band.plan.across[0].outputs();
   for (int o = band.begin; o < band.end; o += kBlock) {
     const int rows = std::min(kBlock, band.end - o);
     for (int t0 = 0; t0 < outputs; t0 += kTile) {
       const int count = std::min(kTile, outputs - t0);
       ResampleTile(band, o, rows, t0, count);
-      ConvertTile(band, color, count);
+      convert(band, color, count);
       for (int c = 0; c < 3; ++c) {
         const float* tile = band.At<float>(band.scratch.tile) + c * kTile * kBlock;
         WriteTile(band, c, tile, o, rows, t0, count);

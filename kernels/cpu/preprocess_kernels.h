@@ -12,6 +12,7 @@
 #include <cstdint>
 
 #include "kernels/cpu/cpu_features.h"
+#include "kernels/shared/tone_map.h"
 
 namespace cliptag {
 
@@ -64,6 +65,9 @@ struct PreprocessKernels {
   // In place: one channel: clamp(value * color.y + color.zero[0]), then scale and bias of
   // `channel`.
   void (*convert_one)(const ColorArgs& color, int channel, int count, const float* in, float* out);
+  // In place: R', G', B' in 0..1 as tone_map.h has it, then scale and bias.
+  void (*tone_map)(const ToneMapTable& table, const ColorArgs& color, int count, float* r, float* g,
+                   float* b);
   void (*bytes_to_f32)(const uint8_t* in, float scale, float bias, int count, float* out);
   void (*f32_to_bf16)(const float* in, int count, uint16_t* out);  // to nearest even; no NaN
 };

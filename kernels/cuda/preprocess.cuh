@@ -36,6 +36,11 @@
 // issued in a third of the slots, since twelve warps on an SM wait for their own results and for
 // weights. Faster would need fewer registers, so more warps.
 //
+// Frames that are to be tone-mapped (shared/tone_map.h) take a variant of the kernel: 14 reads of 4
+// bytes for each of 50 thousand target pixels, of 12 KB that stay in the L1, and some 60
+// instructions; a branch for a whole block decides. Batches without such frames launch the variant
+// without it.
+//
 // Rejected: f32 down the rows in registers and across in shared memory (10 instructions a byte and
 // 8 MB of shared-memory reads a frame: 40 us of issue slots at best); dp4a (half the rate, and
 // bytes to be transposed); 8-bit products (weights in two or three digits; f16 is exact for samples
@@ -66,13 +71,15 @@ __device__ __forceinline__ int FrameOfBlock(const PreprocessParams<T>& p, int bl
   return low;
 }
 
-template <typename T>
+// kToneMap: some of the frames are to be tone-mapped; others need not pay for it.
+template <typename T, bool kToneMap>
 __global__ void __launch_bounds__(kPreprocessThreads, 3) PreprocessKernel(PreprocessParams<T> p) {
   int block = static_cast<int>(blockIdx.x);
   const int index = FrameOfBlock(p, block);
   const PreprocessFrame& frame = RecordAt<PreprocessFrame>(p.table, 0)[index];
   block -= frame.first_block;
-  const PixelWriter<T> writer(p, frame, index);
+  const PixelWriter<T, kToneMap> writer(p, frame, index);
+  const PixelWriter<T, false> plain(p, frame, index);  // of paths that only 8-bit RGB takes
   if (frame.path == PreprocessPath::kTensor) {
     if (frame.bytes_per_sample == 1) {
       PreprocessTensorTile<1>(writer, block);
@@ -81,14 +88,14 @@ __global__ void __launch_bounds__(kPreprocessThreads, 3) PreprocessKernel(Prepro
     }
   } else if (frame.path == PreprocessPath::kExact) {
     if (frame.rows[0].pixel_stride == 3) {
-      PreprocessExactTile<3>(writer, block);
+      PreprocessExactTile<3>(plain, block);
     } else if (frame.rows[0].pixel_stride == 4) {
-      PreprocessExactTile<4>(writer, block);
+      PreprocessExactTile<4>(plain, block);
     } else {
-      PreprocessExactTile<1>(writer, block);
+      PreprocessExactTile<1>(plain, block);
     }
   } else if (frame.path == PreprocessPath::kFixedTaps) {
-    PreprocessTapsTile<true>(writer, block);
+    PreprocessTapsTile<true>(plain, block);
   } else {
     PreprocessTapsTile<false>(writer, block);
   }

@@ -173,8 +173,8 @@ struct ExactTile {
     __syncwarp();  // the ring is free
   }
 
-  template <typename T>
-  __device__ __forceinline__ void Write(const PixelWriter<T>& writer, const Sums& out) const {
+  template <typename Writer>
+  __device__ __forceinline__ void Write(const Writer& writer, const Sums& out) const {
     static_assert(3 * kDownTile * kValueRow * 4 <= kRingBytes);
     const int lane = static_cast<int>(threadIdx.x) % kWarpSize, used = writer.p.used;
     auto* values = reinterpret_cast<float*>(ring);  // (members, 16 down, kValueRow)
@@ -210,8 +210,8 @@ struct ExactTile {
   }
 };
 
-template <int kStride, typename T>
-__device__ __forceinline__ void PreprocessExactTile(const PixelWriter<T>& writer, int block) {
+template <int kStride, typename Writer>
+__device__ __forceinline__ void PreprocessExactTile(const Writer& writer, int block) {
   const PreprocessFrame& frame = writer.frame;
   const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
   const ExactTile<kStride> tile{writer.p.table, frame, block / frame.blocks_across,

@@ -38,7 +38,7 @@ void LaunchPreprocess(const PreprocessPlan& plan, const void* device_table, T* o
     p.bias[c] = static_cast<float>(-static_cast<double>(spec.mean[c]) / spec.std[c]);
     p.bar[c] = static_cast<float>((static_cast<double>(spec.fill[c]) - spec.mean[c]) / spec.std[c]);
   }
-  launch(PreprocessKernel<T>,
+  launch(plan.tone_map() ? PreprocessKernel<T, true> : PreprocessKernel<T, false>,
          LaunchShape{plan.blocks(), 1, 1, kPreprocessThreads,
                      plan.fragment_bytes() + kPreprocessRings},
          p);

@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/device.cuh"
 #include "kernels/cuda/preprocess_table.h"
+#include "kernels/shared/tone_map.h"
 
 namespace cliptag::cuda {
 
@@ -30,8 +31,8 @@ __device__ __forceinline__ const Record* RecordAt(const unsigned char* table, ui
   return reinterpret_cast<const Record*>(table + offset);
 }
 
-// One frame's part of the output.
-template <typename T>
+// One frame's part of the output. kToneMap: in a launch with frames that are to be tone-mapped.
+template <typename T, bool kToneMap>
 struct PixelWriter {
   const PreprocessParams<T>& p;
   const PreprocessFrame& frame;
@@ -73,9 +74,15 @@ struct PixelWriter {
     }
     const bool picture = InPicture(x, y);
 #pragma unroll
+    for (int c = 0; c < 3; ++c) rgb[c] = fminf(fmaxf(rgb[c], 0.0f), 1.0f);
+    if constexpr (kToneMap) {
+      if (frame.tone_map != 0) {
+        ToneMapRgb(*RecordAt<ToneMapTable>(p.table, frame.tone_map), rgb[0], rgb[1], rgb[2]);
+      }
+    }
+#pragma unroll
     for (int c = 0; c < 3; ++c) {
-      const float clamped = fminf(fmaxf(rgb[c], 0.0f), 1.0f);
-      rgb[c] = picture ? clamped * p.scale[c] + p.bias[c] : p.bar[c];
+      rgb[c] = picture ? rgb[c] * p.scale[c] + p.bias[c] : p.bar[c];
     }
   }
   __device__ __forceinline__ void Write(int x, int y, const float (&value)[3]) const {

@@ -10,6 +10,7 @@
 #include "kernels/shared/color.h"
 #include "kernels/shared/preprocess_check.h"
 #include "kernels/shared/resample.h"
+#include "kernels/shared/tone_map.h"
 
 namespace cliptag::cuda {
 namespace {
@@ -136,6 +137,18 @@ uint32_t PreprocessPlan::Place(const FilterKey& key) {
   return filter.placed_at;
 }
 
+uint32_t PreprocessPlan::PlaceToneMap(const FrameView& view) {
+  if (!NeedsToneMap(view)) return 0;
+  tone_map_ = true;
+  uint32_t& at = tone_maps_[static_cast<int>(view.transfer)][static_cast<int>(view.primaries)];
+  if (at != 0) return at;
+  at = static_cast<uint32_t>(table_.size());
+  const ToneMapTable& table = ToneMapTableOf(view.transfer, view.primaries);
+  const auto* bytes = reinterpret_cast<const std::byte*>(&table);
+  table_.insert(table_.end(), bytes, bytes + sizeof(table));
+  return at;
+}
+
 void PreprocessPlan::DescribeTaps(const FrameView& view, PreprocessFrame& frame) {
   const bool fixed = IsPlain8Bit(view);
   frame.path = fixed ? PreprocessPath::kFixedTaps : PreprocessPath::kRealTaps;
@@ -220,6 +233,7 @@ void PreprocessPlan::DescribeFrame(const FrameView& view, PreprocessFrame& frame
   frame.swap = geometry.map.swap ? 1 : 0;
   frame.bytes_per_sample = view.bytes_per_sample;
   frame.shift = view.shift;
+  frame.tone_map = PlaceToneMap(view);
   if (HasExactPixels(view) && !geometry.map.swap && DescribeExact(view, frame)) return;
   if (FitsTensorCores(view) && DescribeRows(view, frame)) return;
   DescribeTaps(view, frame);
@@ -236,6 +250,8 @@ Status PreprocessPlan::Build(std::span<const FrameView> frames, const Preprocess
   used_ = spec.size / spec.patch * spec.patch;
   frames_ = static_cast<int>(frames.size());
   fragment_bytes_ = 0;
+  tone_map_ = false;
+  std::fill_n(&tone_maps_[0][0], kTransfers * kPrimaries, 0u);
   static_assert(sizeof(PreprocessFrame) % 16 == 0);
   uint64_t blocks = 0;
   frame_blocks_ = 0;

@@ -15,6 +15,7 @@
 #include "kernels/cuda/preprocess_filter.h"
 #include "kernels/cuda/preprocess_table.h"
 #include "kernels/frame.h"
+#include "kernels/shared/tone_map.h"
 
 namespace cliptag::cuda {
 
@@ -31,11 +32,14 @@ class PreprocessPlan {
   unsigned blocks() const { return blocks_; }
   // Of every frame, where all have as many; else 0.
   int frame_blocks() const { return frame_blocks_; }
+  // Whether any frame is to be tone-mapped.
+  bool tone_map() const { return tone_map_; }
   // Of shared memory, for the down filters of the frame that needs most.
   size_t fragment_bytes() const { return fragment_bytes_; }
 
  private:
   uint32_t Place(const FilterKey& key);
+  uint32_t PlaceToneMap(const FrameView& view);
   void DescribeFrame(const FrameView& view, PreprocessFrame& frame);
   void DescribeTaps(const FrameView& view, PreprocessFrame& frame);
   bool DescribeRows(const FrameView& view, PreprocessFrame& frame);
@@ -48,6 +52,8 @@ class PreprocessPlan {
   unsigned blocks_ = 0;
   int frame_blocks_ = 0;
   size_t fragment_bytes_ = 0;
+  bool tone_map_ = false;
+  uint32_t tone_maps_[kTransfers][kPrimaries] = {};  // where each table lies; 0 = not yet
   uint64_t batch_ = 0;
 };
 

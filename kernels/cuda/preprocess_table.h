@@ -115,6 +115,8 @@ struct PreprocessFrame {
   uint32_t word_mask = 0;
   float word_scale = 0, word_middle = 0;
   int32_t row_sets = 0;
+  uint32_t tone_map = 0;  // a ToneMapTable; 0 = none
+  int32_t unused[3] = {};
   PreprocessRows rows[3];
   PreprocessComponent component[3];
 };

@@ -132,10 +132,10 @@ struct TapsTile {
   }
 };
 
-template <bool kFixed, typename T>
-__device__ __forceinline__ void PreprocessTapsTile(const PixelWriter<T>& writer, int block) {
+template <bool kFixed, typename Writer>
+__device__ __forceinline__ void PreprocessTapsTile(const Writer& writer, int block) {
   const PreprocessFrame& frame = writer.frame;
-  const PreprocessParams<T>& p = writer.p;
+  const auto& p = writer.p;
   using Tile = TapsTile<kFixed>;
   const Tile tile{p.table, frame, block % frame.blocks_across * kTapsTile,
                   block / frame.blocks_across * kTapsTile,

@@ -285,14 +285,13 @@ struct WarpTile {
 
   // By way of the ring, eight targets down at a time: so neighbouring lanes write neighbouring
   // pixels, and the loop over pixels need not be unrolled over registers.
-  template <typename T>
-  __device__ __forceinline__ void Write(const PixelWriter<T>& writer_of_all,
-                                        const AcrossSums& out) const {
+  template <typename Writer>
+  __device__ __forceinline__ void Write(const Writer& writer_of_all, const AcrossSums& out) const {
     const int lane = static_cast<int>(threadIdx.x) % kWarpSize, used = writer_of_all.p.used;
     auto* values = reinterpret_cast<float*>(ring);  // (3, 8, kValueRow)
     // A copy: what is in memory would be read again after every pixel that is written.
     const PreprocessFrame own = frame;
-    const PixelWriter<T> writer(writer_of_all, own);
+    const Writer writer(writer_of_all, own);
     const int across = tile_across * kAcrossTile;
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
@@ -354,10 +353,10 @@ __device__ __forceinline__ void LoadDownFragments(const unsigned char* table,
   __syncthreads();  // all fragments are there
 }
 
-template <int kSampleBytes, typename T>
-__device__ __forceinline__ void PreprocessTensorTile(const PixelWriter<T>& writer, int block) {
+template <int kSampleBytes, typename Writer>
+__device__ __forceinline__ void PreprocessTensorTile(const Writer& writer, int block) {
   const PreprocessFrame& frame = writer.frame;
-  const PreprocessParams<T>& p = writer.p;
+  const auto& p = writer.p;
   const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
   const int tile_down = block / frame.blocks_across;
   auto* fragments = reinterpret_cast<uint4*>(DynamicShared());

@@ -7,6 +7,7 @@
 #include "kernels/shared/color.h"
 #include "kernels/shared/preprocess_check.h"
 #include "kernels/shared/resample.h"
+#include "kernels/shared/tone_map.h"
 
 namespace cliptag {
 namespace {
@@ -129,6 +130,7 @@ void PreprocessFrame(const FrameView& view, const PreprocessSpec& spec, const Ma
               plane.values[static_cast<size_t>(y - fit.y.begin) * plane.width + x - fit.x.begin];
         }
         ToRgb(map, view.kind, value, rgb);
+        if (NeedsToneMap(view)) ToneMapExact(view.transfer, view.primaries, rgb);
       }
       const int64_t patch = static_cast<int64_t>(y / spec.patch) * grid + x / spec.patch;
       const int64_t pixel = static_cast<int64_t>(y % spec.patch) * spec.patch + x % spec.patch;

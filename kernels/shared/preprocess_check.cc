@@ -83,8 +83,10 @@ int SamplesY(const FrameView& view, int index) {
 
 Status CheckFrame(const FrameView& view) {
   if (view.kind > PixelKind::kGray || view.matrix > YuvMatrix::kFcc ||
+      view.transfer > Transfer::kHlg || view.primaries > Primaries::kBt2020 ||
       view.orientation > Orientation::kFlipRotate270) {
-    return InvalidArgument("the pixel kind, matrix or orientation is not one of its enumeration");
+    return InvalidArgument(
+        "the pixel kind, matrix, transfer, primaries or orientation is not one of its enumeration");
   }
   if (view.width <= 0 || view.height <= 0) {
     return InvalidArgument("its size is " + Size(view.width, view.height) +

@@ -10,8 +10,11 @@
 
 #include "kernels/frame.h"
 
-#ifndef CLIPTAG_HD
-#define CLIPTAG_HD  // a build for a device defines it as __host__ __device__
+// For device code too where nvcc compiles it.
+#ifdef __CUDACC__
+#define CLIPTAG_HD __host__ __device__
+#else
+#define CLIPTAG_HD
 #endif
 
 namespace cliptag {
@@ -216,11 +219,16 @@ CLIPTAG_HD constexpr uint8_t FixedToByte(int32_t sum_with_half) {
   return static_cast<uint8_t>(value < 0 ? 0 : value > 255 ? 255 : value);
 }
 
+// Whether colours go through shared/tone_map.h after resampling.
+CLIPTAG_HD constexpr bool NeedsToneMap(const FrameView& view) {
+  return view.transfer != Transfer::kSdr || view.primaries != Primaries::kBt709;
+}
+
 // Whether a frame takes that path; all others keep real numbers between the passes and are clamped
 // once, after the conversion to RGB.
 CLIPTAG_HD constexpr bool IsPlain8Bit(const FrameView& view) {
   return view.kind != PixelKind::kYuv && view.bytes_per_sample == 1 && view.bits == 8 &&
-         view.shift == 0 && view.full_range;
+         view.shift == 0 && view.full_range && !NeedsToneMap(view);
 }
 
 }  // namespace cliptag

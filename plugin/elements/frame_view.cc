@@ -75,6 +75,26 @@ YuvMatrix MatrixOf(const GstVideoInfo& info) {
   }
 }
 
+Transfer TransferOf(const GstVideoColorimetry& colorimetry) {
+  switch (colorimetry.transfer) {
+    case GST_VIDEO_TRANSFER_SMPTE2084:
+      return Transfer::kPq;
+    case GST_VIDEO_TRANSFER_ARIB_STD_B67:
+      return Transfer::kHlg;
+    default:
+      return Transfer::kSdr;
+  }
+}
+
+// PQ and HLG are BT.2100's, whose primaries are BT.2020's where the caps do not say.
+Primaries PrimariesOf(const GstVideoColorimetry& colorimetry) {
+  const bool unknown = colorimetry.primaries == GST_VIDEO_COLOR_PRIMARIES_UNKNOWN;
+  return colorimetry.primaries == GST_VIDEO_COLOR_PRIMARIES_BT2020 ||
+                 (unknown && TransferOf(colorimetry) != Transfer::kSdr)
+             ? Primaries::kBt2020
+             : Primaries::kBt709;
+}
+
 bool IsFullRange(const GstVideoInfo& info) {
   switch (info.colorimetry.range) {
     case GST_VIDEO_COLOR_RANGE_0_255:
@@ -178,6 +198,8 @@ Result<FrameView> MakeFrameView(const GstVideoFrame& frame, const GstVideoCropMe
     }
     view.matrix = MatrixOf(info);
   }
+  view.transfer = TransferOf(info.colorimetry);
+  view.primaries = PrimariesOf(info.colorimetry);
   view.full_range = IsFullRange(info);
   view.pixel = MakePixelAspect(GST_VIDEO_INFO_PAR_N(&info), GST_VIDEO_INFO_PAR_D(&info));
   view.orientation = orientation;

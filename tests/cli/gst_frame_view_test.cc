@@ -94,6 +94,14 @@ TEST(FrameViewOf, TakesColoursFromTheCaps) {
   EXPECT_EQ(ViewOfCaps((begin + ",colorimetry=bt601").c_str()).matrix, YuvMatrix::kBt601);
   EXPECT_EQ(ViewOfCaps((begin + ",colorimetry=bt2020").c_str()).matrix, YuvMatrix::kBt2020);
   EXPECT_TRUE(ViewOfCaps((begin + ",colorimetry=1:4:5:1").c_str()).full_range);
+  const FrameView pq = ViewOfCaps((begin + ",colorimetry=bt2100-pq").c_str());
+  EXPECT_EQ(pq.transfer, Transfer::kPq);
+  EXPECT_EQ(pq.primaries, Primaries::kBt2020);
+  EXPECT_EQ(ViewOfCaps((begin + ",colorimetry=bt2100-hlg").c_str()).transfer, Transfer::kHlg);
+  EXPECT_EQ(ViewOfCaps((begin + ",colorimetry=2:6:14:0").c_str()).primaries, Primaries::kBt2020);
+  EXPECT_EQ(ViewOfCaps((begin + ",colorimetry=bt2020").c_str()).primaries, Primaries::kBt2020);
+  EXPECT_EQ(plain.transfer, Transfer::kSdr);
+  EXPECT_EQ(plain.primaries, Primaries::kBt709);
   const FrameView jpeg = ViewOfCaps((begin + ",colorimetry=bt709,chroma-site=jpeg").c_str());
   EXPECT_FALSE(jpeg.chroma_cosited_x);
   EXPECT_FALSE(jpeg.chroma_cosited_y);

@@ -147,6 +147,34 @@ TEST(FrameViewColour, ComesFromTheCaps) {
   EXPECT_EQ(MakeFrameView(gray.get(), nullptr, Orientation::kRotate0)->kind, PixelKind::kGray);
 }
 
+TEST(FrameViewColour, TransferAndPrimaries) {
+  struct Case {
+    const char* caps;
+    Transfer transfer;
+    Primaries primaries;
+  };
+  for (const Case& c :
+       {Case{"P010_10LE,colorimetry=bt2100-pq", Transfer::kPq, Primaries::kBt2020},
+        Case{"P010_10LE,colorimetry=bt2100-hlg", Transfer::kHlg, Primaries::kBt2020},
+        Case{"I420_10LE,colorimetry=bt2020-10", Transfer::kSdr, Primaries::kBt2020},
+        Case{"NV12,colorimetry=bt2100-pq", Transfer::kPq, Primaries::kBt2020},
+        Case{"NV12,colorimetry=2:6:14:0", Transfer::kPq, Primaries::kBt2020},
+        Case{"NV12,colorimetry=2:3:14:1", Transfer::kPq, Primaries::kBt709},
+        Case{"RGB,colorimetry=1:1:15:7", Transfer::kHlg, Primaries::kBt2020},
+        Case{"NV12,colorimetry=bt709", Transfer::kSdr, Primaries::kBt709},
+        Case{"NV12,colorimetry=bt601", Transfer::kSdr, Primaries::kBt709},
+        Case{"NV12", Transfer::kSdr, Primaries::kBt709},
+        Case{"RGB", Transfer::kSdr, Primaries::kBt709}}) {
+    SCOPED_TRACE(c.caps);
+    // At a size for which some would guess BT.2020.
+    const Frame frame(InfoOf(test::CapsOf(c.caps, 3840, 2160)));
+    Result<FrameView> view = MakeFrameView(frame.get(), nullptr, Orientation::kRotate0);
+    ASSERT_TRUE(view.ok());
+    EXPECT_EQ(view->transfer, c.transfer);
+    EXPECT_EQ(view->primaries, c.primaries);
+  }
+}
+
 TEST(FrameViewColour, ChromaSite) {
   struct Case {
     const char* site;

@@ -49,6 +49,66 @@ TEST(Plugin, EveryFormatGivesTheSameTopTag) {
   EXPECT_GE(checked, 50);
 }
 
+// The same scene as a film of SDR and as one of HDR10 (PQ, BT.2020, 10 bits).
+TEST(Plugin, HdrGivesWhatSdrGives) {
+  GstElementFactory* decoder = gst_element_factory_find("avdec_h265");
+  if (decoder == nullptr) GTEST_SKIP() << "avdec_h265 is not installed";
+  gst_object_unref(decoder);
+  const auto run = [](const std::string& file, const std::string& between) {
+    return RunPipeline("filesrc location=\"" + std::string(std::getenv("CLIPTAG_DATA")) +
+                       "/video/" + file + "\" ! decodebin ! " + between +
+                       "cliptag attach-embedding=true prompts=\"automobile; soccer ball; fire\" "
+                       "templates=\"an emoji of a {}.\" ! "
+                       "fakesink");
+  };
+  const RunResult sdr = run("car_sdr.mp4", "");
+  ASSERT_TRUE(sdr.eos) << sdr.error;
+  ASSERT_EQ(sdr.frames.size(), 4u);
+  EXPECT_EQ(sdr.frames[0].best, "automobile");
+  EXPECT_GT(sdr.frames[0].score, 0.99);
+  // 8 bits of PQ as well, packed RGB among them.
+  for (const char* between :
+       {"", "videoconvert ! video/x-raw,format=P010_10LE,colorimetry=bt2100-pq ! ",
+        "videoconvert ! video/x-raw,format=NV12,colorimetry=bt2100-pq ! ",
+        "videoconvert ! video/x-raw,format=RGB,colorimetry=(string)1:1:14:7 ! "}) {
+    SCOPED_TRACE(between);
+    const RunResult hdr = run("car_hdr10.mp4", between);
+    ASSERT_TRUE(hdr.eos) << hdr.error;
+    ASSERT_EQ(hdr.frames.size(), 4u);
+    for (size_t i = 0; i < hdr.frames.size(); ++i) {
+      EXPECT_EQ(hdr.frames[i].best, "automobile");
+      EXPECT_NEAR(hdr.frames[i].score, sdr.frames[i].score, 0.005);
+      EXPECT_NEAR(hdr.frames[i].cosine, sdr.frames[i].cosine, 0.02);
+      double cosine = 0;
+      for (size_t d = 0; d < sdr.frames[i].embedding.size(); ++d) {
+        cosine += static_cast<double>(sdr.frames[i].embedding[d]) * hdr.frames[i].embedding[d];
+      }
+      EXPECT_GT(cosine, 0.98);
+    }
+  }
+}
+
+// GStreamer's own conversion to the primaries of BT.2020, and ours back.
+TEST(Plugin, PrimariesOfBt2020AreConverted) {
+  const std::string source =
+      "videotestsrc pattern=smpte num-buffers=1 ! video/x-raw,format=Y444,width=224,height=224,"
+      "framerate=30/1,colorimetry=bt709 ! ";
+  const std::string tag = "cliptag attach-embedding=true prompts=\"a ball; a car\" ! fakesink";
+  const RunResult narrow = RunPipeline(source + tag);
+  const RunResult wide = RunPipeline(source +
+                                     "videoconvert primaries-mode=fast gamma-mode=remap ! "
+                                     "video/x-raw,format=Y444_10LE,colorimetry=bt2020-10 ! " +
+                                     tag);
+  ASSERT_TRUE(narrow.eos && wide.eos) << narrow.error << wide.error;
+  ASSERT_EQ(narrow.frames.size(), 1u);
+  ASSERT_EQ(wide.frames.size(), 1u);
+  double cosine = 0;
+  for (size_t d = 0; d < narrow.frames[0].embedding.size(); ++d) {
+    cosine += static_cast<double>(narrow.frames[0].embedding[d]) * wide.frames[0].embedding[d];
+  }
+  EXPECT_GT(cosine, 0.995);
+}
+
 TEST(Plugin, EverySizeFromOnePixelOn) {
   for (const char* size : {"width=1,height=1", "width=3,height=5", "width=1,height=4000",
                            "width=161,height=77", "width=8192,height=8192"}) {

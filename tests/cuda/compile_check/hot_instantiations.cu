@@ -46,7 +46,8 @@ void HotKernels(const void** table) {
         SingleQueryAttentionKernel<BFloat16, 80>, SingleQueryAttentionKernel<Half, 64>);
   Rows<BFloat16>(table);
   Rows<Half>(table);
-  Refer(table, PreprocessKernel<BFloat16>, PreprocessKernel<Half>);
+  Refer(table, PreprocessKernel<BFloat16, false>, PreprocessKernel<Half, false>,
+        PreprocessKernel<BFloat16, true>, PreprocessKernel<Half, true>);
   // Before the first block: on f32 alone.
   Refer(table, AssembleTokensKernel<float, 8>, LayerNormKernel<float, float, 3, false>,
         LayerNormKernel<float, float, 4, false>, LayerNormKernel<float, float, 8, false>);
