@@ -9,7 +9,7 @@
 // for NV12 from memory, 0.36 from the cache, 0.29 and 0.22 of it down the rows: 8-bit samples are
 // summed up there as integers, in pairs (preprocess_pairs.inc), and the rows of the next block are
 // asked for while the present one is summed up. HDR and BT.2020 cost their tone map beside it
-// (shared/tone_map.h): some 60 instructions for each of 50 thousand target pixels. Rejected:
+// (shared/tone_map.h): some 190 instructions for each of 50 thousand target pixels. Rejected:
 // converting the frame to RGB first (2 M pixels converted instead of 50 thousand, three planes
 // resampled at luma's size), and 16-bit fixed point between the passes (not PIL's bytes).
 //

@@ -37,8 +37,8 @@
 // weights. Faster would need fewer registers, so more warps.
 //
 // Frames that are to be tone-mapped (shared/tone_map.h) take a variant of the kernel: 14 reads of 4
-// bytes for each of 50 thousand target pixels, of 12 KB that stay in the L1, and some 60
-// instructions; a branch for a whole block decides. Batches without such frames launch the variant
+// bytes for each of 50 thousand target pixels, of 12 KB that stay in the L1; a branch for a whole
+// block decides. Batches without such frames launch the variant
 // without it.
 //
 // Rejected: f32 down the rows in registers and across in shared memory (10 instructions a byte and
