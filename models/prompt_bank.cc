@@ -1,6 +1,7 @@
 // From prompts to the unit vectors that embeddings are compared with.
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 #include <utility>
 
 #include "models/exemplars.h"
@@ -11,6 +12,31 @@ namespace {
 
 // Texts encoded at once: bounds the memory of large ensembles.
 constexpr size_t kChunk = 1024;
+
+constexpr std::string_view kArticles[] = {"a ", "an ", "the "};
+
+bool SameLetters(std::string_view text, std::string_view lower) {
+  return std::equal(text.begin(), text.end(), lower.begin(), lower.end(),
+                    [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
+}
+
+bool StartsWithArticle(std::string_view text) {
+  return std::any_of(std::begin(kArticles), std::end(kArticles), [&](std::string_view article) {
+    return text.size() > article.size() && SameLetters(text.substr(0, article.size()), article);
+  });
+}
+
+// The length of an article that the text ends with, a word of its own; else 0.
+size_t ArticleAtEnd(std::string_view text) {
+  for (const std::string_view article : kArticles) {
+    if (text.size() < article.size()) continue;
+    const size_t at = text.size() - article.size();
+    if (SameLetters(text.substr(at), article) && (at == 0 || text[at - 1] == ' ')) {
+      return article.size();
+    }
+  }
+  return 0;
+}
 
 // Collects texts that share a row and adds their unit vectors up.
 class RowBuilder {
@@ -63,7 +89,10 @@ class RowBuilder {
     std::string out;
     size_t from = 0;
     for (size_t at; (at = pattern.find("{}", from)) != std::string::npos; from = at + 2) {
-      out += pattern.substr(from, at - from) + prompt;
+      std::string before = pattern.substr(from, at - from);
+      // "a photo of a {}." and "an owl" make no "a an owl": the prompt's article is the right one.
+      if (StartsWithArticle(prompt)) before.resize(before.size() - ArticleAtEnd(before));
+      out += before + prompt;
     }
     return out + pattern.substr(from);
   }

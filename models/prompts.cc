@@ -136,6 +136,36 @@ class PromptsReader {
   std::map<std::string, size_t> positions_;
 };
 
+// "cat, dog" is one label, which is seldom meant.
+void NoteCommas(const std::vector<std::string>& labels, const std::string& separator,
+                PromptSpec* spec) {
+  const auto found = std::find_if(labels.begin(), labels.end(), [](const std::string& label) {
+    return label.find(',') != std::string::npos;
+  });
+  if (found == labels.end()) return;
+  spec->notes.push_back("\"" + *found + "\" is one label, since commas do not separate: write " +
+                        separator + " between labels.");
+}
+
+// Most models have their texts cleaned to lower case.
+std::u32string Cleaned(const std::string& text) { return ToLower(DecodeUtf8(Trim(text))); }
+
+// Of labels that a model reads alike.
+std::string LabelsGivenTwice(const PromptSpec& spec) {
+  std::set<std::u32string> seen;
+  size_t more = 0;
+  const std::string* first = nullptr;
+  for (const TagSpec& tag : spec.tags) {
+    if (seen.insert(Cleaned(tag.label)).second) continue;
+    if (more++ == 0) first = &tag.label;
+  }
+  if (more == 0) return {};
+  return "The label \"" + *first + "\" is given more than once" +
+         (more == 1 ? std::string()
+                    : ", and so are others (" + std::to_string(more) + " too many)") +
+         "; each is a tag of its own, and in softmax they share one score: name each once.";
+}
+
 }  // namespace
 
 const std::vector<std::string>& DefaultTemplates() {
@@ -182,6 +212,7 @@ Result<std::vector<std::string>> SplitList(std::string_view text, std::string_vi
 Result<PromptSpec> ParsePrompts(std::string_view text) {
   CLIPTAG_ASSIGN_OR_RETURN(const std::vector<std::string> labels, SplitList(text, "prompts"));
   PromptSpec spec;
+  if (text.find(';') == std::string_view::npos) NoteCommas(labels, "';'", &spec);
   for (const std::string& label : labels) {
     TagSpec tag;
     tag.label = label;
@@ -219,6 +250,7 @@ Result<PromptSpec> ParsePromptsFile(std::string_view text, const std::string& na
     tag.prompts = {tag.label};
     spec.tags.push_back(std::move(tag));
   }
+  if (spec.tags.size() == 1) NoteCommas({spec.tags[0].label}, "lines of their own", &spec);
   return spec;
 }
 
@@ -231,13 +263,11 @@ Result<PromptSpec> ReadPromptsFile(const std::string& path) {
 }
 
 std::string TagsInBackground(const PromptSpec& spec) {
-  // Most models have their texts cleaned to lower case.
-  const auto cleaned = [](const std::string& text) { return ToLower(DecodeUtf8(Trim(text))); };
   std::set<std::u32string> background;
-  for (const std::string& text : spec.background) background.insert(cleaned(text));
+  for (const std::string& text : spec.background) background.insert(Cleaned(text));
   std::vector<std::string> tags;
   for (const TagSpec& tag : spec.tags) {
-    if (tag.prompts.size() == 1 && background.contains(cleaned(tag.prompts[0]))) {
+    if (tag.prompts.size() == 1 && background.contains(Cleaned(tag.prompts[0]))) {
       tags.push_back(tag.label);
     }
   }
@@ -248,6 +278,25 @@ std::string TagsInBackground(const PromptSpec& spec) {
                              " tags are background prompts, the first of them \"" + tags[0] + "\",";
   return which +
          " as well and, never beating itself, scores at most 0.5: give a background without it.";
+}
+
+std::vector<std::string> PromptAdvice(const PromptSpec& spec, Scoring scoring, double logit_bias) {
+  std::vector<std::string> advice = spec.notes;
+  const auto add = [&](std::string sentence) {
+    if (!sentence.empty()) advice.push_back(std::move(sentence));
+  };
+  add(LabelsGivenTwice(spec));
+  if (scoring == Scoring::kContrast) add(TagsInBackground(spec));
+  if (scoring == Scoring::kSoftmax && spec.tags.size() == 1) {
+    add("Softmax over one label gives it 1 whatever is seen: give it others beside it, or score by "
+        "contrast.");
+  }
+  if (scoring == Scoring::kSigmoid && logit_bias == 0) {
+    add("The model has no bias, which sigmoid needs (SigLIP's have one): nearly every score is 1; "
+        "score "
+        "by contrast.");
+  }
+  return advice;
 }
 
 }  // namespace cliptag

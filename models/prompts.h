@@ -4,6 +4,7 @@
 // immutable, shared by pointer, swapped whole when prompts change. Thread safe once built.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -17,6 +18,8 @@
 namespace cliptag {
 
 struct ExemplarPicture;  // models/exemplars.h
+
+enum class Scoring : uint8_t { kContrast, kSoftmax, kSigmoid, kCosine };
 
 struct TagSpec {
   std::string label;
@@ -44,6 +47,8 @@ struct PromptSpec {
   std::vector<std::string> templates;   // empty = the element's, the model's, or DefaultTemplates()
   std::vector<std::string> background;  // empty = the element's or DefaultBackground()
   BankOrigin bank;
+  // Sentences about what was read that may not be what was meant; see PromptAdvice.
+  std::vector<std::string> notes;
 };
 
 const std::vector<std::string>& DefaultTemplates();   // "a photo of a {}."
@@ -65,6 +70,11 @@ Result<PromptSpec> ReadPromptsFile(const std::string& path);
 // half of their score, since nothing beats itself. Empty where there are none. Of a spec whose
 // background is filled in.
 std::string TagsInBackground(const PromptSpec& spec);
+
+// Sentences about prompts that are taken, but hardly meant: the notes of the spec, labels given
+// twice, and what the scoring makes of these tags (TagsInBackground; softmax over one label;
+// sigmoid by a model that has no bias for it).
+std::vector<std::string> PromptAdvice(const PromptSpec& spec, Scoring scoring, double logit_bias);
 
 struct PromptBank {
   PromptSpec spec;  // with templates and background filled in

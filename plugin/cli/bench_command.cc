@@ -59,7 +59,10 @@ void PrintJson(const BenchOptions& options, const BenchResult& result) {
   nlohmann::ordered_json json;
   json["images_per_second"] = result.images_per_second;
   json["latency_ms"] = {{"median", result.timing.median_ms()}, {"p99", result.timing.p99_ms()}};
+  json["model"] = options.model.model;
+  json["stage"] = options.stage;
   json["backend"] = result.backend.name;
+  json["device"] = result.backend.description;
   json["precision"] = ToString(result.backend.precision);
   json["batch"] = options.shape.batch;
   json["ready_ms"] = result.ready_ms;

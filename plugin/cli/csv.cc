@@ -26,4 +26,13 @@ std::vector<std::string> CsvFields(std::string_view row, bool* closed) {
   return fields;
 }
 
+std::string CsvField(std::string_view text) {
+  const bool plain = text.find_first_of(",\"\r\n") == std::string_view::npos &&
+                     (text.empty() || (text.front() != ' ' && text.back() != ' '));
+  if (plain) return std::string(text);
+  std::string field = "\"";
+  for (const char c : text) field.append(c == '"' ? 2 : 1, c);
+  return field + '"';
+}
+
 }  // namespace cliptag

@@ -13,4 +13,7 @@ namespace cliptag {
 // and two of them mean one. `closed`, if given, tells whether every quote was closed.
 std::vector<std::string> CsvFields(std::string_view row, bool* closed = nullptr);
 
+// One field, in quotes where it needs them (RFC 4180).
+std::string CsvField(std::string_view text);
+
 }  // namespace cliptag

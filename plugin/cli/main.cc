@@ -4,11 +4,13 @@
 
 #include <CLI/CLI.hpp>
 #include <exception>
+#include <memory>
 #include <new>
 #include <string>
 #include <vector>
 
 #include "plugin/cli/diagnostics.h"
+#include "plugin/cli/help_format.h"
 #include "plugin/cli/options.h"
 
 namespace {
@@ -56,8 +58,15 @@ int Run(int argc, char** argv) {
   cliptag::Command chosen;
   app.set_version_flag("--version", "cliptag " CLIPTAG_VERSION);
   app.add_flag("--verbose", verbose, "Tell what is being done, and what libraries say");
+  if (argc == 1) {  // a question, not a mistake
+    static char help[] = "--help";
+    static char* words[] = {argv[0], help, nullptr};
+    argc = 2;
+    argv = words;
+  }
   app.require_subcommand(1);
   app.fallthrough();
+  app.formatter(std::make_shared<cliptag::HelpFormatter>());
   app.get_formatter()->column_width(32);
   app.footer(
       "`cliptag COMMAND --help` tells more. Model 'starter', the default, comes with cliptag and "

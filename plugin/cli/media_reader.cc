@@ -16,7 +16,8 @@ Status CheckMediaFile(const std::string& path) {
                     "': " + (error ? error.message() : std::string("No such file or directory")));
   }
   if (std::filesystem::is_directory(status)) {
-    return InvalidArgument("'" + path + "' is a directory: name the files in it");
+    return InvalidArgument("'" + path +
+                           "' is a directory: name the files in it, or give --recursive");
   }
   if (!std::filesystem::is_regular_file(status)) {
     return InvalidArgument("'" + path + "' is not a regular file");

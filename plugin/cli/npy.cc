@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <string_view>
 #include <vector>
 
 #include "models/replace_file.h"
@@ -15,6 +16,8 @@ namespace {
 
 constexpr size_t kHeaderBytes =
     128;  // a multiple of 64, as the format asks, with room for any shape
+
+constexpr std::string_view kStandardOutput = "-";
 
 }  // namespace
 
@@ -37,10 +40,12 @@ Result<std::unique_ptr<NpyWriter>> NpyWriter::Create(const std::string& path) {
 
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
-  if (std::filesystem::is_directory(status)) {
+  if (path != kStandardOutput && std::filesystem::is_directory(status)) {
     return InvalidArgument("cannot write '" + path + "': it is a directory, name a file");
   }
-  if (std::filesystem::exists(status)) {
+  if (path == kStandardOutput) {
+    writer->regular_ = false;
+  } else if (std::filesystem::exists(status)) {
     writer->regular_ = std::filesystem::is_regular_file(status);
     const auto followed = std::filesystem::canonical(path, error);
     if (!error) writer->target_ = followed.string();
@@ -108,7 +113,9 @@ Status NpyWriter::Finish() {
 }
 
 Status NpyWriter::CopyToOutput() {
-  std::unique_ptr<std::FILE, int (*)(std::FILE*)> out(std::fopen(path_.c_str(), "wb"), std::fclose);
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> out(
+      path_ == kStandardOutput ? fdopen(dup(STDOUT_FILENO), "wb") : std::fopen(path_.c_str(), "wb"),
+      std::fclose);
   if (!out) return WriteFailed();
   std::rewind(file_);
   std::vector<char> chunk(1 << 16);

@@ -1,6 +1,7 @@
 // Writes float32 matrices as NPY files (format 1.0, C order), row by row, whole or not at all: rows
 // go to a temporary file beside the output, which takes its name only when Finish() has succeeded.
-// An output that is no regular file (a pipe, /dev/stdout) is written at the end.
+// An output that is no regular file (a pipe, /dev/stdout), or "-" for standard output, is written
+// at the end.
 //
 // Thread safety: none; one thread.
 #pragma once

@@ -78,13 +78,28 @@ void AddSampling(CLI::App& app, InputOptions* options) {
       ->option_text("N [8]");
 }
 
-CLI::Option* AddInputOptions(CLI::App& app, InputOptions* options) {
+std::function<void()> AddInputOptions(CLI::App& app, InputOptions* options, CLI::Option* instead) {
   constexpr int kAnyNumber = CLI::detail::expected_max_vector_size;
   AddSampling(app, options);
-  return AddStrings(app, "FILE", &options->files, "Pictures and videos, in any mixture")
-      ->expected(1, kAnyNumber)
-      ->allow_extra_args(true)
-      ->option_text("...");
+  CLI::Option* files =
+      AddStrings(app, "FILE", &options->files, "Pictures and videos, in any mixture")
+          ->expected(0, kAnyNumber)
+          ->allow_extra_args(true)
+          ->option_text("...");
+  CLI::Option* recursive =
+      app.add_flag("-r,--recursive", options->recursive, "Take all that lies in folders")
+          ->option_text(" ");
+  CLI::Option* list = app.add_option("--files-from", options->files_from,
+                                     "A list of files, a path a line; - = standard input")
+                          ->option_text("F");
+  if (instead != nullptr) {
+    for (CLI::Option* one : {files, recursive, list}) instead->excludes(one);
+  }
+  return [files, list, instead] {
+    if (files->count() + list->count() + (instead ? instead->count() : 0) > 0) return;
+    throw CLI::RequiredError(instead ? "FILE, --files-from or " + instead->get_name()
+                                     : "FILE or --files-from");
+  };
 }
 
 Result<LoadedModel> LoadSession(const ModelOptions& options) {

@@ -38,15 +38,19 @@ struct ModelOptions {
 void AddModelOptions(CLI::App& app, ModelOptions* options, bool with_model = true);
 
 struct InputOptions {
-  std::vector<std::string> files;
+  std::vector<std::string> files;  // as given; CollectInputFiles makes files of them
+  bool recursive = false;
+  std::string files_from;  // "-": standard input
   double fps = 1;
   int batch = 8;
 };
 
 // --fps, --batch.
 void AddSampling(CLI::App& app, InputOptions* options);
-// FILE… as well.
-CLI::Option* AddInputOptions(CLI::App& app, InputOptions* options);
+// FILE…, --recursive and --files-from as well. Call what comes back once the command line has been
+// read: it throws CLI::RequiredError where there is none of them and `instead` has not been given.
+std::function<void()> AddInputOptions(CLI::App& app, InputOptions* options,
+                                      CLI::Option* instead = nullptr);
 
 // A number from `least` to `most`. CLI::Range lets NaN through.
 CLI::Validator FiniteRange(double least, double most);

@@ -191,7 +191,8 @@ class ClipTag {
   std::shared_ptr<Engine> engine_;
   std::unique_ptr<EngineStream> stream_;
   bool src_active_ = false;  // guarded by control_mutex_
-  std::string model_name_;   // this and the next: unchanged while the streaming threads run
+  double logit_bias_ = 0;  // of the model; this and the next: unchanged while streaming threads run
+  std::string model_name_;
   size_t engine_batch_ = 1;
 
   CudaFrames cuda_;

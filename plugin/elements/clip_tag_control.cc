@@ -41,6 +41,7 @@ bool ClipTag::Start() {
     stream_ = engine_->OpenStream();
     stream_->SetPolicy(settings.policy);
     model_name_ = engine_->model().name;
+    logit_bias_ = engine_->model().logit_bias;
     engine_batch_ = static_cast<size_t>(std::max(1, engine_->max_batch()));
   }
   if (const int threads = settings.text.backend.threads;

@@ -157,11 +157,10 @@ void ClipTag::TellPrompts(const PromptBank& bank, bool others) {
         (nullptr));
   }
   const Settings settings = this->settings();
-  if (settings.policy.scoring == Scoring::kContrast) {
-    if (const std::string sentence = TagsInBackground(bank.spec); !sentence.empty()) {
-      GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS, ("%s", PlainText(sentence).c_str()),
-                          (nullptr));
-    }
+  for (const std::string& sentence :
+       PromptAdvice(bank.spec, settings.policy.scoring, logit_bias_)) {
+    GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS, ("%s", PlainText(sentence).c_str()),
+                        (nullptr));
   }
   if (others && settings.frame.post_messages) Post(MakePromptsStructure(bank));
 }

@@ -23,8 +23,6 @@
 
 namespace cliptag {
 
-enum class Scoring : uint8_t { kContrast, kSoftmax, kSigmoid, kCosine };
-
 struct PolicyOptions {
   Scoring scoring = Scoring::kContrast;
   double temperature = 0;  // 0 = the model's logit scale; else cosines are divided by it

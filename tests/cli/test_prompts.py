@@ -43,7 +43,9 @@ class Exemplars(FolderCase):
         prompts = self.prompts(mine={"images": "mine"}, both={"images": "yours", "prompts": ["a car"]},
                                dog={})
         for scoring in ("softmax", "sigmoid", "cosine"):
-            scores = self.scores(prompts, self.at("mine", "0.png"), "--scoring", scoring)
+            done = run("classify", "--prompts-file", prompts, "--json", "--scoring", scoring, self.at("mine", "0.png"))
+            self.assertEqual(0, done.returncode, done.stderr)
+            scores = {tag["label"]: tag["score"] for tag in json.loads(done.stdout)[0]["tags"]}
             self.assertEqual({"mine", "both", "dog"}, set(scores))
             for score in scores.values():
                 self.assertTrue(0 <= score <= 1, scores)

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
 """The `cliptag` command, run with the starter model: what it writes and what it says when it cannot."""
+import csv
+import io
 import json
 import math
 import os
@@ -118,13 +120,20 @@ class CommandLine(ToolTest):
             text = run_ok(*command, "--help")
             self.assertRegex(text, r"Examples?:\n  cliptag " + " ".join(command))
 
+    def test_alone_it_explains_itself(self):
+        self.assertEqual(run_ok("--help"), run_ok())
+
+    def test_help_is_no_wider_than_a_terminal(self):
+        for command in ([], ["embed"], ["classify"], ["bench"], ["bank", "export"], ["eval"], ["models", "pull"]):
+            for line in run_ok(*command, "--help").splitlines():
+                self.assertLessEqual(len(line), 80, f"{command}: {line}")
+
     def test_version(self):
         self.assertRegex(run_ok("--version"), r"^cliptag \d+\.\d+\.\d+\n$")
 
     def test_mistakes_name_the_option(self):
         picture = write_png(self.at("a.png"), 1)
         for args, part in (
-                ([], "subcommand"),
                 (["tag"], "'tag'"),
                 (["embed", picture], "--output"),
                 (["embed", "--output", self.at("o.npy")], "--text"),
@@ -135,6 +144,7 @@ class CommandLine(ToolTest):
                 (["embed", "--output", self.at("o.npy"), "--threads", "x", picture], "--threads"),
                 (["classify", picture], "--prompts"),
                 (["classify", "--prompts", "a"], "FILE"),
+                (["classify", "--prompts", "a", "--json", "--csv", picture], "--csv"),
                 (["classify", "--prompts", "a", "--prompts-file", "b", picture], "--prompts-file"),
                 (["classify", "--prompts", "a", "--scoring", "loud", picture], "--scoring"),
                 (["classify", "--prompts", "a", "--top-k", "-1", picture], "--top-k"),
@@ -258,6 +268,41 @@ class Embed(ToolTest):
         self.assert_complains(done, self.at("out.npy"), "cannot write")
         self.assertEqual(["a.png"], os.listdir(self.folder))
 
+    def test_which_row_is_which(self):
+        def names(path):
+            with open(path, encoding="utf-8") as f:
+                return [json.loads(line) for line in f]
+
+        files = self.pictures(2)
+        self.rows(*files)
+        self.assertEqual([{"row": i, "file": file, "time": None} for i, file in enumerate(files)],
+                         names(self.at("rows.rows.jsonl")))
+        self.rows("--rows", self.at("names"), "--text", "a dog", "--text", "")
+        self.assertEqual([{"row": 0, "text": "a dog"}, {"row": 1, "text": ""}], names(self.at("names")))
+        video = self.video(20)
+        self.rows("--fps", 2, video)
+        self.assertEqual([0, 0.5, 1, 1.5], [round(name["time"], 2) for name in names(self.at("rows.rows.jsonl"))])
+
+    def test_one_bad_file_need_not_void_the_rest(self):
+        good, missing = self.pictures(2), self.at("missing.png")
+        done = run("embed", "--keep-going", "--output", self.at("o.npy"), good[0], missing, good[1])
+        self.assert_complains(done, missing)
+        self.assert_same(read_npy(self.at("o.npy")), self.rows(*good))
+        with open(self.at("o.rows.jsonl"), encoding="utf-8") as f:
+            self.assertEqual(good, [json.loads(line)["file"] for line in f])
+        self.assertEqual(1, run("embed", "--keep-going", "--output", self.at("p.npy"), missing).returncode)
+        self.assertFalse(os.path.exists(self.at("p.npy")))
+
+    def test_rows_to_standard_output(self):
+        picture = write_png(self.at("a.png"), 1)
+        done = subprocess.run([TOOL, "embed", "--output", "-", picture], capture_output=True, timeout=60,
+                              cwd=self.folder)
+        self.assertEqual(0, done.returncode, done.stderr)
+        with open(self.at("piped.npy"), "wb") as f:
+            f.write(done.stdout)
+        self.assert_same(read_npy(self.at("piped.npy")), self.rows(picture))
+        self.assertEqual(["a.png", "piped.npy", "rows.npy", "rows.rows.jsonl"], sorted(os.listdir(self.folder)))
+
     def test_a_pipe_takes_the_rows(self):
         picture = write_png(self.at("a.png"), 1)
         done = subprocess.run([TOOL, "embed", "--output", "/dev/stdout", picture], capture_output=True,
@@ -278,11 +323,11 @@ class Classify(ToolTest):
             self.assertIsNone(entry["time"])
             self.assertEqual({"fire", "dog", "cat", "bus"}, {tag["label"] for tag in entry["tags"]})
             for tag in entry["tags"]:
-                self.assertEqual(["label", "score", "cosine"], list(tag))
+                self.assertEqual(["label", "score", "cosine", "active"], list(tag))
+                self.assertEqual(tag["active"], tag["score"] >= 0.5)
                 self.assertTrue(0 <= tag["score"] <= 1 and -1.001 <= tag["cosine"] <= 1.001, tag)
             scores = [tag["score"] for tag in entry["tags"]]
             self.assertEqual(sorted(scores, reverse=True), scores)
-            self.assertAlmostEqual(1, math.fsum(scores), places=6)  # softmax, unless told otherwise
 
     def test_scores_follow_the_scoring(self):
         picture = self.pictures(1)[0]
@@ -299,7 +344,9 @@ class Classify(ToolTest):
             self.assertAlmostEqual(math.exp(scale * cosines[label]) / total, tag["score"], delta=1e-4)
         for label, tag in tags("--scoring", "cosine").items():
             self.assertAlmostEqual((cosines[label] + 1) / 2, tag["score"], delta=1e-5)
-        for label, tag in tags("--scoring", "sigmoid").items():
+        done = run("classify", "--prompts", "fire; dog; cat", "--json", "--scoring", "sigmoid", picture)
+        self.assertRegex(done.stderr, "^cliptag: warning: The model has no bias[^\n]*\n$")
+        for label, tag in ((tag["label"], tag) for tag in json.loads(done.stdout)[0]["tags"]):
             logit = scale * cosines[label] + info["logit_bias"]
             self.assertAlmostEqual(1 / (1 + math.exp(-logit)), tag["score"], delta=1e-4)
         # Compared with itself alone a tag scores one half, whatever the picture; that is warned of.
@@ -341,7 +388,7 @@ class Classify(ToolTest):
         self.assertEqual(picture, lines[0])
         self.assertEqual(3, len(lines))
         for line in lines[1:]:
-            self.assertRegex(line, r"^  [01]\.\d{4}  [-+][01]\.\d{4}  (fire|dog)$")
+            self.assertRegex(line, r"^[ *] [01]\.\d{4}  [-+][01]\.\d{4}  (fire|dog)$")
 
     def test_prompts_files(self):
         picture = self.pictures(1)[0]
@@ -355,6 +402,69 @@ class Classify(ToolTest):
         broken = self.write("broken.json", '{"tags": [{"label": "fire"},\n ]}')
         self.assert_complains(run("classify", "--prompts-file", broken, picture), "broken.json:2:")
         self.assert_complains(run("classify", "--prompts-file", self.at("none.json"), picture), "none.json")
+
+    def test_scores_are_the_elements(self):
+        """By contrast with the background: one label is not always 1, and thresholds are those of the file."""
+        picture = self.pictures(1)[0]
+        self.assertEqual(run_json("classify", "--prompts", "fire", "--json", picture),
+                         run_json("classify", "--prompts", "fire", "--json", "--scoring", "contrast", picture))
+        score = run_json("classify", "--prompts", "fire", "--json", picture)[0]["tags"][0]["score"]
+        self.assertLess(score, 0.9999)
+        done = run("classify", "--prompts", "fire", "--scoring", "softmax", picture)
+        self.assertRegex(done.stderr, "^cliptag: warning: Softmax over one label[^\n]*\n$")
+        for threshold, active in ((0.0, True), (min(1.0, score + 1e-3), False)):
+            prompts = self.write("p.json", json.dumps(
+                {"tags": [{"label": "fire", "threshold": threshold, "min-duration": 5}]}))
+            tag = run_json("classify", "--prompts-file", prompts, "--threshold", 1 - threshold, "--json",
+                           picture)[0]["tags"][0]
+            self.assertEqual(active, tag["active"])
+            line = run_ok("classify", "--prompts-file", prompts, picture).splitlines()[1]
+            self.assertEqual("* " if active else "  ", line[:2])
+
+    def test_a_video_has_the_elements_spans(self):
+        """min-duration holds a tag back that has just risen; still pictures know no time."""
+        video = self.video(40)
+        prompts = self.write("p.json", json.dumps(
+            {"tags": [{"label": "fire", "threshold": 0, "min-duration": 1.5}]}))
+        entries = run_json("classify", "--prompts-file", prompts, "--fps", 1, "--json", video, video)
+        self.assertEqual(2 * [False, False, True, True], [entry["tags"][0]["active"] for entry in entries])
+
+    def test_labels_that_are_hardly_meant(self):
+        picture = self.pictures(1)[0]
+        for prompts, part in (("fire, dog", '"fire, dog" is one label'), ("fire; dog; fire", "more than once")):
+            done = run("classify", "--prompts", prompts, picture)
+            self.assertEqual((0, 1), (done.returncode, len(done.stderr.splitlines())), done.stderr)
+            self.assertIn(part, done.stderr)
+
+    def test_formats(self):
+        files = [*self.pictures(2), write_png(self.at('a "b", c.png'), 3)]
+        args = ("classify", "--prompts", "fire; dog", "--top-k", 0)
+        entries = run_json(*args, "--json", *files)
+        for flag in ("--jsonl", "--json-lines"):
+            self.assertEqual(entries, [json.loads(line) for line in run_ok(*args, flag, *files).splitlines()])
+        rows = list(csv.DictReader(io.StringIO(run_ok(*args, "--csv", *files))))
+        self.assertEqual([(entry["file"], "", tag["label"], f"{tag['score']:.6f}", str(int(tag["active"])))
+                          for entry in entries for tag in entry["tags"]],
+                         [(row["file"], row["time"], row["label"], row["score"], row["active"]) for row in rows])
+
+    def test_folders_and_lists(self):
+        os.makedirs(self.at("album", "deep"))
+        files = [write_png(self.at("album", name), i) for i, name in enumerate(("a.png", "b.png", "deep/c.png"))]
+        self.write("album/notes.txt", "not a picture")
+        args = ("classify", "--prompts", "fire", "--json")
+        done = run(*args, "--recursive", self.at("album"))
+        self.assertEqual(files, [entry["file"] for entry in json.loads(done.stdout)])
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertIn("notes.txt", done.stderr)
+        self.assert_complains(run(*args, self.at("album")), "directory", "--recursive")
+        listed = self.write("list", f"{files[1]}\n\n{files[0]}\r\n")
+        self.assertEqual(files[1::-1], [entry["file"] for entry in run_json(*args, "--files-from", listed)])
+        with open(listed, encoding="utf-8") as f:
+            done = subprocess.run([TOOL, *args, "--files-from", "-", files[2]], stdin=f, capture_output=True, text=True,
+                                  timeout=60)
+        self.assertEqual([files[2], files[1], files[0]], [entry["file"] for entry in json.loads(done.stdout)])
+        self.assert_complains(run(*args, "--files-from", self.write("none", "\n")), "names none")
+        self.assert_complains(run(*args, "--files-from", self.at("gone")), "gone")
 
     def test_prompts_that_cannot_be(self):
         picture = self.pictures(1)[0]
@@ -393,8 +503,9 @@ class Classify(ToolTest):
 class Bench(ToolTest):
     def bench(self, *args):
         result = run_json("bench", "--seconds", 0.2, "--json", *args)
-        self.assertEqual({"images_per_second", "latency_ms", "backend", "precision", "batch", "ready_ms",
-                          "rss_mb", "anonymous_mb", "products"}, set(result))
+        self.assertEqual({"images_per_second", "latency_ms", "model", "stage", "backend", "device", "precision",
+                          "batch", "ready_ms", "rss_mb", "anonymous_mb", "products"}, set(result))
+        self.assertEqual(("starter", True), (result["model"], len(result["device"]) > 3))
         self.assertEqual({"median", "p99"}, set(result["latency_ms"]))
         latency = result["latency_ms"]
         self.assertGreater(latency["median"], 0)
@@ -433,7 +544,7 @@ class Bench(ToolTest):
         for stage in ("encode", "preprocess", "text", "all"):
             with self.subTest(stage=stage):
                 result = self.bench("--stage", stage, "--batch", 2, "--width", 320, "--height", 240)
-                self.assertEqual(2, result["batch"])
+                self.assertEqual((2, stage), (result["batch"], result["stage"]))
                 self.assertEqual("cpu", result["backend"])
 
     def test_it_says_what_ran(self):

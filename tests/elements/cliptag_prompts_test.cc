@@ -62,6 +62,19 @@ TEST_F(PromptsTest, ATagThatIsInTheBackgroundIsOneWarningWhereThatIsAsked) {
   EXPECT_NE(warnings[0].find("\"dog\""), std::string::npos);
 }
 
+TEST_F(PromptsTest, LabelsThatAreHardlyMeantAreWarnedOf) {
+  Set("prompts", "cat, dog");
+  gst_util_set_object_arg(G_OBJECT(element_), "scoring", "softmax");
+  PlayAndWait();
+  std::vector<std::string> warnings;
+  ASSERT_TRUE(WaitFor([&] {
+    for (const std::string& one : Warnings()) warnings.push_back(one);
+    return warnings.size() >= 2;
+  }));
+  EXPECT_NE(warnings[0].find("\"cat, dog\" is one label"), std::string::npos) << warnings[0];
+  EXPECT_NE(warnings[1].find("Softmax over one label"), std::string::npos) << warnings[1];
+}
+
 class PromptsFileTest : public PromptsTest {
  protected:
   void SetUp() override {

@@ -65,7 +65,7 @@ TEST(BankFileTest, OnlyBackgroundAndNegativesAreEncoded) {
   };
   EXPECT_EQ(CountTexts(TwoTags()), 2u);
   const auto bank = Must(BuildPromptBank(TwoTags(), 3, encode));
-  EXPECT_EQ(encoded, (std::vector<std::string>{"a a wall", "a a lamp"}));
+  EXPECT_EQ(encoded, (std::vector<std::string>{"a wall", "a lamp"}));
   EXPECT_FLOAT_EQ(bank->row(0)[0], 0.6f);
   EXPECT_FLOAT_EQ(bank->row(1)[2], 1.0f);
   ExpectError(BuildPromptBank(TwoTags(), 4, encode), StatusCode::kInvalidArgument,

@@ -190,6 +190,67 @@ TEST(PromptBankTest, TagsThatAreInTheBackgroundAreNamed) {
   EXPECT_EQ(TagsInBackground(spec), "") << "they are not the same";
 }
 
+TEST(PromptAdviceTest, OfLabelsThatAreHardlyMeant) {
+  const auto advice = [](const PromptSpec& spec, Scoring scoring = Scoring::kContrast,
+                         double bias = 0) {
+    std::string all;
+    for (const std::string& sentence : PromptAdvice(spec, scoring, bias)) all += sentence + "\n";
+    return all;
+  };
+  EXPECT_NE(advice(Must(ParsePrompts("cat, dog"))).find("\"cat, dog\" is one label"),
+            std::string::npos);
+  EXPECT_NE(advice(Must(ParsePromptsFile("cat, dog\n", "f"))).find("is one label"),
+            std::string::npos);
+  EXPECT_EQ(advice(Must(ParsePrompts("a street, at night; dog"))), "");
+  EXPECT_EQ(advice(Must(ParsePromptsFile("a street, at night\ndog\n", "f"))), "");
+  EXPECT_NE(advice(Must(ParsePrompts("cat; dog; Cat"))).find("\"Cat\" is given more than once"),
+            std::string::npos);
+  const PromptSpec one = Must(ParsePrompts("cat"));
+  EXPECT_EQ(advice(one), "");
+  EXPECT_NE(advice(one, Scoring::kSoftmax).find("Softmax over one label"), std::string::npos);
+  EXPECT_EQ(advice(Must(ParsePrompts("cat; dog")), Scoring::kSoftmax), "");
+  EXPECT_NE(advice(one, Scoring::kSigmoid).find("no bias"), std::string::npos);
+  EXPECT_EQ(advice(one, Scoring::kSigmoid, -10), "");
+}
+
+// "a photo of a {}." with "a cat" is "a photo of a cat.".
+TEST(PromptBankTest, AnArticleIsNotDoubled) {
+  PromptSpec spec = Must(ParsePrompts("a cat; An owl; cat; the sky; athlete; a"));
+  spec.templates = {"a photo of a {}.", "{} in THE {}", "la {}", "Banana {}"};
+  spec.background = {"a wall"};
+  std::vector<std::string> texts;
+  Must(BuildPromptBank(spec, 3, [&](std::span<const std::string> some, float* rows, auto* cut) {
+    texts.insert(texts.end(), some.begin(), some.end());
+    return FakeEncode(some, rows, cut);
+  }));
+  const std::vector<std::string> expected = {"a photo of a cat.",
+                                             "a cat in a cat",
+                                             "la a cat",
+                                             "Banana a cat",
+                                             "a photo of An owl.",
+                                             "An owl in An owl",
+                                             "la An owl",
+                                             "Banana An owl",
+                                             "a photo of a cat.",
+                                             "cat in THE cat",
+                                             "la cat",
+                                             "Banana cat",
+                                             "a photo of the sky.",
+                                             "the sky in the sky",
+                                             "la the sky",
+                                             "Banana the sky",
+                                             "a photo of a athlete.",
+                                             "athlete in THE athlete",
+                                             "la athlete",
+                                             "Banana athlete",
+                                             "a photo of a a.",
+                                             "a in THE a",
+                                             "la a",
+                                             "Banana a"};
+  texts.resize(std::min(texts.size(), expected.size()));
+  EXPECT_EQ(texts, expected);
+}
+
 TEST(PromptBankTest, RefusesByName) {
   PromptSpec spec = Must(ParsePrompts("cat"));
   spec.templates = {"a photo"};
