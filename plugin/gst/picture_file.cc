@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "plugin/gst/masked_bmp.h"
 #include "plugin/gst/picture_check.h"
 #include "plugin/gst/picture_header.h"
 #include "plugin/gst/portable_map.h"
@@ -115,6 +116,10 @@ cv::Mat DecodeWithOpenCv(std::string_view kind, std::vector<uint8_t>& bytes) {
   const TiffAlpha alpha = kind == "TIFF" ? KeepTiffColours(bytes) : TiffAlpha::kNone;
   if (alpha == TiffAlpha::kMultiplied) {
     cv::Mat bgra = cv::imdecode(bytes, cv::IMREAD_UNCHANGED);
+    if (bgra.type() == CV_16UC4) {
+      constexpr double kDown = -0.498;  // convertTo rounds; of PIL the high byte stays
+      bgra.convertTo(bgra, CV_8U, 1.0 / 256, kDown);
+    }
     if (bgra.type() == CV_8UC4) {
       DivideByAlpha(&bgra);
       return bgra;
@@ -134,8 +139,10 @@ PictureFile Picture(std::shared_ptr<const cv::Mat> mat) {
 
 Result<PictureFile> Decode(const std::string& path, std::string_view kind, PictureSize size,
                            std::vector<uint8_t> bytes) {
-  if (kind == "PNM") {
-    std::optional<std::vector<uint8_t>> rgb = ReadPortableMap(bytes);
+  const bool masked = kind == "BMP" && IsMaskedBmp(bytes);
+  if (kind == "PNM" || masked) {
+    std::optional<std::vector<uint8_t>> rgb =
+        masked ? ReadMaskedBmp(bytes) : ReadPortableMap(bytes);
     if (!rgb) return DataLoss("the picture '" + path + "' is truncated or damaged");
     auto pixels = std::make_shared<const std::vector<uint8_t>>(std::move(*rgb));
     const int width = static_cast<int>(size.width);

@@ -1,8 +1,8 @@
 // Still pictures, for exemplars and for the tool alike: 8-bit RGB as PIL's convert("RGB") gives
 // them. Alpha is dropped (not blended), palettes and greys are expanded, EXIF's orientation is left
 // as the file stores it (TIFF's own is followed, as PIL does). 16-bit pictures keep the high byte
-// of each sample; PIL does so for RGB, and saturates 16-bit grey to white, which is of no use to
-// anybody and not followed.
+// of each sample (a TIFF's are rounded); PIL does so for RGB, and saturates 16-bit grey to white,
+// which is of no use to anybody and not followed.
 //
 // OpenCV decodes what picture_header.h lists, once the header has told a size within bounds. Only
 // regular files are read, and nothing that a file names is opened.

@@ -118,11 +118,18 @@ PictureSize BmpSize(Bytes bytes) {
   return {side(18), side(22)};  // a negative height: the first row is the topmost
 }
 
+// A codestream's main header, alone in the file or in the box that decoders take it from; others,
+// which come before it, may hold anything.
 PictureSize Jpeg2000Size(Bytes bytes) {
-  constexpr std::string_view kStart = "\xff\x4f\xff\x51";
-  const auto start = std::search(bytes.begin(), bytes.end(), kStart.begin(), kStart.end(),
-                                 [](uint8_t a, char b) { return a == static_cast<uint8_t>(b); });
-  const auto at = static_cast<size_t>(start - bytes.begin());
+  size_t at = 0;
+  while (!Has(bytes, 0, "\xff\x4f"sv) && !Has(bytes, at + 4, "jp2c")) {
+    const uint64_t large = Big(bytes, at + 8, 8), length = Big(bytes, at, 4);
+    const uint64_t box = length == 1 ? large : length;
+    if (box < 8 || box > bytes.size() - at) return {};
+    at += box;
+  }
+  if (Has(bytes, at + 4, "jp2c")) at += Big(bytes, at, 4) == 1 ? 16 : 8;
+  if (!Has(bytes, at, "\xff\x4f\xff\x51"sv)) return {};
   return {Big(bytes, at + 8, 4) - std::min(Big(bytes, at + 16, 4), Big(bytes, at + 8, 4)),
           Big(bytes, at + 12, 4) - std::min(Big(bytes, at + 20, 4), Big(bytes, at + 12, 4))};
 }

@@ -183,6 +183,44 @@ TEST_F(PictureFileTest, BombsAreRefusedByTheirHeaders) {
   }
 }
 
+// A box that nobody reads, with what looks like the beginning of a small picture.
+TEST_F(PictureFileTest, OtherBoxesOfAJpeg2000TellNoSize) {
+  using std::string_literals::operator""s;
+  constexpr size_t kSignature = 12;
+  std::string bytes = BytesOf(DataFolder() + "rgb.jp2");
+  bytes.insert(kSignature, "\0\0\0\x20"
+                           "free\xff\x4f\xff\x51\0\x2f\0\0\0\0\0\1\0\0\0\1\0\0\0\0\0\0\0\0"s);
+  const auto size = [&] {
+    return SizeOfPicture("JPEG 2000",
+                         {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
+  };
+  EXPECT_EQ(size().width, 52u);
+  EXPECT_EQ(size().height, 28u);
+  bytes.replace(bytes.rfind("\xff\x4f\xff\x51") + 8, 8, "\0\0\x9c\x40\0\0\x9c\x40"s);
+  EXPECT_EQ(size().width, 40000u);
+  const std::string error = ErrorOfBytes(bytes);
+  EXPECT_NE(error.find("250 megapixels"), std::string::npos) << error;
+}
+
+TEST_F(PictureFileTest, AMaskedBitmapIsAllThere) {
+  for (const char* name : {"555.bmp", "xrgb.bmp"}) {
+    const std::string bytes = BytesOf(DataFolder() + name);
+    const auto with = [&](size_t at, const std::string& instead) {
+      return std::string(bytes).replace(at, instead.size(), instead);
+    };
+    EXPECT_NE(ErrorOfBytes(bytes.substr(0, bytes.size() - 1)).find("truncated"),
+              std::string::npos);
+    EXPECT_NE(ErrorOfBytes(bytes.substr(0, 40)).find("truncated"), std::string::npos);
+    EXPECT_NE(ErrorOfBytes(with(10, "\xff\xff\xff\xff")).find("truncated"), std::string::npos);
+    EXPECT_NE(ErrorOfBytes(with(18, "\x70\x3a\x01")).find("truncated"), std::string::npos);
+    EXPECT_NE(ErrorOfBytes(with(18, "\xff\xff\xff\xff")).find("truncated"), std::string::npos);
+  }
+  // A mask with a hole in it.
+  const std::string bytes = BytesOf(DataFolder() + "xrgb.bmp");
+  EXPECT_NE(ErrorOfBytes(std::string(bytes).replace(54, 1, "\x01")).find("damaged"),
+            std::string::npos);
+}
+
 TEST_F(PictureFileTest, APortableMapIsAllThere) {
   for (const char* name : {"3x255.p6", "3x31.p3", "bits.p1", "bits.p4", "3x1023.p6"}) {
     std::string bytes = BytesOf(DataFolder() + name);

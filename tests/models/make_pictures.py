@@ -55,6 +55,38 @@ def big_endian_tiff(rgba):
     return data.ljust(200, b"\0") + struct.pack(">4H", 8, 8, 8, 8) + rgba
 
 
+def masked_bmp(bits, masks, topmost_first=False):
+    """A bitmap whose colours lie where `masks` say; without any, 5 bits each, as 16-bit ones do by themselves.
+    Returns it and, where PIL does not read it, its RGB: 255 x sample / maximum."""
+    fields = masks or (0x7C00, 0x3E0, 0x1F)
+    rows, rgb = [], b""
+    for y in range(HEIGHT):
+        row = b""
+        for x in range(WIDTH):
+            pixel = 0
+            for c, mask in enumerate(fields):
+                low = mask & -mask
+                value = sample(x, y, c) * (mask // low) // 255
+                pixel |= value * low
+                rgb += bytes([255 * value // (mask // low)]) if c < 3 else b""
+            row += pixel.to_bytes(bits // 8, "little")
+        rows.append(row.ljust((len(row) + 3) // 4 * 4, b"\0"))
+    data = b"".join(rows if topmost_first else rows[::-1])
+    header = struct.pack("<IiiHHIIiiII", 40, WIDTH, -HEIGHT if topmost_first else HEIGHT, 1, bits, 3 if masks else 0,
+                         len(data), 2835, 2835, 0, 0) + struct.pack(f"<{len(masks)}I", *masks)
+    return b"BM" + struct.pack("<IHHI", 14 + len(header) + len(data), 0, 0, 14 + len(header)) + header + data, rgb
+
+
+def wide_tiff():
+    """16 bits a sample, said to be multiplied by alpha."""
+    rgba = picture("RGBA", 4).tobytes()
+    wide = b"".join(bytes([37 * i % 256, value]) for i, value in enumerate(rgba))
+    entries = [(256, 3, 1, WIDTH), (257, 3, 1, HEIGHT), (258, 3, 4, 200), (259, 3, 1, 1), (262, 3, 1, 2),
+               (273, 4, 1, 208), (277, 3, 1, 4), (278, 3, 1, HEIGHT), (279, 4, 1, len(wide)), (338, 3, 1, 1)]
+    data = b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(struct.pack("<HHII", *e) for e in entries)
+    return data.ljust(200, b"\0") + struct.pack("<4H", 16, 16, 16, 16) + wide
+
+
 def main():
     folder = sys.argv[1]
 
@@ -97,8 +129,16 @@ def main():
     bits.save(at("bits.p4"), "PPM")
     text = "\n".join("".join("0" if bits.getpixel((x, y)) else "1" for x in range(WIDTH)) for y in range(HEIGHT))
     write("bits.p1", f"P1\n{WIDTH} {HEIGHT}\n{text}\n".encode())
+    masked = {"555.bmp": (16, ()), "565.bmp": (16, (0xF800, 0x7E0, 0x1F), True),
+              "rgbx.bmp": (32, (0xFF, 0xFF00, 0xFF0000)), "xrgb.bmp": (32, (0xFF000000, 0xFF0000, 0xFF00)),
+              "wide.bmp": (32, (0x3FF00000, 0xFFC00, 0x3FF), True)}
+    for name, arguments in masked.items():
+        write(name, masked_bmp(*arguments)[0])
+    write("multiplied-16.tif", wide_tiff())
     for name in sorted(os.listdir(folder)):
-        if not name.endswith(".rgb"):
+        if name in ("rgbx.bmp", "wide.bmp"):  # whose masks PIL does not know
+            write(name + ".rgb", masked_bmp(*masked[name])[1])
+        elif not name.endswith(".rgb"):
             with Image.open(at(name)) as image:
                 write(name + ".rgb", image.convert("RGB").tobytes())
     # What PIL does not know, or what is to be refused by its name.
