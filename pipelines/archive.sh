@@ -34,6 +34,11 @@ for file; do
     say "there is no file $shown"
     failed=$((failed + 1))
     continue
+  elif [[ -f $file && ! -s $file ]]; then
+    # gst-launch, told so while it starts, waits for ever now and then.
+    say "$shown is empty"
+    failed=$((failed + 1))
+    continue
   else
     source_of "$file"
   fi
