@@ -10,6 +10,7 @@
 
 #include "plugin/cli/csv.h"
 #include "plugin/cli/media_files.h"
+#include "plugin/cli/media_reader.h"
 #include "plugin/cli/text_lines.h"
 
 namespace cliptag {
@@ -17,18 +18,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool IsHidden(const fs::path& path) { return path.filename().string().rfind('.', 0) == 0; }
-
 Status CannotRead(const fs::path& path, const std::error_code& error) {
   return NotFound("cannot read '" + path.string() + "': " + error.message());
 }
 
-// Everything in a folder, in the order of names; hidden things aside.
+// Everything in a folder, in the order of names; system entries aside.
 Result<std::vector<fs::path>> ListFolder(const fs::path& folder) {
   std::error_code error;
   std::vector<fs::path> entries;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-    if (!IsHidden(it->path())) entries.push_back(it->path());
+    if (!IsSystemEntry(it->path())) entries.push_back(it->path());
   }
   if (error) return CannotRead(folder, error);
   std::sort(entries.begin(), entries.end());
@@ -61,7 +60,8 @@ Result<std::vector<std::string>> LabelFolders(const std::string& folder) {
   std::vector<std::string> names;
   for (const fs::path& entry : entries) {
     if (!fs::is_directory(entry, error)) {
-      if (IsCompanionFile(entry.string())) continue;  // a README, a licence, a table of labels
+      // A README, checksums, a table of labels in whatever format.
+      if (!HasMediaName(entry.string()) && !IsPicture(entry.string())) continue;
       return InvalidArgument("the file '" + entry.string() +
                              "' lies in no folder: put it into one that is named after what it "
                              "shows");

@@ -22,9 +22,21 @@ constexpr std::string_view kEndings[] = {
 constexpr std::string_view kNames[] = {"readme",  "license",  "licence",   "copying", "notice",
                                        "authors", "citation", "changelog", "makefile"};
 
+constexpr std::string_view kMediaEndings[] = {
+    ".png",  ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp",  ".dib",  ".tif",  ".tiff",
+    ".jp2",  ".j2k",  ".jpx", ".pbm",  ".pgm", ".ppm",  ".pnm",  ".pam",  ".ras",  ".gif",  ".avif",
+    ".heic", ".heif", ".jxl", ".mp4",  ".m4v", ".mov",  ".mkv",  ".avi",  ".mpg",  ".mpeg", ".webm",
+    ".ogv",  ".wmv",  ".flv", ".ts",   ".mts", ".m2ts", ".3gp",  ".h264", ".h265", ".mjpeg"};
+constexpr std::string_view kSystemFolders[] = {"@eadir", "__macosx", "lost+found", "$recycle.bin",
+                                               "system volume information"};
+
 std::string Lower(std::string text) {
   for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
+}
+
+bool IsOneOf(const auto& list, const std::string& text) {
+  return std::find(std::begin(list), std::end(list), text) != std::end(list);
 }
 
 class Walk {
@@ -47,7 +59,7 @@ class Walk {
     }
     std::vector<fs::path> entries;
     for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
-      if (!it->path().filename().string().starts_with(".")) entries.push_back(it->path());
+      if (!IsSystemEntry(it->path())) entries.push_back(it->path());
     }
     if (error) return NotFound("cannot read '" + folder.string() + "': " + error.message());
     std::sort(entries.begin(), entries.end());
@@ -70,11 +82,17 @@ class Walk {
 
 bool IsCompanionFile(const std::string& path) {
   const fs::path name = fs::path(Lower(fs::path(path).filename().string()));
-  const auto is_one_of = [](const auto& list, const std::string& text) {
-    return std::find(std::begin(list), std::end(list), text) != std::end(list);
-  };
-  return is_one_of(kEndings, name.extension().string()) ||
-         (!name.has_extension() && is_one_of(kNames, name.string()));
+  return IsOneOf(kEndings, name.extension().string()) ||
+         (!name.has_extension() && IsOneOf(kNames, name.string()));
+}
+
+bool HasMediaName(const std::string& path) {
+  return IsOneOf(kMediaEndings, Lower(fs::path(path).extension().string()));
+}
+
+bool IsSystemEntry(const std::string& path) {
+  const std::string name = fs::path(path).filename().string();
+  return name.starts_with(".") || IsOneOf(kSystemFolders, Lower(name));
 }
 
 Status AddMediaFiles(const std::string& folder, const std::string& outside, MediaFiles* out) {

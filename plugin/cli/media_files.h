@@ -14,12 +14,18 @@ namespace cliptag {
 // what file managers leave (Thumbs.db, desktop.ini). By name alone; anything else may be one.
 bool IsCompanionFile(const std::string& path);
 
+// Whether it is called like a picture or a video.
+bool HasMediaName(const std::string& path);
+
+// Hidden ones, and those that systems make for themselves: @eaDir, __MACOSX, lost+found.
+bool IsSystemEntry(const std::string& path);
+
 struct MediaFiles {
   std::vector<std::string> files;    // in the order of names, depth first
   std::vector<std::string> skipped;  // companions, and links to folders that were there already
 };
 
-// Appends everything in a folder and in those within it, hidden things aside. Links to folders are
+// Appends everything in a folder and in those within it, system entries aside. Links to folders are
 // followed; each folder is read once, and none of `outside`, so that links in a circle end.
 Status AddMediaFiles(const std::string& folder, const std::string& outside, MediaFiles* out);
 

@@ -45,8 +45,9 @@ struct Field {
       : shift(mask == 0 ? 0 : std::countr_zero(mask)), maximum(uint64_t{mask} >> shift) {}
   bool is_whole() const { return (maximum & (maximum + 1)) == 0; }
   uint8_t Of(uint32_t pixel) const {
-    return maximum == 0 ? 0
-                        : static_cast<uint8_t>((uint64_t{pixel} >> shift & maximum) * 255 / maximum);
+    return maximum == 0
+               ? 0
+               : static_cast<uint8_t>((uint64_t{pixel} >> shift & maximum) * 255 / maximum);
   }
 };
 

@@ -163,7 +163,10 @@ class Accuracy(Case):
 
     def test_what_lies_beside_pictures_is_left_out(self):
         dataset = self.copy()
-        for name in ("README.txt", "LICENSE", "labels.csv", "star/Thumbs.db", "heart/desktop.ini", "heart/Notes.MD"):
+        for folder in ("@eaDir", "__MACOSX", "star/@eaDir", "lost+found"):
+            os.mkdir(os.path.join(dataset, folder))
+        for name in ("README.txt", "LICENSE", "labels.csv", "MD5SUMS", "Icon\r", "classes.names", "annotations.pkl",
+                     "@eaDir/1.png", "star/@eaDir/2.png", "star/Thumbs.db", "heart/desktop.ini", "heart/Notes.MD"):
             with open(os.path.join(dataset, name), "w", encoding="utf-8") as f:
                 f.write("not a picture")
         done = run("eval", "--dataset", dataset, "--templates", TEMPLATES, "--json")
@@ -209,7 +212,10 @@ class Accuracy(Case):
         self.refuse(self.at("set"), "'heart'", "holds no files")
         self.write(os.path.join("set", "stray.png"), "x")
         self.refuse(self.at("set"), "stray.png", "lies in no folder")
+        os.rename(self.at("set", "star", "0.png"), self.at("set", "stray"))
         os.remove(self.at("set", "stray.png"))
+        self.refuse(self.at("set"), "stray'", "lies in no folder")
+        os.rename(self.at("set", "stray"), self.at("set", "star", "0.png"))
         os.makedirs(self.at("set", "big_star"))
         os.makedirs(self.at("set", "big star"))
         self.refuse(self.at("set"), "'big star' and 'big_star' are both called \"big star\"")

@@ -188,8 +188,9 @@ TEST_F(PictureFileTest, OtherBoxesOfAJpeg2000TellNoSize) {
   using std::string_literals::operator""s;
   constexpr size_t kSignature = 12;
   std::string bytes = BytesOf(DataFolder() + "rgb.jp2");
-  bytes.insert(kSignature, "\0\0\0\x20"
-                           "free\xff\x4f\xff\x51\0\x2f\0\0\0\0\0\1\0\0\0\1\0\0\0\0\0\0\0\0"s);
+  bytes.insert(kSignature,
+               "\0\0\0\x20"
+               "free\xff\x4f\xff\x51\0\x2f\0\0\0\0\0\1\0\0\0\1\0\0\0\0\0\0\0\0"s);
   const auto size = [&] {
     return SizeOfPicture("JPEG 2000",
                          {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()});
@@ -208,8 +209,7 @@ TEST_F(PictureFileTest, AMaskedBitmapIsAllThere) {
     const auto with = [&](size_t at, const std::string& instead) {
       return std::string(bytes).replace(at, instead.size(), instead);
     };
-    EXPECT_NE(ErrorOfBytes(bytes.substr(0, bytes.size() - 1)).find("truncated"),
-              std::string::npos);
+    EXPECT_NE(ErrorOfBytes(bytes.substr(0, bytes.size() - 1)).find("truncated"), std::string::npos);
     EXPECT_NE(ErrorOfBytes(bytes.substr(0, 40)).find("truncated"), std::string::npos);
     EXPECT_NE(ErrorOfBytes(with(10, "\xff\xff\xff\xff")).find("truncated"), std::string::npos);
     EXPECT_NE(ErrorOfBytes(with(18, "\x70\x3a\x01")).find("truncated"), std::string::npos);
