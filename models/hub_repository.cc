@@ -6,6 +6,7 @@
 #include <charconv>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "models/hub_settings.h"
 #include "models/json.h"
@@ -93,27 +94,61 @@ std::string UrlDecode(std::string_view text) {
   return out;
 }
 
-// "ID" or "ID@REVISION" of what people copy: the address of the model's page or of a file there,
-// and open_clip's "hf-hub:ID". Any other text as it is.
-std::string NameOfPage(const std::string& text, const std::string& endpoint) {
-  constexpr std::string_view kOpenClip = "hf-hub:";
-  if (text.starts_with(kOpenClip)) return text.substr(kOpenClip.size());
-  for (const std::string& hub : {endpoint, std::string(kHuggingFace), std::string("https://hf.co"),
-                                 std::string("huggingface.co")}) {
-    if (!text.starts_with(hub + "/")) continue;
-    std::string name = text.substr(hub.size() + 1);
-    name.resize(std::min(name.size(), name.find_first_of("?#")));
-    while (name.ends_with('/')) name.pop_back();
-    for (const std::string_view folder : {"/tree/", "/blob/", "/resolve/"}) {
-      const size_t at = name.find(folder);
-      if (at == std::string::npos) continue;
-      const size_t revision = at + folder.size();
-      return name.substr(0, at) + "@" +
-             UrlDecode(name.substr(revision, name.find('/', revision) - revision));
-    }
-    return name;
-  }
+std::string Lower(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   return text;
+}
+
+std::string_view WithoutScheme(std::string_view address) {
+  for (const std::string_view scheme : {"https://", "http://"}) {
+    if (address.starts_with(scheme)) address.remove_prefix(scheme.size());
+  }
+  return address;
+}
+
+// What follows the host in an address of the hub, without its query; empty where it is none.
+std::string PathOfPage(const std::string& text, const std::string& endpoint) {
+  constexpr std::string_view kFileSystem = "hf://";  // huggingface_hub's and DuckDB's
+  const std::string lower = Lower(text), hub = Lower(endpoint);
+  if (lower.starts_with(kFileSystem)) return text.substr(kFileSystem.size());
+  const std::string_view page = WithoutScheme(lower);
+  for (const std::string_view host :
+       {WithoutScheme(hub), WithoutScheme(kHuggingFace), std::string_view("www.huggingface.co"),
+        std::string_view("hf.co")}) {
+    if (!page.starts_with(std::string(host) + "/")) continue;
+    std::string path = text.substr(text.size() - page.size() + host.size() + 1);
+    path.resize(std::min(path.size(), path.find_first_of("?#")));
+    return path;
+  }
+  return "";
+}
+
+// "ID" or "ID@REVISION" of what people copy: the address of the model's page, of a file or a commit
+// there, and open_clip's "hf-hub:ID". Any other text as it is.
+std::string NameOfPage(const std::string& text, const std::string& endpoint) {
+  constexpr std::string_view kOpenClip = "hf-hub:", kGit = ".git";
+  constexpr std::string_view kWithRevision[] = {"tree",  "blob",   "resolve", "raw",
+                                                "blame", "commit", "commits"};
+  if (text.starts_with(kOpenClip)) return text.substr(kOpenClip.size());
+  std::vector<std::string> parts;
+  const std::string path = PathOfPage(text, endpoint);
+  for (size_t at = 0; at < path.size();) {
+    const size_t end = std::min(path.find('/', at), path.size());
+    if (end > at) parts.push_back(path.substr(at, end - at));
+    at = end + 1;
+  }
+  if (parts.empty()) return text;
+  std::string name = UrlDecode(parts[0]);
+  // Old models have no organisation; what follows is then the kind of page.
+  const auto is_kind = [&](size_t i) {
+    return i + 1 < parts.size() && std::find(std::begin(kWithRevision), std::end(kWithRevision),
+                                             parts[i]) != std::end(kWithRevision);
+  };
+  size_t next = 1;
+  if (next < parts.size() && !is_kind(next)) name += "/" + UrlDecode(parts[next++]);
+  if (name.ends_with(kGit)) name.resize(name.size() - kGit.size());
+  if (is_kind(next)) return name + "@" + UrlDecode(parts[next + 1]);
+  return next == parts.size() ? name : text;
 }
 
 // What is no file of weights is bounded, so that a hub cannot fill the disk before it is known

@@ -75,6 +75,18 @@ TEST(HubNames, PagesAddresses) {
       {"huggingface.co/org/name", "org/name", "main"},
       {"https://hub.example:8443/mirror/org/name/resolve/x/a.bin", "org/name", "x"},
       {"hf-hub:org/name@v1", "org/name", "v1"},
+      {"http://huggingface.co/org/name", "org/name", "main"},
+      {"HTTPS://HuggingFace.co/Org/Name", "Org/Name", "main"},
+      {"https://www.huggingface.co/org//name", "org/name", "main"},
+      {"hf.co/org/name/tree/refs%2fpr%2F3/onnx", "org/name", "refs/pr/3"},
+      {"https://huggingface.co/org%2Fname", "org/name", "main"},
+      {"https://huggingface.co/org/name.git", "org/name", "main"},
+      {"https://huggingface.co/org/name/raw/v1/config.json?download=true", "org/name", "v1"},
+      {"https://huggingface.co/org/name/commit/0123456789abcdef0123456789abcdef01234567",
+       "org/name", "0123456789abcdef0123456789abcdef01234567"},
+      {"https://huggingface.co/org/name/commits/main#top", "org/name", "main"},
+      {"https://huggingface.co/org/tree", "org/tree", "main"},
+      {"hf://org/name@v1", "org/name", "v1"},
   };
   for (const auto& c : cases) {
     std::string id, revision;
@@ -85,7 +97,8 @@ TEST(HubNames, PagesAddresses) {
   for (const char* bad :
        {"https://huggingface.co/", "https://huggingface.co/org/name/discussions/3",
         "https://huggingface.co/org/name/tree/", "https://elsewhere.example/org/name",
-        "https://huggingface.co.example/org/name"}) {
+        "https://huggingface.co.example/org/name", "https://huggingface.co/org/name/tree/a%20b",
+        "https://huggingface.co/org%2Fname/more", "https://huggingface.co/..%2Fname"}) {
     std::string id, revision;
     EXPECT_EQ(ParseHubName(bad, kHub, &id, &revision).code(), StatusCode::kInvalidArgument) << bad;
   }
