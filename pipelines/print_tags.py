@@ -18,7 +18,7 @@ import re
 import signal
 import sys
 
-from tag_log import NO_TIME, TagLog, say, size, stop_printing
+from tag_log import NO_TIME, TagLog, open_streams, say, size, stop_printing
 
 # gst-launch translates all of a line but the kind of a message in brackets and its structure, and puts the
 # element's name in its language's quotes.
@@ -247,38 +247,50 @@ def parse_arguments():
     return arguments
 
 
-def print_tags(arguments, log):
+def print_tags(arguments, log, truth):
+    """0, or 1 where printing failed."""
+    code = 0
     printer, inferences, looks = Printer(arguments.every, arguments.most), [], 0
     printing = not arguments.count
     for name, fields in messages(decoded(sys.stdin.buffer)):
         if log and name in KEPT[arguments.what]:
             log.write(fields)
         looks += name == "cliptag"
-        if arguments.truth and name == "cliptag":
+        if truth and name == "cliptag":
             inferences.append(fields)
         try:
             if printing or name in ("warning", "info"):
                 printer.tell(name, fields)
-        except BrokenPipeError:
-            # Nobody reads on. What goes to a file still matters.
-            stop_printing()
+        except OSError as error:
+            # What goes to a file still matters.
+            code |= stop_printing(error)
             printing = False
             if not log:
-                return
-    if arguments.count:
-        print(looks)
-    if arguments.truth:
-        with open(arguments.truth, encoding="utf-8") as f:
-            print("\n" + "\n".join(compare(inferences, json.load(f))))
+                return code
+    try:
+        if arguments.count:
+            print(looks)
+        if truth:
+            print("\n" + "\n".join(compare(inferences, truth)))
+        sys.stdout.flush()
+    except OSError as error:
+        code |= stop_printing(error)
+    return code
 
 
 def main():
     arguments = parse_arguments()
     # Ctrl-C is for gst-launch, which ends the stream and the file well; its last words come here.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace")
-    log = None
+    open_streams()
+    log = truth = None
+    if arguments.truth:
+        try:
+            with open(arguments.truth, encoding="utf-8") as f:
+                truth = json.load(f)
+        except (OSError, ValueError) as error:
+            say(f"print_tags: cannot read {arguments.truth}: {getattr(error, 'strerror', error)}")
+            return 1
     if arguments.json:
         try:
             log = TagLog(arguments.json, arguments.rotate, arguments.keep)
@@ -287,12 +299,7 @@ def main():
             return 1
     if arguments.check:
         return 0
-    try:
-        print_tags(arguments, log)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        stop_printing()
-    return 1 if log and log.lost else 0
+    return print_tags(arguments, log, truth) or (1 if log and log.lost else 0)
 
 
 if __name__ == "__main__":

@@ -139,9 +139,26 @@ class Times:
         return fields
 
 
-def stop_printing():
-    """Nobody reads on; without this Python complains when it ends."""
+def open_streams():
+    """Text in UTF-8 on all three. What was closed leads nowhere; a file that is opened later must not take its place."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(fd)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf-8", errors="replace")
+
+
+def stop_printing(error, who="print_tags"):
+    """Nobody reads on, or a disk is full, which is told; without this Python complains when it ends. True if
+    that was nobody's wish."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        return False
+    say(f"{who}: cannot print: {error.strerror}")
+    return True
 
 
 def size(text):

@@ -22,7 +22,7 @@ gi.require_version("Gst", "1.0")
 from gi.repository import GLib, Gst  # noqa: E402
 
 from print_tags import KEPT, Printer, StructureParser  # noqa: E402
-from tag_log import TagLog, Times, say, size, stop_printing  # noqa: E402
+from tag_log import TagLog, Times, open_streams, say, size, stop_printing  # noqa: E402
 
 LONG_S = 60  # a pipeline that ran so long was well
 ENOUGH_MS = 2000  # for the ends of tags to be told
@@ -171,9 +171,10 @@ class Watch:
         try:
             if self.printing or name in ("warning", "info"):
                 self.printer.tell(name, fields)
-        except BrokenPipeError:
-            # Nobody reads on. What goes to a file still matters.
-            stop_printing()
+        except OSError as error:
+            # What goes to a file still matters.
+            if stop_printing(error, self.options.name):
+                self.code = 1
             self.printing = False
             if not self.log and not self.mosaic:
                 self.loop.quit()
@@ -258,8 +259,7 @@ def parse_arguments(arguments):
 
 def main():
     options, mosaic, cameras = parse_arguments(sys.argv[1:])
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(encoding="utf-8", errors="replace")
+    open_streams()
     log = None
     if options.json:
         try:

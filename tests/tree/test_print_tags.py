@@ -178,7 +178,11 @@ class ScriptTest(unittest.TestCase):
         self.assertEqual((0, "", "warning: a: See rtsp://***@camera/.\n"), (run.returncode, run.stdout, run.stderr))
 
     def test_a_closed_pipe_is_no_traceback(self):
-        for more in ([], ["--json", "/dev/null"], ["--truth", "/dev/null"], ["--count"]):
+        truth = tempfile.NamedTemporaryFile("w", suffix=".json")
+        self.addCleanup(truth.close)
+        truth.write('{"fps": 10, "things": []}')
+        truth.flush()
+        for more in ([], ["--json", "/dev/null"], ["--truth", truth.name], ["--count"]):
             with self.subTest(more=more):
                 process = subprocess.Popen([sys.executable, SCRIPT, *more], stdin=subprocess.PIPE,
                                            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -210,6 +214,28 @@ class ScriptTest(unittest.TestCase):
                 self.addCleanup(process.stderr.close)
                 self.assertEqual(1, process.wait(timeout=60))
                 self.assertEqual(f"print_tags: cannot write {path}: {why}\n", process.stderr.read())
+
+    def test_a_truth_that_cannot_be_read_is_told(self):
+        for path, why in (("/none", "No such file"), ("/dev/null", "Expecting value")):
+            run = self.script(FIRST, "--truth", path)
+            self.assertEqual((1, 1), (run.returncode, len(run.stderr.splitlines())), run.stderr)
+            self.assertIn(f"cannot read {path}: {why}", run.stderr)
+
+    def test_streams_that_are_closed_or_full(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for number, (redirected, code, why) in enumerate((
+                    (">&-", 0, ""), (">&- 2>&-", 0, ""), ("2>&-", 0, ""),
+                    (">/dev/full", 1, "print_tags: cannot print: No space left on device\n"))):
+                with self.subTest(redirected=redirected):
+                    path = os.path.join(folder, str(number))
+                    run = subprocess.run(["sh", "-c", f'"$0" "$@" {redirected}', sys.executable, SCRIPT, "--json", path],
+                                         input=FIRST, capture_output=True, text=True, timeout=60)
+                    self.assertEqual((code, why), (run.returncode, run.stderr))
+                    with open(path, encoding="utf-8") as f:
+                        self.assertEqual(3, len([json.loads(line) for line in f]))
+        run = subprocess.run(["sh", "-c", '"$0" "$@" <&-', sys.executable, SCRIPT], capture_output=True, text=True,
+                             timeout=60)
+        self.assertEqual((0, "", ""), (run.returncode, run.stdout, run.stderr))
 
     def test_a_full_disk_is_told_and_tags_go_on(self):
         run = self.script(FIRST, "--json", "/dev/full")
