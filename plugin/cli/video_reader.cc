@@ -168,7 +168,8 @@ Status VideoReader::Start() {
   return {};
 }
 
-// Sound and subtitles are not decoded: their pads appear as they are, and nobody links them.
+// Sound, subtitles and drawings (SVG) are not decoded: their pads appear as they are, and nobody
+// links them.
 gboolean VideoReader::OnContinue(GstElement*, GstPad*, GstCaps* caps, gpointer self) {
   const std::string_view name = gst_structure_get_name(gst_caps_get_structure(caps, 0));
   VideoReader* const reader = From(self);
@@ -182,7 +183,7 @@ gboolean VideoReader::OnContinue(GstElement*, GstPad*, GstCaps* caps, gpointer s
     reader->seen_.duration_is_exact = true;
   }
   return !(name.starts_with("audio/") || name.starts_with("text/") ||
-           name.starts_with("subpicture/"));
+           name.starts_with("subpicture/") || name == "image/svg+xml");
 }
 
 void VideoReader::OnPad(GstElement*, GstPad* pad, gpointer self) {

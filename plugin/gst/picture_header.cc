@@ -60,7 +60,6 @@ constexpr Magic kMagic[] = {
     {"#?RADIANCE"sv, 0, ""sv, {"Radiance HDR", PictureKind::kRefused}},
     {"#?RGBE"sv, 0, ""sv, {"Radiance HDR", PictureKind::kRefused}},
     {"\0\0\1\0"sv, 5, "\0"sv, {"ICO", PictureKind::kRefused}},
-    {"<svg"sv, 0, ""sv, {"SVG", PictureKind::kRefused}},
     {"%PDF-"sv, 0, ""sv, {"PDF", PictureKind::kRefused}},
     {""sv, 128, "DICM"sv, {"DICOM", PictureKind::kRefused}},
 };
@@ -68,6 +67,16 @@ constexpr Magic kMagic[] = {
 bool IsAnimatedWebp(Bytes bytes) {
   constexpr uint8_t kAnimation = 0x02;
   return Has(bytes, 12, "VP8X") && bytes.size() > 20 && (bytes[20] & kAnimation) != 0;
+}
+
+// Behind a byte order mark, a declaration and comments.
+bool IsSvg(Bytes bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()),
+                              std::min(bytes.size(), kPictureMagicBytes));
+  const size_t first = text.find_first_not_of("\xef\xbb\xbf \t\r\n");
+  return first != std::string_view::npos && text[first] == '<' &&
+         text.find("<svg") != std::string_view::npos &&
+         text.find("<html") == std::string_view::npos;
 }
 
 // Two letters are few: the size of the header that follows is one of those that there are.
@@ -198,6 +207,7 @@ PictureKind KindOfPicture(Bytes bytes) {
     }
     return magic.kind;
   }
+  if (IsSvg(bytes)) return {"SVG", PictureKind::kRefused};
   if (IsBmp(bytes)) return {"BMP", PictureKind::kRead};
   if (IsPortableMap(bytes)) return {"PNM", PictureKind::kRead};
   return {};

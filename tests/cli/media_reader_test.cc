@@ -198,6 +198,18 @@ TEST_F(VideoReaderTest, RefusesFilesThatNameOthers) {
   }
 }
 
+// Whatever decoder GStreamer has for them: as a picture it is refused, too.
+TEST_F(VideoReaderTest, DrawingsAreNotDecoded) {
+  for (const size_t comment : {0, 400}) {
+    const std::string text = "<?xml version=\"1.0\"?><!--" + std::string(comment, 'x') +
+                             "--><svg xmlns=\"http://www.w3.org/2000/svg\" width=\"9\" "
+                             "height=\"9\"><rect width=\"9\" height=\"9\"/></svg>";
+    WriteBytes(folder_ / "a.jpg", {text.begin(), text.end()});
+    ExpectError(folder_ / "a.jpg", StatusCode::kUnsupported,
+                comment == 0 ? "is SVG" : "no picture and no video");
+  }
+}
+
 TEST_F(VideoReaderTest, SamplesAtTheRateAskedFor) {
   if (!HaveElements({"vp8enc", "webmmux", "vp8dec"})) GTEST_SKIP() << "VP8 is not installed";
   const std::string path = folder_ / "a.jpg";  // the content decides, not the name

@@ -129,6 +129,8 @@ TEST_F(PictureFileTest, KindsThatAreNotReadAreNamed) {
                {"\0\0\0\x0cJXL \r\n\x87\n\0\0\0"s, "JPEG XL"},
                {"GIF89a\1\0\1\0"s, "GIF"},
                {"8BPS\0\1"s, "Photoshop"},
+               {"<svg width=\"1\"/>"s, "SVG"},
+               {"\xef\xbb\xbf<?xml version=\"1.0\"?>\r\n<!-- drawn -->\r\n<svg/>"s, "SVG"},
                {BytesOf(DataFolder() + "refused/animated.webp"), "animated WebP"}};
   for (const auto& kind : kinds) {
     const std::string error = ErrorOfBytes(kind.bytes + std::string(200, '\0'));
