@@ -95,6 +95,7 @@ double WorstCosine(const std::vector<float>& a, const std::vector<float>& b) {
 Result<double> Try(const Tower& tower, Backend& usual, Backend& quicker) {
   CLIPTAG_ASSIGN_OR_RETURN(const std::vector<float> wanted, EncodeTestPictures(tower, usual));
   CLIPTAG_ASSIGN_OR_RETURN(const std::vector<float> found, EncodeTestPictures(tower, quicker));
+  CLIPTAG_RETURN_IF_ERROR(tower.weights->CheckUnchanged());
   const double worst = WorstCosine(wanted, found);
   if (std::isnan(worst)) return DataLoss("Embeddings are not finite numbers.");
   return worst;

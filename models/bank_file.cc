@@ -2,6 +2,8 @@
 
 #include <cmath>
 #include <cstring>
+#include <map>
+#include <span>
 #include <utility>
 
 #include "models/json.h"
@@ -85,10 +87,18 @@ Status CheckNoPictures(const PromptSpec& spec) {
 }
 
 Result<PromptSpec> ReadBankFile(const std::string& path) {
-  CLIPTAG_ASSIGN_OR_RETURN(const auto file, SafetensorsFile::Open(path));
+  CLIPTAG_ASSIGN_OR_RETURN(const InputFile file, InputFile::Open(path));
+  CLIPTAG_ASSIGN_OR_RETURN(const std::string bytes, file.ReadAll(kMaxBankBytes, "a prompt bank"));
+  return ParseBankFile(bytes, path);
+}
+
+Result<PromptSpec> ParseBankFile(std::string_view bytes, const std::string& path) {
+  std::map<std::string, std::string> metadata;
+  CLIPTAG_ASSIGN_OR_RETURN(const auto tensors,
+                           ParseSafetensors(std::as_bytes(std::span(bytes)), path, &metadata));
   const auto text = [&](const char* key) {
-    const auto it = file->metadata().find(key);
-    return it == file->metadata().end() ? std::string() : it->second;
+    const auto it = metadata.find(key);
+    return it == metadata.end() ? std::string() : it->second;
   };
   if (text("format") != kFormat) {
     return InvalidArgument(path + " is no prompt bank: its metadata have no format \"" + kFormat +
@@ -100,9 +110,11 @@ Result<PromptSpec> ReadBankFile(const std::string& path) {
   if (spec.bank.identity.empty()) {
     return DataLoss(path + " does not say in model_identity which model it was made for.");
   }
-  CLIPTAG_ASSIGN_OR_RETURN(const HostTensor tensor, file->Get(kTensor));
+  const auto found = tensors.find(kTensor);
+  if (found == tensors.end()) return NotFound(path + ": tensor '" + kTensor + "' is missing.");
+  const TensorInfo& tensor = found->second;
   const int64_t rows = static_cast<int64_t>(spec.tags.size());
-  if (tensor.type != DType::kF32 || tensor.shape.size() != 2 || tensor.shape[0] != rows ||
+  if (tensor.dtype != "F32" || tensor.shape.size() != 2 || tensor.shape[0] != rows ||
       tensor.shape[1] < 1) {
     return DataLoss(path + ": tensor '" + kTensor + "' is not one row of F32 for each of " +
                     std::to_string(rows) + " labels.");
@@ -111,8 +123,8 @@ Result<PromptSpec> ReadBankFile(const std::string& path) {
     TagSpec& tag = spec.tags[i];
     if (!tag.images.empty()) return InvalidArgument(path + " names pictures; no bank can.");
     std::vector<float> values(static_cast<size_t>(tensor.shape[1]));
-    const size_t bytes = values.size() * sizeof(float);
-    std::memcpy(values.data(), static_cast<const char*>(tensor.data) + i * bytes, bytes);
+    const size_t size = values.size() * sizeof(float);
+    std::memcpy(values.data(), bytes.data() + tensor.begin + i * size, size);
     CLIPTAG_ASSIGN_OR_RETURN(
         tag.row, UnitRow(std::move(values), path + ": the embedding of \"" + tag.label + "\""));
   }
@@ -139,6 +151,11 @@ Status WriteBankFile(const std::string& path, const PromptSpec& spec) {
 Status CheckBankModel(const PromptSpec& spec, const std::string& model,
                       const std::string& identity) {
   if (spec.bank.file.empty() || spec.bank.identity == identity) return {};
+  if (spec.bank.identity.size() < identity.size()) {
+    return InvalidArgument("The bank " + spec.bank.file +
+                           " was made by an earlier version, whose identities of models could be "
+                           "forged: make it again.");
+  }
   const std::string maker =
       spec.bank.model.empty() ? "another model" : "the model " + spec.bank.model;
   return InvalidArgument("The bank " + spec.bank.file + " was made for " + maker + " (identity " +

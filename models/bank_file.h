@@ -2,7 +2,7 @@
 // A safetensors file with one tensor, "embeddings" (tags, dim), whose metadata hold
 //   format          "cliptag-prompt-bank-1"
 //   model           the name of the model that made it; for people to read
-//   model_identity  32 hexadecimal digits, see models/tower_identity.h
+//   model_identity  64 hexadecimal digits, see models/tower_identity.h
 //   prompts         a prompts file's JSON: labels, templates, background, negatives, thresholds
 // Background and negatives are texts, encoded by the model when the bank is loaded.
 //
@@ -19,10 +19,14 @@
 
 namespace cliptag {
 
+inline constexpr size_t kMaxBankBytes = size_t{1} << 30;  // 500,000 labels of 512 dimensions
+
 // Whether a file that begins like this is safetensors: no text is.
 bool LooksLikeBank(std::string_view file);
 
-// A spec whose tags have rows and whose `bank` says what they are for.
+// A spec whose tags have rows and whose `bank` says what they are for; from the bytes of a file,
+// for the file itself may be written over at any time.
+Result<PromptSpec> ParseBankFile(std::string_view bytes, const std::string& path);
 Result<PromptSpec> ReadBankFile(const std::string& path);
 
 // Numbers at unit length, as a tag's row. An error that begins with `what` where they have none.

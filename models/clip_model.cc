@@ -36,6 +36,7 @@ struct ClipModel::Impl {
   std::unique_ptr<TextEncoder> text;
 
   Status Load(const std::string& directory);
+  Status LoadFrom(const Weights& weights);
   Status LoadWords();
 };
 
@@ -60,10 +61,17 @@ Status ClipModel::Impl::Load(const std::string& directory) {
   CLIPTAG_ASSIGN_OR_RETURN(config, ReadModelConfig(directory));
   for (const std::string& warning : config.warnings) Log(LogLevel::kWarning, warning);
   CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(config));
-  CLIPTAG_ASSIGN_OR_RETURN(const VisionTensors vision, GetVisionTensors(*weights, config));
-  CLIPTAG_ASSIGN_OR_RETURN(const TextTensors words, GetTextTensors(*weights, config));
-  CLIPTAG_RETURN_IF_ERROR(ReadLogits(*weights, &config));
-  CLIPTAG_RETURN_IF_ERROR(weights->CheckAllAreUsed(config.path));
+  const Status status = LoadFrom(*weights);
+  // Whatever else may be wrong then follows from it.
+  CLIPTAG_RETURN_IF_ERROR(weights->CheckUnchanged());
+  return status;
+}
+
+Status ClipModel::Impl::LoadFrom(const Weights& weights) {
+  CLIPTAG_ASSIGN_OR_RETURN(const VisionTensors vision, GetVisionTensors(weights, config));
+  CLIPTAG_ASSIGN_OR_RETURN(const TextTensors words, GetTextTensors(weights, config));
+  CLIPTAG_RETURN_IF_ERROR(ReadLogits(weights, &config));
+  CLIPTAG_RETURN_IF_ERROR(weights.CheckAllAreUsed(config.path));
   CLIPTAG_RETURN_IF_ERROR(LoadWords());
   CLIPTAG_ASSIGN_OR_RETURN(text_identity, TextIdentity(config, words));
   CLIPTAG_ASSIGN_OR_RETURN(image, LoadImageEncoder(backend, workspace, config, vision));

@@ -336,7 +336,9 @@ Status ReadLogits(const Weights& weights, ModelConfig* config) {
     CLIPTAG_ASSIGN_OR_RETURN(const float bias, weights.Scalar("logit_bias"));
     config->logit_bias = bias;
   }
-  if (!std::isfinite(config->logit_scale) || !std::isfinite(config->logit_bias)) {
+  // The exponential of minus infinity is a finite number, too.
+  if (!(config->logit_scale > 0) || !std::isfinite(config->logit_scale) ||
+      !std::isfinite(config->logit_bias)) {
     return DataLoss(config->path +
                     ": the tensor logit_scale or logit_bias is not a finite number.");
   }

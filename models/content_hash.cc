@@ -1,9 +1,14 @@
 #include "models/content_hash.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
-#include <cstdio>
 #include <cstring>
+#include <exception>
+#include <new>
+#include <thread>
+
+#include "models/sha.h"
 
 namespace cliptag {
 namespace {
@@ -14,6 +19,8 @@ constexpr size_t kLanes = 8, kBlock = kLanes * sizeof(uint64_t);
 constexpr uint64_t kPrime1 = 0x9E3779B185EBCA87, kPrime2 = 0xC2B2AE3D27D4EB4F,
                    kPrime3 = 0x165667B19E3779F9, kPrime4 = 0x85EBCA77C2B2AE63,
                    kPrime5 = 0x27D4EB2F165667C5;
+
+constexpr size_t kPiece = 1 << 20, kPiecesPerThread = 4, kMaxThreads = 8;
 
 uint64_t Step(uint64_t lane, uint64_t word) {
   return std::rotl(lane + word * kPrime2, 31) * kPrime1;
@@ -55,17 +62,50 @@ Hash128 HashBytes(const void* data, size_t bytes) {
   return {Avalanche(hash.low), Avalanche(hash.high)};
 }
 
-void ContentHash::AddBytes(const void* data, size_t bytes) {
-  const Hash128 hash = HashBytes(data, bytes);
-  digests_.insert(digests_.end(), {hash.low, hash.high});
+void ContentHash::AddBytes(const void* data, size_t bytes) { digests_ += Sha256Of(data, bytes); }
+
+void ContentHash::AddLarge(const void* data, size_t bytes) {
+  AddNumber(static_cast<int64_t>(bytes));
+  const std::span all(static_cast<const std::byte*>(data), bytes);
+  for (size_t at = 0; at < bytes; at += kPiece) {
+    pieces_.push_back({all.subspan(at, std::min(kPiece, bytes - at)), digests_.size()});
+    digests_.resize(digests_.size() + kSha256Bytes);
+  }
 }
 
-std::string ContentHash::Hex() const {
-  const Hash128 hash = HashBytes(digests_.data(), digests_.size() * sizeof(uint64_t));
-  char text[33];
-  std::snprintf(text, sizeof(text), "%016llx%016llx", static_cast<unsigned long long>(hash.high),
-                static_cast<unsigned long long>(hash.low));
-  return text;
+void ContentHash::HashPieces() {
+  std::atomic<size_t> next = 0;
+  std::atomic<bool> failed = false;
+  const auto work = [&] {
+    for (size_t i; (i = next++) < pieces_.size();) {
+      try {
+        const std::string digest = Sha256Of(pieces_[i].bytes.data(), pieces_[i].bytes.size());
+        std::memcpy(digests_.data() + pieces_[i].place, digest.data(), digest.size());
+      } catch (const std::exception&) {
+        failed = true;
+      }
+    }
+  };
+  {
+    std::vector<std::jthread> helpers;
+    const size_t threads = std::min<size_t>(std::thread::hardware_concurrency(), kMaxThreads);
+    try {
+      while (helpers.size() + 1 < std::min(threads, pieces_.size() / kPiecesPerThread)) {
+        helpers.emplace_back(work);
+      }
+    } catch (const std::exception&) {  // no thread to be had: those that there are do it
+    }
+    work();
+  }
+  pieces_.clear();
+  if (failed) throw std::bad_alloc();
+}
+
+std::string ContentHash::Hex() {
+  HashPieces();
+  Sha256 hash;
+  hash.Add(digests_.data(), digests_.size());
+  return hash.Hex();
 }
 
 }  // namespace cliptag

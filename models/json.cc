@@ -1,19 +1,19 @@
 #include "models/json.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <iterator>
-#include <set>
-#include <system_error>
+#include <optional>
 #include <utility>
 #include <vector>
 
 namespace cliptag {
 namespace {
+
+constexpr size_t kShown = 80;  // bytes of a key in a message
+
+std::string Shown(const std::string& key) {
+  return key.size() <= kShown ? key : key.substr(0, kShown) + "...";
+}
 
 // nlohmann's messages open with its own code and position; what follows the position is the reason.
 std::string Reason(std::string what) {
@@ -22,12 +22,6 @@ std::string Reason(std::string what) {
   if (colon != std::string::npos) what = what.substr(colon + 2);
   return what;
 }
-
-// What the library lets pass and we do not; thrown and caught within ParseJson.
-struct Refused {
-  std::string reason;
-  size_t offset;
-};
 
 // Reads the text for the library and knows how far it has come.
 class Cursor {
@@ -57,87 +51,166 @@ class Cursor {
   const char** position_;
 };
 
-// Watches depth and duplicate keys while the library builds the document, and notes where things
-// are.
-class Watcher {
+// What readers of JSON's events have in common: the depth, and what was wrong.
+class Events : public nlohmann::json_sax<Json> {
  public:
-  Watcher(std::string_view text, const char** position, int max_depth,
-          std::map<std::string, size_t>* positions)
-      : text_(text), position_(position), max_depth_(max_depth), positions_(positions) {}
+  bool binary(Json::binary_t&) override { return false; }
+  bool parse_error(std::size_t position, const std::string&,
+                   const nlohmann::detail::exception& e) override {
+    error_ = "not valid JSON: " + Reason(e.what());
+    offset_ = position > 0 ? position - 1 : 0;
+    return false;
+  }
+  const std::string& error() const { return error_; }
+  // Where: from the text's begin, or before the place where the cursor stands.
+  std::optional<size_t> offset() const { return offset_; }
+  size_t back() const { return back_; }
 
-  bool operator()(int, Json::parse_event_t event, const Json& value) {
-    switch (event) {
-      case Json::parse_event_t::object_start:
-      case Json::parse_event_t::array_start:
-        Begin(event == Json::parse_event_t::array_start);
-        break;
-      case Json::parse_event_t::object_end:
-      case Json::parse_event_t::array_end:
-        levels_.pop_back();
-        if (!levels_.empty()) levels_.back().end = Offset();
-        break;
-      case Json::parse_event_t::key:
-        Key(value.get<std::string>());
-        break;
-      case Json::parse_event_t::value:
-        Element();
-        break;
-    }
+ protected:
+  bool Fail(std::string what, size_t back = 0) {
+    error_ = std::move(what);
+    back_ = back;
+    return false;
+  }
+
+ private:
+  std::string error_;
+  std::optional<size_t> offset_;
+  size_t back_ = 0;
+};
+
+// Builds the document, within bounds; a key that an object has already is an error.
+class Builder : public Events {
+ public:
+  explicit Builder(const JsonLimits& limits) : limits_(limits) {}
+  Json Take() { return std::move(root_); }
+
+  bool null() override { return Add(nullptr) != nullptr; }
+  bool boolean(bool value) override { return Add(value) != nullptr; }
+  bool number_integer(int64_t value) override { return Add(value) != nullptr; }
+  bool number_unsigned(uint64_t value) override { return Add(value) != nullptr; }
+  bool number_float(double value, const std::string&) override { return Add(value) != nullptr; }
+  bool string(std::string& value) override { return Add(std::move(value)) != nullptr; }
+  bool start_object(std::size_t) override { return Begin(Json::object()); }
+  bool start_array(std::size_t) override { return Begin(Json::array()); }
+  bool end_object() override { return End(); }
+  bool end_array() override { return End(); }
+  bool key(std::string& name) override {
+    const auto [at, is_new] = open_.back()->get_ref<Json::object_t&>().emplace(name, nullptr);
+    if (!is_new)
+      return Fail("the key \"" + Shown(name) + "\" is given twice in one object", name.size() + 2);
+    member_ = &at->second;
     return true;
+  }
+
+ private:
+  // Where the value has its place for good: containers that are open do not move their last.
+  Json* Add(Json value) {
+    if (++nodes_ > limits_.max_nodes) {
+      Fail("there are more than " + std::to_string(limits_.max_nodes) + " values");
+      return nullptr;
+    }
+    if (open_.empty()) return &(root_ = std::move(value));
+    if (open_.back()->is_object()) return &(*member_ = std::move(value));
+    auto& array = open_.back()->get_ref<Json::array_t&>();
+    return &array.emplace_back(std::move(value));
+  }
+  bool Begin(Json empty) {
+    if (static_cast<int>(open_.size()) >= limits_.max_depth) {
+      return Fail(
+          "objects and arrays are nested more than " + std::to_string(limits_.max_depth) + " deep",
+          1);
+    }
+    open_.push_back(Add(std::move(empty)));
+    return open_.back() != nullptr;
+  }
+  bool End() {
+    open_.pop_back();
+    return true;
+  }
+
+  const JsonLimits limits_;
+  Json root_;
+  std::vector<Json*> open_;  // objects and arrays that have not ended, the outermost first
+  Json* member_ = nullptr;   // of the innermost object, whose value comes
+  size_t nodes_ = 0;
+};
+
+// Finds where the value with a JSON pointer begins, or the key of the member that it is.
+class Finder : public Events {
+ public:
+  Finder(std::string_view text, const char** position, std::string_view pointer)
+      : text_(text), position_(position), pointer_(pointer) {}
+  size_t found() const { return found_; }
+
+  bool null() override { return Element(); }
+  bool boolean(bool) override { return Element(); }
+  bool number_integer(int64_t) override { return Element(); }
+  bool number_unsigned(uint64_t) override { return Element(); }
+  bool number_float(double, const std::string&) override { return Element(); }
+  bool string(std::string&) override { return Element(); }
+  bool start_object(std::size_t) override { return Begin(false); }
+  bool start_array(std::size_t) override { return Begin(true); }
+  bool end_object() override { return End(); }
+  bool end_array() override { return End(); }
+  bool key(std::string& name) override {
+    // The cursor stands behind the closing quote; an escape in the key would move this a little.
+    return Reach(name, Offset() - std::min(Offset(), name.size() + 2));
   }
 
  private:
   struct Level {
     bool array = false;
-    size_t index = 0;            // of the next element
-    size_t end = 0;              // where the last element, or the opening bracket, ended
-    std::string path;            // of the last member or element begun
-    std::string base;            // of the array or object itself
-    std::set<std::string> keys;  // seen so far
+    size_t index = 0;     // of the next element
+    size_t end = 0;       // where the last element, or the opening bracket, ended
+    size_t matched = 0;   // bytes of the pointer that lead here
+    bool on_way = false;  // the pointer leads through here
   };
 
   size_t Offset() const { return static_cast<size_t>(*position_ - text_.data()); }
 
-  // An element of an array begins; members of objects are known by their keys.
-  void Element() {
-    if (levels_.empty() || !levels_.back().array) return;
+  // A member or an element begins at `start`; false ends the search.
+  bool Reach(std::string_view name, size_t start) {
     Level& level = levels_.back();
-    level.path = level.base + "/" + std::to_string(level.index++);
+    const std::string_view rest = pointer_.substr(level.matched);
+    const bool matches = level.on_way && rest.size() > name.size() && rest[0] == '/' &&
+                         rest.substr(1, name.size()) == name &&
+                         (rest.size() == name.size() + 1 || rest[name.size() + 1] == '/');
+    next_ = matches ? level.matched + 1 + name.size() : 0;
+    if (matches) found_ = start;  // the nearest so far
+    return !matches || next_ < pointer_.size();
+  }
+  bool Element() {
+    if (levels_.empty() || !levels_.back().array) return true;
+    Level& level = levels_.back();
     // The cursor is behind the element, or one further; look for its start from the last one's end.
     const size_t start = text_.find_first_not_of(" \t\r\n,", level.end);
-    if (positions_ != nullptr) positions_->emplace(level.path, start);
     level.end = Offset();
+    return Reach(std::to_string(level.index++), start);
   }
-  void Begin(bool array) {
-    Element();
-    if (static_cast<int>(levels_.size()) >= max_depth_) {
-      throw Refused{
-          "objects and arrays are nested more than " + std::to_string(max_depth_) + " deep",
-          Offset() - 1};
-    }
-    Level level;
-    level.array = array;
-    level.base = levels_.empty() ? "" : levels_.back().path;
-    level.end = Offset();
-    levels_.push_back(std::move(level));
+  bool Begin(bool array) {
+    const bool outermost = levels_.empty();
+    if (!Element()) return false;
+    levels_.push_back({array, 0, Offset(), next_, outermost || next_ > 0});
+    next_ = 0;
+    return true;
   }
-  void Key(const std::string& key) {
-    Level& level = levels_.back();
-    // The cursor stands behind the closing quote; an escape in the key would move this a little.
-    const size_t start = Offset() - std::min(Offset(), key.size() + 2);
-    if (!level.keys.insert(key).second) {
-      throw Refused{"the key \"" + key + "\" is given twice in one object", start};
-    }
-    level.path = level.base + "/" + key;
-    if (positions_ != nullptr) positions_->emplace(level.path, start);
+  bool End() {
+    levels_.pop_back();
+    if (!levels_.empty()) levels_.back().end = Offset();
+    return true;
   }
 
   const std::string_view text_;
   const char** const position_;
-  const int max_depth_;
-  std::map<std::string, size_t>* const positions_;
+  const std::string_view pointer_;
   std::vector<Level> levels_;
+  size_t next_ = 0;  // bytes of the pointer that lead to the value that comes; 0: it does not
+  size_t found_ = 0;
 };
+
+// A byte order mark is not JSON, but editors leave it there.
+size_t BeginOf(std::string_view text) { return text.starts_with("\xEF\xBB\xBF") ? 3 : 0; }
 
 }  // namespace
 
@@ -152,49 +225,37 @@ std::string LineAndColumn(std::string_view text, size_t offset) {
   return std::to_string(line) + ":" + std::to_string(column);
 }
 
-Result<Json> ParseJson(std::string_view text, const std::string& name, int max_depth,
-                       std::map<std::string, size_t>* positions) {
-  // A byte order mark is not JSON, but editors leave it there.
-  const size_t skip = text.substr(0, 3) == "\xEF\xBB\xBF" ? 3 : 0;
-  const char* position = text.data() + skip;
+Result<Json> ParseJson(std::string_view text, const std::string& name, const JsonLimits& limits) {
+  const size_t begin = BeginOf(text);
+  const char* position = text.data() + begin;
   const auto error = [&](size_t offset, const std::string& what) {
     return DataLoss(name + ":" + LineAndColumn(text, offset) + ": " + what + ".");
   };
   try {
-    return Json::parse(Cursor(text.data() + skip, &position),
-                       Cursor(text.data() + text.size(), &position),
-                       Watcher(text, &position, max_depth, positions));
-  } catch (const Json::parse_error& e) {
-    return error(skip + (e.byte > 0 ? e.byte - 1 : 0), "not valid JSON: " + Reason(e.what()));
-  } catch (const Refused& refused) {
-    return error(refused.offset, refused.reason);
-  } catch (const std::exception& e) {  // a number out of range, or no memory
+    Builder builder(limits);
+    if (Json::sax_parse(Cursor(position, &position), Cursor(text.data() + text.size(), &position),
+                        &builder)) {
+      return builder.Take();
+    }
+    const size_t here = static_cast<size_t>(position - text.data());
+    return error(
+        builder.offset() ? begin + *builder.offset() : here - std::min(here, builder.back()),
+        builder.error());
+  } catch (const std::exception& e) {  // no memory
     return error(static_cast<size_t>(position - text.data()),
-                 "not valid JSON: " + Reason(e.what()));
+                 std::string("it cannot be read: ") + e.what());
   }
 }
 
-Result<std::string> ReadFile(const std::string& path, size_t max_bytes) {
-  struct stat info {};
-  if (stat(path.c_str(), &info) != 0) {
-    return NotFound("Cannot read " + path + ": " + std::generic_category().message(errno) + ".");
-  }
-  if (S_ISDIR(info.st_mode)) return InvalidArgument(path + " is a directory, not a file.");
+std::string LocateJson(std::string_view text, std::string_view pointer) {
+  const char* position = text.data() + BeginOf(text);
   try {
-    std::ifstream in(path, std::ios::binary);
-    if (!in) return NotFound("Cannot open " + path + ".");
-    std::string content;
-    std::vector<char> block(1 << 16);
-    while (in.read(block.data(), static_cast<std::streamsize>(block.size())) || in.gcount() > 0) {
-      content.append(block.data(), static_cast<size_t>(in.gcount()));
-      if (content.size() > max_bytes) {
-        return InvalidArgument(path + " is larger than the " + std::to_string(max_bytes) +
-                               " bytes that such a file may have.");
-      }
-    }
-    return content;
-  } catch (const std::exception& e) {
-    return DataLoss("Cannot read " + path + ": " + e.what() + ".");
+    Finder finder(text, &position, pointer);
+    (void)Json::sax_parse(Cursor(position, &position), Cursor(text.data() + text.size(), &position),
+                          &finder);
+    return LineAndColumn(text, finder.found());
+  } catch (const std::exception&) {  // no memory
+    return LineAndColumn(text, 0);
   }
 }
 

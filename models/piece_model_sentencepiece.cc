@@ -1,9 +1,11 @@
 #include <sentencepiece_processor.h>
 
+#include <exception>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "models/piece_check.h"
 #include "models/piece_model.h"
 
 namespace cliptag {
@@ -17,21 +19,25 @@ std::string Message(const LibraryStatus& status) {
 
 class SentencePieceModel : public PieceModel {
  public:
-  Status Load(const std::string& bytes, const std::string& file) {
+  Status Load(const std::string& bytes, const std::string& file) try {
     const auto status = processor_.LoadFromSerializedProto(bytes);
     if (!status.ok()) {
       return DataLoss(file + " is no sentencepiece model: " + Message(status) + ".");
     }
     return {};
+  } catch (const std::exception& e) {  // an empty piece, or no memory
+    return DataLoss(file + " is no sentencepiece model: " + e.what() + ".");
   }
 
-  Result<std::vector<int32_t>> Encode(const std::string& text) const override {
+  Result<std::vector<int32_t>> Encode(const std::string& text) const override try {
     std::vector<int> ids;
     const auto status = processor_.Encode(text, &ids);
     if (!status.ok()) {
       return InvalidArgument("sentencepiece refuses a text: " + Message(status) + ".");
     }
     return std::vector<int32_t>(ids.begin(), ids.end());
+  } catch (const std::exception& e) {
+    return InvalidArgument(std::string("sentencepiece refuses a text: ") + e.what() + ".");
   }
   int32_t Find(const std::string& piece) const override {
     // The library answers what it does not know with the id of the unknown piece.
@@ -47,6 +53,7 @@ class SentencePieceModel : public PieceModel {
 
 Result<std::unique_ptr<PieceModel>> OpenSentencePiece(const std::string& bytes,
                                                       const std::string& file) {
+  CLIPTAG_RETURN_IF_ERROR(CheckSentencePiece(bytes, file));
   auto model = std::make_unique<SentencePieceModel>();
   CLIPTAG_RETURN_IF_ERROR(model->Load(bytes, file));
   return std::unique_ptr<PieceModel>(std::move(model));

@@ -43,7 +43,7 @@ std::optional<double> ReadTrial(const TrialFile& file) {
   // Not to wait for whatever else may have that name.
   const int fd = open(file.path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return std::nullopt;
-  char bytes[256];  // twice what there should be
+  char bytes[512];  // twice what there should be
   const ssize_t size = read(fd, bytes, sizeof(bytes));
   close(fd);
   if (size <= 0) return std::nullopt;

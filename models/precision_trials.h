@@ -21,7 +21,7 @@ namespace cliptag {
 
 struct TrialFile {
   std::string path;      // empty: nothing is kept
-  std::string identity;  // of everything that decides the outcome, 32 digits
+  std::string identity;  // of everything that decides the outcome, 64 digits
 };
 
 // Where the trial of that identity on the model `name` is kept.

@@ -126,6 +126,8 @@ Status Check(const PromptSpec& spec, int dim) {
       return InvalidArgument("The template \"" + pattern + "\" has no {} for the label.");
     }
   }
+  CLIPTAG_RETURN_IF_ERROR(
+      CheckPromptBounds(spec, spec.bank.file.empty() ? "The prompts" : spec.bank.file));
   for (const TagSpec& tag : spec.tags) {
     if (tag.label.empty()) return InvalidArgument("A tag's label is empty.");
     if (tag.row && tag.row->size() != static_cast<size_t>(dim)) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <map>
 #include <set>
 #include <utility>
 
@@ -15,6 +14,8 @@
 
 namespace cliptag {
 namespace {
+
+constexpr size_t kMaxPromptsBytes = size_t{64} << 20;
 
 // What a picture or a list in another encoding is not.
 bool IsUtf8Text(std::string_view text) {
@@ -29,7 +30,7 @@ class PromptsReader {
   PromptsReader(std::string_view text, const std::string& name) : text_(text), name_(name) {}
 
   Result<PromptSpec> Read() {
-    CLIPTAG_ASSIGN_OR_RETURN(const Json root, ParseJson(text_, name_, 16, &positions_));
+    CLIPTAG_ASSIGN_OR_RETURN(const Json root, ParseJson(text_, name_, {.max_depth = 16}));
     if (!root.is_object()) return Error("", "an object with \"tags\" is needed");
     PromptSpec spec;
     for (const auto& [key, value] : root.items()) {
@@ -46,14 +47,13 @@ class PromptsReader {
     }
     if (spec.tags.empty())
       return Error("", "\"tags\" is missing or empty; nothing would be tagged");
+    CLIPTAG_RETURN_IF_ERROR(CheckPromptBounds(spec, name_));
     return spec;
   }
 
  private:
   Status Error(const std::string& path, const std::string& what) const {
-    const auto it = positions_.find(path);
-    const size_t offset = it == positions_.end() ? 0 : it->second;
-    return InvalidArgument(name_ + ":" + LineAndColumn(text_, offset) + ": " + what + ".");
+    return InvalidArgument(name_ + ":" + LocateJson(text_, path) + ": " + what + ".");
   }
 
   // A list of strings that are not empty, or one such string.
@@ -133,7 +133,6 @@ class PromptsReader {
 
   const std::string_view text_;
   const std::string name_;
-  std::map<std::string, size_t> positions_;
 };
 
 // "cat, dog" is one label, which is seldom meant.
@@ -209,6 +208,33 @@ Result<std::vector<std::string>> SplitList(std::string_view text, std::string_vi
   }
 }
 
+Status CheckPromptBounds(const PromptSpec& spec, const std::string& name) {
+  const auto check = [&](std::span<const std::string> texts, const char* what) -> Status {
+    for (const std::string& text : texts) {
+      if (text.size() <= kMaxPromptCharacters) continue;
+      const size_t characters = DecodeUtf8(text).size();
+      if (characters <= kMaxPromptCharacters) continue;
+      return InvalidArgument(name + ": " + what + " has " + std::to_string(characters) +
+                             " characters, and up to " + std::to_string(kMaxPromptCharacters) +
+                             " are taken; it begins with \"" + text.substr(0, 40) + "\".");
+    }
+    return {};
+  };
+  CLIPTAG_RETURN_IF_ERROR(check(spec.templates, "a template"));
+  CLIPTAG_RETURN_IF_ERROR(check(spec.background, "a background prompt"));
+  for (const TagSpec& tag : spec.tags) {
+    CLIPTAG_RETURN_IF_ERROR(check({&tag.label, 1}, "a label"));
+    CLIPTAG_RETURN_IF_ERROR(check(tag.prompts, "a prompt"));
+    CLIPTAG_RETURN_IF_ERROR(check(tag.negatives, "a negative prompt"));
+  }
+  if (const size_t texts = CountTexts(spec); texts > kMaxPromptTexts) {
+    return InvalidArgument(name + ": these are " + std::to_string(texts) +
+                           " texts (labels in all templates), and up to " +
+                           std::to_string(kMaxPromptTexts) + " are encoded.");
+  }
+  return {};
+}
+
 Result<PromptSpec> ParsePrompts(std::string_view text) {
   CLIPTAG_ASSIGN_OR_RETURN(const std::vector<std::string> labels, SplitList(text, "prompts"));
   PromptSpec spec;
@@ -219,6 +245,7 @@ Result<PromptSpec> ParsePrompts(std::string_view text) {
     tag.prompts = {label};
     spec.tags.push_back(std::move(tag));
   }
+  CLIPTAG_RETURN_IF_ERROR(CheckPromptBounds(spec, "The prompts"));
   return spec;
 }
 
@@ -249,14 +276,21 @@ Result<PromptSpec> ParsePromptsFile(std::string_view text, const std::string& na
     tag.label = label;
     tag.prompts = {tag.label};
     spec.tags.push_back(std::move(tag));
+    if (spec.tags.size() > kMaxPromptTexts) break;  // far more is only slower to refuse
   }
+  CLIPTAG_RETURN_IF_ERROR(CheckPromptBounds(spec, name));
   if (spec.tags.size() == 1) NoteCommas({spec.tags[0].label}, "lines of their own", &spec);
   return spec;
 }
 
 Result<PromptSpec> ReadPromptsFile(const std::string& path) {
-  CLIPTAG_ASSIGN_OR_RETURN(const std::string text, ReadFile(path, size_t{256} << 20));
-  if (LooksLikeBank(text)) return ReadBankFile(path);
+  CLIPTAG_ASSIGN_OR_RETURN(const InputFile file, InputFile::Open(path));
+  CLIPTAG_ASSIGN_OR_RETURN(const std::string begin, file.Read(0, 16));
+  const bool bank = LooksLikeBank(begin);
+  CLIPTAG_ASSIGN_OR_RETURN(const std::string text,
+                           file.ReadAll(bank ? kMaxBankBytes : kMaxPromptsBytes,
+                                        bank ? "a prompt bank" : "a prompts file"));
+  if (bank) return ParseBankFile(text, path);
   CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, ParsePromptsFile(text, path));
   CLIPTAG_RETURN_IF_ERROR(FindExemplars(std::filesystem::path(path).parent_path().string(), &spec));
   return spec;

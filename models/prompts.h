@@ -105,6 +105,10 @@ struct PromptBank {
 // How many texts BuildPromptBank will have encoded.
 size_t CountTexts(const PromptSpec& spec);
 
+// What no honest list reaches: longer texts, and more of them in all templates, are errors.
+inline constexpr size_t kMaxPromptCharacters = 10'000, kMaxPromptTexts = 1'000'000;
+Status CheckPromptBounds(const PromptSpec& spec, const std::string& name);
+
 // Encodes unit rows for texts; the second argument has room for (texts, dim).
 using TextEncodeFn = std::function<Status(std::span<const std::string>, float*,
                                           std::vector<std::string>* truncated)>;

@@ -215,10 +215,7 @@ Result<std::unique_ptr<SafetensorsFile>> SafetensorsFile::Open(const std::string
 
 Result<std::unique_ptr<SafetensorsFile>> SafetensorsFile::Open(const std::string& path,
                                                                MappedFile file) {
-  std::unique_ptr<SafetensorsFile> out(new SafetensorsFile());
-  out->path_ = path;
-  out->file_ = std::move(file);
-  out->bytes_ = out->file_.bytes();
+  std::unique_ptr<SafetensorsFile> out(new SafetensorsFile(path, std::move(file)));
   CLIPTAG_ASSIGN_OR_RETURN(out->tensors_, ParseSafetensors(out->bytes_, path, &out->metadata_));
   return out;
 }

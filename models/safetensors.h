@@ -30,9 +30,8 @@ class SafetensorsFile : public WeightFile {
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
  private:
-  SafetensorsFile() = default;
+  using WeightFile::WeightFile;
 
-  MappedFile file_;
   std::map<std::string, std::string> metadata_;
 };
 

@@ -1,50 +1,44 @@
-// SHA-256 and SHA-1 of bytes that arrive piece by piece: how a hub tells its files apart.
+// SHA-256 and SHA-1 of bytes that arrive piece by piece: how a hub tells its files apart, and what
+// identities are made of (models/content_hash.h). OpenSSL's libcrypto computes them.
 //
-// Thread safety: an object belongs to one thread.
+// Thread safety: an object belongs to one thread. Throws std::bad_alloc where there is no memory.
 #pragma once
 
-#include <array>
 #include <cstddef>
-#include <cstdint>
+#include <memory>
 #include <string>
+
+struct evp_md_ctx_st;
+struct evp_md_st;
 
 namespace cliptag {
 
-// What both have in common: blocks of 64 bytes, padded with the length in bits.
 class BlockHash {
  public:
-  virtual ~BlockHash() = default;
   void Add(const void* data, size_t bytes);
   // Lower-case hexadecimal digits; nothing may be added afterwards.
   std::string Hex();
 
  protected:
-  virtual void AddBlock(const unsigned char* block) = 0;
-  explicit BlockHash(int words) : words_(words) {}
-
-  std::array<uint32_t, 8> state_{};
+  explicit BlockHash(const evp_md_st* kind);
 
  private:
-  const int words_;  // of state_ that make the digest
-  std::array<unsigned char, 64> pending_{};
-  uint64_t bytes_ = 0;
+  struct Free {
+    void operator()(evp_md_ctx_st* context) const;
+  };
+  std::unique_ptr<evp_md_ctx_st, Free> context_;
 };
 
-class Sha256 : public BlockHash {
- public:
+struct Sha256 : BlockHash {
   Sha256();
-
- private:
-  void AddBlock(const unsigned char* block) override;
 };
-
 // For git's names of small files alone: against chance, not against somebody who wants a collision.
-class Sha1 : public BlockHash {
- public:
+struct Sha1 : BlockHash {
   Sha1();
-
- private:
-  void AddBlock(const unsigned char* block) override;
 };
+
+// The bytes of the SHA-256 of what lies there.
+inline constexpr size_t kSha256Bytes = 32;
+std::string Sha256Of(const void* data, size_t bytes);
 
 }  // namespace cliptag

@@ -320,6 +320,27 @@ Result<std::unique_ptr<Tokenizer>> Load(const ModelConfig& config) {
 
 }  // namespace
 
+std::vector<std::string> TokenizerFiles(const std::string& directory) {
+  std::vector<std::string> files;
+  const auto take = [&](std::initializer_list<const char*> names) {
+    std::error_code error;
+    for (const char* name : names) {
+      if (!std::filesystem::exists(directory + "/" + name, error)) return false;
+    }
+    files.insert(files.end(), names.begin(), names.end());
+    return true;
+  };
+  for (const char* name : {"special_tokens_map.json", "tokenizer_config.json"}) take({name});
+  // As Load: the first of these that is there. What is no file of sentencepiece's may have tokens
+  // added to it in any of the others.
+  const bool pair = take({"vocab.json", "merges.txt"}), json = take({"tokenizer.json"});
+  if (pair || json ||
+      !(take({"spiece.model"}) || take({"tokenizer.model"}) || take({"sentencepiece.bpe.model"}))) {
+    take({"added_tokens.json"});
+  }
+  return files;
+}
+
 Result<std::unique_ptr<Tokenizer>> LoadTokenizer(const ModelConfig& config) {
   if (config.text.context_length < 2) {
     return InvalidArgument(config.path + ": a context length of " +

@@ -33,4 +33,7 @@ class Tokenizer {
 // vocabulary. Errors name the file and what is wrong with it.
 Result<std::unique_ptr<Tokenizer>> LoadTokenizer(const ModelConfig& config);
 
+// The files in the directory that LoadTokenizer reads, by name: they belong to a model's identity.
+std::vector<std::string> TokenizerFiles(const std::string& directory);
+
 }  // namespace cliptag

@@ -133,10 +133,7 @@ Result<TorchContents> ParseTorch(std::span<const std::byte> file, const std::str
 }
 
 Result<std::unique_ptr<WeightFile>> TorchFile::Open(const std::string& path, MappedFile file) {
-  std::unique_ptr<TorchFile> out(new TorchFile());
-  out->path_ = path;
-  out->file_ = std::move(file);
-  out->bytes_ = out->file_.bytes();
+  std::unique_ptr<TorchFile> out(new TorchFile(path, std::move(file)));
   CLIPTAG_ASSIGN_OR_RETURN(TorchContents contents, ParseTorch(out->bytes_, path));
   out->tensors_ = std::move(contents.tensors);
   out->is_script_ = contents.is_script;

@@ -35,9 +35,8 @@ class TorchFile : public WeightFile {
   bool is_script() const override { return is_script_; }
 
  private:
-  TorchFile() = default;
+  using WeightFile::WeightFile;
 
-  MappedFile file_;
   bool is_script_ = false;
 };
 

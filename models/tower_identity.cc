@@ -1,14 +1,12 @@
 #include "models/tower_identity.h"
 
-#include <filesystem>
-#include <fstream>
 #include <initializer_list>
-#include <iterator>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "models/content_hash.h"
+#include "models/input_file.h"
+#include "models/tokenizer.h"
 #include "models/weights.h"
 
 namespace cliptag {
@@ -19,7 +17,7 @@ void AddTensor(const HostTensor& tensor, ContentHash* hash) {
   hash->AddBytes(tensor.shape.data(), tensor.shape.size() * sizeof(tensor.shape[0]));
   const size_t bytes =
       tensor.data == nullptr ? 0 : static_cast<size_t>(tensor.elements()) * SizeOf(tensor.type);
-  hash->AddBytes(tensor.data, bytes);
+  hash->AddLarge(tensor.data, bytes);
 }
 
 void AddAll(std::initializer_list<const HostTensor*> tensors, ContentHash* hash) {
@@ -126,26 +124,11 @@ void AddConfig(const ModelConfig& config, const VisionTensors& tensors, ContentH
     hash->AddBytes(rgb, 3 * sizeof(float));
 }
 
-// The files that LoadTokenizer may look at; where there is none it takes the built-in vocabulary.
+// Where there is none it takes the built-in vocabulary.
 Status AddTokenizer(const std::string& directory, ContentHash* hash) {
-  constexpr char kAddedTokens[] = "added_tokens.json";
-  for (const char* name : {"vocab.json", "merges.txt", "tokenizer.json", "spiece.model",
-                           "tokenizer.model", "sentencepiece.bpe.model", "special_tokens_map.json",
-                           "tokenizer_config.json", kAddedTokens}) {
-    const std::string path = directory + "/" + name;
-    std::error_code error;
-    const bool exists = std::filesystem::exists(path, error);
-    // Banks hold the identities of models without it.
-    if (!exists && name == std::string_view(kAddedTokens)) continue;
+  for (const std::string& name : TokenizerFiles(directory)) {
+    CLIPTAG_ASSIGN_OR_RETURN(const std::string content, ReadFile(directory + "/" + name));
     hash->AddText(name);
-    if (!exists) {
-      hash->AddNumber(-1);
-      continue;
-    }
-    std::ifstream file(path, std::ios::binary);
-    const std::string content{std::istreambuf_iterator<char>(file), {}};
-    if (!file) return NotFound("Cannot read " + path + ".");
-    hash->AddNumber(static_cast<int64_t>(content.size()));
     hash->AddText(content);
   }
   return {};
@@ -166,6 +149,7 @@ Result<TextEncoderFacts> ReadTextIdentity(const std::string& path) {
   CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(config));
   CLIPTAG_ASSIGN_OR_RETURN(const TextTensors tensors, GetTextTensors(*weights, config));
   CLIPTAG_ASSIGN_OR_RETURN(std::string identity, TextIdentity(config, tensors));
+  CLIPTAG_RETURN_IF_ERROR(weights->CheckUnchanged());
   return TextEncoderFacts{config.name, std::move(identity), config.embed_dim};
 }
 

@@ -11,10 +11,12 @@
 #include <mutex>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/backend.h"
 #include "kernels/base/status.h"
+#include "models/mapped_file.h"
 
 namespace cliptag {
 
@@ -39,12 +41,16 @@ class WeightFile {
   Result<HostTensor> Get(const std::string& tensor) const;
   // Whether it is a compiled model (TorchScript), as OpenAI published its own.
   virtual bool is_script() const { return false; }
+  // An error when somebody has written to the file meanwhile: what was made of its tensors is void.
+  Status CheckUnchanged() const { return file_.CheckUnchanged(); }
 
  protected:
-  WeightFile() = default;
+  WeightFile(std::string path, MappedFile file)
+      : path_(std::move(path)), file_(std::move(file)), bytes_(file_.bytes()) {}
 
-  std::string path_;
-  std::span<const std::byte> bytes_;  // of the whole file
+  const std::string path_;
+  const MappedFile file_;
+  const std::span<const std::byte> bytes_;  // of the whole file
   std::map<std::string, TensorInfo> tensors_;
 
  private:

@@ -222,6 +222,11 @@ Status Weights::CheckAllAreUsed(const std::string& directory) const {
                   " has no use; correct the configuration, or take the weights that belong to it.");
 }
 
+Status Weights::CheckUnchanged() const {
+  for (const auto& shard : shards_) CLIPTAG_RETURN_IF_ERROR(shard->CheckUnchanged());
+  return {};
+}
+
 std::vector<char> PadRows(const HostTensor& weight, int64_t columns, int64_t padded) {
   const auto from = static_cast<size_t>(columns) * SizeOf(weight.type);
   const auto to = static_cast<size_t>(padded) * SizeOf(weight.type);

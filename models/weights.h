@@ -41,6 +41,8 @@ class Weights {
   std::vector<int64_t> Shape(const std::string& tensor) const;  // empty also where it is missing
   std::vector<std::string> Names() const;
   bool is_script() const { return shards_.size() == 1 && shards_[0]->is_script(); }
+  // An error that names a file which was written to since it was opened.
+  Status CheckUnchanged() const;
   // A single number, stored with the shape [] or [1].
   Result<float> Scalar(const std::string& tensor) const;
   // An error that names a tensor which neither Get nor Scalar was asked for and which is not known

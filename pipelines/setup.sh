@@ -10,7 +10,7 @@ set -euo pipefail
 
 build=(g++ meson ninja-build pkg-config cmake git ca-certificates
   libdnnl-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
-  nlohmann-json3-dev libcli11-dev libicu-dev libsentencepiece-dev libcurl4-openssl-dev
+  nlohmann-json3-dev libcli11-dev libicu-dev libsentencepiece-dev libcurl4-openssl-dev libssl-dev
   libopencv-dev libpango1.0-dev libcairo2-dev)
 run=(gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad
   gstreamer1.0-plugins-ugly gstreamer1.0-libav fonts-dejavu-core fonts-droid-fallback

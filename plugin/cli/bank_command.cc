@@ -45,7 +45,7 @@ struct ImportOptions {
 };
 
 bool IsIdentity(const std::string& text) {
-  return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
 Status Import(const ImportOptions& options) {
@@ -134,7 +134,7 @@ void AddImport(CLI::App& command, Command* chosen) {
       ->required()
       ->option_text("F");
   app->add_option("--for-model", options->for_model,
-                  "The model that made them: a name or path, or the 32 digits that `cliptag bank "
+                  "The model that made them: a name or path, or the 64 digits that `cliptag bank "
                   "info` prints as its identity")
       ->required()
       ->option_text("NAME");

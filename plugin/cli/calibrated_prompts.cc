@@ -1,11 +1,10 @@
 #include "plugin/cli/calibrated_prompts.h"
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "models/input_file.h"
 #include "models/replace_file.h"
 
 namespace cliptag {
@@ -18,8 +17,7 @@ using Json = nlohmann::ordered_json;
 Result<Json> Original(const PromptOptions& options, const PromptSpec& spec) {
   std::string text;
   if (!options.prompts_file.empty()) {
-    std::ifstream file(options.prompts_file, std::ios::binary);
-    text.assign(std::istreambuf_iterator<char>(file), {});
+    CLIPTAG_ASSIGN_OR_RETURN(text, ReadFile(options.prompts_file));
     if (text.rfind("\xEF\xBB\xBF", 0) == 0) text.erase(0, 3);
   }
   const size_t first = text.find_first_not_of(" \t\r\n\f\v");

@@ -1,12 +1,12 @@
 #include "plugin/cli/eval_classes.h"
 
 #include <algorithm>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string_view>
 #include <utility>
 
+#include "models/input_file.h"
 #include "models/trim.h"
 #include "plugin/cli/text_lines.h"
 
@@ -85,7 +85,7 @@ Result<NamesOf> NamesFromLines(const std::vector<TextLine>& lines, const std::st
 }
 
 Result<NamesOf> NamesFromJson(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
+  CLIPTAG_ASSIGN_OR_RETURN(const std::string file, ReadFile(path));
   NamesOf names_of;
   std::string twice;
   // The parser keeps the last of two equal keys; which of them is meant nobody can know.

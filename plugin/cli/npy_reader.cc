@@ -86,6 +86,7 @@ Result<NpyMatrix> ReadNpyMatrix(const std::string& path) {
       out.values.push_back(Value(bytes.data() + at * static_cast<int64_t>(size), size));
     }
   }
+  CLIPTAG_RETURN_IF_ERROR(file.CheckUnchanged());
   return out;
 }
 

@@ -1,23 +1,26 @@
 #include "plugin/cli/text_lines.h"
 
-#include <filesystem>
-#include <fstream>
-#include <system_error>
-#include <utility>
+#include <algorithm>
+#include <string_view>
+
+#include "models/input_file.h"
 
 namespace cliptag {
 
 Result<std::vector<TextLine>> ReadTextLines(const std::string& path, const std::string& what) {
-  std::error_code error;
-  std::ifstream file(path);
-  if (!file || std::filesystem::is_directory(path, error)) {
-    return NotFound("cannot read the " + what + " '" + path + "'");
+  const Result<std::string> text = ReadFile(path);
+  if (!text.ok()) {
+    std::string why = text.status().message();
+    if (why.ends_with('.')) why.pop_back();
+    return NotFound("cannot read the " + what + ": " + why);
   }
+  std::string_view rest = *text;
+  if (rest.starts_with("\xEF\xBB\xBF")) rest.remove_prefix(3);
   std::vector<TextLine> lines;
-  std::string line;
-  for (int number = 1; std::getline(file, line); ++number) {
-    if (number == 1 && line.rfind("\xEF\xBB\xBF", 0) == 0) line.erase(0, 3);
-    lines.push_back({number, std::move(line)});
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    lines.push_back({static_cast<int>(lines.size()) + 1, std::string(rest.substr(0, end))});
+    rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   return lines;
 }

@@ -16,7 +16,7 @@ struct TextLine {
 };
 
 // All lines, without a byte order mark before the first. `what` is the file in an error's words:
-// "cannot read the WHAT 'PATH'".
+// "cannot read the WHAT: …".
 Result<std::vector<TextLine>> ReadTextLines(const std::string& path, const std::string& what);
 
 }  // namespace cliptag

@@ -22,17 +22,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kHeaderBytes = 64, kRecordHead = 16;
+constexpr size_t kHeaderBytes = 128, kRecordHead = 16;
 constexpr uint32_t kByteOrder = 0x01020304, kTruncated = 1;
 constexpr size_t kMaxText = 64 << 10;      // longer ones are not kept
 constexpr size_t kMaxPending = 64u << 20;  // bytes, while somebody else holds the lock
 constexpr const char* kEnding = ".texts";
 
 std::string MakeHeader(const std::string& identity, int dim) {
-  std::string header = "cliptag texts 1\n" + identity;
+  std::string header = "cliptag texts 2\n" + identity;
   header.resize(kHeaderBytes, '\0');
   const uint32_t numbers[2] = {static_cast<uint32_t>(dim), kByteOrder};
-  std::memcpy(header.data() + 48, numbers, sizeof(numbers));
+  std::memcpy(header.data() + 80, numbers, sizeof(numbers));
   return header;
 }
 

@@ -6,8 +6,8 @@
 // full; the old one before it goes. What is found in the old one is written anew, so that what is
 // used stays. Beyond a limit for the whole directory the files that were used longest ago go.
 //
-// A file is a header of 64 bytes and records without gaps, all numbers as the machine has them:
-//   header: "cliptag texts 1\n", 32 digits of the identity, u32 dim, u32 0x01020304, 8 zeros
+// A file is a header of 128 bytes and records without gaps, all numbers as the machine has them:
+//   header: "cliptag texts 2\n", 64 digits of the identity, u32 dim, u32 0x01020304, zeros
 //   record: u64 checksum (HashBytes of all that follows in the record), u32 bytes of the text,
 //           u32 flags (1: the text was cut), f32 row[dim], the text
 // Nothing in a file is believed: a record counts when its checksum and its text are right, a file
@@ -38,7 +38,7 @@ struct StoredText {
 struct TextStoreOptions {
   std::string directory;  // created when something is first written
   std::string name;       // of the files, without ending
-  std::string identity;   // 32 characters
+  std::string identity;   // 64 characters
   int dim = 0;
   uint64_t max_file_bytes = uint64_t{128} << 20;  // 60,000 texts of 512 dimensions, twice
   uint64_t max_directory_bytes = uint64_t{1} << 30;

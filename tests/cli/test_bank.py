@@ -102,7 +102,7 @@ class Banks(FolderCase):
     def test_what_cannot_be_imported(self):
         labels = self.write("labels.txt", "cat\ndog\n")
 
-        def arguments(rows=((1, 2), (3, 4)), model="a" * 32, labels=labels, code="f"):
+        def arguments(rows=((1, 2), (3, 4)), model="a" * 64, labels=labels, code="f"):
             write_npy(self.at("e.npy"), rows, code)
             return ["bank", "import", "--embeddings", self.at("e.npy"), "--labels", labels, "--for-model", model,
                     "--output", self.at("b.safetensors")]
@@ -113,7 +113,7 @@ class Banks(FolderCase):
         self.assert_complains(run(*whole), "e.npy holds numbers of type '<i4'", "astype('<f4')")
         self.assert_complains(run(*arguments(model="starter")), "rows of 2 numbers", "starter makes")
         self.assert_complains(run(*arguments(model="nobody")), "There is no model 'nobody'")
-        self.assert_complains(run(*arguments(model="A" * 32)), "There is no model")
+        self.assert_complains(run(*arguments(model="A" * 64)), "There is no model")
         self.assert_complains(run(*arguments(rows=[(1, 2), (0, 0)])), "dog", "no direction")
         self.assert_complains(run(*arguments(rows=[(1, 2), (math.nan, 0)])), "dog", "no direction")
         self.assert_complains(run(*arguments(labels=self.at("none.txt"))), "none.txt")
@@ -181,7 +181,7 @@ class Banks(FolderCase):
         for file, labels in (("lvis_v1_clip_a+cname.npy", names), ("o365_clip_a+cnamefix.npy", objects)):
             bank = self.at(file + ".safetensors")
             run_ok("bank", "import", "--embeddings", os.path.join(REAL, file), "--labels",
-                   self.write("labels.txt", "\n".join(labels) + "\n"), "--templates", "a {}", "--for-model", "0" * 32,
+                   self.write("labels.txt", "\n".join(labels) + "\n"), "--templates", "a {}", "--for-model", "0" * 64,
                    "--output", bank)
             found, rows, _ = read_bank(bank)
             self.assertEqual(labels, found)

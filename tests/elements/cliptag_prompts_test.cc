@@ -1,4 +1,5 @@
 // Prompts of `cliptag`, from its properties and from a file, changed while it plays.
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -124,6 +125,21 @@ TEST_F(PromptsFileTest, IsReadAgainWhenItChanges) {
   ASSERT_EQ(rename((path_ + "~").c_str(), path_.c_str()), 0);
   ASSERT_TRUE(WaitFor([] { return Fake().labels() == Labels{"seven"}; }));
   EXPECT_TRUE(Warnings().empty());
+}
+
+TEST_F(PromptsFileTest, APipeInItsPlaceIsAWarningAndIsNotWaitedFor) {
+  Write("one\n");
+  Set("prompts-file", path_);
+  PlayAndWait();
+  // As a file would be put there: nothing is gone in between.
+  ASSERT_EQ(mkfifo((path_ + "~").c_str(), 0600), 0);
+  ASSERT_EQ(rename((path_ + "~").c_str(), path_.c_str()), 0);
+  const std::string warning = NextWarning();
+  EXPECT_NE(warning.find(path_ + " is a pipe"), std::string::npos) << warning;
+  EXPECT_EQ(Fake().labels(), Labels{"one"});
+  unlink(path_.c_str());
+  Write("two\n");
+  ASSERT_TRUE(WaitFor([] { return Fake().labels() == Labels{"two"}; }));
 }
 
 // --- exemplar pictures

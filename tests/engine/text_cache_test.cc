@@ -134,7 +134,7 @@ TEST_F(TextCacheTest, ACopyOfAModelIsTheSameAndOneChangedNumberMakesAnother) {
   fs::create_directories(folder_ + "/models");
   fs::copy(*directory, copy, fs::copy_options::recursive);
   const std::string identity = Load("starter").model->text_identity();
-  EXPECT_EQ(identity.size(), 32u);
+  EXPECT_EQ(identity.size(), 64u);
   EXPECT_EQ(Load(copy).model->text_identity(), identity);
 
   // The last bit of one number in the middle of a matrix of the text tower, same size, same time.

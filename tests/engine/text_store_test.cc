@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr int kDim = 8;
-constexpr size_t kHeader = 64, kRecord = 16 + kDim * sizeof(float);  // and the text
+constexpr size_t kHeader = 128, kRecord = 16 + kDim * sizeof(float);  // and the text
 
 class TextStoreTest : public ::testing::Test {
  protected:
@@ -32,7 +32,7 @@ class TextStoreTest : public ::testing::Test {
     folder_ = pattern;
     options_.directory = folder_ + "/a/b";
     options_.name = "model-1";
-    options_.identity = std::string(32, '7');
+    options_.identity = std::string(64, '7');
     options_.dim = kDim;
     SetLogCallback([this](LogLevel level, const std::string& message) {
       if (level <= LogLevel::kWarning) warnings_.push_back(message);
@@ -398,7 +398,7 @@ TEST_F(TextStoreTest, ManyProcessesTurnFilesOver) {
 }
 
 TEST_F(TextStoreTest, TheUsersStoreLiesWhereTheVariablesSay) {
-  const std::string identity(32, 'a');
+  const std::string identity(64, 'a');
   setenv("CLIPTAG_TEXT_CACHE", "", 1);
   EXPECT_EQ(OpenUserTextStore("m", identity, kDim), nullptr);
   setenv("CLIPTAG_TEXT_CACHE", (folder_ + "/own").c_str(), 1);

@@ -13,6 +13,7 @@ namespace {
 
 constexpr FuzzTarget kTargets[] = {
     {"config", ReadFuzzedConfig, ConfigSeeds},
+    {"pieces", ReadFuzzedPieces, PiecesSeeds},
     {"prompts", ReadFuzzedPrompts, PromptsSeeds},
     {"safetensors", ReadFuzzedSafetensors, SafetensorsSeeds},
     {"tokenizer", ReadFuzzedTokenizer, TokenizerSeeds},

@@ -28,6 +28,10 @@ std::vector<std::string> SafetensorsSeeds();
 Status ReadFuzzedTokenizer(std::string_view bytes);
 std::vector<std::string> TokenizerSeeds();
 
+// sentencepiece's files; in a build without the library all are refused.
+Status ReadFuzzedPieces(std::string_view bytes);
+std::vector<std::string> PiecesSeeds();
+
 // PyTorch's archives, tensors read from them, and the configuration that follows from OpenAI's.
 Status ReadFuzzedTorch(std::string_view bytes);
 std::vector<std::string> TorchSeeds();

@@ -73,7 +73,7 @@ std::string EveryType() {
 
 std::string Bank() {
   PromptSpec spec;
-  spec.bank = {"", "starter", std::string(32, 'a')};
+  spec.bank = {"", "starter", std::string(64, 'a')};
   spec.templates = {"a photo of a {}."};
   for (int i = 0; i < 2; ++i) {
     TagSpec& tag = spec.tags.emplace_back();

@@ -1,6 +1,10 @@
 // Prompt banks as files: what is written comes back, and every way that one can be wrong.
 #include "models/bank_file.h"
 
+#include <atomic>
+#include <fstream>
+#include <thread>
+
 #include "models/json.h"
 #include "models/tower_identity.h"
 #include "tests/models/model_test.h"
@@ -21,7 +25,7 @@ PromptSpec TwoTags() {
       "F"));
   spec.tags[0].row = Row({0.6f, 0.8f, 0});
   spec.tags[1].row = Row({0, 0, 1});
-  spec.bank = {"", "vit", std::string(32, 'a')};
+  spec.bank = {"", "vit", std::string(64, 'a')};
   return spec;
 }
 
@@ -33,7 +37,7 @@ TEST(BankFileTest, WhatIsWrittenComesBack) {
   const PromptSpec spec = Must(ReadPromptsFile(path));
   EXPECT_EQ(spec.bank.file, path);
   EXPECT_EQ(spec.bank.model, "vit");
-  EXPECT_EQ(spec.bank.identity, std::string(32, 'a'));
+  EXPECT_EQ(spec.bank.identity, std::string(64, 'a'));
   EXPECT_EQ(spec.templates, std::vector<std::string>{"a {}"});
   EXPECT_EQ(spec.background, std::vector<std::string>{"a wall"});
   ASSERT_EQ(spec.tags.size(), 2u);
@@ -75,8 +79,8 @@ TEST(BankFileTest, OnlyBackgroundAndNegativesAreEncoded) {
 TEST(BankFileTest, AnotherModelsIsRefused) {
   PromptSpec spec = TwoTags();
   spec.bank.file = "B.safetensors";
-  EXPECT_TRUE(CheckBankModel(spec, "mine", std::string(32, 'a')).ok());
-  ExpectError(CheckBankModel(spec, "mine", std::string(32, 'b')), StatusCode::kInvalidArgument,
+  EXPECT_TRUE(CheckBankModel(spec, "mine", std::string(64, 'a')).ok());
+  ExpectError(CheckBankModel(spec, "mine", std::string(64, 'b')), StatusCode::kInvalidArgument,
               {"B.safetensors", "the model vit", "aaaa", "not for mine", "bbbb"});
   spec.bank.model.clear();
   ExpectError(CheckBankModel(spec, "mine", "b"), StatusCode::kInvalidArgument, {"another model"});
@@ -99,7 +103,7 @@ TEST(BankFileTest, WhatCannotBeWritten) {
 struct Broken {
   Json metadata = {{"format", "cliptag-prompt-bank-1"},
                    {"model", "vit"},
-                   {"model_identity", std::string(32, 'a')},
+                   {"model_identity", std::string(64, 'a')},
                    {"prompts", R"({"tags": [{"label": "a"}, {"label": "b"}]})"}};
   const char* dtype = "F32";
   std::vector<int> shape = {2, 2};
@@ -148,9 +152,53 @@ TEST(BankFileTest, TextsAreNoBanks) {
 TEST(BankFileTest, TheIdentityIsTheModels) {
   const TextEncoderFacts facts = Must(ReadTextIdentity(StarterDir()));
   EXPECT_EQ(facts.model, "starter");
-  EXPECT_EQ(facts.identity.size(), 32u);
+  EXPECT_EQ(facts.identity.size(), 64u);
   EXPECT_NE(facts.identity, Must(ReadTextIdentity(DataDir() + "/models/hf")).identity);
   ExpectError(ReadTextIdentity("/none"), StatusCode::kNotFound, {"/none"});
+}
+
+// As `cp` does it: made empty, then written in pieces.
+TEST(BankFileTest, OneThatIsWrittenOverWhileItIsReadIsReadOrRefused) {
+  const TempDir dir;
+  PromptSpec spec = TwoTags();
+  for (int i = 0; i < 20'000; ++i) {
+    TagSpec tag;
+    tag.label = "label " + std::to_string(i);
+    tag.prompts = {tag.label};
+    tag.row = Row({0, 1, 0});
+    spec.tags.push_back(std::move(tag));
+  }
+  const std::string path = dir.File("bank.safetensors");
+  ASSERT_TRUE(WriteBankFile(path, spec).ok());
+  const std::string bytes = ReadAll(path);
+  std::atomic<bool> done = false;
+  std::thread writer([&] {
+    while (!done) {
+      std::ofstream out(path, std::ios::binary | std::ios::trunc);
+      for (size_t at = 0; at < bytes.size(); at += 65536) {
+        out << bytes.substr(at, 65536) << std::flush;
+      }
+    }
+  });
+  for (int i = 0; i < 30; ++i) {
+    const Result<PromptSpec> read = ReadPromptsFile(path);
+    if (read.ok()) {
+      EXPECT_EQ(read->tags.size(), spec.tags.size());
+    } else {
+      EXPECT_NE(read.status().message().find(path), std::string::npos) << read.status().message();
+    }
+  }
+  done = true;
+  writer.join();
+  EXPECT_EQ(Must(ReadPromptsFile(path)).tags.size(), spec.tags.size());
+}
+
+TEST(BankFileTest, OneOfAnEarlierVersionIsToBeMadeAgain) {
+  PromptSpec spec = TwoTags();
+  spec.bank.file = "B";
+  spec.bank.identity = std::string(32, 'a');
+  ExpectError(CheckBankModel(spec, "mine", std::string(64, 'a')), StatusCode::kInvalidArgument,
+              {"B", "earlier version", "make it again"});
 }
 
 }  // namespace

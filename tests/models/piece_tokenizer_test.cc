@@ -1,9 +1,11 @@
 // SigLIP's tokenizers against transformers', and the ways their files can be wrong.
 #include <fstream>
 #include <map>
+#include <random>
 
 #include "models/json.h"
 #include "models/tokenizer.h"
+#include "tests/fuzz/small_charsmap.h"
 #include "tests/models/model_test.h"
 
 namespace cliptag {
@@ -154,6 +156,98 @@ TEST(PieceTokenizerTest, DamagedSentencePieceModel) {
   const std::string whole = ReadAll(DataDir() + "/models/siglip-hf/spiece.model");
   dir.Write("spiece.model", whole.substr(0, whole.size() / 2));
   ExpectError(LoadTokenizer(config), StatusCode::kDataLoss, {"spiece.model"});
+}
+
+std::string Base64(const std::string& bytes) {
+  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (size_t at = 0; at < bytes.size(); at += 3) {
+    uint32_t bits = 0;
+    for (size_t i = 0; i < 3; ++i) {
+      bits = bits << 8 | (at + i < bytes.size() ? static_cast<uint8_t>(bytes[at + i]) : 0);
+    }
+    for (size_t i = 0; i < 4; ++i)
+      out += at + i > bytes.size() ? '=' : kDigits[bits >> (18 - 6 * i) & 63];
+  }
+  return out;
+}
+
+Result<std::unique_ptr<Tokenizer>> TryMap(const std::string& map) {
+  return TryJson(R"({"normalizer": {"type": "Precompiled", "precompiled_charsmap": ")" +
+                 Base64(map) + R"("}, "model": {"type": "Unigram", "unk_id": 0, "vocab":
+                 [["<unk>", 0], ["</s>", 0], ["a", -1], ["ab", -1.5], ["c", -2], ["▁", -3]]}})");
+}
+
+const std::map<std::string, std::string> kChanges = {
+    {"X", "a"}, {"\xc3\xa9", "c"}, {"\xef\xbc\xa1", "ab"}, {"cc", ""}};
+
+TEST(PieceTokenizerTest, AMapOfCharactersIsAppliedAndADamagedOneNotHandedOver) {
+  if (!HasSentencePiece()) GTEST_SKIP() << "this build has no sentencepiece";
+  const std::string map = SmallCharsmap(kChanges);
+  const auto ids = [](const Tokenizer& tokenizer, const char* text) {
+    return Must(tokenizer.Encode(text)).ids;
+  };
+  const auto tokenizer = Must(TryMap(map));
+  EXPECT_EQ(ids(*tokenizer, "xé"), ids(*Must(TryMap("")), "xc"));
+  EXPECT_NE(ids(*tokenizer, "é"), ids(*Must(TryMap("")), "é"));
+  // The bytes of the size, of the texts, and of units that are not free.
+  std::vector<size_t> used;
+  for (size_t at = 0; at < map.size(); ++at) {
+    if (at % 4 != 0 || map.compare(at, 4, std::string("\0\0\0\x80", 4)) != 0) {
+      used.push_back(at);
+    } else {
+      at += 3;
+    }
+  }
+  std::mt19937 random(3);
+  int refused = 0;
+  for (int round = 0; round < 400; ++round) {
+    std::string damaged = map;
+    for (int i = 0; i < 2; ++i) damaged[used[random() % used.size()]] = static_cast<char>(random());
+    const auto result = TryMap(damaged);
+    refused += !result.ok();
+    if (!result.ok()) continue;
+    for (const char* text : {"a photo of a cat", "Xé\xef\xbc\xa1 cc", "\xff\xfe\x01"}) {
+      EXPECT_TRUE((*result)->Encode(text).ok());
+    }
+  }
+  EXPECT_GT(refused, 40);
+  EXPECT_LT(refused, 400);
+}
+
+TEST(PieceTokenizerTest, DamagedMapsOfCharactersAreRefusedByWhatIsWrong) {
+  if (!HasSentencePiece()) GTEST_SKIP() << "this build has no sentencepiece";
+  const auto refused = [](const std::string& map, const std::string& what) {
+    ExpectError(TryMap(map), StatusCode::kDataLoss,
+                {"tokenizer.json", "precompiled_charsmap", what});
+  };
+  const std::string map = SmallCharsmap(kChanges);
+  refused("abc", "ends within its trie");
+  refused(map.substr(0, 3000), "ends within its trie");
+  refused(std::string(8, '\0'), "no whole number of blocks");
+  refused(map.substr(0, map.size() - 1), "outside of its texts");
+  std::string outside = map;
+  outside[4 + 3] = 0x7f;  // the root's offset
+  refused(outside, "outside of itself");
+  refused(SmallCharsmap({{"a", "b"}}, /*circle=*/true), "in a circle");
+  refused(SmallCharsmap({{"a", std::string(1001, 'b')}}), "more than 1000 bytes");
+  std::map<std::string, std::string> nested;
+  for (size_t i = 1; i <= 32; ++i) nested.emplace(std::string(i, 'x'), "a");
+  EXPECT_TRUE(TryMap(SmallCharsmap(nested)).ok());
+  nested.emplace(std::string(33, 'x'), "a");
+  refused(SmallCharsmap(nested), "begin with each other");
+}
+
+TEST(PieceTokenizerTest, LongPiecesAreRefused) {
+  if (!HasSentencePiece()) GTEST_SKIP() << "this build has no sentencepiece";
+  const auto with = [](size_t bytes) {
+    return TryJson(R"({"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0],
+                       ["</s>", 0], [")" +
+                   std::string(bytes, 'a') + R"(", -1]]}})");
+  };
+  EXPECT_TRUE(with(1000).ok());
+  ExpectError(with(200'000), StatusCode::kInvalidArgument,
+              {"tokenizer.json", "a piece of 200000 bytes", "1000"});
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "tests/models/model_test.h"
 
@@ -121,6 +122,34 @@ TEST(PromptsFileTest, FilesThatCannotBeRead) {
   ExpectError(ReadPromptsFile(dir.path()), StatusCode::kInvalidArgument, {dir.path()});
   dir.Write("p.txt", "cat\ndog\n");
   EXPECT_EQ(Must(ReadPromptsFile(dir.File("p.txt"))).tags.size(), 2u);
+}
+
+TEST(PromptsFileTest, IsBounded) {
+  std::string many;
+  for (int i = 0; i <= 1'000'000; ++i) many += "a\n";
+  ExpectError(ParsePromptsFile(many, "p.txt"), StatusCode::kInvalidArgument,
+              {"p.txt", "1000009 texts", "1000000"});
+  std::string some = R"({"templates": ["{}", "a {}", "the {}"], "background": "b", "tags": [)";
+  for (int i = 0; i < 333'332; ++i) some += "{\"label\":\"a\"},";
+  EXPECT_TRUE(ParsePromptsFile(some + "]}", "p.json").status().message().find("JSON") !=
+              std::string::npos);
+  some.pop_back();
+  EXPECT_EQ(Must(ParsePromptsFile(some + "]}", "p.json")).tags.size(), 333'332u);
+  ExpectError(ParsePromptsFile(some + ",{\"label\":\"a\"}]}", "p.json"),
+              StatusCode::kInvalidArgument, {"p.json", "1000002 texts"});
+  std::string longest;
+  for (int i = 0; i < 10'000; ++i) longest += "é";
+  EXPECT_TRUE(ParsePrompts(longest).ok());
+  ExpectError(ParsePrompts("a; " + longest + "e"), StatusCode::kInvalidArgument,
+              {"a label has 10001 characters"});
+  ExpectError(ParsePromptsFile(R"({"tags": [{"label": "a", "negative": [")" + longest + "ee\"]}]}",
+                               "p.json"),
+              StatusCode::kInvalidArgument, {"p.json", "a negative prompt has 10002 characters"});
+  const TempDir dir;
+  dir.Write("p.txt", "a");
+  std::filesystem::resize_file(dir.File("p.txt"), (64 << 20) + 1);
+  ExpectError(ReadPromptsFile(dir.File("p.txt")), StatusCode::kInvalidArgument,
+              {"p.txt", "larger than the 64 MB that a prompts file may have"});
 }
 
 // A text's vector is (length, number of 'x', 1), scaled to unit length.

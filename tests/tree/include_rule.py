@@ -17,7 +17,7 @@ from collections import namedtuple
 Room = namedtuple("Room", "rooms libraries")
 ROOMS = {
     "kernels": Room((), {"onednn", "cuda", "simd"}),
-    "models": Room(("kernels",), {"json", "unicode", "http", "sentencepiece"}),
+    "models": Room(("kernels",), {"json", "unicode", "http", "sentencepiece", "crypto"}),
     "plugin/engine": Room(("models", "kernels"), {"faiss", "sqlite", "libpq"}),
     "plugin/gst": Room(("models",), {"gstreamer", "opencv"}),
     "plugin/elements": Room(("plugin/engine", "plugin/gst"), {"gstreamer", "drawing", "broker"}),
@@ -41,6 +41,7 @@ LIBRARIES = [
     ("unicode", r"(utf8proc\.h$|unicode/)"),
     ("http", r"(curl/|httplib)"),
     ("sentencepiece", r"sentencepiece"),
+    ("crypto", r"openssl/"),
     ("faiss", r"faiss/"),
     ("sqlite", r"sqlite3\.h$"),
     ("libpq", r"libpq-fe\.h$"),
