@@ -7,6 +7,7 @@
 
 #include <gst/gst.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace cliptag {
@@ -14,35 +15,44 @@ namespace cliptag {
 class StreamClock {
  public:
   // The time of the next frame, never less than that of the one before. `step` is how long a frame
-  // lasts, for those that do not say when they come.
+  // lasts, for those that do not say when they come. Frames out of turn, or of one and the same
+  // time, last as long too: what that is too much is made up for by the next that go on.
   guint64 Next(guint64 running_time, guint64 step) {
     const bool first = !std::exchange(started_, true);
-    if (!GST_CLOCK_TIME_IS_VALID(running_time)) {
-      if (!first) now_ += step;
-      if (GST_CLOCK_TIME_IS_VALID(last_)) last_ += step;
-      return now_;
-    }
+    const bool timed = GST_CLOCK_TIME_IS_VALID(running_time);
+    const bool known = GST_CLOCK_TIME_IS_VALID(latest_);
     if (first) {
-      now_ = running_time;
-    } else if (!GST_CLOCK_TIME_IS_VALID(last_)) {
-      now_ += step;
-    } else if (running_time >= last_) {
-      now_ += running_time - last_;
-    } else if (last_ - running_time <= step) {
-      return now_;  // a frame out of turn, or steps that were a little too long
+      now_ = timed ? running_time : 0;
+    } else if (timed && known && running_time > latest_) {
+      const guint64 passed = running_time - latest_;
+      const guint64 made_up = std::min(passed, ahead_);
+      ahead_ -= made_up;
+      now_ += passed - made_up;
     } else {
       now_ += step;
     }
-    last_ = running_time;
+    if (!timed) {
+      if (known) latest_ += step;
+    } else if (!known || running_time > latest_) {
+      latest_ = running_time;
+    } else if (latest_ - running_time > kMostOutOfTurn * step) {
+      latest_ = running_time;  // timestamps that begin anew
+      ahead_ = 0;
+    } else {
+      ahead_ += step;
+    }
     return now_;
   }
 
   void Reset() { *this = StreamClock(); }
 
  private:
+  static constexpr guint64 kMostOutOfTurn = 16;  // frames: what a codec may put in another order
+
   bool started_ = false;
   guint64 now_ = 0;
-  guint64 last_ = GST_CLOCK_TIME_NONE;  // running time of the last frame, or what stands for it
+  guint64 latest_ = GST_CLOCK_TIME_NONE;  // running time so far, or what stands for it
+  guint64 ahead_ = 0;                     // how much less than now_ has passed since by latest_
 };
 
 }  // namespace cliptag

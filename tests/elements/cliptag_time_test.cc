@@ -1,4 +1,5 @@
 // What counts as time: over segments, without timestamps, backwards, at rates and with jitter.
+#include <array>
 #include <random>
 
 #include "plugin/elements/rate_schedule.h"
@@ -14,11 +15,12 @@ TEST(StreamClock, FollowsRunningTimeAndNeverGoesBack) {
   StreamClock clock;
   EXPECT_EQ(clock.Next(100, 40), 100u);
   EXPECT_EQ(clock.Next(150, 40), 150u);
-  EXPECT_EQ(clock.Next(130, 40), 150u) << "out of turn";
-  EXPECT_EQ(clock.Next(190, 40), 190u);
-  EXPECT_EQ(clock.Next(5, 40), 230u) << "timestamps that begin anew: a frame has passed";
-  EXPECT_EQ(clock.Next(45, 40), 270u);
-  EXPECT_EQ(clock.Next(1045, 40), 1270u);
+  EXPECT_EQ(clock.Next(130, 40), 190u) << "out of turn: it lasts, too";
+  EXPECT_EQ(clock.Next(190, 40), 190u) << "and the next makes up for it";
+  EXPECT_EQ(clock.Next(1045, 40), 1045u);
+  EXPECT_EQ(clock.Next(5, 40), 1085u) << "timestamps that begin anew: a frame has passed";
+  EXPECT_EQ(clock.Next(45, 40), 1125u);
+  EXPECT_EQ(clock.Next(1045, 40), 2125u);
   clock.Reset();
   EXPECT_EQ(clock.Next(7, 40), 7u);
 }
@@ -30,6 +32,21 @@ TEST(StreamClock, FramesWithoutATimeLastAsLongAsTheySay) {
   EXPECT_EQ(clock.Next(1000, 40), 80u) << "from here on it is known";
   EXPECT_EQ(clock.Next(kNone, 40), 120u);
   EXPECT_EQ(clock.Next(1080, 40), 160u) << "the one between was counted";
+}
+
+TEST(StreamClock, GoesOnWhateverOrderTimesComeIn) {
+  StreamClock stuck, falling, shuffled, twice;
+  guint64 in_order = 0;
+  for (guint64 n = 0; n < 400; ++n) {
+    EXPECT_EQ(stuck.Next(1000, 40), 1000 + 40 * n) << "all of one time";
+    EXPECT_EQ(falling.Next(40 * (500 - n), 40), 40 * (500 + n)) << "backwards";
+    // As B pictures that nobody has put in order.
+    const guint64 time = shuffled.Next(40 * (n / 4 * 4 + std::array{0, 3, 1, 2}[n % 4]), 40);
+    EXPECT_GE(time, in_order);
+    EXPECT_LE(time, 40 * (n + 3));
+    in_order = time;
+    EXPECT_LE(twice.Next(n / 2 * 40, 40), 40 * (n / 2 + 1)) << "each time twice";
+  }
 }
 
 // How many of so many seconds of pictures are taken; each up to `jitter_ms` early or late.
