@@ -242,6 +242,7 @@ class ClipTag {
     guint64 since_ns = 0;  // by clock_
     double peak = 0, last = 0;
     int64_t id = -1;  // that is told of the object
+    Moment seen;
   };
   struct ActiveKey {
     std::string label;
@@ -251,7 +252,6 @@ class ClipTag {
   };
   std::map<ActiveKey, ActiveTag> active_tags_;
   AnswerPtr last_told_;  // with tags
-  Moment last_at_;
   bool told_not_tagged_ = false;
 
   std::atomic<guint64> reported_latency_{GST_CLOCK_TIME_NONE};  // none: nobody has asked

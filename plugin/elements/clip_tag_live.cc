@@ -170,11 +170,10 @@ void ClipTag::Post(GstStructure* structure) {
 
 void ClipTag::TrackActive(const InferenceResult& result) {
   tag_counts_.Look(result);
-  last_at_ = result.at;
   for (const TagEvent& event : result.events) {
     const ActiveKey key{event.label, event.of_object, event.track};
     if (event.start) {
-      active_tags_[key] = {event.at.time_ns, event.peak, event.score, event.id};
+      active_tags_[key] = {event.at.time_ns, event.peak, event.score, event.id, result.at};
     } else {
       active_tags_.erase(key);
     }
@@ -183,6 +182,7 @@ void ClipTag::TrackActive(const InferenceResult& result) {
     const auto it = active_tags_.find({tag.label, tag.of_object, tag.track});
     if (it == active_tags_.end()) continue;
     it->second.last = tag.score;
+    it->second.seen = result.at;
     it->second.peak = std::max(it->second.peak, tag.score);
   }
 }
@@ -205,9 +205,9 @@ void ClipTag::EndActiveTags() {
     event.of_object = key.of_object;
     event.id = tag.id;
     event.track = key.track;
-    event.at = last_at_;
+    event.at = tag.seen;  // of an object that has gone: when it was there
     event.score = tag.last;
-    event.duration_ns = last_at_.time_ns - std::min<guint64>(tag.since_ns, last_at_.time_ns);
+    event.duration_ns = tag.seen.time_ns - std::min<guint64>(tag.since_ns, tag.seen.time_ns);
     event.peak = tag.peak;
     Post(MakeEventStructure(event));
   }

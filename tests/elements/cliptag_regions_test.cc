@@ -186,6 +186,29 @@ TEST_F(RegionsTest, TheEndEndsTheTagsOfEachObject) {
   EXPECT_EQ(starts, 2);
 }
 
+TEST_F(RegionsTest, TheEndOfAnObjectThatHadGoneIsWhenItWasSeen) {
+  Set("regions", "objects");
+  Set("threshold", "0.9");
+  PlayAndWait();
+  for (guint64 n = 0; n < 6; ++n) {
+    GstBuffer* buffer = n < 3 ? WithRoi(n, 0, 0, 5, 5, 1) : MakeFrame(n);
+    ASSERT_EQ(gst_harness_push(harness_, buffer), GST_FLOW_OK);
+    Pull();
+  }
+  PopElementMessages(bus_, "cliptag-event");
+  ASSERT_TRUE(gst_harness_push_event(harness_, gst_event_new_eos()));
+  std::vector<MessagePtr> ends;
+  ASSERT_TRUE(WaitFor([&] {
+    ends = PopElementMessages(bus_, "cliptag-event");
+    return !ends.empty();
+  }));
+  guint64 pts = 0, duration = 0;
+  ASSERT_TRUE(gst_structure_get(gst_message_get_structure(ends[0].get()), "pts", G_TYPE_UINT64,
+                                &pts, "duration", G_TYPE_UINT64, &duration, nullptr));
+  EXPECT_EQ(pts, 2 * kFrame);
+  EXPECT_EQ(duration, 2 * kFrame);
+}
+
 TEST_F(RegionsTest, InLiveModeAMovingObjectKeepsItsTags) {
   Set("mode", "live");
   Set("regions", "objects");
