@@ -172,6 +172,7 @@ class ClipTag {
   bool Latency(GstQuery* query);
   guint64 OwnLatency() const;
   void TakeQos(GstEvent* event);
+  bool HeedsQos() const;  // frames may be left out while downstream is late
   void FlushEngine();
   void ResetCounters();
   void ForgetStream();  // caps, segment, tags: what its events have told

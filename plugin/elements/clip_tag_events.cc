@@ -168,10 +168,24 @@ void ClipTag::TakeTags(GstEvent* event) {
 }
 
 bool ClipTag::SrcEvent(GstEvent* event) {
-  if (GST_EVENT_TYPE(event) == GST_EVENT_QOS) TakeQos(event);
+  if (GST_EVENT_TYPE(event) == GST_EVENT_QOS) {
+    TakeQos(event);
+    // Decoders and converters before this element would leave out frames, which nobody looks at.
+    if (!HeedsQos()) {
+      gst_event_unref(event);
+      return true;
+    }
+  }
   // Not linked until now, perhaps: try again.
   if (GST_EVENT_TYPE(event) == GST_EVENT_RECONFIGURE) queue_.ResumeFrom(GST_FLOW_NOT_LINKED);
   return gst_pad_push_event(sink_pad_, event);
+}
+
+bool ClipTag::HeedsQos() const {
+  const std::lock_guard lock(settings_mutex_);
+  const FrameSettings& frame = settings_.frame;
+  return frame.qos || frame.mode == Mode::kLive ||
+         (frame.mode == Mode::kAuto && liveness_ != Liveness::kNot);
 }
 
 // As base classes of GStreamer take it: what is late by some is likely to be late by twice that.

@@ -255,8 +255,8 @@ void InstallFrameProperties(GObjectClass* klass) {
       klass, PROP_QOS,
       g_param_spec_boolean(
           "qos", "Quality of service",
-          "In mode exact, too, look at one frame a second alone while a sink says that it is late; "
-          "in mode live that is so in any case",
+          "In mode exact, too, look at one frame a second alone while a sink says that it is late, "
+          "and tell upstream; in mode live that is so in any case",
           FALSE, kPlaying));
   g_object_class_install_property(
       klass, PROP_ATTACH_EMBEDDING,

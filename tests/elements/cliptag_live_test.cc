@@ -323,7 +323,19 @@ TEST_F(LiveTest, InExactModeALateSinkCostsNoLookUnlessThatIsAskedFor) {
       harness_, gst_event_new_qos(GST_QOS_TYPE_UNDERFLOW, 2.0, 100 * GST_SECOND, 0));
   for (guint64 n = 1; n < 51; ++n) EXPECT_NE(MetaOf(Through(n).get()), nullptr) << n;
   EXPECT_EQ(Fake().seen().size(), 51u);
+  const auto told_upstream = [this] {
+    int told = 0;
+    while (GstEvent* event = gst_harness_try_pull_upstream_event(harness_)) {
+      told += GST_EVENT_TYPE(event) == GST_EVENT_QOS ? 1 : 0;
+      gst_event_unref(event);
+    }
+    return told;
+  };
+  EXPECT_EQ(told_upstream(), 0) << "a decoder would leave out frames";
   Set("qos", "true");
+  gst_harness_push_upstream_event(
+      harness_, gst_event_new_qos(GST_QOS_TYPE_UNDERFLOW, 2.0, 100 * GST_SECOND, 0));
+  EXPECT_EQ(told_upstream(), 1);
   for (guint64 n = 51; n < 101; ++n) ASSERT_TRUE(Through(n));
   EXPECT_EQ(Fake().seen().size(), 53u) << "one a second";
 }
