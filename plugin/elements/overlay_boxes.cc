@@ -42,8 +42,10 @@ class BoxDrawer {
   void DrawCaption(const OverlayBox& box) {
     const int padding = std::max(2, text_ / 4);
     const int height = text_ + text_ / 2;
-    const int width =
-        std::min(TextWidthOf(box.caption, style_, text_) + 2 * padding, frame_.seen_width());
+    // No wider than its box, or than the panel may be: it covers the picture.
+    const int box_width = static_cast<int>(std::lround(box.place.width / frame_.unit_x()));
+    const int most = std::max(std::min(box_width, frame_.seen_width()), frame_.seen_width() / 3);
+    const int width = std::min(TextWidthOf(box.caption, style_, text_) + 2 * padding, most);
     if (width <= 2 * padding) return;
     const Rect size{0, 0, static_cast<int>(std::ceil(width * frame_.unit_x())),
                     static_cast<int>(std::ceil(height * frame_.unit_y()))};

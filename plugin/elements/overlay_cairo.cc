@@ -64,7 +64,8 @@ void DrawText(cairo_t* cairo, const std::string& text, const OverlayStyle& style
   const LayoutPtr layout = MakeLayout(cairo, style, text_px);
   SetText(layout.get(), text, /*bold=*/true);
   pango_layout_set_width(layout.get(), width * PANGO_SCALE);
-  pango_layout_set_ellipsize(layout.get(), PANGO_ELLIPSIZE_END);
+  // The number at the end stays.
+  pango_layout_set_ellipsize(layout.get(), PANGO_ELLIPSIZE_MIDDLE);
   int text_height = 0;
   pango_layout_get_pixel_size(layout.get(), nullptr, &text_height);
   cairo_move_to(cairo, x, (height - text_height) / 2.0);

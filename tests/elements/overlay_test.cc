@@ -280,6 +280,21 @@ TEST_F(OverlayTest, CaptionsOfTilesLieBesideThePanel) {
   EXPECT_EQ(captions, 3);
 }
 
+TEST_F(OverlayTest, CaptionsAreNoWiderThanTheirBoxOrAThird) {
+  Play("RGB", 640, 480);
+  const auto width_at = [&](const Rect& region) {
+    const Tag tag{.label = std::string(100, 'w'),
+                  .score = 0.5,
+                  .active = true,
+                  .region = region,
+                  .of_object = true};
+    return ChangedBox(Through(MakeFrame(0), {tag}).get()).w;
+  };
+  EXPECT_EQ(width_at({100, 100, 50, 50}), 640 / 3);
+  EXPECT_EQ(width_at({100, 100, 400, 50}), 400);
+  EXPECT_EQ(width_at({100, 100, 4000, 50}), 640) << "cut by the frame";
+}
+
 TEST_F(OverlayTest, LabelsAreCutBeforeTheyAreLaidOut) {
   EXPECT_EQ(Drawable("dog"), "dog");
   const std::string cut = Drawable(std::string(30'000'000, 'w'));
