@@ -17,7 +17,7 @@ double Likeness(const ObjectRegion& now, const ObjectRegion& before, bool is_new
   const double overlap = Overlap(now.rect, before.rect);
   if (now.tracked && before.tracked) return same_id ? 2 + overlap : 0;
   if (same_id) return kSameId + overlap;
-  if (is_new && before.persists && !now.tracked) return 0;
+  if (is_new && before.persists && !before.tracked && !now.tracked) return 0;
   return overlap >= kSamePlace ? overlap : 0;
 }
 
@@ -32,8 +32,9 @@ std::vector<int> MatchRegions(std::span<const ObjectRegion> now,
   std::vector<Pair> pairs;
   for (size_t i = 0; i < now.size(); ++i) {
     const bool is_new =
-        now[i].id >= 0 && std::none_of(before.begin(), before.end(),
-                                       [&](const ObjectRegion& b) { return b.id == now[i].id; });
+        now[i].id >= 0 && std::none_of(before.begin(), before.end(), [&](const ObjectRegion& b) {
+          return b.id == now[i].id && b.tracked == now[i].tracked;
+        });
     for (size_t j = 0; j < before.size(); ++j) {
       const double likeness = Likeness(now[i], before[j], is_new);
       if (likeness > 0) pairs.push_back({likeness, i, j});

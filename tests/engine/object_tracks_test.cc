@@ -87,6 +87,20 @@ TEST(ObjectTracks, ANewNumberWhereAnotherOnePersistedIsAnotherObject) {
   EXPECT_TRUE(other.encode);
 }
 
+TEST(ObjectTracks, WhatTheTrackerLosesForAWhileStaysTheSameByItsPlace) {
+  ObjectTracks tracks;
+  int64_t track = -1;
+  for (int n = 0; n < 30; ++n) {
+    // The detector numbers each detection anew, as gvadetect does.
+    const bool lost = n >= 5 && n < 10;
+    const ObjectRegion object[] = {{{14 * n, 0, 160, 160}, lost ? 100 + n : 1, !lost}};
+    const auto seen = tracks.See(object, kArea, {static_cast<uint64_t>(n) * kSecond / 25});
+    if (n == 0) track = seen[0].track;
+    EXPECT_EQ(seen[0].track, track) << n;
+    EXPECT_EQ(seen[0].id, 1) << n;
+  }
+}
+
 TEST(ObjectTracks, CountedAnewInEachFrameThePlaceDecides) {
   ObjectTracks tracks;
   const ObjectRegion both[] = {{{0, 0, 100, 100}, 1}, {{500, 0, 100, 100}, 2}};
