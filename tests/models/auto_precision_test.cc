@@ -104,7 +104,7 @@ class AutoPrecisionTest : public ::testing::Test {
   // Replaces what the only file says of its trial.
   void Plant(double worst_cosine) {
     const std::string path = OnlyFile(), text = ReadAll(path);
-    const TrialFile file{path, text.substr(text.find('\n') + 1, 32)};
+    const TrialFile file{path, text.substr(text.find('\n') + 1, 64)};
     ASSERT_TRUE(ReadTrial(file).has_value());
     EXPECT_EQ(WriteTrial(file, worst_cosine).message(), "");
     EXPECT_EQ(ReadTrial(file), worst_cosine);
@@ -261,13 +261,13 @@ TEST_F(TrialTest, AnotherImageTowerIsAnotherModel) {
 TEST_F(TrialTest, ADamagedFileIsTriedAnewAndReplaced) {
   (void)Take(Small());
   const std::string path = OnlyFile(), text = ReadAll(path);
-  const std::string identity = text.substr(text.find('\n') + 1, 32);
+  const std::string identity = text.substr(text.find('\n') + 1, 64);
   const TrialFile file{path, identity};
   const auto write = [&](const std::string& content) {
     cache_.Write(fs::path(path).filename().string(), content);
   };
   ASSERT_TRUE(ReadTrial(file).has_value());
-  EXPECT_FALSE(ReadTrial({path, std::string(32, '0')}).has_value());  // somebody else's
+  EXPECT_FALSE(ReadTrial({path, std::string(64, '0')}).has_value());  // somebody else's
   for (size_t size = 0; size < text.size(); ++size) {
     write(text.substr(0, size));
     ASSERT_FALSE(ReadTrial(file).has_value()) << size;
@@ -455,7 +455,7 @@ TEST(TestPictures, DifferAndAreTheSameEverywhere) {
   EXPECT_GE(dark, 2);
   EXPECT_GE(bright, 2);
   EXPECT_EQ(flat, 3);
-  EXPECT_EQ(hash.Hex(), "a7d716f2e35de5a5fb68d95698affef8");
+  EXPECT_EQ(hash.Hex(), "b4e18f22c1e8bc5eebc52b18a21f086cd4a50e0ae9f4aaa34a9e51f10424bbdf");
 }
 
 }  // namespace
