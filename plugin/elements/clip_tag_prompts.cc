@@ -120,10 +120,21 @@ void ClipTag::ApplyPrompts(PromptSpec spec) {
 }
 
 void ClipTag::CallLater(std::function<void()> call) {
-  using Call = std::function<void()>;
+  // GStreamer's queue of calls orders the threads for everyone but ThreadSanitizer, which does not
+  // see GLib's locks: `handed` says it again.
+  struct Call {
+    std::function<void()> run;
+    std::atomic<bool> handed{false};
+  };
+  auto* const data = new Call{.run = std::move(call)};
+  data->handed.store(true, std::memory_order_release);
   gst_element_call_async(
-      element_, [](GstElement*, gpointer data) { (*static_cast<Call*>(data))(); },
-      new Call(std::move(call)), [](gpointer data) { delete static_cast<Call*>(data); });
+      element_,
+      [](GstElement*, gpointer user) {
+        auto& later = *static_cast<Call*>(user);
+        if (later.handed.load(std::memory_order_acquire)) later.run();
+      },
+      data, [](gpointer user) { delete static_cast<Call*>(user); });
 }
 
 // On the engine's worker, which serves other elements, too, and which a stop waits for.
