@@ -113,7 +113,7 @@ class ClipTag {
   void OnPromptsFile(PromptsWatcher::Change change);
   void ApplyPrompts(PromptSpec spec);
   void OnPromptsEncoded(Status status, std::shared_ptr<const PromptBank> bank);
-  void TellPrompts(const PromptBank& bank, bool others);
+  void TellPrompts(const PromptBank& bank, bool others, double logit_bias);
   void WarnPromptsStay(const Status& status);
   // Makes the engine, in the CUDA context of the elements beside where frames may come in it.
   Result<std::shared_ptr<Engine>> CreateEngine(const Settings& settings);

@@ -144,7 +144,12 @@ void ClipTag::OnPromptsEncoded(Status status, std::shared_ptr<const PromptBank> 
     const bool others = prompts_.exchange(Prompts::kReady) == Prompts::kReady;
     tag_counts_.Forget();
     queue_.Wake();
-    if (bank) CallLater([this, bank = std::move(bank), others] { TellPrompts(*bank, others); });
+    // The later call may run when the next model is being loaded.
+    if (bank) {
+      CallLater([this, bank = std::move(bank), others, logit_bias = logit_bias_] {
+        TellPrompts(*bank, others, logit_bias);
+      });
+    }
     return;
   }
   Prompts first = Prompts::kEncoding;
@@ -159,7 +164,7 @@ void ClipTag::OnPromptsEncoded(Status status, std::shared_ptr<const PromptBank> 
   });
 }
 
-void ClipTag::TellPrompts(const PromptBank& bank, bool others) {
+void ClipTag::TellPrompts(const PromptBank& bank, bool others, double logit_bias) {
   if (!bank.truncated.empty()) {
     GST_ELEMENT_WARNING(
         element_, RESOURCE, SETTINGS,
@@ -168,8 +173,7 @@ void ClipTag::TellPrompts(const PromptBank& bank, bool others) {
         (nullptr));
   }
   const Settings settings = this->settings();
-  for (const std::string& sentence :
-       PromptAdvice(bank.spec, settings.policy.scoring, logit_bias_)) {
+  for (const std::string& sentence : PromptAdvice(bank.spec, settings.policy.scoring, logit_bias)) {
     GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS, ("%s", PlainText(sentence).c_str()),
                         (nullptr));
   }
