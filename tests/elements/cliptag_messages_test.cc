@@ -23,8 +23,10 @@ class MessagesTest : public ClipTagTest {
         [](GstBus*, GstMessage* message, gpointer data) {
           auto* self = static_cast<MessagesTest*>(data);
           if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_WARNING) {
+            ++self->running_;
             self->answer_();
             self->answered_ = true;
+            --self->running_;
           }
           return GST_BUS_PASS;
         },
@@ -64,10 +66,13 @@ class MessagesTest : public ClipTagTest {
       provoke();
       ASSERT_TRUE(WaitForAnswer());
       Stop();
+      // A stop waits for no handler.
+      ASSERT_TRUE(WaitFor([&] { return running_ == 0; }));
     }
   }
 
   std::atomic<bool> answered_{false};
+  std::atomic<int> running_{0};  // handlers
   std::function<void()> answer_;
   TemporaryFolder folder_;
 };

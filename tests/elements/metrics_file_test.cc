@@ -5,10 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <memory>
 #include <sstream>
 #include <thread>
 
@@ -434,25 +436,33 @@ TEST_F(MetricsTest, TheVideoGoesOnWhenItCannotBeWritten) {
 
 // As an application does that answers a message where it is posted.
 TEST_F(MetricsTest, AWarningMayBeAnsweredByAStop) {
-  std::promise<void> stopped;
+  // Shared with the writer's thread, which may be within the handler still when this ends.
   struct Answer {
     GstElement* element;
-    std::promise<void>* stopped;
-  } answer{element_, &stopped};
+    std::promise<void> playing, stopped;
+    std::atomic<bool> answered{false};
+  };
+  const auto answer = std::make_shared<Answer>();
+  answer->element = element_;
   gst_bus_set_sync_handler(
       bus_,
       [](GstBus*, GstMessage* message, gpointer data) {
         if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_WARNING) {
-          auto* const to = static_cast<Answer*>(data);
+          const auto to = *static_cast<std::shared_ptr<Answer>*>(data);
+          if (to->answered.exchange(true)) return GST_BUS_PASS;
+          to->playing.get_future().wait();  // states are changed by one thread at a time
           gst_element_set_state(to->element, GST_STATE_NULL);
-          to->stopped->set_value();
+          to->stopped.set_value();
         }
         return GST_BUS_PASS;
       },
-      &answer, nullptr);
+      new std::shared_ptr<Answer>(answer),
+      [](gpointer data) { delete static_cast<std::shared_ptr<Answer>*>(data); });
   Set("metrics-file", folder_ + "/nowhere/metrics.prom");
   PlayAndWait();
-  EXPECT_EQ(stopped.get_future().wait_for(std::chrono::seconds(30)), std::future_status::ready);
+  answer->playing.set_value();
+  EXPECT_EQ(answer->stopped.get_future().wait_for(std::chrono::seconds(30)),
+            std::future_status::ready);
   gst_bus_set_sync_handler(bus_, nullptr, nullptr, nullptr);
 }
 
