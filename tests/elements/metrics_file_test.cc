@@ -450,6 +450,7 @@ TEST_F(MetricsTest, AWarningMayBeAnsweredByAStop) {
         if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_WARNING) {
           const auto to = *static_cast<std::shared_ptr<Answer>*>(data);
           // Dropped: on the bus it would hold the element after the test has emptied that.
+          gst_message_unref(message);
           if (to->answered.exchange(true)) return GST_BUS_DROP;
           to->playing.get_future().wait();  // states are changed by one thread at a time
           gst_element_set_state(to->element, GST_STATE_NULL);
