@@ -11,6 +11,8 @@ namespace {
 class MessagesTest : public ClipTagTest {
  protected:
   void TearDown() override {
+    // A stop waits for no handler.
+    EXPECT_TRUE(WaitFor([&] { return running_ == 0; }));
     gst_bus_set_sync_handler(bus_, nullptr, nullptr, nullptr);
     ClipTagTest::TearDown();
   }

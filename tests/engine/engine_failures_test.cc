@@ -178,6 +178,8 @@ class RunningFailures : public EngineFailures, public ::testing::WithParamInterf
 };
 
 TEST_P(RunningFailures, EveryRequestIsAnswered) {
+  // oneDNN 2.6 keeps a pointer to what it has freed when an allocation of its own fails.
+  if (test::kSanitized) GTEST_SKIP() << "AddressSanitizer finds oneDNN's own fault";
   const auto engine = Engine::Create(Options()).Take();
   const auto a = engine->OpenStream(), b = engine->OpenStream();
   int failed = 0;
