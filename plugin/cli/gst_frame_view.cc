@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "plugin/gst/colorimetry.h"
+
 namespace cliptag {
 namespace {
 
@@ -35,26 +37,6 @@ YuvMatrix MatrixOf(GstVideoColorMatrix matrix) {
     default:
       return YuvMatrix::kBt601;
   }
-}
-
-Transfer TransferOf(GstVideoTransferFunction transfer) {
-  switch (transfer) {
-    case GST_VIDEO_TRANSFER_SMPTE2084:
-      return Transfer::kPq;
-    case GST_VIDEO_TRANSFER_ARIB_STD_B67:
-      return Transfer::kHlg;
-    default:
-      return Transfer::kSdr;
-  }
-}
-
-// PQ and HLG are BT.2100's, whose primaries are BT.2020's where the caps do not say.
-Primaries PrimariesOf(const GstVideoColorimetry& colorimetry) {
-  const bool unknown = colorimetry.primaries == GST_VIDEO_COLOR_PRIMARIES_UNKNOWN;
-  return colorimetry.primaries == GST_VIDEO_COLOR_PRIMARIES_BT2020 ||
-                 (unknown && TransferOf(colorimetry.transfer) != Transfer::kSdr)
-             ? Primaries::kBt2020
-             : Primaries::kBt709;
 }
 
 }  // namespace
@@ -132,7 +114,7 @@ FrameView FrameViewOf(const GstVideoFrame& frame) {
     }
   }
   view.matrix = MatrixOf(info.colorimetry.matrix);
-  view.transfer = TransferOf(info.colorimetry.transfer);
+  view.transfer = TransferOf(info.colorimetry);
   view.primaries = PrimariesOf(info.colorimetry);
   // Unknown means limited for YUV and full for the others, as everywhere in GStreamer.
   view.full_range = view.kind == PixelKind::kYuv

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstring>
 
+#include "plugin/gst/colorimetry.h"
+
 namespace cliptag {
 namespace {
 
@@ -73,26 +75,6 @@ YuvMatrix MatrixOf(const GstVideoInfo& info) {
     default:  // unknown: GStreamer's own rule for caps without colorimetry
       return info.height > 576 ? YuvMatrix::kBt709 : YuvMatrix::kBt601;
   }
-}
-
-Transfer TransferOf(const GstVideoColorimetry& colorimetry) {
-  switch (colorimetry.transfer) {
-    case GST_VIDEO_TRANSFER_SMPTE2084:
-      return Transfer::kPq;
-    case GST_VIDEO_TRANSFER_ARIB_STD_B67:
-      return Transfer::kHlg;
-    default:
-      return Transfer::kSdr;
-  }
-}
-
-// PQ and HLG are BT.2100's, whose primaries are BT.2020's where the caps do not say.
-Primaries PrimariesOf(const GstVideoColorimetry& colorimetry) {
-  const bool unknown = colorimetry.primaries == GST_VIDEO_COLOR_PRIMARIES_UNKNOWN;
-  return colorimetry.primaries == GST_VIDEO_COLOR_PRIMARIES_BT2020 ||
-                 (unknown && TransferOf(colorimetry) != Transfer::kSdr)
-             ? Primaries::kBt2020
-             : Primaries::kBt709;
 }
 
 bool IsFullRange(const GstVideoInfo& info) {

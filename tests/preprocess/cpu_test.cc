@@ -9,19 +9,11 @@
 
 #include "kernels/cpu/preprocess.h"
 #include "kernels/shared/resample.h"
+#include "tests/preprocess/all_kernels.h"
 #include "tests/preprocess/pictures.h"
 
 namespace cliptag {
 namespace {
-
-std::vector<const PreprocessKernels*> AllKernels() {
-  std::vector<const PreprocessKernels*> all;
-  for (const CpuLevel level : {CpuLevel::kBaseline, CpuLevel::kAvx2, CpuLevel::kAvx512}) {
-    const PreprocessKernels* kernels = &PreprocessKernelsFor(level);
-    if (level <= DetectCpuLevel() && (all.empty() || all.back() != kernels)) all.push_back(kernels);
-  }
-  return all;
-}
 
 // Frames' patches with a sentinel around every row of the output.
 std::vector<float> RunCpu(CpuPreprocessor& cpu, std::span<const FrameView> frames,

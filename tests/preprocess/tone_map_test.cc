@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/cpu/preprocess.h"
+#include "tests/preprocess/all_kernels.h"
 #include "tests/preprocess/pictures.h"
 
 namespace cliptag {
@@ -147,15 +148,6 @@ TEST(ToneMap, TablesAreWithinTheStatedError) {
       RecordProperty(NameOf(transfer, primaries), std::to_string(largest));
     }
   }
-}
-
-std::vector<const PreprocessKernels*> AllKernels() {
-  std::vector<const PreprocessKernels*> all;
-  for (const CpuLevel level : {CpuLevel::kBaseline, CpuLevel::kAvx2, CpuLevel::kAvx512}) {
-    const PreprocessKernels* kernels = &PreprocessKernelsFor(level);
-    if (level <= DetectCpuLevel() && (all.empty() || all.back() != kernels)) all.push_back(kernels);
-  }
-  return all;
 }
 
 std::vector<float> RunCpu(const PreprocessKernels& kernels, const FrameView& view,
