@@ -109,6 +109,16 @@ class FolderCase(unittest.TestCase):
             f.write(text)
         return path
 
+    def launch(self, *args):
+        """What gst-launch-1.0 did, with the plugin that was built; skips where there is none."""
+        gst_launch = shutil.which("gst-launch-1.0")
+        if not gst_launch:
+            self.skipTest("no gst-launch-1.0 here")
+        environment = dict(os.environ)
+        if preload := environment.get("CLIPTAG_PRELOAD"):
+            environment["LD_PRELOAD"] = preload
+        return subprocess.run([gst_launch, *args], capture_output=True, text=True, env=environment, timeout=120)
+
     def assert_complains(self, done, *parts, code=1):
         """Failed with one sentence that holds all parts."""
         self.assertEqual(code, done.returncode, done.stderr)
