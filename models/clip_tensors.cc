@@ -337,7 +337,7 @@ Status ReadLogits(const Weights& weights, ModelConfig* config) {
     config->logit_bias = bias;
   }
   // The exponential of minus infinity is a finite number, too.
-  if (!(config->logit_scale > 0) || !std::isfinite(config->logit_scale) ||
+  if (!(config->logit_scale > 0) || !std::isfinite(static_cast<float>(config->logit_scale)) ||
       !std::isfinite(config->logit_bias)) {
     return DataLoss(config->path +
                     ": the tensor logit_scale or logit_bias is not a finite number.");

@@ -16,6 +16,8 @@
 #include <thread>
 #include <utility>
 
+#include "kernels/base/caught.h"
+
 namespace cliptag {
 namespace {
 
@@ -108,11 +110,16 @@ class Writer {
       if (stopping_) break;
       write_now_ = false;
       next_ = Clock::now() + kPeriod;
-      const std::string text = Text();
-      lock.unlock();
-      const std::string problem = ReplaceMetricsFile(path_, text, &written);
-      lock.lock();
-      if (!problem.empty()) Warn(problem);
+      try {
+        const std::string text = Text();
+        lock.unlock();
+        const std::string problem = ReplaceMetricsFile(path_, text, &written);
+        lock.lock();
+        if (!problem.empty()) Warn(problem);
+      } catch (...) {
+        LogCaughtException("the metrics file");
+        if (!lock.owns_lock()) lock.lock();
+      }
     }
     lock.unlock();
     RemoveMetricsFile(path_, written);

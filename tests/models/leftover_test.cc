@@ -2,6 +2,8 @@
 // the model is found whatever was wrapped around it. Weights that hold NaN are told of at the
 // start, of both towers, or with the one text that has the damaged word.
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <functional>
 
 #include "models/clip_model.h"
@@ -41,6 +43,16 @@ class LeftoverTest : public ::testing::Test {
     }
     header[tensor] = {{"dtype", "F16"}, {"shape", {2}}, {"data_offsets", {end, end + 4}}};
     dir_.Write(file, WithSafetensorsHeader(whole, header, std::string(4, '\0')));
+  }
+  void SetScalar(const std::string& file, const std::string& tensor, float value) {
+    std::string whole = ReadAll(dir_.File(file));
+    const Json info = SafetensorsHeader(whole)[tensor];
+    ASSERT_EQ(info["dtype"], "F32");
+    uint64_t header_size = 0;
+    std::memcpy(&header_size, whole.data(), sizeof(header_size));
+    std::memcpy(&whole[8 + header_size + info["data_offsets"][0].get<uint64_t>()], &value,
+                sizeof(value));
+    dir_.Write(file, whole);
   }
   void Rename(const std::string& file, const std::function<std::string(std::string)>& name_of) {
     const std::string whole = ReadAll(dir_.File(file));
@@ -132,6 +144,17 @@ TEST_F(LeftoverTest, AScaleOfLogitsIsNeeded) {
     Rename(file, [](std::string name) { return name == "logit_scale" ? "attn_mask" : name; });
     ExpectError(Load(), StatusCode::kDataLoss, {file, "'logit_scale' is missing"});
   }
+}
+
+TEST_F(LeftoverTest, AScaleOfLogitsIsAFiniteNumber) {
+  for (const float scale : {-HUGE_VALF, HUGE_VALF, NAN, 100.0f}) {  // exp(100) overflows a float
+    CopyModel("hf");
+    SetScalar("model.safetensors", "logit_scale", scale);
+    ExpectError(Load(), StatusCode::kDataLoss, {"logit_scale", "not a finite number"});
+  }
+  CopyModel("hf");
+  SetScalar("model.safetensors", "logit_scale", 3.0f);
+  EXPECT_EQ(Load().message(), "");
 }
 
 TEST_F(LeftoverTest, WhatWasWrappedAroundAModel) {
