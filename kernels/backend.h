@@ -257,9 +257,6 @@ struct BackendOptions {
   int threads = 0;  // 0 = every core this process may use
 };
 
-// The backend asked for, or the best this machine has. Errors name what is missing.
-Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options);
-
 // Whether those options may lead to the CUDA backend: its module is there, and neither the kind nor
 // the precision is against it.
 bool MayUseCuda(const BackendOptions& options);

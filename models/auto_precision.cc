@@ -9,15 +9,16 @@
 #include <vector>
 
 #include "kernels/base/log.h"
-#include "models/clip_tensors.h"
-#include "models/config.h"
-#include "models/content_hash.h"
-#include "models/image_encoder.h"
+#include "kernels/create_backend.h"
+#include "models/config/config.h"
+#include "models/encoders/blocks/workspace.h"
+#include "models/encoders/clip_tensors.h"
+#include "models/encoders/image_encoder.h"
+#include "models/io/content_hash.h"
 #include "models/precision_trials.h"
-#include "models/test_pictures.h"
+#include "models/probe_pictures.h"
 #include "models/tower_identity.h"
-#include "models/weights.h"
-#include "models/workspace.h"
+#include "models/weights/weights.h"
 
 namespace cliptag {
 namespace {

@@ -6,14 +6,14 @@
 
 #include "kernels/base/log.h"
 #include "kernels/base/plain_text.h"
-#include "models/clip_tensors.h"
+#include "models/encoders/blocks/workspace.h"
+#include "models/encoders/clip_tensors.h"
+#include "models/encoders/image_encoder.h"
+#include "models/encoders/text_encoder.h"
 #include "models/finite.h"
-#include "models/image_encoder.h"
-#include "models/test_pictures.h"
-#include "models/text_encoder.h"
+#include "models/probe_pictures.h"
 #include "models/tower_identity.h"
-#include "models/weights.h"
-#include "models/workspace.h"
+#include "models/weights/weights.h"
 
 namespace cliptag {
 

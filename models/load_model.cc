@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "kernels/base/log.h"
+#include "kernels/create_backend.h"
 #include "models/auto_precision.h"
 
 namespace cliptag {

@@ -11,9 +11,10 @@
 #include <cstring>
 #include <filesystem>
 
-#include "models/config.h"
-#include "models/content_hash.h"
-#include "models/write_all.h"
+#include "models/config/config.h"
+#include "models/io/cache_directory.h"
+#include "models/io/content_hash.h"
+#include "models/io/write_all.h"
 
 namespace cliptag {
 namespace {

@@ -16,6 +16,7 @@
 #include <string>
 
 #include "kernels/base/status.h"
+#include "models/io/cache_directory.h"
 
 namespace cliptag {
 

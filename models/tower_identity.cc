@@ -4,10 +4,10 @@
 #include <utility>
 #include <vector>
 
-#include "models/content_hash.h"
-#include "models/input_file.h"
-#include "models/tokenizer.h"
-#include "models/weights.h"
+#include "models/io/content_hash.h"
+#include "models/io/input_file.h"
+#include "models/text/tokenizer.h"
+#include "models/weights/weights.h"
 
 namespace cliptag {
 namespace {

@@ -9,15 +9,15 @@
 #include <string>
 
 #include "kernels/base/status.h"
-#include "models/clip_tensors.h"
-#include "models/config.h"
+#include "models/config/config.h"
+#include "models/encoders/clip_tensors.h"
 
 namespace cliptag {
 
-// 64 hexadecimal digits (models/content_hash.h). Reads every byte of the tensors, which are about
-// to be packed anyway: 5 MB (the starter) take 3 ms of one core with SHA extensions, the 254 MB of
-// ViT-B/32's text tower 0.13 s, both towers' 605 MB 0.32 s, shared by up to eight threads; without
-// these instructions 2.8 times as much.
+// 64 hexadecimal digits (models/io/content_hash.h). Reads every byte of the tensors, which are
+// about to be packed anyway: 5 MB (the starter) take 3 ms of one core with SHA extensions, the 254
+// MB of ViT-B/32's text tower 0.13 s, both towers' 605 MB 0.32 s, shared by up to eight threads;
+// without these instructions 2.8 times as much.
 Result<std::string> TextIdentity(const ModelConfig& config, const TextTensors& tensors);
 
 // Of the model in a directory or file (see FindModel), from its files alone.

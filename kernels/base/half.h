@@ -1,5 +1,5 @@
 // bfloat16 and IEEE half as 16-bit words, to and from float, one value at a time: for loading,
-// edges and tails. Rounds to nearest even; NaN stays NaN. (SIMD versions: kernels/cpu/simd_*.)
+// edges and tails. Rounds to nearest even; NaN stays NaN. (SIMD versions: kernels/cpu/simd.)
 //
 // Thread safety: pure functions.
 #pragma once

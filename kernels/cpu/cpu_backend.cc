@@ -9,14 +9,14 @@
 
 #include "kernels/base/log.h"
 #include "kernels/checks.h"
-#include "kernels/cpu/convolutions.h"
-#include "kernels/cpu/cpu_features.h"
-#include "kernels/cpu/cpu_gemm.h"
-#include "kernels/cpu/onednn_product.h"
-#include "kernels/cpu/panel.h"
-#include "kernels/cpu/preprocess.h"
-#include "kernels/cpu/simd.h"
-#include "kernels/cpu/thread_pool.h"
+#include "kernels/cpu/convolution/convolutions.h"
+#include "kernels/cpu/machine/cpu_features.h"
+#include "kernels/cpu/machine/thread_pool.h"
+#include "kernels/cpu/preprocess/preprocess.h"
+#include "kernels/cpu/products/cpu_gemm.h"
+#include "kernels/cpu/products/onednn/product.h"
+#include "kernels/cpu/products/panel/panel.h"
+#include "kernels/cpu/simd/simd.h"
 #include "kernels/host_memory.h"
 
 namespace cliptag {

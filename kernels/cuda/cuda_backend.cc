@@ -6,12 +6,14 @@
 #include <vector>
 
 #include "kernels/checks.h"
-#include "kernels/cuda/convolutions.h"
-#include "kernels/cuda/frame_staging.h"
+#include "kernels/cuda/attention/operation.h"
+#include "kernels/cuda/device/runtime.h"
 #include "kernels/cuda/graph_recording.h"
+#include "kernels/cuda/libraries/convolutions.h"
+#include "kernels/cuda/libraries/products.h"
 #include "kernels/cuda/operations.h"
-#include "kernels/cuda/products.h"
-#include "kernels/cuda/runtime.h"
+#include "kernels/cuda/preprocess/frame_staging.h"
+#include "kernels/cuda/preprocess/operation.h"
 #include "kernels/host_memory.h"
 #include "kernels/shared/preprocess_check.h"
 

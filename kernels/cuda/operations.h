@@ -11,13 +11,9 @@
 #include <cstddef>
 
 #include "kernels/backend.h"
-#include "kernels/cuda/preprocess_plan.h"
 
 namespace cliptag::cuda {
 
-// The batch that `plan` describes; `table` is the plan's, in device memory.
-Status RunPreprocess(cudaStream_t stream, const PreprocessPlan& plan, const void* table,
-                     const Matrix& out);
 // In place: x = activation(x + bias); bias (cols) f32 or null.
 Status RunActivation(cudaStream_t stream, Activation activation, const float* bias,
                      const Matrix& x);
@@ -27,8 +23,6 @@ Status RunAddLayerNorm(cudaStream_t stream, const Matrix& x, const float* gamma,
                        float epsilon, const Matrix& residual, const Matrix& out);
 Status RunRotate(cudaStream_t stream, const Matrix& x, const Matrix& turns);
 Status RunGatedSilu(cudaStream_t stream, const Matrix& x, const Matrix& out);
-// Errors: a head size or an alignment that there is no kernel for.
-Status RunAttention(cudaStream_t stream, const AttentionArgs& args);
 Status RunAssembleTokens(cudaStream_t stream, const Matrix& patches, const float* class_token,
                          const Matrix& position, int batch, const Matrix& out);
 Status RunEmbedTokens(cudaStream_t stream, const int32_t* ids, const Matrix& table,

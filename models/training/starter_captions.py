@@ -37,7 +37,7 @@ SCENE_TEMPLATES = {
 PHOTO_THINGS = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck', 'car',
                 'plane', 'boat']
 PHOTO_TEMPLATES = TEMPLATES['photo'][:3]
-# cliptag's built-in background (models/prompts.cc), which what a picture shows has to beat.
+# cliptag's built-in background (models/prompts/prompts.cc), which what a picture shows has to beat.
 BACKGROUND = ['photo', 'image', 'pattern', 'noise', 'white background', 'bright light', 'garden', 'room']
 BACKGROUND_TEMPLATES = ['a photo of a {}.', 'a picture of a {}.', 'an emoji of a {}.', 'a drawing of a {}.']
 GROUNDS = {'white': (255, 255, 255), 'black': (12, 12, 12), 'gray': (128, 128, 128), 'red': (205, 50, 45),

@@ -1,4 +1,4 @@
-"""CLIP's byte-level BPE, token for token as cliptag's C++ has it (models/tokenizer.cc).
+"""CLIP's byte-level BPE, token for token as cliptag's C++ has it (models/text/tokenizer.cc).
 
 Texts are cleaned as open_clip cleans them, but for ftfy's guessing of wrong encodings, which cliptag
 leaves out.
@@ -11,7 +11,7 @@ import os
 import ftfy
 import regex
 
-MAX_TEXT_BYTES = 16384  # longer texts are cut before anything else, as in models/text_clean.h
+MAX_TEXT_BYTES = 16384  # longer texts are cut before anything else, as in models/text/text_clean.h
 BOS, EOS = '<|startoftext|>', '<|endoftext|>'
 
 

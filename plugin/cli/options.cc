@@ -6,6 +6,7 @@
 #include <memory>
 #include <sstream>
 
+#include "models/config/find_model.h"
 #include "plugin/cli/diagnostics.h"
 
 namespace cliptag {

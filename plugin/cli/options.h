@@ -12,8 +12,8 @@
 #include "kernels/backend.h"
 #include "kernels/base/status.h"
 #include "models/load_model.h"
+#include "models/prompts/text_cache.h"
 #include "plugin/cli/diagnostics.h"
-#include "plugin/engine/text_cache.h"
 
 namespace cliptag {
 

@@ -1,9 +1,9 @@
 #include "plugin/elements/register.h"
 
 #include "kernels/base/log.h"
-#include "plugin/elements/gstcliptag.h"
-#include "plugin/elements/gstcliptagkeyframes.h"
-#include "plugin/elements/region_map.h"
+#include "plugin/elements/cliptag/gstcliptag.h"
+#include "plugin/elements/keyframes/gstcliptagkeyframes.h"
+#include "plugin/elements/meta/region_map.h"
 
 GST_DEBUG_CATEGORY_STATIC(cliptag_core_debug);
 

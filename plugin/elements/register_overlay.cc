@@ -1,4 +1,4 @@
-#include "plugin/elements/gstcliptagoverlay.h"
+#include "plugin/elements/overlay/gstcliptagoverlay.h"
 #include "plugin/elements/register.h"
 
 namespace cliptag {

@@ -6,6 +6,7 @@
 
 #include "kernels/base/caught.h"
 #include "kernels/base/log.h"
+#include "models/config/find_model.h"
 #include "models/load_model.h"
 #include "plugin/engine/engine_impl.h"
 

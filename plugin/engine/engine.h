@@ -20,9 +20,9 @@
 #include <vector>
 
 #include "kernels/backend.h"
-#include "models/config.h"
-#include "models/exemplars.h"
-#include "models/prompts.h"
+#include "models/config/config.h"
+#include "models/prompts/exemplars.h"
+#include "models/prompts/prompts.h"
 #include "plugin/engine/object_region.h"
 #include "plugin/engine/tag_policy.h"
 

@@ -24,10 +24,10 @@
 #include <vector>
 
 #include "models/clip_model.h"
+#include "models/prompts/text_cache.h"
 #include "plugin/engine/engine.h"
 #include "plugin/engine/last_look.h"
 #include "plugin/engine/object_tracks.h"
-#include "plugin/engine/text_cache.h"
 
 namespace cliptag {
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/base/caught.h"
+#include "models/config/find_model.h"
 #include "models/load_model.h"
 #include "plugin/engine/engine.h"
 

@@ -5,7 +5,7 @@
 
 #include "kernels/base/caught.h"
 #include "kernels/base/log.h"
-#include "models/bank_file.h"
+#include "models/prompts/bank_file.h"
 #include "plugin/engine/engine_impl.h"
 
 namespace cliptag {

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "kernels/frame.h"
-#include "models/prompts.h"
+#include "models/prompts/prompts.h"
 #include "plugin/engine/object_region.h"
 
 namespace cliptag {
@@ -72,10 +72,10 @@ struct TagEvent {
 
 // Scores of every tag from the cosines of one embedding with every row of the bank.
 //
-// A tag with exemplar pictures has a logit of what is seen, z (models/exemplars.h), beside or in
-// place of its logit of what is said, t: scale x cosine less ln of the sum of exp(scale x cosine)
-// over what it is compared with. In kContrast t is compared with background and own negatives, in
-// kSoftmax with the background (which changes nothing among texts), in kSigmoid it is
+// A tag with exemplar pictures has a logit of what is seen, z (models/prompts/exemplars.h), beside
+// or in place of its logit of what is said, t: scale x cosine less ln of the sum of exp(scale x
+// cosine) over what it is compared with. In kContrast t is compared with background and own
+// negatives, in kSoftmax with the background (which changes nothing among texts), in kSigmoid it is
 // scale x cosine + bias. Its score is sigmoid(x), or in kSoftmax exp(x) over the sum of all tags',
 // with x = z where the tag has pictures alone, and the mean of t and z, each held within -6..6,
 // where it has both. kCosine takes the cosine with its prototype, or the mean of both cosines.

@@ -7,7 +7,8 @@
 #include <fstream>
 #include <iostream>
 
-#include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/machine/cpu_features.h"
+#include "kernels/create_backend.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/shapes.h"
 

@@ -2,7 +2,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "models/image_encoder.h"
+#include "kernels/create_backend.h"
+#include "models/config/find_model.h"
+#include "models/encoders/image_encoder.h"
 #include "tests/bench/bench.h"
 #include "tests/bench/shapes.h"
 #include "tests/bench/timed_backend.h"

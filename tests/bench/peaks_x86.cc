@@ -7,7 +7,7 @@
 
 #include <cstdint>
 
-#include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/machine/cpu_features.h"
 #include "tests/bench/peaks.h"
 
 namespace cliptag::bench {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "models/image_encoder.h"
+#include "models/encoders/image_encoder.h"
 #include "tests/bench/bench.h"
 
 namespace cliptag::bench {

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "models/clip_model.h"
-#include "models/workspace.h"
+#include "models/encoders/blocks/workspace.h"
 
 namespace cliptag::bench {
 

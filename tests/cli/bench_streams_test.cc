@@ -1,9 +1,8 @@
 // The parts of `cliptag bench --streams` that need no stream.
-#include "plugin/cli/bench_streams.h"
-
 #include <gtest/gtest.h>
 
-#include "plugin/cli/gst_frame_view.h"
+#include "plugin/cli/bench/streams.h"
+#include "plugin/cli/media/gst_frame_view.h"
 
 namespace cliptag {
 namespace {

@@ -1,9 +1,9 @@
 // Thresholds from samples made by hand, and tables of labels.
-#include "plugin/cli/calibrate.h"
+#include "plugin/cli/eval/calibrate/calibrate.h"
 
 #include <gtest/gtest.h>
 
-#include "plugin/cli/eval_dataset.h"
+#include "plugin/cli/eval/measures/dataset.h"
 #include "tests/cli/test_files.h"
 
 namespace cliptag {

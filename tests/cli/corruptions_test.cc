@@ -1,5 +1,5 @@
 // Corruptions: the same everywhere, worse with every strength, and what each of them is.
-#include "plugin/cli/corruptions.h"
+#include "plugin/cli/eval/corruptions/corruptions.h"
 
 #include <gtest/gtest.h>
 

@@ -1,12 +1,12 @@
 // Accuracy and recall by hand, and against counting it all out.
-#include "plugin/cli/eval_metrics.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <random>
 #include <vector>
+
+#include "plugin/cli/eval/measures/metrics.h"
 
 namespace cliptag {
 namespace {

@@ -1,4 +1,4 @@
-#include "plugin/cli/frame_stream.h"
+#include "plugin/cli/media/frame_stream.h"
 
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>

@@ -1,5 +1,5 @@
 // The view of a frame against GStreamer's own unpacking, for every format in the list.
-#include "plugin/cli/gst_frame_view.h"
+#include "plugin/cli/media/gst_frame_view.h"
 
 #include <algorithm>
 #include <cstring>

@@ -1,5 +1,5 @@
 // The linear probe: that it finds the minimum, and that unit rows say the same.
-#include "plugin/cli/linear_probe.h"
+#include "plugin/cli/eval/measures/linear_probe.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "plugin/cli/measure.h"
+#include "plugin/cli/bench/measure.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "plugin/cli/media_reader.h"
+#include "plugin/cli/media/media_reader.h"
 
 #include <sys/stat.h>
 
@@ -8,7 +8,7 @@
 #include <opencv2/imgcodecs.hpp>
 
 #include "plugin/cli/diagnostics.h"
-#include "plugin/gst/picture_check.h"
+#include "plugin/gst/pictures/check.h"
 #include "tests/cli/test_files.h"
 
 namespace cliptag {

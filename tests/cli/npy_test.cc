@@ -1,4 +1,4 @@
-#include "plugin/cli/npy.h"
+#include "plugin/cli/formats/npy.h"
 
 #include <cstring>
 

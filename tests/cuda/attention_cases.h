@@ -6,8 +6,8 @@
 #include <ostream>
 #include <vector>
 
-#include "kernels/cuda/attention_general.cuh"
-#include "kernels/cuda/attention_launch.cuh"
+#include "kernels/cuda/attention/general.cuh"
+#include "kernels/cuda/attention/launch.cuh"
 #include "tests/cuda/test_support.h"
 
 namespace cliptag::cuda {

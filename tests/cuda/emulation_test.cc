@@ -6,7 +6,7 @@
 #include <numeric>
 #include <random>
 
-#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/device/device.cuh"
 
 namespace cliptag::cuda {
 namespace {

@@ -1,6 +1,6 @@
 // Layer norm, alone, after a residual addition, before one, and of gathered rows, against the
 // oracle.
-#include "kernels/cuda/layer_norm.cuh"
+#include "kernels/cuda/rows/layer_norm.cuh"
 
 #include <numeric>
 

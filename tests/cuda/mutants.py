@@ -26,7 +26,7 @@ add("attention.cuh", "cuda_attention_small_test", "*",
     ("a block stops a key early", "visible = block_row + block_rows;", "visible = block_row + block_rows - 1;"),
     ("a warp stops its rows early", "limit = w.first_row + Warp::kRows - first;", "limit = w.first_row - first;"))
 
-add("attention_warp.cuh", "cuda_attention_small_test", "*",
+add("kernels/cuda/attention/warp.cuh", "cuda_attention_small_test", "*",
     ("fragments of K swapped", "Mma16816<T>(score[r][2 * n], q[r][s], k[0], k[1]);",
      "Mma16816<T>(score[r][2 * n], q[r][s], k[1], k[0]);"),
     ("key halves of K swapped", "lane / 16 * 8 + lane % 8) * kStride + lane / 8 % 2 * 8",
@@ -57,14 +57,14 @@ add("attention_warp.cuh", "cuda_attention_small_test", "*",
     ("outputs leave before they are staged", "    __syncwarp();\n", ""),
     ("one row too many is written", "if (first_row + row < tokens) {", "if (first_row + row <= tokens) {"))
 
-add("attention_params.cuh", "cuda_attention_small_test", "*",
+add("kernels/cuda/attention/params.cuh", "cuda_attention_small_test", "*",
     ("lengths beyond the keys", "return length < p.kv_tokens ? length : p.kv_tokens;", "return length;"))
 
-add("attention_tile.h", "cuda_attention_small_test", "*",
+add("kernels/cuda/attention/tile.h", "cuda_attention_small_test", "*",
     ("rows without padding: bank conflicts", "(head_dim / 8 | 1) * 8", "head_dim"),
     ("a warp too few", "(warps + blocks - 1) / blocks", "warps / blocks"))
 
-add("attention_single.cuh", "cuda_attention_small_test", "*OneQuery*:*Lengths*",
+add("kernels/cuda/attention/single.cuh", "cuda_attention_small_test", "*OneQuery*:*Lengths*",
     ("one key too many", "if (first + u * State::kGroups + group >= visible)",
      "if (first + u * State::kGroups + group > visible)"),
     ("no barrier before the warps are merged", "    __syncthreads();\n", ""),
@@ -75,7 +75,7 @@ add("attention_single.cuh", "cuda_attention_small_test", "*OneQuery*:*Lengths*",
     ("groups that saw nothing", "const float shrink = Exp2(largest - (m == NegativeInfinity() ? 0.0f : m));",
      "const float shrink = Exp2(largest - m);"))
 
-add("attention_general.cuh", "cuda_attention_small_test", "*General*",
+add("kernels/cuda/attention/general.cuh", "cuda_attention_small_test", "*General*",
     ("one key too many", "if (key < visible) {", "if (key <= visible) {"),
     ("a query sees the key after it", "visible > query + 1) visible = query + 1;",
      "visible > query + 2) visible = query + 2;"),
@@ -140,7 +140,7 @@ add("similarity.cuh", "cuda_rows_test", "Similarity*",
      "if (found > kSelectCandidates)"),
     ("the tile's maximum is that of eight", "int lanes = 8; lanes > 0", "int lanes = 4; lanes > 0"))
 
-add("preprocess_tensor.cuh", "cuda_preprocess_test", "Preprocess*",
+add("kernels/cuda/preprocess/tensor.cuh", "cuda_preprocess_test", "Preprocess*",
     ("a stage is not waited for", "CpAsyncWait<kRingStages - 2>", "CpAsyncWait<kRingStages - 1>"),
     ("values leave before they are there", "      __syncwarp();  // the values are there\n", ""),
     ("values are overwritten", "      __syncwarp();  // nobody reads the values any more\n", ""),
@@ -163,7 +163,7 @@ add("preprocess_tensor.cuh", "cuda_preprocess_test", "Preprocess*",
     ("lying pictures written upright", "own.swap == 0 && writer.p.pairs != 0", "writer.p.pairs != 0"),
     ("words are not shifted", "words >> frame.shift & frame.word_mask", "words & frame.word_mask"))
 
-add("preprocess_exact.cuh", "cuda_preprocess_test", "Preprocess*",
+add("kernels/cuda/preprocess/exact.cuh", "cuda_preprocess_test", "Preprocess*",
     ("a stage is not waited for", "CpAsyncWait<kExactRingStages - 2>", "CpAsyncWait<kExactRingStages - 1>"),
     ("sums are cut, not rounded", "+ (1 << (kFixedBits - 1))", "+ 0"),
     ("the lower digits are left out", "Mma16816<Half>(sum[c][i][1], l, b0, b1);", ""),
@@ -179,7 +179,7 @@ add("preprocess_exact.cuh", "cuda_preprocess_test", "Preprocess*",
     ("values leave before they are there", "    __syncwarp();  // the values are there\n", ""),
     ("components by their number, not their place", "frame.rows[0].offset[c];", "c;"))
 
-add("preprocess_taps.cuh", "cuda_preprocess_test", "Preprocess*",
+add("kernels/cuda/preprocess/taps.cuh", "cuda_preprocess_test", "Preprocess*",
     ("no barrier before a slab is read", "      __syncthreads();  // the slab's sums are there\n", ""),
     ("no barrier before the next slab", "      __syncthreads();  // nobody reads the slab any more\n", ""),
     ("a sample too few", "i < taps.count; ++i", "i < taps.count - 1; ++i"),
@@ -189,7 +189,7 @@ add("preprocess_taps.cuh", "cuda_preprocess_test", "Preprocess*",
      "first_sample = one.first;"),
     ("the upper byte is lost", "word |= from[1] << 8;", "word |= from[1];"))
 
-add("preprocess_pixels.cuh", "cuda_preprocess_test", "Preprocess*",
+add("kernels/cuda/preprocess/pixels.cuh", "cuda_preprocess_test", "Preprocess*",
     ("U and V swapped", "(frame.bu * value[1] + frame.zero[2])", "(frame.bu * value[2] + frame.zero[2])"),
     ("bars show the picture's edge", "x < frame.end_x", "x <= frame.end_x"),
     ("no clamp", "fminf(fmaxf(rgb[c], 0.0f), 1.0f)", "rgb[c]"),
@@ -204,7 +204,7 @@ add("preprocess_plan.cc", "cuda_preprocess_test", "Preprocess*",
     ("odd strides pass for wide", "&& rows.row_stride % bytes == 0", ""),
     ("12 bits pass for 10", "if (bits <= 10) {", "if (bits <= 12) {"))
 
-add("preprocess_filter.cc", "cuda_preprocess_test", "Preprocess*",
+add("kernels/cuda/preprocess/filter.cc", "cuda_preprocess_test", "Preprocess*",
     ("windows are not turned round", "    if (axis.flip) std::reverse(begin, windows.weights.end());\n", ""),
     ("a window's last sample is left out of its tile", "range.end = std::max(range.end, window.end());",
      "range.end = std::max(range.end, window.end() - 1);"),

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "kernels/cuda/preprocess_launch.cuh"
+#include "kernels/cuda/preprocess/launch.cuh"
 #include "kernels/shared/preprocess_check.h"
 #include "tests/cuda/test_support.h"
 #include "tests/preprocess/pictures.h"

@@ -1,10 +1,10 @@
 // The kernels that go over rows once: activations, gates, rotary positions, token assembly,
 // embedding, gathering, unit length.
-#include "kernels/cuda/activation.cuh"
-#include "kernels/cuda/gate.cuh"
-#include "kernels/cuda/gather.cuh"
-#include "kernels/cuda/normalize.cuh"
-#include "kernels/cuda/rotate.cuh"
+#include "kernels/cuda/rows/activation.cuh"
+#include "kernels/cuda/rows/gate.cuh"
+#include "kernels/cuda/rows/gather.cuh"
+#include "kernels/cuda/rows/normalize.cuh"
+#include "kernels/cuda/rows/rotate.cuh"
 #include "tests/cuda/test_support.h"
 
 namespace cliptag::cuda {

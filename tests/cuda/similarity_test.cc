@@ -1,5 +1,5 @@
 // Similarity with the prompt bank and the selection of the best, against the oracle.
-#include "kernels/cuda/similarity.cuh"
+#include "kernels/cuda/rows/similarity.cuh"
 
 #include <numeric>
 

@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "kernels/backend.h"
-#include "kernels/cuda/device.cuh"
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/device/device.cuh"
+#include "kernels/cuda/device/launch.h"
 
 namespace cliptag::cuda {
 

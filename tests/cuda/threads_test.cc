@@ -1,8 +1,8 @@
 // The kernels with an OS thread for each CUDA thread under ThreadSanitizer: an access to shared
 // memory that no barrier orders ends the program with a report that names both sides. That it would
 // is tested as well, on kernels that lack a barrier.
-#include "kernels/cuda/layer_norm.cuh"
-#include "kernels/cuda/similarity.cuh"
+#include "kernels/cuda/rows/layer_norm.cuh"
+#include "kernels/cuda/rows/similarity.cuh"
 #include "tests/cuda/preprocess_support.h"
 #include "tests/cuda/test_support.h"
 

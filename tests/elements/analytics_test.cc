@@ -1,7 +1,7 @@
 // The tags as GstAnalytics classification; built from GStreamer 1.24 on.
 #include <gst/analytics/analytics.h>
 
-#include "plugin/elements/meta.h"
+#include "plugin/elements/meta/meta.h"
 #include "tests/elements/gst_test.h"
 
 namespace cliptag::test {

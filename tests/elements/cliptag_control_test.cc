@@ -2,7 +2,7 @@
 #include <atomic>
 #include <thread>
 
-#include "plugin/elements/gstcliptagmeta.h"
+#include "plugin/elements/meta/gstcliptagmeta.h"
 #include "tests/elements/cliptag_fixture.h"
 
 namespace cliptag::test {

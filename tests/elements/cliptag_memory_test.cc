@@ -1,6 +1,6 @@
 // Frames in CUDA memory on a machine without NVIDIA's driver: refused, whatever the backend, and
 // nobody is asked for a CUDA context. tests/cuda/driver has what happens where there is a driver.
-#include "plugin/elements/cuda_frames.h"
+#include "plugin/elements/cuda/cuda_frames.h"
 #include "tests/elements/cliptag_fixture.h"
 
 namespace cliptag::test {

@@ -1,7 +1,7 @@
 // Where in the picture: tiles, and objects that others have marked.
 #include <gst/video/video.h>
 
-#include "plugin/elements/meta.h"
+#include "plugin/elements/meta/meta.h"
 #include "tests/elements/cliptag_fixture.h"
 
 namespace cliptag::test {

@@ -1,5 +1,5 @@
 // What `cliptag` tells: messages, metas, events.
-#include "plugin/elements/gstcliptagmeta.h"
+#include "plugin/elements/meta/gstcliptagmeta.h"
 #include "tests/elements/cliptag_fixture.h"
 
 namespace cliptag::test {

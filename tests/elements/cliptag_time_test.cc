@@ -2,8 +2,8 @@
 #include <array>
 #include <random>
 
-#include "plugin/elements/rate_schedule.h"
-#include "plugin/elements/stream_clock.h"
+#include "plugin/elements/cliptag/stream_clock.h"
+#include "plugin/gst/rate_schedule.h"
 #include "tests/elements/cliptag_fixture.h"
 
 namespace cliptag::test {

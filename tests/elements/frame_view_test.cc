@@ -1,6 +1,6 @@
 // FrameView against GStreamer's own unpacking of every format: the oracle is GstVideoFormatInfo's
 // unpack function, which turns a line of any format into 8- or 16-bit components.
-#include "plugin/elements/frame_view.h"
+#include "plugin/gst/frame_view.h"
 
 #include <random>
 

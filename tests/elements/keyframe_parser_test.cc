@@ -1,14 +1,13 @@
 // What the parser says of bitstreams made by hand, whole and broken.
-#include "plugin/elements/keyframe_parser.h"
-
 #include <gtest/gtest.h>
 
 #include <memory>
 #include <random>
 #include <string>
 
-#include "plugin/elements/bit_reader.h"
-#include "plugin/elements/parameter_sets.h"
+#include "plugin/elements/keyframes/bit_reader.h"
+#include "plugin/elements/keyframes/parameter_sets.h"
+#include "plugin/elements/keyframes/parser.h"
 #include "tests/elements/keyframe_bytes.h"
 
 namespace cliptag {

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "plugin/elements/keyframe_parser.h"
+#include "plugin/elements/keyframes/parser.h"
 #include "tests/elements/gst_test.h"
 #include "tests/elements/run_pipeline.h"
 

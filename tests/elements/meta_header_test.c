@@ -1,5 +1,5 @@
 /* The installed header, from C: everything that it offers, on a meta made by hand. */
-#include "plugin/elements/gstcliptagmeta.h"
+#include "plugin/elements/meta/gstcliptagmeta.h"
 
 #define CHECK(condition)                                 \
   do {                                                   \

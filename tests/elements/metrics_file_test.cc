@@ -1,6 +1,4 @@
 // The property `metrics-file`, and the writer behind it.
-#include "plugin/elements/metrics_file.h"
-
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +12,7 @@
 #include <sstream>
 #include <thread>
 
+#include "plugin/elements/metrics/file.h"
 #include "tests/elements/cliptag_fixture.h"
 
 namespace cliptag::test {

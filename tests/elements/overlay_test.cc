@@ -8,11 +8,11 @@
 #include <limits>
 #include <tuple>
 
-#include "plugin/elements/frame_view.h"
-#include "plugin/elements/meta.h"
-#include "plugin/elements/overlay_cairo.h"
-#include "plugin/elements/overlay_draw.h"
-#include "plugin/elements/overlay_panel.h"
+#include "plugin/elements/meta/meta.h"
+#include "plugin/elements/overlay/cairo.h"
+#include "plugin/elements/overlay/draw.h"
+#include "plugin/elements/overlay/panel.h"
+#include "plugin/gst/frame_view.h"
 #include "tests/elements/gst_test.h"
 
 namespace cliptag::test {

@@ -1,6 +1,6 @@
 // Pictures for exemplars and for the tool: the same samples as PIL gives, and what is said about
 // files that are none.
-#include "plugin/gst/picture_file.h"
+#include "plugin/gst/pictures/picture_file.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -11,7 +11,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "plugin/gst/picture_header.h"
+#include "plugin/gst/pictures/header.h"
 #include "tests/elements/temporary_folder.h"
 
 namespace cliptag::test {

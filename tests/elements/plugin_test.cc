@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <map>
 
-#include "plugin/elements/frame_view.h"
+#include "plugin/gst/frame_view.h"
 #include "tests/elements/gst_test.h"
 #include "tests/elements/run_pipeline.h"
 

@@ -1,11 +1,11 @@
 // Regions of tags behind elements that change the picture: in its pixels, or not there, and the
 // tags themselves always.
-#include "plugin/elements/region_map.h"
+#include "plugin/elements/meta/region_map.h"
 
 #include <optional>
 
-#include "plugin/elements/gstcliptagmeta.h"
-#include "plugin/elements/meta.h"
+#include "plugin/elements/meta/gstcliptagmeta.h"
+#include "plugin/elements/meta/meta.h"
 #include "tests/elements/gst_test.h"
 
 namespace cliptag::test {

@@ -1,7 +1,7 @@
 // The embedding as a GstTensorMeta; built from GStreamer 1.26 on.
 #include <gst/analytics/analytics.h>
 
-#include "plugin/elements/meta.h"
+#include "plugin/elements/meta/meta.h"
 #include "tests/elements/gst_test.h"
 
 namespace cliptag::test {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "models/clip_model.h"
+#include "models/config/find_model.h"
 #include "models/load_model.h"
 #include "plugin/engine/tag_policy.h"
 #include "tests/engine/drawings.h"

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "models/config/find_model.h"
 #include "models/load_model.h"
 
 namespace cliptag {

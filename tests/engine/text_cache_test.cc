@@ -1,6 +1,6 @@
 // The cache of texts with the real starter model: what it encodes, what it takes from memory and
 // disk, and prompts that change while frames run.
-#include "plugin/engine/text_cache.h"
+#include "models/prompts/text_cache.h"
 
 #include <gtest/gtest.h>
 
@@ -15,6 +15,8 @@
 #include <mutex>
 #include <thread>
 
+#include "kernels/create_backend.h"
+#include "models/config/find_model.h"
 #include "models/load_model.h"
 #include "plugin/engine/engine.h"
 #include "tests/sanitized.h"

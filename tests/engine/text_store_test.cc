@@ -1,5 +1,5 @@
 // The store of texts on disk: what it keeps, what it survives, what it leaves to others.
-#include "plugin/engine/text_store.h"
+#include "models/prompts/text_store.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -3,10 +3,10 @@
 #include <cmath>
 #include <memory>
 
-#include "models/clip_tensors.h"
-#include "models/json.h"
-#include "models/tokenizer.h"
-#include "models/weights.h"
+#include "models/encoders/clip_tensors.h"
+#include "models/io/json.h"
+#include "models/text/tokenizer.h"
+#include "models/weights/weights.h"
 #include "tests/fuzz/fuzz_target.h"
 #include "tests/fuzz/targets.h"
 

@@ -1,5 +1,5 @@
 // sentencepiece's own files, whose maps of characters and pieces the library believes.
-#include "models/piece_model.h"
+#include "models/text/piece_model.h"
 #include "tests/fuzz/fuzz_target.h"
 #include "tests/fuzz/small_charsmap.h"
 #include "tests/fuzz/targets.h"

@@ -1,7 +1,7 @@
 // Prompts files.
 #include <cmath>
 
-#include "models/prompts.h"
+#include "models/prompts/prompts.h"
 #include "tests/fuzz/fuzz_target.h"
 #include "tests/fuzz/targets.h"
 

@@ -2,10 +2,10 @@
 #include <cstring>
 #include <span>
 
-#include "models/bank_file.h"
-#include "models/json.h"
-#include "models/safetensors.h"
-#include "models/torch_file.h"
+#include "models/io/json.h"
+#include "models/prompts/bank_file.h"
+#include "models/weights/safetensors.h"
+#include "models/weights/torch_file.h"
 #include "tests/fuzz/fuzz_target.h"
 #include "tests/fuzz/targets.h"
 #include "tests/models/torch_archive.h"

@@ -57,7 +57,7 @@ class Attention:
         return 4.0 * self.batch * self.heads * queries * keys * self.head_dim
 
     def ours(self, rate):
-        """Queries to whole warps of 32 in even blocks, as attention_tile.h has it; keys to 16."""
+        """Queries to whole warps of 32 in even blocks, as kernels/cuda/attention/tile.h has it; keys to 16."""
         warps = -(-self.tokens // 32)
         blocks = -(-warps // 4)
         queries = blocks * -(-warps // blocks) * 32

@@ -1,8 +1,8 @@
 // The tiles of AMX in plain C++, at the layout that Intel's manual gives (Software Developer's
 // Manual, volume 1, chapter 18): eight tiles of up to 16 rows of 64 bytes, shaped by a
-// configuration, and the two products that the panels use. The kernel of kernels/cpu/panel_amx.inc
-// is compiled over it, so that machines without AMX test it. What the hardware would fault on fails
-// the test.
+// configuration, and the two products that the panels use. The kernel of
+// kernels/cpu/products/panel/amx.inc is compiled over it, so that machines without AMX test it.
+// What the hardware would fault on fails the test.
 #pragma once
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // The AMX kernels as kernels/cpu/panel_amx_*.cc have them, over the emulated tiles.
-#include "kernels/cpu/panel_kernels.h"
+#include "kernels/cpu/products/panel/kernels.h"
 #include "tests/kernels/amx_emulation.h"
 #include "tests/kernels/panel_test_kernels.h"
 
@@ -28,7 +28,7 @@ void TileDot() {
   amx::ProductBf16(kSum, kX, kPanel);
 }
 inline void Finish(const PanelTask&, const RowQuantization*, int, float*) {}
-#include "kernels/cpu/panel_amx.inc"
+#include "kernels/cpu/products/panel/amx.inc"
 }  // namespace bf16
 
 namespace bytes {
@@ -37,11 +37,11 @@ template <int kSum, int kX, int kPanel>
 void TileDot() {
   amx::ProductBytes(kSum, kX, kPanel);
 }
-#include "kernels/cpu/panel_finish.inc"
+#include "kernels/cpu/products/panel/finish.inc"
 inline void Finish(const PanelTask& task, const RowQuantization* rows, int count, float* block) {
   FinishBytes(task, rows, count, block);
 }
-#include "kernels/cpu/panel_amx.inc"
+#include "kernels/cpu/products/panel/amx.inc"
 }  // namespace bytes
 
 }  // namespace

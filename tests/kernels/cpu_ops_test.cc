@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/create_backend.h"
 #include "tests/kernels/cpu_test_fixture.h"
 
 namespace cliptag {

@@ -11,7 +11,8 @@
 #include <vector>
 
 #include "kernels/backend.h"
-#include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/machine/cpu_features.h"
+#include "kernels/create_backend.h"
 #include "tests/kernels/kernel_test_util.h"
 
 namespace cliptag {

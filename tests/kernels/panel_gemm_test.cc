@@ -1,7 +1,5 @@
 // Our own products, every kernel that this machine has and the emulated ones, against plain loops:
 // in f32 and bf16 within the rounding of a sum, in bytes exactly as the quantised numbers multiply.
-#include "kernels/cpu/panel_gemm.h"
-
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,7 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cpu/simd.h"
+#include "kernels/cpu/products/panel/gemm.h"
+#include "kernels/cpu/simd/simd.h"
 #include "tests/kernels/kernel_test_util.h"
 #include "tests/kernels/panel_test_kernels.h"
 

@@ -1,7 +1,7 @@
 // Kernels that exist in the tests alone.
 #pragma once
 
-#include "kernels/cpu/panel.h"
+#include "kernels/cpu/products/panel/panel.h"
 
 namespace cliptag {
 

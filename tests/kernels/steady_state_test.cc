@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/backend.h"
+#include "kernels/create_backend.h"
 #include "tests/kernels/kernel_test_util.h"
 
 namespace {

@@ -1,6 +1,6 @@
 // The thread pool: every task once, on threads of its own, in step with its caller. Runs under
 // TSan.
-#include "kernels/cpu/thread_pool.h"
+#include "kernels/cpu/machine/thread_pool.h"
 
 #include <gtest/gtest.h>
 

@@ -1,8 +1,8 @@
 // Tokens that were added to CLIP's vocabulary, in each of the files that may list them.
-#include "models/added_tokens.h"
+#include "models/text/added_tokens.h"
 
-#include "models/json.h"
-#include "models/tokenizer.h"
+#include "models/io/json.h"
+#include "models/text/tokenizer.h"
 #include "models/tower_identity.h"
 #include "tests/models/model_test.h"
 

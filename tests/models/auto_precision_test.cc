@@ -15,12 +15,13 @@
 #include <thread>
 
 #include "kernels/base/log.h"
-#include "kernels/cpu/cpu_features.h"
-#include "models/content_hash.h"
-#include "models/json.h"
+#include "kernels/cpu/machine/cpu_features.h"
+#include "kernels/create_backend.h"
+#include "models/io/content_hash.h"
+#include "models/io/json.h"
 #include "models/load_model.h"
 #include "models/precision_trials.h"
-#include "models/test_pictures.h"
+#include "models/probe_pictures.h"
 #include "tests/models/model_test.h"
 
 namespace cliptag {

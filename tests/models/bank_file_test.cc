@@ -1,11 +1,11 @@
 // Prompt banks as files: what is written comes back, and every way that one can be wrong.
-#include "models/bank_file.h"
+#include "models/prompts/bank_file.h"
 
 #include <atomic>
 #include <fstream>
 #include <thread>
 
-#include "models/json.h"
+#include "models/io/json.h"
 #include "models/tower_identity.h"
 #include "tests/models/model_test.h"
 

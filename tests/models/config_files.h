@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "models/config.h"
+#include "models/config/config.h"
 #include "tests/models/model_test.h"
 
 namespace cliptag {

@@ -1,13 +1,13 @@
 // Identities: SHA-256 over parts, whatever somebody does to make two the same.
-#include "models/content_hash.h"
+#include "models/io/content_hash.h"
 
 #include <bit>
 #include <cstring>
 #include <random>
 
-#include "models/sha.h"
+#include "models/io/sha.h"
 #include "models/tower_identity.h"
-#include "models/weights.h"
+#include "models/weights/weights.h"
 #include "tests/models/model_test.h"
 
 namespace cliptag {

@@ -1,5 +1,5 @@
 // Exemplar pictures: found, decoded, and made into prototypes, on embeddings made by hand.
-#include "models/exemplars.h"
+#include "models/prompts/exemplars.h"
 
 #include <algorithm>
 #include <array>

@@ -1,5 +1,6 @@
 #include <filesystem>
 
+#include "kernels/create_backend.h"
 #include "models/clip_model.h"
 #include "tests/models/golden_engines.h"
 #include "tests/models/model_test.h"

@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "models/clip_model.h"
-#include "models/json.h"
+#include "models/io/json.h"
 #include "tests/models/golden_engines.h"
 #include "tests/models/model_test.h"
 

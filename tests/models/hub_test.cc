@@ -4,10 +4,10 @@
 
 #include <string>
 
-#include "models/hub_client.h"
-#include "models/hub_http.h"
-#include "models/hub_repository.h"
-#include "models/sha.h"
+#include "models/io/sha.h"
+#include "plugin/cli/hub/client.h"
+#include "plugin/cli/hub/http.h"
+#include "plugin/cli/hub/repository.h"
 
 namespace cliptag {
 namespace {
@@ -113,7 +113,7 @@ TEST(HubNames, Files) {
   EXPECT_EQ(UrlEncode("refs/pr/1", false), "refs%2Fpr%2F1");
 }
 
-// This program is linked with models/hub_http_none.cc.
+// This program is linked with plugin/cli/hub/http_none.cc.
 TEST(HubWithoutHttp, SaysWhatIsMissing) {
   const auto client = HubClient::Create(HubSettings(), nullptr, nullptr);
   ASSERT_FALSE(client.ok());

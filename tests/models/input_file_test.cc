@@ -1,5 +1,5 @@
 // Files of strangers are opened without waiting, and only where they are files.
-#include "models/input_file.h"
+#include "models/io/input_file.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -13,9 +13,9 @@
 #include <filesystem>
 #include <thread>
 
-#include "models/mapped_file.h"
+#include "models/io/mapped_file.h"
 #include "models/tower_identity.h"
-#include "models/weights.h"
+#include "models/weights/weights.h"
 #include "tests/models/model_test.h"
 
 namespace cliptag {

@@ -1,5 +1,5 @@
 // JSON of strangers: as the library reads it, in time and memory that grow with its length.
-#include "models/json.h"
+#include "models/io/json.h"
 
 #include <filesystem>
 

@@ -7,9 +7,9 @@
 #include <functional>
 
 #include "models/clip_model.h"
-#include "models/json.h"
-#include "models/tensor_names.h"
-#include "models/weights.h"
+#include "models/io/json.h"
+#include "models/weights/tensor_names.h"
+#include "models/weights/weights.h"
 #include "tests/models/model_test.h"
 
 namespace cliptag {

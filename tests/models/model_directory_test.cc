@@ -8,7 +8,8 @@
 #include <limits>
 
 #include "models/clip_model.h"
-#include "models/json.h"
+#include "models/config/find_model.h"
+#include "models/io/json.h"
 #include "tests/models/model_test.h"
 
 namespace cliptag {

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "models/piece_model.h"
+#include "models/text/piece_model.h"
 
 namespace cliptag {
 namespace {

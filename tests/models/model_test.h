@@ -11,7 +11,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/base/status.h"
-#include "models/json.h"
+#include "models/io/json.h"
 
 namespace cliptag {
 

@@ -1,7 +1,7 @@
 // Files that contradict a model's name, and no false alarm at any name that the README lists.
-#include "models/name_check.h"
+#include "models/config/name_check.h"
 
-#include "models/config_reader.h"
+#include "models/config/reader.h"
 #include "tests/models/model_test.h"
 
 namespace cliptag {

@@ -1,6 +1,6 @@
 // The long configurations of the first CLIPs on Hugging Face, openai/clip-vit-large-patch14's among
 // them.
-#include "models/config.h"
+#include "models/config/config.h"
 #include "tests/models/model_test.h"
 
 namespace cliptag {

@@ -3,8 +3,8 @@
 #include <map>
 #include <random>
 
-#include "models/json.h"
-#include "models/tokenizer.h"
+#include "models/io/json.h"
+#include "models/text/tokenizer.h"
 #include "tests/fuzz/small_charsmap.h"
 #include "tests/models/model_test.h"
 

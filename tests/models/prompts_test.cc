@@ -1,5 +1,5 @@
 // Prompts as users write them: lists, files, JSON; and the bank that is made of them.
-#include "models/prompts.h"
+#include "models/prompts/prompts.h"
 
 #include <algorithm>
 #include <cmath>

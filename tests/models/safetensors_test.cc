@@ -1,10 +1,10 @@
 // The safetensors reader against every way that a header can lie.
-#include "models/safetensors.h"
+#include "models/weights/safetensors.h"
 
 #include <cmath>
 #include <cstring>
 
-#include "models/weights.h"
+#include "models/weights/weights.h"
 #include "tests/models/model_test.h"
 
 namespace cliptag {

@@ -6,10 +6,11 @@
 #include <filesystem>
 #include <map>
 
+#include "kernels/create_backend.h"
 #include "models/clip_model.h"
-#include "models/exemplars.h"
-#include "models/json.h"
-#include "models/prompts.h"
+#include "models/io/json.h"
+#include "models/prompts/exemplars.h"
+#include "models/prompts/prompts.h"
 #include "tests/models/model_test.h"
 
 namespace cliptag {

@@ -1,11 +1,11 @@
 // CLIP's tokenizer against open_clip's, and the ways its files can be wrong.
-#include "models/tokenizer.h"
+#include "models/text/tokenizer.h"
 
 #include <fstream>
 
-#include "models/bpe.h"
-#include "models/embedded.h"
-#include "models/json.h"
+#include "models/io/json.h"
+#include "models/text/bpe.h"
+#include "models/text/embedded.h"
 #include "tests/models/model_test.h"
 
 namespace cliptag {

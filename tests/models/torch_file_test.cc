@@ -1,10 +1,10 @@
 // PyTorch's archives: what torch itself wrote (make_torch_files.py), and the same broken by chance.
-#include "models/torch_file.h"
+#include "models/weights/torch_file.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "models/weights.h"
+#include "models/weights/weights.h"
 #include "tests/models/model_test.h"
 #include "tests/models/torch_archive.h"
 

@@ -1,5 +1,5 @@
 // The reader of PyTorch's archives against every way that a file made by hand can lie.
-#include "models/torch_file.h"
+#include "models/weights/torch_file.h"
 #include "tests/models/model_test.h"
 #include "tests/models/torch_archive.h"
 

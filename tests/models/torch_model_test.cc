@@ -2,9 +2,10 @@
 // open_clip have them, and OpenAI's, where all follows from the shapes. That the answers of these
 // are right, golden_test.cc shows.
 #include "models/clip_model.h"
-#include "models/json.h"
-#include "models/torch_file.h"
-#include "models/weights.h"
+#include "models/config/find_model.h"
+#include "models/io/json.h"
+#include "models/weights/torch_file.h"
+#include "models/weights/weights.h"
 #include "tests/models/model_test.h"
 #include "tests/models/torch_archive.h"
 

@@ -1,6 +1,6 @@
 // Every field of a model's configuration is followed, known to mean nothing for embeddings, or an
 // error with its name: open_clip takes no other, and a default in its place would be silent.
-#include "models/json.h"
+#include "models/io/json.h"
 #include "tests/models/config_files.h"
 
 namespace cliptag {

@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "kernels/cpu/cpu_features.h"
-#include "kernels/cpu/preprocess_kernels.h"
+#include "kernels/cpu/machine/cpu_features.h"
+#include "kernels/cpu/preprocess/kernels.h"
 
 namespace cliptag {
 

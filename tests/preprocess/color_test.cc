@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cpu/preprocess.h"
+#include "kernels/cpu/preprocess/preprocess.h"
 #include "kernels/shared/preprocess_check.h"
 #include "tests/preprocess/pictures.h"
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "kernels/cpu/preprocess.h"
+#include "kernels/cpu/preprocess/preprocess.h"
 #include "kernels/ref/preprocess.h"
 #include "kernels/shared/preprocess_check.h"
 #include "kernels/shared/resample.h"

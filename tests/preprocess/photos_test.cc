@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cpu/preprocess.h"
+#include "kernels/cpu/preprocess/preprocess.h"
 #include "tests/preprocess/pictures.h"
 
 namespace cliptag {

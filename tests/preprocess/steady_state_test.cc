@@ -6,7 +6,7 @@
 #include <new>
 #include <vector>
 
-#include "kernels/cpu/preprocess.h"
+#include "kernels/cpu/preprocess/preprocess.h"
 #include "tests/preprocess/pictures.h"
 
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cpu/preprocess.h"
+#include "kernels/cpu/preprocess/preprocess.h"
 #include "tests/preprocess/all_kernels.h"
 #include "tests/preprocess/pictures.h"
 

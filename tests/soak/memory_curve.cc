@@ -6,7 +6,7 @@
 #include <fstream>
 #include <iomanip>
 
-#include "plugin/cli/measure.h"
+#include "plugin/cli/bench/measure.h"
 
 namespace cliptag::test {
 

@@ -1,7 +1,7 @@
 """The include rule: which room may include which, and which libraries each may use.
 
 Data goes one way: kernels -> models -> plugin/engine -> plugin/elements and plugin/cli, which share
-plugin/gst. A quoted include starts at the root of the tree and names a room that the including room may
+plugin/gst. Within a floor it goes one way, too: ORDER. A quoted include starts at the root of the tree and names a room that the including room may
 see. A header in angle brackets belongs to the standard library or system, or to a library of the table
 below.
 
@@ -17,16 +17,49 @@ from collections import namedtuple
 Room = namedtuple("Room", "rooms libraries")
 ROOMS = {
     "kernels": Room((), {"onednn", "cuda", "simd"}),
-    "models": Room(("kernels",), {"json", "unicode", "http", "sentencepiece", "crypto"}),
+    "models": Room(("kernels",), {"json", "unicode", "sentencepiece", "crypto"}),
     "plugin/engine": Room(("models", "kernels"), {"faiss", "sqlite", "libpq"}),
     "plugin/gst": Room(("models",), {"gstreamer", "opencv"}),
     "plugin/elements": Room(("plugin/engine", "plugin/gst"), {"gstreamer", "drawing", "broker"}),
-    "plugin/cli": Room(("plugin/engine", "plugin/gst", "models"), {"gstreamer", "opencv", "drawing", "json", "cli11"}),
+    "plugin/cli/hub": Room(("models",), {"http"}),
+    "plugin/cli": Room(("plugin/cli/hub", "plugin/engine", "plugin/gst", "models"), {"gstreamer", "opencv", "drawing", "json", "cli11"}),
     "tests": Room(
-        ("kernels", "models", "plugin/engine", "plugin/gst", "plugin/elements", "plugin/cli"),
+        ("kernels", "models", "plugin/engine", "plugin/gst", "plugin/elements", "plugin/cli", "plugin/cli/hub"),
         {"onednn", "cuda", "simd", "json", "unicode", "http", "gstreamer", "gstcheck", "drawing",
          "broker", "opencv", "cli11", "faiss", "sqlite", "libpq", "gtest"}),
 }
+
+# Within a floor: rooms from the lowest to the highest. A file sees its own room and those that stand before it. A
+# room is a folder without the folders in it, or the files whose names begin so.
+ORDER = {
+    "kernels": (
+        "kernels/base/", "kernels/frame.h", "kernels/", "kernels/shared/", "kernels/ref/",
+        "kernels/cpu/machine/", "kernels/cpu/simd/",
+        "kernels/cpu/products/products.h", "kernels/cpu/products/weight_rows", "kernels/cpu/products/panel/",
+        "kernels/cpu/products/onednn/", "kernels/cpu/products/",
+        "kernels/cpu/convolution/", "kernels/cpu/preprocess/", "kernels/cpu/",
+        "kernels/cuda/device/", "kernels/cuda/attention/", "kernels/cuda/preprocess/", "kernels/cuda/rows/",
+        "kernels/cuda/libraries/", "kernels/cuda/", "kernels/cuda_module", "kernels/create_backend"),
+    "models": (
+        "models/finite.h", "models/io/", "models/weights/", "models/config/", "models/text/",
+        "models/encoders/blocks/", "models/encoders/convolutional/", "models/encoders/", "models/", "models/prompts/"),
+    "plugin/gst": ("plugin/gst/pictures/", "plugin/gst/"),
+    "plugin/elements": (
+        "plugin/elements/meta/", "plugin/elements/metrics/", "plugin/elements/cuda/", "plugin/elements/overlay/",
+        "plugin/elements/keyframes/", "plugin/elements/cliptag/", "plugin/elements/"),
+    "plugin/cli": (
+        "plugin/cli/help_format", "plugin/cli/diagnostics", "plugin/cli/options", "plugin/cli/formats/",
+        "plugin/cli/media/", "plugin/cli/bench/measure", "plugin/cli/embed/", "plugin/cli/bench/",
+        "plugin/cli/eval/measures/", "plugin/cli/eval/corruptions/",
+        "plugin/cli/eval/calibrate/", "plugin/cli/eval/plot/", "plugin/cli/eval/", "plugin/cli/models/",
+        "plugin/cli/"),
+}
+# Neighbours that do not know each other, in spite of that order.
+APART = (
+    ("kernels/ref/", "kernels/cpu/", "kernels/cuda/"),
+    ("kernels/cuda/attention/", "kernels/cuda/preprocess/", "kernels/cuda/rows/", "kernels/cuda/libraries/"),
+    ("plugin/elements/overlay/", "plugin/elements/keyframes/", "plugin/elements/cliptag/"),
+)
 
 # How the core reports: errors as values, the callback that elements and tool map to their own logs, and how
 # text of strangers is shown.
@@ -67,6 +100,28 @@ COMMENT = re.compile(r"/\*.*?\*/", re.S)
 
 def room_of(path):
     return next((room for room in ROOMS if path.startswith(room + "/")), None)
+
+
+def step_of(path, floor):
+    """(place, entry) of a file in its floor's order; None where the floor has no such room."""
+    best = None
+    for place, entry in enumerate(ORDER[floor]):
+        fits = path.startswith(entry) and ("/" not in path[len(entry):] if entry.endswith("/") else True)
+        if fits and (best is None or len(entry) > len(best[1])):
+            best = place, entry
+    return best
+
+
+def against_order(path, header, floor):
+    """What is wrong with an include within a floor; "" if nothing."""
+    here, there = step_of(path, floor), step_of(header, floor)
+    if here is None or there is None:
+        return f"{path if here is None else header} lies in no room of {floor} (ORDER in tests/tree/include_rule.py)"
+    for rooms in APART:
+        side = [next((r for r in rooms if p.startswith(r)), None) for p in (path, header)]
+        if None not in side and side[0] != side[1]:
+            return f"{side[0]} and {side[1]} do not know each other"
+    return "" if there[0] <= here[0] else f"{there[1]} stands above {here[1]}"
 
 
 def library_of(header):
@@ -131,6 +186,10 @@ def violations(sources):
             target = room_of(header)
             if target is None or ".." in header.split("/"):
                 found.append(f'{where}: "{header}" does not start at the root of the tree')
+            elif target == name and header in sources and name in ORDER:
+                wrong = against_order(path, header, name)
+                if wrong:
+                    found.append(f'{where}: "{header}": {wrong}')
             elif target != name and header not in visible[name] and header not in FOR_ALL:
                 if target in ROOMS[name].rooms:
                     found.append(f'{where}: "{header}" is not there')

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "models/prompts.h"
+#include "models/prompts/prompts.h"
 
 namespace {
 

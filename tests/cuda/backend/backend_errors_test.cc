@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "kernels/base/log.h"
-#include "kernels/cuda/runtime.h"
+#include "kernels/cuda/device/runtime.h"
 #include "tests/cuda/backend/backend_fixture.h"
 #include "tests/cuda/standin/control.h"
 #include "tests/preprocess/pictures.h"

@@ -1,3 +1,4 @@
+#include "kernels/create_backend.h"
 #include "tests/models/golden_engines.h"
 
 namespace cliptag {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kernels/base/log.h"
+#include "kernels/create_backend.h"
 #include "kernels/cuda_module.h"
 #include "models/load_model.h"
 #include "plugin/engine/engine.h"

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cuda/frame_staging.h"
-#include "kernels/cuda/preprocess_plan.h"
+#include "kernels/cuda/preprocess/frame_staging.h"
+#include "kernels/cuda/preprocess/plan.h"
 #include "kernels/shared/needed_samples.h"
 #include "tests/preprocess/pictures.h"
 

@@ -1,15 +1,15 @@
 // The kernels whose speed decides, compiled by nvcc for every architecture that is supported; what
 // ptxas says about each is checked by check_ptxas.py. Templates that nothing refers to are not
 // compiled: hence the table of addresses.
-#include "kernels/cuda/activation.cuh"
-#include "kernels/cuda/attention_launch.cuh"
-#include "kernels/cuda/gate.cuh"
-#include "kernels/cuda/gather.cuh"
-#include "kernels/cuda/layer_norm.cuh"
-#include "kernels/cuda/normalize.cuh"
-#include "kernels/cuda/preprocess.cuh"
-#include "kernels/cuda/rotate.cuh"
-#include "kernels/cuda/similarity.cuh"
+#include "kernels/cuda/rows/activation.cuh"
+#include "kernels/cuda/attention/launch.cuh"
+#include "kernels/cuda/rows/gate.cuh"
+#include "kernels/cuda/rows/gather.cuh"
+#include "kernels/cuda/rows/layer_norm.cuh"
+#include "kernels/cuda/rows/normalize.cuh"
+#include "kernels/cuda/preprocess/preprocess.cuh"
+#include "kernels/cuda/rows/rotate.cuh"
+#include "kernels/cuda/rows/similarity.cuh"
 
 namespace cliptag::cuda {
 

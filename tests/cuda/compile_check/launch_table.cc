@@ -3,15 +3,15 @@
 // one, threads, bytes. Compiled for the host under the emulation's headers; runs no kernel.
 #include <cstdio>
 
-#include "kernels/cuda/activation.cuh"
-#include "kernels/cuda/attention_launch.cuh"
-#include "kernels/cuda/gate.cuh"
-#include "kernels/cuda/gather.cuh"
-#include "kernels/cuda/layer_norm.cuh"
-#include "kernels/cuda/normalize.cuh"
-#include "kernels/cuda/preprocess_launch.cuh"
-#include "kernels/cuda/rotate.cuh"
-#include "kernels/cuda/similarity.cuh"
+#include "kernels/cuda/attention/launch.cuh"
+#include "kernels/cuda/preprocess/launch.cuh"
+#include "kernels/cuda/rows/activation.cuh"
+#include "kernels/cuda/rows/gate.cuh"
+#include "kernels/cuda/rows/gather.cuh"
+#include "kernels/cuda/rows/layer_norm.cuh"
+#include "kernels/cuda/rows/normalize.cuh"
+#include "kernels/cuda/rows/rotate.cuh"
+#include "kernels/cuda/rows/similarity.cuh"
 
 int main() {
   using namespace cliptag::cuda;  // NOLINT: a table of it

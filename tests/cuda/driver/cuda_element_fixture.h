@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "plugin/elements/cuda_frames.h"
+#include "plugin/elements/cuda/cuda_frames.h"
 #include "tests/cuda/driver/driver.h"
 #include "tests/cuda/standin/control.h"
 #include "tests/elements/cliptag_fixture.h"

@@ -8,7 +8,7 @@
 #include <functional>
 #include <string>
 
-#include "kernels/cuda/launch.h"
+#include "kernels/cuda/device/launch.h"
 #include "tests/cuda/emulation/emulation.h"
 
 namespace cliptag::standin {

@@ -9,8 +9,8 @@
 #include <string>
 #include <vector>
 
-#include "kernels/cuda/device.cuh"
-#include "kernels/cuda/stream_launch.cuh"
+#include "kernels/cuda/device/device.cuh"
+#include "kernels/cuda/device/stream_launch.cuh"
 #include "tests/cuda/standin/control.h"
 
 namespace cliptag::standin {

@@ -5,8 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cuda/attention/operation.h"
+#include "kernels/cuda/libraries/products.h"
 #include "kernels/cuda/operations.h"
-#include "kernels/cuda/products.h"
 #include "tests/gpu/bench/shapes.h"
 #include "tests/gpu/bench/support.h"
 

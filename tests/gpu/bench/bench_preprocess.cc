@@ -3,8 +3,8 @@
 #include <vector>
 
 #include "kernels/cuda/cuda_backend.h"
-#include "kernels/cuda/frame_staging.h"
-#include "kernels/cuda/operations.h"
+#include "kernels/cuda/preprocess/frame_staging.h"
+#include "kernels/cuda/preprocess/operation.h"
 #include "tests/gpu/bench/support.h"
 
 namespace cliptag::bench {

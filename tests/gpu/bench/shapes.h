@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "models/image_encoder.h"
+#include "models/encoders/image_encoder.h"
 
 namespace cliptag::bench {
 

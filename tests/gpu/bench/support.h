@@ -12,8 +12,8 @@
 #include <vector>
 
 #include "kernels/base/function_ref.h"
+#include "kernels/cuda/device/runtime.h"
 #include "kernels/cuda/graph_recording.h"
-#include "kernels/cuda/runtime.h"
 
 namespace cliptag::bench {
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "kernels/backend.h"
+#include "kernels/create_backend.h"
 #include "tests/gpu/device/gpu_main.h"
 
 int main(int argc, char** argv) {

@@ -1,8 +1,0 @@
-// DetectCpuLevel where the backend has portable code only.
-#include "kernels/cpu/cpu_features.h"
-
-namespace cliptag {
-
-CpuLevel DetectCpuLevel() { return CpuLevel::kBaseline; }
-
-}  // namespace cliptag

@@ -1,0 +1,17 @@
+#include <immintrin.h>
+
+#include "kernels/cpu/preprocess/isa.h"
+
+namespace cliptag {
+namespace {
+
+#include "kernels/cpu/preprocess/vector_avx2.inc"
+// The loops are written on top of the vectors.
+#include "kernels/cpu/preprocess/loops.inc"
+#include "kernels/cpu/preprocess/pairs.inc"
+
+}  // namespace
+
+extern const PreprocessKernels kAvx2PreprocessKernels = MakeKernels("avx2", &DownPairsU8);
+
+}  // namespace cliptag

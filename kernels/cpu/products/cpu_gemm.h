@@ -1,0 +1,60 @@
+// Products of activations and weights on the CPU, each weight packed for whatever multiplies its
+// shape fastest on this machine: the panels of our own, or oneDNN.
+//
+// Where both can, the first weight of a shape is timed both ways (see Choose) and the answer kept
+// for the process: some ten milliseconds a shape, once.
+//
+// Ownership: borrows the pool. Thread safety: used by one thread at a time.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "kernels/cpu/machine/cpu_features.h"
+#include "kernels/cpu/machine/thread_pool.h"
+#include "kernels/cpu/products/panel/panel.h"
+#include "kernels/cpu/products/products.h"
+#include "kernels/cpu/simd/simd.h"
+
+namespace cliptag {
+
+class CpuGemm {
+ public:
+  // `compute_type` is that of x: f32, or bf16, which is multiplied natively where `level` can and
+  // otherwise as bf16 values in f32. With `int8` weights that are not `precise` are multiplied as
+  // bytes.
+  static Result<std::unique_ptr<CpuGemm>> Create(CpuLevel level, DType compute_type, bool int8,
+                                                 const SimdKernels& kernels, ThreadPool* pool);
+
+  Result<std::unique_ptr<Linear>> Pack(const LinearSpec& spec);
+  Status Prepare(const Linear& linear, int64_t rows);
+  // Arguments are checked by the caller.
+  Status Run(const Matrix& x, const Linear& linear, const ProductFinish& finish, const Matrix& out);
+
+  // One line for each shape that was packed: "768x2304: avx512_bf16 14x32 (0.31 ms,
+  // oneDNN 0.35 ms)".
+  const std::vector<std::string>& choices() const { return choices_; }
+
+ private:
+  class PackedLinear;
+
+  CpuGemm(CpuLevel level, DType compute_type, const SimdKernels& kernels, ThreadPool* pool)
+      : level_(level), compute_type_(compute_type), kernels_(kernels), pool_(pool) {}
+
+  // What multiplies weights of that shape faster.
+  Result<Products*> Choose(const LinearShape& shape);
+  void Note(const LinearShape& shape, const std::string& choice);
+
+  const CpuLevel level_;
+  const DType compute_type_;
+  const SimdKernels& kernels_;
+  ThreadPool* const pool_;
+  std::unique_ptr<Products> int8_, panels_, onednn_;  // those that there are
+  const PanelKernel* panel_kernel_ = nullptr;
+  const PanelKernel* int8_kernel_ = nullptr;
+  std::vector<std::string> choices_;
+};
+
+}  // namespace cliptag

@@ -1,0 +1,105 @@
+// Chooses the attention kernel for a problem and its launch shape.
+//
+// Thread safety: pure functions.
+#pragma once
+
+#include <cmath>
+
+#include "kernels/cuda/attention/attention.cuh"
+#include "kernels/cuda/attention/single.cuh"
+#include "kernels/cuda/device/launch.h"
+
+namespace cliptag::cuda {
+
+struct AttentionProblem {
+  AttentionParams params;
+  int batch = 0, heads = 0, head_dim = 0;
+  bool causal = false;
+  int multiprocessors = 132;  // of the card
+};
+
+// Whether there is a kernel for it: head sizes 32, 64, 72 to 112 by 8, and 128; addresses that are
+// multiples of 16 bytes and strides that are multiples of 8 elements, as in any packed product of
+// such heads.
+inline bool SupportsAttention(const AttentionProblem& problem) {
+  const AttentionParams& p = problem.params;
+  const auto aligned = [](const void* data, int64_t stride) {
+    return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride % 8 == 0;
+  };
+  return IsAttentionHeadDim(problem.head_dim) && problem.batch >= 1 &&
+         problem.batch <= kMaxGridYZ && problem.heads >= 1 && problem.heads <= kMaxGridYZ &&
+         p.q_tokens >= 1 && p.kv_tokens >= 1 && (!problem.causal || p.q_tokens == p.kv_tokens) &&
+         p.scale_log2 > 0 && std::isfinite(p.scale_log2) && aligned(p.q, p.q_stride) &&
+         aligned(p.k, p.k_stride) && aligned(p.v, p.v_stride) && aligned(p.out, p.out_stride);
+}
+
+template <typename T, int kHeadDim, bool kCausal, int kRowTiles, typename Launch>
+void LaunchAttentionTiles(const AttentionProblem& problem, Launch&& launch) {
+  constexpr size_t kBytes = AttentionSharedBytes(kHeadDim, kRowTiles);
+  static_assert(kBytes <= kMaxSharedBytes);
+  const AttentionPlan plan = PlanAttention(problem.params.q_tokens, kRowTiles);
+  launch(AttentionKernel<T, kHeadDim, kCausal, kRowTiles>,
+         LaunchShape{static_cast<unsigned>(plan.blocks), static_cast<unsigned>(problem.heads),
+                     static_cast<unsigned>(problem.batch), plan.warps * kWarpSize, kBytes},
+         problem.params);
+}
+
+template <typename T, int kHeadDim, typename Launch>
+void LaunchAttentionOf(const AttentionProblem& problem, Launch&& launch) {
+  const int q_tokens = problem.params.q_tokens;
+  if (q_tokens == 1) {  // causal then has one key as well
+    launch(SingleQueryAttentionKernel<T, kHeadDim>,
+           LaunchShape{static_cast<unsigned>(problem.heads), static_cast<unsigned>(problem.batch),
+                       1, kSingleQueryThreads, 0},
+           problem.params);
+    return;
+  }
+  if (problem.causal) return LaunchAttentionTiles<T, kHeadDim, true, 1>(problem, launch);
+  if constexpr (HasTwoRowTiles(kHeadDim)) {
+    if (RowTilesFor(kHeadDim, q_tokens, problem.heads, problem.batch, problem.multiprocessors) ==
+        2) {
+      return LaunchAttentionTiles<T, kHeadDim, false, 2>(problem, launch);
+    }
+  }
+  LaunchAttentionTiles<T, kHeadDim, false, 1>(problem, launch);
+}
+
+// Hands kernel, shape and params to `launch`; false, and nothing launched, where there is no
+// kernel.
+template <typename T, typename Launch>
+bool LaunchAttention(const AttentionProblem& problem, Launch&& launch) {
+  if (!SupportsAttention(problem)) return false;
+  switch (problem.head_dim) {
+    case 32:
+      LaunchAttentionOf<T, 32>(problem, launch);
+      return true;
+    case 64:
+      LaunchAttentionOf<T, 64>(problem, launch);
+      return true;
+    case 72:
+      LaunchAttentionOf<T, 72>(problem, launch);
+      return true;
+    case 80:
+      LaunchAttentionOf<T, 80>(problem, launch);
+      return true;
+    case 88:
+      LaunchAttentionOf<T, 88>(problem, launch);
+      return true;
+    case 96:
+      LaunchAttentionOf<T, 96>(problem, launch);
+      return true;
+    case 104:
+      LaunchAttentionOf<T, 104>(problem, launch);
+      return true;
+    case 112:
+      LaunchAttentionOf<T, 112>(problem, launch);
+      return true;
+    case 128:
+      LaunchAttentionOf<T, 128>(problem, launch);
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace cliptag::cuda

@@ -1,0 +1,13 @@
+// Attention as a launch on a stream. Thread safety: a pure function; the device must be current.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "kernels/backend.h"
+
+namespace cliptag::cuda {
+
+// Errors: a head size or an alignment that there is no kernel for.
+Status RunAttention(cudaStream_t stream, const AttentionArgs& args);
+
+}  // namespace cliptag::cuda

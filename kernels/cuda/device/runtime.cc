@@ -1,0 +1,204 @@
+#include "kernels/cuda/device/runtime.h"
+
+namespace cliptag::cuda {
+namespace {
+
+// Multiples of what the kernels need: mma.sync with bf16, cp.async.
+constexpr int kLeastMajor = 8;
+
+std::string Mebibytes(size_t bytes) {
+  return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
+}
+
+std::string VersionName(int version) {
+  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+}
+
+Status DriverTooOld() {
+  int driver = 0, runtime = 0;
+  (void)cudaDriverGetVersion(&driver);
+  (void)cudaRuntimeGetVersion(&runtime);
+  const std::string has = driver == 0
+                              ? "There is no NVIDIA driver"
+                              : "The NVIDIA driver knows CUDA " + VersionName(driver) + " at most";
+  return Unsupported(has + ", and this build of cliptag needs CUDA " + VersionName(runtime) +
+                     "; update the driver, or use backend=cpu.");
+}
+
+Status OutOfMemory(const char* whose, size_t bytes, cudaError_t error) {
+  size_t free = 0, total = 0;
+  if (error != cudaErrorMemoryAllocation) return FromCuda(error, "memory was allocated");
+  (void)cudaGetLastError();  // this one is not sticky
+  (void)cudaMemGetInfo(&free, &total);
+  return ResourceExhausted(std::string("There is no ") + whose + " for " + Mebibytes(bytes) + ": " +
+                           Mebibytes(free) + " of the GPU's " + Mebibytes(total) +
+                           " are free; use a smaller model or max-batch, another device, or "
+                           "backend=cpu.");
+}
+
+// After these "the process must be terminated and relaunched", says CUDA: another pipeline in it
+// fails as well.
+bool LastsForTheProcess(cudaError_t error) {
+  switch (error) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorAssert:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorLaunchFailure:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// The runtime has no name for a context that is not a device's primary one; the driver does.
+Status UseContext(void* context, Device* device) {
+  constexpr unsigned kVersion = 12000;
+  void* entry = nullptr;
+  cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaGetDriverEntryPointByVersion("cuCtxSetCurrent", &entry, kVersion,
+                                                                cudaEnableDefault, &found),
+                               "its driver was asked for contexts");
+  if (found != cudaDriverEntryPointSuccess) return DriverTooOld();
+  device->context = context;
+  device->set_current = reinterpret_cast<int (*)(void*)>(entry);
+  return {};
+}
+
+}  // namespace
+
+Status FromCuda(cudaError_t error, const std::string& doing) {
+  (void)cudaGetLastError();
+  switch (error) {
+    case cudaSuccess:
+      return {};
+    case cudaErrorMemoryAllocation:
+      return ResourceExhausted(
+          "The GPU's memory is full, noticed while " + doing +
+          "; use a smaller model or max-batch, another device, or backend=cpu.");
+    case cudaErrorInsufficientDriver:
+    case cudaErrorSystemDriverMismatch:
+    case cudaErrorUnsupportedPtxVersion:  // a card to come, and a driver that cannot compile for it
+      return DriverTooOld();
+    case cudaErrorNoDevice:
+      return NotFound("This machine has no NVIDIA GPU; use backend=cpu.");
+    case cudaErrorNoKernelImageForDevice:
+      return Unsupported(
+          "This build of cliptag has no code for this GPU; build it with the GPU's architecture in "
+          "-Dgpu_architectures, or use backend=cpu.");
+    default:
+      return Internal("The GPU failed while " + doing + ": " + cudaGetErrorString(error) + " (" +
+                      cudaGetErrorName(error) + "); start the " +
+                      (LastsForTheProcess(error) ? "program" : "pipeline") +
+                      " again, or use backend=cpu.");
+  }
+}
+
+Status Device::Enter() const {
+  if (context != nullptr) {
+    if (set_current(context) == 0) return {};
+    return Internal("The CUDA context of device " + std::to_string(index) +
+                    " cannot be used; start the pipeline again, or use backend=cpu.");
+  }
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaSetDevice(index),
+                               "device " + std::to_string(index) + " was chosen");
+  return {};
+}
+
+Result<Device> OpenDevice(int index, void* context) {
+  int count = 0;
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaGetDeviceCount(&count), "its devices were counted");
+  if (count == 0) return FromCuda(cudaErrorNoDevice, "");
+  if (index < 0 || index >= count) {
+    return NotFound("There is no GPU " + std::to_string(index) + "; this machine has device 0" +
+                    (count == 1 ? "" : " to " + std::to_string(count - 1)) + ".");
+  }
+  cudaDeviceProp properties;
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaGetDeviceProperties(&properties, index),
+                               "it was asked what it is");
+  Device device;
+  device.index = index;
+  device.name = properties.name;
+  device.major = properties.major;
+  device.minor = properties.minor;
+  device.multiprocessors = properties.multiProcessorCount;
+  device.memory_bytes = properties.totalGlobalMem;
+  if (device.major < kLeastMajor) {
+    return Unsupported("The " + device.name + " has compute capability " +
+                       std::to_string(device.major) + "." + std::to_string(device.minor) +
+                       "; cliptag needs 8.0 (Ampere) or later: use backend=cpu.");
+  }
+  if (context != nullptr) CLIPTAG_RETURN_IF_ERROR(UseContext(context, &device));
+  CLIPTAG_RETURN_IF_ERROR(device.Enter());
+  return device;
+}
+
+Result<std::unique_ptr<DeviceMemory>> DeviceMemory::Allocate(size_t bytes) {
+  void* data = nullptr;
+  const size_t size = bytes == 0 ? 1 : bytes;
+  const cudaError_t error = cudaMalloc(&data, size);
+  if (error != cudaSuccess) return OutOfMemory("memory", size, error);
+  return std::unique_ptr<DeviceMemory>(new DeviceMemory(data, bytes));
+}
+DeviceMemory::~DeviceMemory() { (void)cudaFree(data_); }
+
+Result<std::unique_ptr<PinnedMemory>> PinnedMemory::Allocate(size_t bytes) {
+  void* data = nullptr;
+  const size_t size = bytes == 0 ? 1 : bytes;
+  const cudaError_t error = cudaMallocHost(&data, size);
+  if (error != cudaSuccess) return OutOfMemory("pinned host memory", size, error);
+  return std::unique_ptr<PinnedMemory>(new PinnedMemory(data, bytes));
+}
+PinnedMemory::~PinnedMemory() { (void)cudaFreeHost(data_); }
+
+Status CopyToDevice(void* device, const void* host, size_t bytes, cudaStream_t stream) {
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream),
+                               "data was copied to it");
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaStreamSynchronize(stream), "data was copied to it");
+  return {};
+}
+
+Result<Stream> Stream::Create() {
+  Stream stream;
+  // Work of other users of the card's default stream is not waited for.
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaStreamCreateWithFlags(&stream.stream_, cudaStreamNonBlocking),
+                               "a stream was made");
+  return stream;
+}
+Stream::~Stream() {
+  if (stream_ != nullptr) (void)cudaStreamDestroy(stream_);
+}
+
+Result<Event> Event::CreateWithFlags(unsigned flags) {
+  Event event;
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaEventCreateWithFlags(&event.event_, flags), "an event was made");
+  return event;
+}
+Result<Event> Event::Create() {
+  return CreateWithFlags(cudaEventDisableTiming | cudaEventBlockingSync);
+}
+Result<Event> Event::CreateTimed() { return CreateWithFlags(cudaEventDefault); }
+Event::~Event() {
+  if (event_ != nullptr) (void)cudaEventDestroy(event_);
+}
+Status Event::Record(cudaStream_t stream) {
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaEventRecord(event_, stream), "an event was recorded");
+  return {};
+}
+Status Event::Await(cudaStream_t stream) const {
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaStreamWaitEvent(stream, event_, 0), "a stream was made to wait");
+  return {};
+}
+Status Event::Await() const {
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaEventSynchronize(event_), "its work was waited for");
+  return {};
+}
+Result<float> Event::MillisecondsSince(const Event& earlier) const {
+  float ms = 0;
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaEventElapsedTime(&ms, earlier.event_, event_),
+                               "its work was timed");
+  return ms;
+}
+
+}  // namespace cliptag::cuda

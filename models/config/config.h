@@ -1,0 +1,155 @@
+// What a CLIP model's files say about it, read from either layout (Hugging Face: config.json +
+// preprocessor_config.json; open_clip: open_clip_config.json) with the reference's defaults and
+// precedence, or from the tensors of OpenAI's archives, which have nothing else. Plain data; thread
+// safe to share once read.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "kernels/base/status.h"
+#include "kernels/frame.h"
+#include "models/weights/layout.h"
+
+namespace cliptag {
+
+enum class TextPooling : uint8_t {
+  kEosId,   // the first token equal to eos_id
+  kArgmax,  // the largest id (open_clip, and the legacy Hugging Face config with eos_token_id 2)
+  kFirst,   // the first token
+  kLast,    // the last token of the padded context
+};
+enum class TextClean : uint8_t {
+  kLower,
+  kWhitespace,
+  kCanonicalize
+};  // open_clip's cleaning kinds
+// How the image tower's tokens become one where attention does it: a learnt query asks them all.
+enum class AttentionPool : uint8_t {
+  kNone,
+  kProbe,  // SigLIP: the normed tokens; an MLP is added to the answer, which is the embedding
+  kQuery,  // CoCa: the tokens by a norm of their own, in heads of the embedding's width
+};
+enum class Projection : uint8_t {
+  kMatrix,  // (width, embed_dim) without a bias; Hugging Face stores it transposed
+  kLinear,  // a linear layer with a bias
+  kNone,
+};
+
+struct TransformerConfig {
+  int width = 0;
+  int layers = 0;
+  int heads = 0;
+  int mlp_width = 0;
+  Activation activation = Activation::kGelu;
+  float layer_norm_eps = 1e-5f;
+  bool layer_scale = false;  // open_clip's ls_init_value; folded into the weights at load
+  // EVA's. Gated: the MLP's middle is silu of one linear layer times another.
+  bool gated_mlp = false;
+  bool inner_norms = false;  // of attention's answers and of the MLP's middle
+  bool post_norm = false;    // x += norm(part(x)) in place of x += part(norm(x))
+
+  int head_dim() const { return width / heads; }
+};
+
+// CLIP's modified ResNet; its activation is ReLU.
+struct ResNetConfig {
+  int layers[4] = {0, 0, 0, 0};  // bottlenecks of each stage
+  int width = 0;                 // channels behind the stem
+  int heads = 0;                 // of the attention pooling
+
+  int features() const { return 32 * width; }  // of the last stage
+};
+
+// Rotary positions of patches: queries and keys are turned by angles that grow with the row, in the
+// first half of a head, and the column, in the second.
+struct RotaryConfig {
+  int reference = 0;  // patches a side of the grid whose places are whole numbers; 0: no rotation
+};
+
+// FastViT, as MobileCLIP has it: stages of blocks that mix by depthwise convolutions and, in the
+// last ones, by attention; its activation is GELU.
+struct FastVitConfig {
+  static constexpr int kHeadWidth = 32;
+  struct Stage {
+    int layers = 0, width = 0;
+    bool attention = false;  // with positions in front, a depthwise convolution
+    bool squeeze = false;    // gates of the channels where the stage begins
+  };
+  std::vector<Stage> stages;
+  int mlp_ratio = 3;
+  bool layer_norm = false;  // in front of attention; else a batch norm
+  bool stem_scale = true;   // the stem was trained with branches of one pixel
+
+  int features() const { return 2 * stages.back().width; }  // of the last map
+};
+
+struct VisionConfig {
+  TransformerConfig transformer;
+  RotaryConfig rotary;
+  ResNetConfig resnet;    // with a width: this in place of the transformer; patch_size is then 1
+  FastVitConfig fastvit;  // likewise, with stages
+  int image_size = 224;
+  int patch_size = 32;
+  bool patch_bias = false;  // convolution with a bias
+  bool pre_norm = true;     // layer norm before the first block (ln_pre / pre_layrnorm)
+  bool final_norm_after_pool = false;
+  bool average_pool = false;  // mean of the patch tokens instead of the class token
+  bool class_token = true;
+  bool class_position = true;  // the class token has a position, too
+  bool conv_stem =
+      false;  // MobileCLIP-B's, in place of patches (models/encoders/convolutional/conv_stem.h)
+  AttentionPool attention_pool = AttentionPool::kNone;
+  int pool_heads = 0, pool_queries = 1;  // of kQuery; only the first query's answer counts
+  bool timm = false;                     // open_clip's layout with timm's names of tensors
+  bool eva = false;                      // and of those EVA's
+
+  bool is_resnet() const { return resnet.width > 0; }
+  bool is_fastvit() const { return !fastvit.stages.empty(); }
+  bool is_convolutional() const { return is_resnet() || is_fastvit(); }
+  // Of the patches that pixels are prepared in.
+  int pixel_patch() const { return conv_stem ? 4 : patch_size; }
+  int patches() const { return (image_size / patch_size) * (image_size / patch_size); }
+  int tokens() const { return patches() + (class_token ? 1 : 0); }
+};
+
+struct TextConfig {
+  TransformerConfig transformer;
+  int context_length = 77;
+  int vocab_size = 49408;
+  int bos_id = 49406;
+  int eos_id = 49407;
+  int pad_id = 0;
+  TextPooling pooling = TextPooling::kEosId;
+  bool causal = true;
+  // CoCa: a class token after the text, whose output is the embedding. Open_clip's mask of padding
+  // lies one token too far right, and published weights were trained so; correct_class_mask has it
+  // right.
+  bool class_token = false, correct_class_mask = false;
+  Projection projection = Projection::kMatrix;
+  TextClean clean = TextClean::kLower;
+  std::string tokenizer_name;  // text_cfg.hf_tokenizer_name: its files must lie beside the model
+};
+
+struct ModelConfig {
+  std::string name;          // the directory's last component, or "starter"
+  std::string path;          // the directory
+  std::string weights_file;  // where it was named; empty: what FindWeights finds there
+  Layout layout = Layout::kHuggingFace;
+  int embed_dim = 512;
+  VisionConfig vision;
+  TextConfig text;
+  PreprocessSpec preprocess;
+  std::vector<std::string> templates;  // the model's own prompt templates, if its files name any
+  double logit_scale = 100.0;          // exp of the stored parameter
+  double logit_bias = 0.0;
+  // What in its files contradicts its name, in sentences (models/config/name_check.h).
+  std::vector<std::string> warnings;
+};
+
+// Reads the configuration in a directory, or of a file of weights in one. Errors name the file and
+// the field.
+Result<ModelConfig> ReadModelConfig(const std::string& path);
+
+}  // namespace cliptag

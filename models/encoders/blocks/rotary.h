@@ -1,0 +1,16 @@
+// The angles of rotary positions: EVA02 turns queries and keys by them (Backend::Rotate), so that a
+// score depends on how far apart two patches lie.
+//
+// Thread safety: a pure function.
+#pragma once
+
+#include <vector>
+
+#include "models/config/config.h"
+
+namespace cliptag {
+
+// (tokens, head_dim): cos and sin of each pair of a head's columns. The class token is not turned.
+std::vector<float> RotaryTurns(const VisionConfig& vision);
+
+}  // namespace cliptag

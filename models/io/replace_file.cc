@@ -1,0 +1,76 @@
+#include "models/io/replace_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <system_error>
+
+#include "models/io/write_all.h"
+
+namespace cliptag {
+namespace {
+
+namespace fs = std::filesystem;
+
+Status Because(int error) {
+  return NotFound(std::error_code(error, std::generic_category()).message());
+}
+
+// Where the bytes go in the end: the file itself, if there is one, whatever links lead to it.
+fs::path TargetOf(const std::string& path) {
+  std::error_code error;
+  const fs::path target = fs::canonical(path, error);
+  return error ? fs::path(path) : target;
+}
+
+}  // namespace
+
+std::string PartOf(const std::string& target) {
+  return target + ".part" + std::to_string(getpid());
+}
+
+int CreatePart(const std::string& part) {
+  unlink(part.c_str());  // of a process that had this number and was killed
+  return open(part.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+}
+
+int SyncFile(int fd) { return fsync(fd) == 0 || errno == EINVAL || errno == ENOSYS ? 0 : errno; }
+
+Status CheckReplaceable(const std::string& path) {
+  if (path.empty()) return Because(ENOENT);
+  std::error_code error;
+  const fs::path target = TargetOf(path);
+  const fs::file_status status = fs::status(target, error);
+  if (fs::is_directory(status)) return InvalidArgument("it is a directory, name a file");
+  if (fs::exists(status)) {
+    if (!fs::is_regular_file(status)) return InvalidArgument("it is no regular file");
+    if (access(target.c_str(), W_OK) != 0) return Because(errno);
+  }
+  const fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path(".");
+  if (!fs::is_directory(folder, error)) {
+    return NotFound("there is no folder '" + folder.string() + "'");
+  }
+  return access(folder.c_str(), W_OK | X_OK) == 0 ? Status() : Because(errno);
+}
+
+Status ReplaceFile(const std::string& path, std::string_view bytes) {
+  CLIPTAG_RETURN_IF_ERROR(CheckReplaceable(path));
+  const fs::path target = TargetOf(path);
+  const std::string part = PartOf(target.string());
+  const int fd = CreatePart(part);
+  if (fd < 0) return Because(errno);
+  struct stat before {};
+  if (stat(target.c_str(), &before) == 0) (void)!fchmod(fd, before.st_mode & 07777);
+  int error = WriteAll(fd, bytes);
+  if (error == 0) error = SyncFile(fd);
+  if (close(fd) != 0 && error == 0) error = errno;
+  if (error == 0 && rename(part.c_str(), target.c_str()) != 0) error = errno;
+  if (error == 0) return {};
+  unlink(part.c_str());
+  return Because(error);
+}
+
+}  // namespace cliptag

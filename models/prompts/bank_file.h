@@ -1,0 +1,49 @@
+// Prompt banks as files: the embeddings of tags, computed beforehand, with what they were made of.
+// A safetensors file with one tensor, "embeddings" (tags, dim), whose metadata hold
+//   format          "cliptag-prompt-bank-1"
+//   model           the name of the model that made it; for people to read
+//   model_identity  64 hexadecimal digits, see models/tower_identity.h
+//   prompts         a prompts file's JSON: labels, templates, background, negatives, thresholds
+// Background and negatives are texts, encoded by the model when the bank is loaded.
+//
+// Thread safety: pure functions over files.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/base/status.h"
+#include "models/prompts/prompts.h"
+
+namespace cliptag {
+
+inline constexpr size_t kMaxBankBytes = size_t{1} << 30;  // 500,000 labels of 512 dimensions
+
+// Whether a file that begins like this is safetensors: no text is.
+bool LooksLikeBank(std::string_view file);
+
+// A spec whose tags have rows and whose `bank` says what they are for; from the bytes of a file,
+// for the file itself may be written over at any time.
+Result<PromptSpec> ParseBankFile(std::string_view bytes, const std::string& path);
+Result<PromptSpec> ReadBankFile(const std::string& path);
+
+// Numbers at unit length, as a tag's row. An error that begins with `what` where they have none.
+Result<std::shared_ptr<const std::vector<float>>> UnitRow(std::vector<float> values,
+                                                          const std::string& what);
+
+// An error that names the first tag with pictures, which no bank holds.
+Status CheckNoPictures(const PromptSpec& spec);
+
+// What can be told of writing a bank there before there is one.
+Status CheckBankOutput(const std::string& path);
+
+// Writes a spec whose tags all have rows, whole or not at all. Tags with pictures are refused.
+Status WriteBankFile(const std::string& path, const PromptSpec& spec);
+
+// An error unless the spec's rows, if it has any, are of the text encoder with this identity.
+Status CheckBankModel(const PromptSpec& spec, const std::string& model,
+                      const std::string& identity);
+
+}  // namespace cliptag

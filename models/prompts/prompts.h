@@ -1,0 +1,126 @@
+// What the user wants to see tagged, and its embeddings.
+//
+// A PromptSpec is text as the user wrote it; a PromptBank is the same encoded by one model:
+// immutable, shared by pointer, swapped whole when prompts change. Thread safe once built.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/base/status.h"
+#include "kernels/frame.h"
+
+namespace cliptag {
+
+struct ExemplarPicture;  // models/prompts/exemplars.h
+
+enum class Scoring : uint8_t { kContrast, kSoftmax, kSigmoid, kCosine };
+
+struct TagSpec {
+  std::string label;
+  // Ensemble; {label} when the file names neither prompts nor images. Empty: pictures alone.
+  std::vector<std::string> prompts;
+  std::vector<std::string>
+      negatives;                    // what this tag alone is compared with, beside the background
+  std::vector<std::string> images;  // exemplar pictures (paths)
+  // The same decoded, by whoever built the spec (DecodeExemplars); a bank does not keep them.
+  std::vector<std::shared_ptr<const ExemplarPicture>> pictures;
+  // Of unit length, computed beforehand (models/prompts/bank_file.h), in place of prompts in
+  // templates.
+  std::shared_ptr<const std::vector<float>> row;
+  double threshold = -1;  // -1 = the element's
+  double off_threshold = -1;
+  double min_duration_s = -1;
+};
+
+// What the rows of a spec are for; nothing where it has none.
+struct BankOrigin {
+  std::string file, model, identity;
+};
+
+struct PromptSpec {
+  std::vector<TagSpec> tags;
+  std::vector<std::string> templates;   // empty = the element's, the model's, or DefaultTemplates()
+  std::vector<std::string> background;  // empty = the element's or DefaultBackground()
+  BankOrigin bank;
+  // Sentences about what was read that may not be what was meant; see PromptAdvice.
+  std::vector<std::string> notes;
+};
+
+const std::vector<std::string>& DefaultTemplates();   // "a photo of a {}."
+const std::vector<std::string>& DefaultBackground();  // documented in the README
+
+// "a; b" or one per line to labels, trimmed. An empty label is an error, but a separator or newline
+// at the very end is not, and a ';' that ends a line separates once. Also for templates and
+// background lists; `what` ("prompts") is for messages.
+Result<std::vector<std::string>> SplitList(std::string_view text, std::string_view what);
+
+Result<PromptSpec> ParsePrompts(std::string_view text);
+// One label a line, or the JSON of DESIGN.md; errors name `name`, line and column.
+Result<PromptSpec> ParsePromptsFile(std::string_view text, const std::string& name);
+// Or a bank of embeddings (models/prompts/bank_file.h). Finds the exemplar pictures, whose paths
+// begin at the file's folder (FindExemplars).
+Result<PromptSpec> ReadPromptsFile(const std::string& path);
+
+// One sentence about tags that are background prompts as well: in contrast they have no more than
+// half of their score, since nothing beats itself. Empty where there are none. Of a spec whose
+// background is filled in.
+std::string TagsInBackground(const PromptSpec& spec);
+
+// Sentences about prompts that are taken, but hardly meant: the notes of the spec, labels given
+// twice, and what the scoring makes of these tags (TagsInBackground; softmax over one label;
+// sigmoid by a model that has no bias for it).
+std::vector<std::string> PromptAdvice(const PromptSpec& spec, Scoring scoring, double logit_bias);
+
+struct PromptBank {
+  PromptSpec spec;  // with templates and background filled in
+  int dim = 0;
+  // Unit rows: tags, then background, then the negatives of each tag, then the prototypes of tags
+  // that have words and pictures. The row of a tag with pictures alone is its prototype. (rows,
+  // dim)
+  std::vector<float> rows;
+  int tags = 0, background = 0;
+  struct Range {
+    int first = 0, count = 0;
+  };
+  std::vector<Range> negatives;  // per tag, rows of the bank
+  // Per tag, or empty when no tag has pictures: its prototype's row (-1: it has no pictures) and
+  // what makes a logit of a cosine with it, see models/prompts/exemplars.h.
+  struct Exemplar {
+    int row = -1;
+    double midpoint = 0, scale = 0;
+    bool alone = false;  // no words beside it
+  };
+  std::vector<Exemplar> exemplars;
+  std::vector<std::string> truncated;  // prompts that were too long for the model and were cut
+
+  int row_count() const { return dim ? static_cast<int>(rows.size()) / dim : 0; }
+  const float* row(int i) const { return rows.data() + static_cast<size_t>(i) * dim; }
+};
+
+// How many texts BuildPromptBank will have encoded.
+size_t CountTexts(const PromptSpec& spec);
+
+// What no honest list reaches: longer texts, and more of them in all templates, are errors.
+inline constexpr size_t kMaxPromptCharacters = 10'000, kMaxPromptTexts = 1'000'000;
+Status CheckPromptBounds(const PromptSpec& spec, const std::string& name);
+
+// Encodes unit rows for texts; the second argument has room for (texts, dim).
+using TextEncodeFn = std::function<Status(std::span<const std::string>, float*,
+                                          std::vector<std::string>* truncated)>;
+
+// Encodes unit rows for a spec's pictures; see BuildPrototypes. Null where there are none.
+using PictureEncodeFn = std::function<Status(std::span<const FrameView>, float*)>;
+
+// Every entry is put into every template ("{}" replaced; a template without "{}" is an error),
+// encoded, averaged over its templates and prompts as unit vectors, and renormalised.
+Result<std::shared_ptr<const PromptBank>> BuildPromptBank(PromptSpec spec, int dim,
+                                                          const TextEncodeFn& encode,
+                                                          const PictureEncodeFn& pictures = {});
+
+}  // namespace cliptag

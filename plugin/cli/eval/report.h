@@ -1,0 +1,20 @@
+// What `cliptag eval` prints: tables for people, JSON for programs.
+//
+// Thread safety: pure functions.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "plugin/cli/eval/measures/result.h"
+
+namespace cliptag {
+
+nlohmann::ordered_json ToJson(const EvalOptions& options, const EvalResult& result);
+std::string ToTable(const EvalOptions& options, const EvalResult& result);
+
+// What a corruption came to, over its strengths or over all of them.
+double MeanOfKind(const ZeroShotResult& result, size_t kind);
+double MeanOfAll(const ZeroShotResult& result);
+
+}  // namespace cliptag

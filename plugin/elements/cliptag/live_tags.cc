@@ -1,0 +1,60 @@
+#include "plugin/elements/cliptag/live_tags.h"
+
+#include <iterator>
+#include <utility>
+
+namespace cliptag {
+
+unsigned LiveTags::Begin() {
+  const std::lock_guard lock(mutex_);
+  ++awaited_;
+  return era_;
+}
+
+void LiveTags::Arrived(unsigned era, std::shared_ptr<Answer> answer) {
+  const std::lock_guard lock(mutex_);
+  --awaited_;
+  if (answer->result.status.code() == StatusCode::kCancelled) return;
+  if (answer->result.still && newest_) answer->StandOn(*newest_);
+  if (era == era_ && answer->result.status.ok()) newest_ = answer;
+  untold_.push_back(std::move(answer));
+}
+
+std::vector<AnswerPtr> LiveTags::Take() {
+  const std::lock_guard lock(mutex_);
+  std::vector<AnswerPtr> answers(std::make_move_iterator(untold_.begin()),
+                                 std::make_move_iterator(untold_.end()));
+  untold_.clear();
+  return answers;
+}
+
+AnswerPtr LiveTags::newest() const {
+  const std::lock_guard lock(mutex_);
+  return newest_;
+}
+
+bool LiveTags::awaits_any() const {
+  const std::lock_guard lock(mutex_);
+  return awaited_ > 0;
+}
+
+bool LiveTags::is_busy() const {
+  const std::lock_guard lock(mutex_);
+  return awaited_ > 0 || !untold_.empty();
+}
+
+void LiveTags::Forget() {
+  AnswerPtr old;
+  const std::lock_guard lock(mutex_);
+  ++era_;
+  old.swap(newest_);
+}
+
+void LiveTags::Drop() {
+  std::deque<AnswerPtr> dropped;
+  Forget();
+  const std::lock_guard lock(mutex_);
+  dropped.swap(untold_);
+}
+
+}  // namespace cliptag

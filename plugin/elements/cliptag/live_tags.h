@@ -1,0 +1,58 @@
+// What has come back from the engine for a stream whose frames do not wait: answers that have not
+// been told yet, and the newest one, whose tags ride along with every frame.
+//
+// Thread safety: every method may be called from any thread.
+#pragma once
+
+#include <gst/gst.h>
+
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "plugin/elements/meta/meta.h"
+#include "plugin/engine/engine.h"
+
+namespace cliptag {
+
+// An answer with what is known of its frame.
+struct Answer {
+  InferenceResult result;
+  ResultContext context;  // its age is for whoever attaches it
+  guint64 time = 0;       // in the stream, as StreamClock counts it
+
+  guint64 AgeAt(guint64 now) const { return now > time ? now - time : 0; }
+  // A still frame tells what was seen in the one before it.
+  void StandOn(const Answer& before) {
+    context = before.context;
+    time = before.time;
+  }
+};
+using AnswerPtr = std::shared_ptr<const Answer>;
+
+class LiveTags {
+ public:
+  // A frame goes to the engine; returns the era that Arrived() wants back.
+  unsigned Begin();
+  void Arrived(unsigned era, std::shared_ptr<Answer> answer);
+  // Answers to tell about, in order. Those of an era before the last Forget() are never the newest.
+  std::vector<AnswerPtr> Take();
+  AnswerPtr newest() const;
+  bool awaits_any() const;
+  // Awaits any, or has some to tell.
+  bool is_busy() const;
+  // The newest tags are of another stream or place: they ride along no more.
+  void Forget();
+  // After a flush: what has not been told is dropped, too.
+  void Drop();
+
+ private:
+  mutable std::mutex mutex_;
+  unsigned era_ = 0;
+  int awaited_ = 0;
+  std::deque<AnswerPtr> untold_;
+  AnswerPtr newest_;
+};
+
+}  // namespace cliptag

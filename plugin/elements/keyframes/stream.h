@@ -1,0 +1,92 @@
+// What `cliptagkeyframes` does with its stream: which buffers go on, and the times, gaps and
+// parameter sets of those that do not.
+//
+// Owned by the element, and owns nothing of GStreamer's but its caps' bytes. Chain() and
+// SinkEvent() are for the sink pad's streaming thread, Reset() for when that is stopped; the
+// maximum rate and the statistics may be touched by any thread at any time.
+#pragma once
+
+#include <gst/gst.h>
+
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "plugin/elements/keyframes/gap_tracker.h"
+#include "plugin/elements/keyframes/parameter_sets.h"
+#include "plugin/elements/keyframes/parser.h"
+#include "plugin/elements/keyframes/watch.h"
+#include "plugin/gst/gst_ptr.h"
+#include "plugin/gst/rate_schedule.h"
+
+namespace cliptag {
+
+class KeyframeStream {
+ public:
+  // Both outlive this and are not owned.
+  KeyframeStream(GstElement* element, GstPad* src_pad) : element_(element), src_pad_(src_pad) {}
+
+  GstFlowReturn Chain(GstBuffer* buffer);
+  // Looks at an event of the sink pad and hands it on.
+  bool SinkEvent(GstEvent* event);
+  // Caps that the sink pad does not take: an element error, once for a stream.
+  void Refuse(const GstCaps* caps);
+  void Reset();
+
+  void SetMaxRate(gint n, gint d);
+  void GetMaxRate(gint* n, gint* d) const;
+  GstStructure* Stats() const;
+
+ private:
+  enum class Fate { kKeep, kDrop, kHeaders };
+  struct Decision {
+    Fate fate = Fate::kDrop;
+    bool keyframe = false;
+    bool intra = false;            // as Picture has it
+    std::vector<uint8_t> headers;  // to be put in, at this place
+    size_t headers_at = 0;
+  };
+
+  struct Counts {
+    guint64 frames_in = 0, keyframes = 0, passed = 0, dropped = 0;
+  };
+
+  Decision Decide(GstBuffer* buffer);
+  void Count(const Decision& decision);
+  bool IsDue(const GstBuffer* buffer);
+  BufferPtr Prepare(BufferPtr buffer, const Decision& decision);
+  BufferPtr WithHeaders(BufferPtr buffer, size_t at, const std::vector<uint8_t>& headers);
+  void WarnOnce(const char* what);
+  void Watch(const GstBuffer* buffer, const Decision& decision);
+  void PushGap(const std::optional<Gap>& gap);
+  EventPtr WithKeyUnitsFlag(EventPtr event) const;
+  void SetCaps(GstCaps* caps);
+  void Forget();
+
+  GstElement* const element_;
+  GstPad* const src_pad_;
+
+  mutable std::mutex mutex_;
+  gint max_rate_n_ = 0, max_rate_d_ = 1;  // this and counts_: guarded by mutex_
+  Counts counts_;
+
+  // Of whoever holds the sink pad's stream lock. That one is GLib's: this says the same to those
+  // who (ThreadSanitizer) cannot see it, and is only taken under it.
+  std::mutex stream_mutex_;
+  bool have_caps_ = false;  // this and all up to told_: guarded by stream_mutex_
+  VideoCodec codec_ = VideoCodec::kH264;
+  NalFraming framing_ = NalFraming::kNone;
+  std::vector<uint8_t> codec_data_;
+  KeyframeParser parser_;
+  std::vector<ParameterSet> sets_;  // of the buffer in hand
+  ParameterSets memory_;
+  GstSegment segment_{};
+  RateSchedule schedule_;
+  GapTracker gaps_;
+  KeyframeWatch watch_;
+  bool dropped_since_ = false;  // the next keyframe is a discontinuity
+  bool refused_ = false;
+  bool told_ = false;
+};
+
+}  // namespace cliptag

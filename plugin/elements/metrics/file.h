@@ -1,0 +1,63 @@
+// The property `metrics-file`: the numbers of `stats` as a file in Prometheus' text format, for the
+// textfile collector of its node exporter or whatever else reads such files.
+//
+// All elements of a process that name the same path share a writer, a thread that rewrites the file
+// once a second: beside it, then renamed over it, so that nobody reads half of one. An element that
+// has stopped stays in the file a little with its last numbers, so that they are seen. When the
+// last one stops the file is removed, so that nobody takes old numbers for new ones. A file that
+// cannot be written is one warning; it is tried again every second.
+//
+// Ownership: a registration is its element's; with the last one of a path the writer goes, which
+// waits for what it writes, and nobody else does. Thread safety: register and unregister on any
+// thread, but not within a callback; callbacks come on the writer's thread, none once the
+// registration is gone.
+#pragma once
+
+#include <gst/gst.h>
+#include <sys/stat.h>
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "plugin/elements/metrics/tag_counts.h"
+
+namespace cliptag {
+
+struct MetricsSource {
+  std::string stream;                            // the label
+  std::function<GstStructure*()> stats;          // as the property `stats`; given away
+  std::function<std::vector<TagCount>()> tags;   // none where it is empty
+  std::function<void(const std::string&)> warn;  // a sentence
+};
+
+class MetricsRegistration {
+ public:
+  virtual ~MetricsRegistration() = default;  // takes the last numbers
+};
+
+// Null, and a warning, where the system has no thread for it.
+std::unique_ptr<MetricsRegistration> RegisterMetrics(const std::string& path, MetricsSource source);
+
+// The parts, for tests.
+
+struct MetricsRow {
+  std::string stream;
+  const GstStructure* stats = nullptr;
+  double images_per_second = -1;  // below zero: not known yet
+  std::span<const TagCount> tags;
+};
+// Streams of the same name are told apart by "#2", "#3", …
+std::string FormatMetrics(std::span<const MetricsRow> rows);
+
+// What went wrong, as a sentence; empty if nothing did. Written as PATH.partPID first. Unlike
+// ReplaceFile of models/, it does not wait for the disk: the next second brings a newer one.
+// `written` says what file was made.
+std::string ReplaceMetricsFile(const std::string& path, const std::string& text,
+                               struct stat* written = nullptr);
+// That file, but not one that somebody else has put there since.
+void RemoveMetricsFile(const std::string& path, const struct stat& written);
+
+}  // namespace cliptag

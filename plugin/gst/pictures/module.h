@@ -1,0 +1,16 @@
+// What the module that reads pictures exports: one C symbol, a function that gives this table.
+#pragma once
+
+#include "plugin/gst/pictures/picture_file.h"
+
+namespace cliptag {
+
+struct PictureModule {
+  const char* version;  // of cliptag; plugin and module are of one build
+  Result<PictureFile> (*read)(const std::string& path);
+};
+
+constexpr char kPictureModuleSymbol[] = "cliptag_picture_module";
+using PictureModuleFunction = const PictureModule* (*)();
+
+}  // namespace cliptag
