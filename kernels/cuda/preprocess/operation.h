@@ -1,4 +1,5 @@
-// Preprocessing as a launch on a stream. Thread safety: a pure function; the device must be current.
+// Preprocessing as a launch on a stream. Thread safety: a pure function; the device must be
+// current.
 #pragma once
 
 #include <cuda_runtime_api.h>
