@@ -61,9 +61,9 @@ class ClipTag {
   void ChangePolicy(const std::function<void(PolicyOptions&)>& change);
   // Properties that make a new prompt bank. While running, what is wrong with them is a warning and
   // leaves everything as it was.
-  void ChangePrompts(const std::function<void(TextSettings&)>& change);
+  void ChangePrompts(const std::function<void(PromptSettings&)>& change);
   // Properties that are fixed while running: a warning, and nothing changes then.
-  void ChangeFixed(const char* property, const std::function<void(TextSettings&)>& change);
+  void ChangeFixed(const char* property, const std::function<void(FixedSettings&)>& change);
   GstStructure* Stats() const;  // caller owns
   // GstElementClass.set_context.
   void SetContext(GstContext* context);
@@ -107,9 +107,9 @@ class ClipTag {
   void CallLater(std::function<void()> call);
 
   // plugin/elements/cliptag/prompts.cc
-  // What follows from the text settings; reads the prompts file and the pictures that it names.
-  static Result<PromptSpec> BuildSpec(const TextSettings& text);
-  std::unique_ptr<PromptsWatcher> Watch(const TextSettings& text, PromptsWatcher::Stamp seen);
+  // What follows from the settings; reads the prompts file and the pictures that it names.
+  static Result<PromptSpec> BuildSpec(const PromptSettings& settings);
+  std::unique_ptr<PromptsWatcher> Watch(const PromptSettings& settings, PromptsWatcher::Stamp seen);
   void OnPromptsFile(PromptsWatcher::Change change);
   void ApplyPrompts(PromptSpec spec);
   void OnPromptsEncoded(Status status, std::shared_ptr<const PromptBank> bank);

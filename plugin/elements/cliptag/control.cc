@@ -20,8 +20,8 @@ bool ClipTag::Start() {
   const StreamTurn turn(*this);
   const Settings settings = this->settings();
   // Before the file is read, so that no change in between is missed.
-  const auto seen = PromptsWatcher::StampOf(settings.text.prompts_file);
-  Result<PromptSpec> spec = BuildSpec(settings.text);  // first: it costs nothing
+  const auto seen = PromptsWatcher::StampOf(settings.prompts.prompts_file);
+  Result<PromptSpec> spec = BuildSpec(settings.prompts);  // first: it costs nothing
   if (!spec.ok()) {
     PostStartError(element_, spec.status());
     return false;
@@ -44,7 +44,7 @@ bool ClipTag::Start() {
     logit_bias_ = engine_->model().logit_bias;
     engine_batch_ = static_cast<size_t>(std::max(1, engine_->max_batch()));
   }
-  if (const int threads = settings.text.backend.threads;
+  if (const int threads = settings.fixed.backend.threads;
       threads > 0 && backend.name == "cpu" && backend.threads != threads) {
     GST_ELEMENT_WARNING(
         element_, RESOURCE, SETTINGS,
@@ -64,19 +64,19 @@ bool ClipTag::Start() {
   reported_latency_ = GST_CLOCK_TIME_NONE;
   prompts_ = Prompts::kEncoding;
   tag_counts_.Forget();
-  metrics_ = OpenMetrics(settings.text.metrics_file);
+  metrics_ = OpenMetrics(settings.fixed.metrics_file);
   unread_.Clear();
   messages_dropped_ = 0;
   const std::lock_guard lock(prompts_mutex_);
-  watcher_ = Watch(settings.text, seen);
+  watcher_ = Watch(settings.prompts, seen);
   ApplyPrompts(spec.Take());
   return true;
 }
 
 Result<std::shared_ptr<Engine>> ClipTag::CreateEngine(const Settings& settings) {
   EngineOptions options;
-  options.model = settings.text.model;
-  options.backend = settings.text.backend;
+  options.model = settings.fixed.model;
+  options.backend = settings.fixed.backend;
   options.max_batch = static_cast<int>(settings.frame.max_batch);
   if (MayUseCuda(options.backend) && UpstreamMayUseCuda()) cuda_.Open(options.backend.device);
   options.backend.cuda_context = cuda_.context();
@@ -104,7 +104,7 @@ bool ClipTag::UpstreamMayUseCuda() const {
 }
 
 void ClipTag::SetContext(GstContext* context) {
-  cuda_.SetContext(context, settings().text.backend.device);
+  cuda_.SetContext(context, settings().fixed.backend.device);
 }
 
 void ClipTag::Stop() {
@@ -142,7 +142,7 @@ void ClipTag::Stop() {
   ResetCounters();
 }
 
-void ClipTag::ChangeFixed(const char* property, const std::function<void(TextSettings&)>& change) {
+void ClipTag::ChangeFixed(const char* property, const std::function<void(FixedSettings&)>& change) {
   if (running()) {
     GST_ELEMENT_WARNING(
         element_, RESOURCE, SETTINGS,
@@ -152,7 +152,7 @@ void ClipTag::ChangeFixed(const char* property, const std::function<void(TextSet
     return;
   }
   const std::lock_guard lock(settings_mutex_);
-  change(settings_.text);
+  change(settings_.fixed);
 }
 
 void ClipTag::ChangeFrame(const std::function<void(FrameSettings&)>& change) {

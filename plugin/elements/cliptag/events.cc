@@ -227,7 +227,7 @@ bool ClipTag::SinkQuery(GstQuery* query) {
 bool ClipTag::TakesCuda() const {
   const CudaUse use = cuda_use_;
   if (use != CudaUse::kUndecided) return use == CudaUse::kYes;
-  return CudaFrames::Available() && MayUseCuda(settings().text.backend);
+  return CudaFrames::Available() && MayUseCuda(settings().fixed.backend);
 }
 
 // The templates have CUDA memory wherever the build knows it; what runs decides whether it is read.

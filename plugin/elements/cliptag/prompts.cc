@@ -37,31 +37,31 @@ void ClipTag::PostStartError(GstElement* element, const Status& status) {
   }
 }
 
-Result<PromptSpec> ClipTag::BuildSpec(const TextSettings& text) {
-  const bool from_file = !text.prompts_file.empty();
-  if (!from_file && text.prompts.find_first_not_of(" \t\r\n") == std::string::npos) {
+Result<PromptSpec> ClipTag::BuildSpec(const PromptSettings& settings) {
+  const bool from_file = !settings.prompts_file.empty();
+  if (!from_file && settings.prompts.find_first_not_of(" \t\r\n") == std::string::npos) {
     return InvalidArgument("There are no prompts: set prompts=\"a cat; a dog\" or prompts-file.");
   }
-  CLIPTAG_ASSIGN_OR_RETURN(
-      PromptSpec spec, from_file ? ReadPromptsFile(text.prompts_file) : ParsePrompts(text.prompts));
+  CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, from_file ? ReadPromptsFile(settings.prompts_file)
+                                                      : ParsePrompts(settings.prompts));
   if (spec.tags.empty()) {
-    return InvalidArgument("The prompts file " + text.prompts_file + " names nothing to tag.");
+    return InvalidArgument("The prompts file " + settings.prompts_file + " names nothing to tag.");
   }
-  if (spec.templates.empty() && !text.templates.empty()) {
-    CLIPTAG_ASSIGN_OR_RETURN(spec.templates, SplitList(text.templates, "templates"));
+  if (spec.templates.empty() && !settings.templates.empty()) {
+    CLIPTAG_ASSIGN_OR_RETURN(spec.templates, SplitList(settings.templates, "templates"));
   }
-  if (spec.background.empty() && !text.background.empty()) {
-    CLIPTAG_ASSIGN_OR_RETURN(spec.background, SplitList(text.background, "background prompts"));
+  if (spec.background.empty() && !settings.background.empty()) {
+    CLIPTAG_ASSIGN_OR_RETURN(spec.background, SplitList(settings.background, "background prompts"));
   }
   CLIPTAG_RETURN_IF_ERROR(DecodeExemplars(ReadExemplar, &spec));
   return spec;
 }
 
-std::unique_ptr<PromptsWatcher> ClipTag::Watch(const TextSettings& text,
+std::unique_ptr<PromptsWatcher> ClipTag::Watch(const PromptSettings& settings,
                                                PromptsWatcher::Stamp seen) {
-  if (text.prompts_file.empty()) return nullptr;
+  if (settings.prompts_file.empty()) return nullptr;
   return std::make_unique<PromptsWatcher>(
-      text.prompts_file, seen, kPollPeriod, [this](auto change) { OnPromptsFile(change); },
+      settings.prompts_file, seen, kPollPeriod, [this](auto change) { OnPromptsFile(change); },
       [element = element_] {
         return std::shared_ptr<void>(gst_object_ref(element), gst_object_unref);
       });
@@ -70,19 +70,19 @@ std::unique_ptr<PromptsWatcher> ClipTag::Watch(const TextSettings& text,
 // Files are read without a lock: a stop does not wait for a long one.
 void ClipTag::OnPromptsFile(PromptsWatcher::Change change) {
   for (bool taken = false; !taken;) {
-    TextSettings text;
+    PromptSettings prompts;
     uint64_t begun = 0;
     {
       const std::lock_guard lock(prompts_mutex_);
       if (!running()) return;
-      text = settings().text;
+      prompts = settings().prompts;
       begun = prompts_change_;
     }
-    if (text.prompts_file.empty()) return;  // no longer asked for
+    if (prompts.prompts_file.empty()) return;  // no longer asked for
     const Status status = Catching([&]() -> Status {
       if (change == PromptsWatcher::Change::kGone)
-        return NotFound("The prompts file " + text.prompts_file + " is gone.");
-      CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, BuildSpec(text));
+        return NotFound("The prompts file " + prompts.prompts_file + " is gone.");
+      CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, BuildSpec(prompts));
       const std::lock_guard lock(prompts_mutex_);
       taken = begun == prompts_change_;  // else again, with the settings that there are now
       if (taken) ApplyPrompts(std::move(spec));
@@ -180,18 +180,18 @@ void ClipTag::TellPrompts(const PromptBank& bank, bool others, double logit_bias
   if (others && settings.frame.post_messages) Post(MakePromptsStructure(bank));
 }
 
-void ClipTag::ChangePrompts(const std::function<void(TextSettings&)>& change) {
+void ClipTag::ChangePrompts(const std::function<void(PromptSettings&)>& change) {
   for (bool taken = false; !taken;) {
-    TextSettings before;
+    PromptSettings before;
     uint64_t begun = 0;
     bool live = false;
     {
       const std::lock_guard lock(prompts_mutex_);
-      before = settings().text;
+      before = settings().prompts;
       begun = prompts_change_;
       live = running();
     }
-    TextSettings after = before;
+    PromptSettings after = before;
     change(after);
     const auto seen = PromptsWatcher::StampOf(after.prompts_file);
     Result<PromptSpec> spec = live ? BuildSpec(after) : Result<PromptSpec>(PromptSpec());
@@ -207,7 +207,7 @@ void ClipTag::ChangePrompts(const std::function<void(TextSettings&)>& change) {
     ++prompts_change_;
     {
       const std::lock_guard settings_lock(settings_mutex_);
-      settings_.text = after;
+      settings_.prompts = after;
     }
     if (other_file) watcher_.swap(watcher);  // the old one goes without the lock
     if (live) ApplyPrompts(spec.Take());

@@ -23,30 +23,30 @@ void SetText(GValue* value, const std::string& text) {
 bool SetFixed(ClipTag& tag, guint id, const GValue* value, const char* name) {
   switch (id) {
     case PROP_MODEL:
-      tag.ChangeFixed(name, [&](TextSettings& s) { s.model = StringOf(value); });
+      tag.ChangeFixed(name, [&](FixedSettings& s) { s.model = StringOf(value); });
       return true;
     case PROP_BACKEND:
-      tag.ChangeFixed(name, [&](TextSettings& s) {
+      tag.ChangeFixed(name, [&](FixedSettings& s) {
         s.backend.kind = static_cast<BackendKind>(g_value_get_enum(value));
       });
       return true;
     case PROP_DEVICE:
-      tag.ChangeFixed(name, [&](TextSettings& s) {
+      tag.ChangeFixed(name, [&](FixedSettings& s) {
         s.backend.device = static_cast<int>(g_value_get_uint(value));
       });
       return true;
     case PROP_PRECISION:
-      tag.ChangeFixed(name, [&](TextSettings& s) {
+      tag.ChangeFixed(name, [&](FixedSettings& s) {
         s.backend.precision = static_cast<Precision>(g_value_get_enum(value));
       });
       return true;
     case PROP_THREADS:
-      tag.ChangeFixed(name, [&](TextSettings& s) {
+      tag.ChangeFixed(name, [&](FixedSettings& s) {
         s.backend.threads = static_cast<int>(g_value_get_uint(value));
       });
       return true;
     case PROP_METRICS_FILE:
-      tag.ChangeFixed(name, [&](TextSettings& s) { s.metrics_file = StringOf(value); });
+      tag.ChangeFixed(name, [&](FixedSettings& s) { s.metrics_file = StringOf(value); });
       return true;
     default:
       return false;
@@ -54,24 +54,24 @@ bool SetFixed(ClipTag& tag, guint id, const GValue* value, const char* name) {
 }
 
 bool SetPrompts(ClipTag& tag, guint id, const GValue* value) {
-  std::string TextSettings::*member = nullptr;
+  std::string PromptSettings::*member = nullptr;
   switch (id) {
     case PROP_PROMPTS:
-      member = &TextSettings::prompts;
+      member = &PromptSettings::prompts;
       break;
     case PROP_PROMPTS_FILE:
-      member = &TextSettings::prompts_file;
+      member = &PromptSettings::prompts_file;
       break;
     case PROP_TEMPLATES:
-      member = &TextSettings::templates;
+      member = &PromptSettings::templates;
       break;
     case PROP_BACKGROUND:
-      member = &TextSettings::background;
+      member = &PromptSettings::background;
       break;
     default:
       return false;
   }
-  tag.ChangePrompts([&](TextSettings& s) { s.*member = StringOf(value); });
+  tag.ChangePrompts([&](PromptSettings& s) { s.*member = StringOf(value); });
   return true;
 }
 
@@ -158,34 +158,34 @@ bool SetFrame(ClipTag& tag, guint id, const GValue* value) {
 bool GetText(const Settings& s, guint id, GValue* value) {
   switch (id) {
     case PROP_MODEL:
-      g_value_set_string(value, s.text.model.c_str());
+      g_value_set_string(value, s.fixed.model.c_str());
       return true;
     case PROP_BACKEND:
-      g_value_set_enum(value, Int(s.text.backend.kind));
+      g_value_set_enum(value, Int(s.fixed.backend.kind));
       return true;
     case PROP_DEVICE:
-      g_value_set_uint(value, static_cast<guint>(s.text.backend.device));
+      g_value_set_uint(value, static_cast<guint>(s.fixed.backend.device));
       return true;
     case PROP_PRECISION:
-      g_value_set_enum(value, Int(s.text.backend.precision));
+      g_value_set_enum(value, Int(s.fixed.backend.precision));
       return true;
     case PROP_THREADS:
-      g_value_set_uint(value, static_cast<guint>(s.text.backend.threads));
+      g_value_set_uint(value, static_cast<guint>(s.fixed.backend.threads));
       return true;
     case PROP_METRICS_FILE:
-      SetText(value, s.text.metrics_file);
+      SetText(value, s.fixed.metrics_file);
       return true;
     case PROP_PROMPTS:
-      SetText(value, s.text.prompts);
+      SetText(value, s.prompts.prompts);
       return true;
     case PROP_PROMPTS_FILE:
-      SetText(value, s.text.prompts_file);
+      SetText(value, s.prompts.prompts_file);
       return true;
     case PROP_TEMPLATES:
-      SetText(value, s.text.templates);
+      SetText(value, s.prompts.templates);
       return true;
     case PROP_BACKGROUND:
-      SetText(value, s.text.background);
+      SetText(value, s.prompts.background);
       return true;
     default:
       return false;

@@ -13,12 +13,18 @@
 
 namespace cliptag {
 
-// What changes rarely: fixed once the element runs, or costs an encoding of all prompts.
-struct TextSettings {
+// Cannot change while the element runs.
+struct FixedSettings {
   std::string model = "starter";
   BackendOptions backend;
+  std::string metrics_file;
+};
+
+// A change costs an encoding of all prompts.
+struct PromptSettings {
   std::string prompts, prompts_file, templates, background;
-  std::string metrics_file;  // fixed, too
+
+  bool operator==(const PromptSettings&) const = default;
 };
 
 enum class Mode : uint8_t {
@@ -47,7 +53,8 @@ struct FrameSettings {
 };
 
 struct Settings {
-  TextSettings text;
+  FixedSettings fixed;
+  PromptSettings prompts;
   FrameSettings frame;
   PolicyOptions policy;
 };
