@@ -20,6 +20,8 @@
 
 namespace cliptag {
 
+struct ModelConfig;
+
 // The file or index of that layout in the directory: safetensors before PyTorch's archives, and in
 // the open_clip layout, where there is nothing else, the only file that ends in .pt. Empty if there
 // is none.
