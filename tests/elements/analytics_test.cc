@@ -2,6 +2,7 @@
 #include <gst/analytics/analytics.h>
 
 #include "plugin/elements/meta/meta.h"
+#include "plugin/elements/meta/region_map.h"
 #include "tests/elements/gst_test.h"
 
 namespace cliptag::test {
@@ -24,6 +25,7 @@ TEST(Analytics, ClassificationBestFirst) {
 }
 
 TEST(Analytics, ObjectsAreFoundWithTheirTracksAndGetTheirTags) {
+  RegisterMetas();
   const BufferHolder buffer(gst_buffer_new());
   GstAnalyticsRelationMeta* meta = gst_buffer_add_analytics_relation_meta(buffer.get());
   GstAnalyticsODMtd tracked, other;
