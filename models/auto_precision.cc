@@ -39,7 +39,7 @@ struct Tower {
 Result<Tower> OpenTower(const std::string& directory) {
   Tower tower;
   CLIPTAG_ASSIGN_OR_RETURN(tower.config, ReadModelConfig(directory));
-  CLIPTAG_ASSIGN_OR_RETURN(tower.weights, Weights::Open(tower.config));
+  CLIPTAG_ASSIGN_OR_RETURN(tower.weights, OpenWeights(tower.config));
   CLIPTAG_ASSIGN_OR_RETURN(tower.tensors, GetVisionTensors(*tower.weights, tower.config));
   return tower;
 }

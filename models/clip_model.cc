@@ -60,7 +60,7 @@ Status ClipModel::Impl::LoadWords() {
 Status ClipModel::Impl::Load(const std::string& directory) {
   CLIPTAG_ASSIGN_OR_RETURN(config, ReadModelConfig(directory));
   for (const std::string& warning : config.warnings) Log(LogLevel::kWarning, warning);
-  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(config));
+  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, OpenWeights(config));
   const Status status = LoadFrom(*weights);
   // Whatever else may be wrong then follows from it.
   CLIPTAG_RETURN_IF_ERROR(weights->CheckUnchanged());

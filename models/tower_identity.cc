@@ -146,7 +146,7 @@ Result<std::string> TextIdentity(const ModelConfig& config, const TextTensors& t
 
 Result<TextEncoderFacts> ReadTextIdentity(const std::string& path) {
   CLIPTAG_ASSIGN_OR_RETURN(const ModelConfig config, ReadModelConfig(path));
-  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(config));
+  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, OpenWeights(config));
   CLIPTAG_ASSIGN_OR_RETURN(const TextTensors tensors, GetTextTensors(*weights, config));
   CLIPTAG_ASSIGN_OR_RETURN(std::string identity, TextIdentity(config, tensors));
   CLIPTAG_RETURN_IF_ERROR(weights->CheckUnchanged());

@@ -100,4 +100,9 @@ Result<ModelConfig> ReadModelConfig(const std::string& path) {
   }
 }
 
+Result<std::unique_ptr<Weights>> OpenWeights(const ModelConfig& config) {
+  if (!config.weights_file.empty()) return Weights::OpenFile(config.weights_file);
+  return Weights::Open(config.path, config.layout);
+}
+
 }  // namespace cliptag

@@ -4,6 +4,7 @@
 // safe to share once read.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,8 @@
 #include "models/weights/layout.h"
 
 namespace cliptag {
+
+class Weights;
 
 enum class TextPooling : uint8_t {
   kEosId,   // the first token equal to eos_id
@@ -151,5 +154,7 @@ struct ModelConfig {
 // Reads the configuration in a directory, or of a file of weights in one. Errors name the file and
 // the field.
 Result<ModelConfig> ReadModelConfig(const std::string& path);
+// Errors name the file that is missing, or what is wrong in it.
+Result<std::unique_ptr<Weights>> OpenWeights(const ModelConfig& config);
 
 }  // namespace cliptag

@@ -67,11 +67,6 @@ bool IsSafetensors(const std::string& path) {
   return path.ends_with(".safetensors") || path.ends_with(".safetensors.index.json");
 }
 
-Result<std::unique_ptr<Weights>> Weights::Open(const ModelConfig& config) {
-  if (!config.weights_file.empty()) return OpenFile(config.weights_file);
-  return Open(config.path, config.layout);
-}
-
 Result<std::unique_ptr<Weights>> Weights::Open(const std::string& directory, Layout layout) {
   const std::string path = FindWeights(directory, layout);
   if (!path.empty()) return OpenFile(path);

@@ -20,8 +20,6 @@
 
 namespace cliptag {
 
-struct ModelConfig;
-
 // The file or index of that layout in the directory: safetensors before PyTorch's archives, and in
 // the open_clip layout, where there is nothing else, the only file that ends in .pt. Empty if there
 // is none.
@@ -33,7 +31,6 @@ bool IsSafetensors(const std::string& path);  // or an index of such
 class Weights {
  public:
   // Errors name the file that is missing, or what is wrong in it.
-  static Result<std::unique_ptr<Weights>> Open(const ModelConfig& config);
   static Result<std::unique_ptr<Weights>> Open(const std::string& directory, Layout layout);
   static Result<std::unique_ptr<Weights>> OpenFile(const std::string& path);  // or an index
 

@@ -165,7 +165,7 @@ Json ImageJson(const ModelConfig& config, const ModelFacts& facts) {
 // With what stands among the weights.
 Result<ModelConfig> ReadWholeConfig(const std::string& directory) {
   CLIPTAG_ASSIGN_OR_RETURN(ModelConfig config, ReadModelConfig(directory));
-  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, Weights::Open(config));
+  CLIPTAG_ASSIGN_OR_RETURN(const auto weights, OpenWeights(config));
   CLIPTAG_RETURN_IF_ERROR(ReadLogits(*weights, &config));
   return config;
 }
