@@ -40,5 +40,6 @@ class InstructionSets(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    LIBRARIES = sys.argv[1:]
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    cases = [word for word in sys.argv[1:] if word.startswith("InstructionSets")]
+    LIBRARIES = [word for word in sys.argv[1:] if word not in cases]
+    unittest.main(argv=sys.argv[:1] + cases, verbosity=2)

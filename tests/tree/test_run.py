@@ -1,4 +1,5 @@
-"""tests/run.sh with a stand-in for meson: TEST names a test, a suite or a glob of either, whatever meson takes."""
+"""tests/run.sh with a stand-in for meson: TEST names a test, a suite or a glob of either, whatever meson takes;
+--quick builds no more than its tests need; --ci hands the expected skips on."""
 import os
 import shutil
 import subprocess
@@ -7,12 +8,16 @@ import unittest
 
 ROOT = os.environ.get("CLIPTAG_SOURCE_ROOT", os.path.join(os.path.dirname(__file__), "..", ".."))
 
-# Knows four tests; logs what it is told to run.
+# Knows five tests; logs what it is called for and the tests that it is to run.
 MESON = """#!/bin/bash
 if [[ $* == *--list* ]]; then
   echo "ninja: no work to do."
-  printf '%s\\n' "p:tree / layout" "p:tree / readme" "p:cuda / cuda_backend" "p:elements / tree_test"
-elif [[ $1 == test ]]; then
+  printf '%s\\n' "p:tree / layout" "p:tree / readme" "p:cuda / cuda_backend" "p:elements / tree_test" \\
+    "p:models / models_"{auto_precision,files,hub,torch} "p:kernels / kernels_base" "p:engine / engine_test"
+  exit
+fi
+[[ $1 == test && $* != *--no-rebuild* ]] && echo "$1 and build" >>"$CALLS" || echo "$1" >>"$CALLS"
+if [[ $1 == test ]]; then
   shift
   while (($#)); do
     case $1 in -C | --timeout-multiplier) shift ;; -*) ;; *) echo "$1" >>"$LOG" ;; esac
@@ -31,8 +36,10 @@ class RunTest(unittest.TestCase):
         self.script = shutil.copy(os.path.join(ROOT, "tests", "run.sh"), os.path.join(self.tree, "tests"))
         self.write("pipelines/setup.sh", "#!/bin/bash\n")
         self.write("bin/meson", MESON)
-        self.write("tests/count_cases.py", "print('0 passed, 0 failed, 0 skipped')\n")
+        self.write("bin/ninja", "#!/bin/bash\n")
+        self.write("tests/count_cases.py", "import sys\nprint(*sys.argv[1:])\n")
         self.log = os.path.join(self.tree, "log")
+        self.calls = os.path.join(self.tree, "calls")
 
     def write(self, name, text):
         path = os.path.join(self.tree, name)
@@ -42,7 +49,7 @@ class RunTest(unittest.TestCase):
 
     def run_tests(self, *arguments):
         path = os.path.join(self.tree, "bin") + ":" + os.environ["PATH"]
-        return subprocess.run([self.script, *arguments], env={**os.environ, "PATH": path, "LOG": self.log},
+        return subprocess.run([self.script, *arguments], env={**os.environ, "PATH": path, "LOG": self.log, "CALLS": self.calls},
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
 
     def selected(self, *arguments):
@@ -66,6 +73,26 @@ class RunTest(unittest.TestCase):
         self.assertEqual(["layout", "readme", "tree_test"], self.selected("tree*"))
         self.assertEqual(["cuda_backend", "readme"], self.selected("cuda_b*", "read??", "readme"))
         self.assertEqual(["readme"], self.selected("--sanitize=address", "r*"))
+
+    def test_quick_builds_what_its_tests_need(self):
+        def calls():
+            with open(self.calls, encoding="utf-8") as f:
+                made = f.read().splitlines()
+            os.unlink(self.calls)
+            return made
+        self.assertEqual(["engine_test", "kernels_base", "layout", "models_files", "models_hub", "models_torch",
+                          "readme", "tree_test"], self.selected("--quick"))
+        self.assertEqual(["setup", "test and build"], calls())
+        self.assertEqual(["layout"], self.selected("--quick", "layout"))
+        self.assertEqual(["setup", "test and build"], calls())
+        self.selected()
+        self.assertEqual(["setup", "compile", "test"], calls())
+
+    def test_ci_knows_the_skips_that_may_be(self):
+        self.assertEqual("build\n", self.run_tests().stdout)
+        self.assertEqual("build tests/expected_skips.txt\n", self.run_tests("--ci").stdout)
+        with open(os.path.join(ROOT, ".ci", "run"), encoding="utf-8") as f:
+            self.assertIn("run.sh\" --ci\n", f.read())
 
     def test_a_name_that_nothing_has(self):
         done = self.run_tests("layout", "cuda_x*")
