@@ -5,13 +5,13 @@
 #
 #   CLIPTAG_MODEL=tinyclip pipelines/archive.sh holiday/*.mp4
 #
-# Puts tags at the end of FILE.tags.jsonl beside each FILE (or in CLIPTAG_OUT), one JSON object a line for each
-# look and event, and goes on with the next when one cannot be read. What limits it is decoding, then the model:
-# larger intervals, and `cliptag bench --stage all` for what the model can do.
+# Appends tags to FILE.tags.jsonl beside each FILE (or in CLIPTAG_OUT), one JSON object a line for each inference and
+# event, and goes on with the next when one cannot be read. Decoding limits it, then the model: `cliptag bench
+# --stage all` shows what the model can do.
 #
 #   CLIPTAG_MODEL, CLIPTAG_PROMPTS and more   see pipelines/recipe.sh. The starter knows no real footage:
 #                              cliptag models pull wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M --name tinyclip
-#   CLIPTAG_INTERVAL=10        look at every 10th frame
+#   CLIPTAG_INTERVAL=10        infer every 10th frame
 #   CLIPTAG_OUT=DIR            where the tags go
 
 source "$(dirname "$(realpath -- "${BASH_SOURCE[0]}")")/recipe.sh"
@@ -35,7 +35,7 @@ for file; do
     failed=$((failed + 1))
     continue
   elif [[ -f $file && ! -s $file ]]; then
-    # gst-launch, told so while it starts, waits for ever now and then.
+    # gst-launch, interrupted while it starts, sometimes waits for ever.
     say "$shown is empty"
     failed=$((failed + 1))
     continue

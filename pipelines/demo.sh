@@ -8,7 +8,7 @@
 # with that: a street video, or yours.
 #
 #   CLIPTAG_DEMO_PULL=1 or 0     gets it, or does not, without asking
-#   CLIPTAG_MODEL=NAME-or-DIR    another model (see "Models" in README.md); without VIDEO it gets a real
+#   CLIPTAG_MODEL=NAME-or-DIR    another model (see models/README.md); without VIDEO it gets a real
 #                                street video
 #   CLIPTAG_PROMPTS="car; dog"   what to look for, instead of the demo's own prompts
 set -euo pipefail
@@ -97,12 +97,12 @@ if [[ -z $video && $model == starter ]]; then
 elif [[ $model == starter ]]; then
   say "note: the starter model knows emoji, clip art and small centred photos. On real footage its"
   say "      answers mean nothing. Take a published CLIP for that: cliptag models pull gets one, and"
-  say "      CLIPTAG_MODEL=NAME $0 $video uses it (see \"Models\" in README.md)"
+  say "      CLIPTAG_MODEL=NAME $0 $video uses it (see models/README.md)"
   prompts=$root/pipelines/demo-prompts.json
 else
   [[ -n $video ]] || video=$(street_video)
   prompts=$root/pipelines/street-prompts.json
-  # A larger model on a small machine: ten looks a second are plenty, every frame carries the last.
+  # A larger model on a small machine: ten inferences a second are plenty, every frame carries the last.
   settings+=(max-rate=10/1)
 fi
 if [[ -n ${CLIPTAG_PROMPTS:-} ]]; then

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Many synthetic cameras in one process and one model: what a machine makes of them.
+# Many synthetic cameras in one process and one model: whether a machine keeps up.
 #
 #   pipelines/many.sh [N]       64 unless said; --print shows the gst-launch line and runs nothing
 #
-# Prints the tags of all of them. Drawing the pictures costs more than looking at them: to measure, take
-# `cliptag bench --streams N`, whose pictures are drawn before.
+# Prints the tags of all of them. Drawing the pictures costs more than tagging them: to measure, use
+# `cliptag bench --streams N`, whose pictures are drawn beforehand.
 #
 #   CLIPTAG_MODEL, CLIPTAG_PROMPTS and more   see pipelines/recipe.sh
-#   CLIPTAG_RATE=1/1                 looks a second at each
+#   CLIPTAG_RATE=1/1                 inferences a second of each
 #   CLIPTAG_SIZE=320x240             of the pictures, 25 a second
 #   CLIPTAG_TEST_FRAMES=N            ends after so many of each
 

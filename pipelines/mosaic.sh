@@ -5,16 +5,16 @@
 #
 #   CLIPTAG_MODEL=tinyclip pipelines/mosaic.sh rtsp://cam1/stream rtsp://cam2/stream /dev/video0 test
 #
-# SOURCE is rtsp://..., another URI, /dev/video0, a file, or `test`. All four are looked at by one model in one
-# process, each in a pipeline of its own: a camera that cannot be reached, breaks off or stalls is told and tried
-# again, and leaves its quarter black and the others alone. --print shows the pipelines and runs nothing.
+# SOURCE is rtsp://..., another URI, /dev/video0, a file, or `test`. One model in one process tags all four,
+# each in a pipeline of its own: a camera that cannot be reached, breaks off or stalls is reported and tried again; its
+# quarter is black, the others go on. --print shows the pipelines and runs nothing.
 #
 #   CLIPTAG_MODEL, CLIPTAG_PROMPTS, CLIPTAG_PROMPTS_2 and more   see pipelines/recipe.sh. The starter knows
 #                                    no real footage:
 #                                    cliptag models pull wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M --name tinyclip
-#   CLIPTAG_RATE=2/1                 looks a second at each
+#   CLIPTAG_RATE=2/1                 inferences a second of each
 #   CLIPTAG_RETRY="1 60"             first and longest pause, in seconds
-#   CLIPTAG_TRIES=0                  tries of each source; 0 = no end
+#   CLIPTAG_TRIES=0                  tries of each source; 0 = no limit
 #   CLIPTAG_SINK="autovideosink"     where the picture goes, e.g. "vp8enc deadline=1 ! webmmux !
 #                                    filesink location=mosaic.webm"
 

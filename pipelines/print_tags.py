@@ -3,13 +3,13 @@
 
     gst-launch-1.0 -m ... ! cliptag prompts="car; dog" ! ... | print_tags.py [--json tags.jsonl]
 
-Each begin and end of a tag is a line, and so are the best tags of every second; what elements warn of goes to
-stderr. With several `cliptag` in the pipeline a line begins with the name of the one that it is of. With --json
-each inference and each event is also put at the end of a file as one JSON object a line: the fields of the
+Each begin and end of a tag is a line, and so are the best tags of every second; warnings of elements go to
+stderr. With several `cliptag` in the pipeline a line begins with the name of its element. With --json
+each inference and each event is also appended to a file as one JSON object a line: the fields of the
 bus messages `cliptag` and `cliptag-event` (only the latter has a `state`), that name as `stream`, and `time`, the
-wall clock's in UTC. A file that cannot be written is told at once; the exit status is 1 if a line was lost. With
---truth (what make_scene.py wrote) a table at the end sets what was tagged beside what was in the picture. Nothing
-beside Python's own library and tag_log.py is needed.
+wall clock in UTC. A file that cannot be written is an error at once; the exit status is 1 if a line was lost. With
+--truth (what make_scene.py wrote) a table at the end compares tags with what was in the picture. It needs
+only Python's own library and tag_log.py.
 """
 import argparse
 import json
@@ -235,7 +235,7 @@ def parse_arguments():
                         help="of --json: FILE becomes FILE.1 at this size, such as 100M (0: never)")
     parser.add_argument("--keep", type=int, default=10, help="so many of them are kept (10)")
     parser.add_argument("--check", action="store_true", help="say whether --json can be written, and end")
-    parser.add_argument("--count", action="store_true", help="print how many looks there were, and no tags")
+    parser.add_argument("--count", action="store_true", help="print how many inferences there were, and no tags")
     parser.add_argument("--truth", metavar="FILE", help="compare with what make_scene.py wrote")
     parser.add_argument("--every", type=float, default=1.0, help="seconds between lines")
     parser.add_argument("--most", type=int, default=3, help="tags a line")

@@ -5,8 +5,8 @@
 #                      rtsp://..., another URI, a file, a device (/dev/video0), or the word `test` for
 #                      a picture that moves (CLIPTAG_TEST_FRAMES of them, for good without); and `address`
 #                      to SOURCE, with "once:" before what has an end
-#   settings_of N  sets the array `settings`: what the cliptag of camera N is told, from
-#                        CLIPTAG_MODEL         a name or a directory, see "Models" in README.md (starter)
+#   settings_of N  sets the array `settings`: properties of camera N's cliptag, from
+#                        CLIPTAG_MODEL         a name or a directory, see models/README.md (starter)
 #                        CLIPTAG_PROMPTS       what to look for, "car; dog", or
 #                        CLIPTAG_PROMPTS_FILE  a prompts file; else pipelines/street-prompts.json, or
 #                                              demo-prompts.json for the starter model

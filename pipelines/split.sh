@@ -2,27 +2,27 @@
 # Cameras split over processes and machines.
 #
 #   pipelines/split.sh local SOURCE...            here, a process for each socket or GPU of this machine
-#   pipelines/split.sh receive PORT [TAGS.jsonl]  on the machine that looks: tags of one sender
+#   pipelines/split.sh receive PORT [TAGS.jsonl]  on the machine that infers: tags of one sender
 #   pipelines/split.sh send HOST:PORT SOURCE      on the machine at the camera: sends it there
 #
 # SOURCE is rtsp://..., another URI, /dev/video0, a file, or `test`.
 #
-# local: the sources are dealt out in turn; each process keeps to the cores of its socket and puts tags at the
-# end of tags-1.jsonl, tags-2.jsonl, ... A process has one model however many of the sources it gets; a source
-# that cannot be reached or breaks off is told and tried again, and takes no other with it.
+# local: the sources are dealt out in turn; each process keeps to the cores of its socket and appends tags to
+# tags-1.jsonl, tags-2.jsonl, ... A process has one model, however many sources it gets. A source that cannot be
+# reached or breaks off is reported and tried again; the others go on.
 #
-# send and receive: CLIP sees a few hundred pixels, so a few small JPEG pictures a second are all that
-# travels: RTP over one TCP connection, about 50 kB/s. The receiver waits for a sender, ends with it, and
-# begins anew; so does a sender whose camera or receiver has gone.
+# send and receive: CLIP sees a few hundred pixels, so only a few small JPEG pictures a second are sent:
+# RTP over one TCP connection, about 50 kB/s. The receiver waits for a sender, ends with it, and waits again; a
+# sender whose camera or receiver is gone restarts.
 #
 #   CLIPTAG_MODEL, CLIPTAG_PROMPTS, CLIPTAG_PROMPTS_2 and more   see pipelines/recipe.sh. The starter knows
 #                              no real footage:
 #                              cliptag models pull wkcn/TinyCLIP-ViT-8M-16-Text-3M-YFCC15M --name tinyclip
-#   CLIPTAG_RATE=2/1           looks (and pictures sent) a second
+#   CLIPTAG_RATE=2/1           inferences (and pictures sent) a second
 #   CLIPTAG_GPUS=N             local: a process for each of N GPUs, rather than for each socket
 #   CLIPTAG_ROTATE="100M 10"   a file of tags becomes FILE.1 at this size; so many are kept
 #   CLIPTAG_RETRY="1 60"       first and longest pause, in seconds
-#   CLIPTAG_TRIES=0            tries of each source, or senders that are served; 0 = no end
+#   CLIPTAG_TRIES=0            tries of each source, or senders that are served; 0 = no limit
 
 source "$(dirname "$(realpath -- "${BASH_SOURCE[0]}")")/recipe.sh"
 

@@ -9,7 +9,7 @@ import stat
 import sys
 import time
 
-NO_TIME = 2 ** 64 - 1  # GST_CLOCK_TIME_NONE: a frame that nobody has given a time
+NO_TIME = 2 ** 64 - 1  # GST_CLOCK_TIME_NONE: a frame without a time
 SECRETS = [(re.compile(r"([a-z][a-z0-9+.-]*://)[^\s\"']*@", re.I), r"\1***@"),
            (re.compile(r"((?:pass(?:word|wd|phrase)?|pwd?|token|secret|auth|key)=)[^&\s\"']*", re.I), r"\1***")]
 
@@ -31,7 +31,7 @@ def say(text):
 class TagLog:
     """JSON objects at the end of a file, a line each: at once, whole, never over what is there. From `rotate`
     bytes on it becomes FILE.1, and FILE.1 FILE.2, of which `keep` are kept. A file that was moved away (by
-    logrotate) is begun anew. What goes wrong is told when it begins and when it ends."""
+    logrotate) is created again. A failure is reported when it begins and when it ends."""
 
     def __init__(self, path, rotate=0, keep=10, who="print_tags"):
         self.path, self.rotate, self.keep, self.who = path, rotate, keep, who

@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Watches cameras for good, all in one process and with one model: what camera.sh, mosaic.sh and split.sh run.
+"""Watches cameras without end, all in one process and with one model: what camera.sh, mosaic.sh and split.sh run.
 
     watch.py [OPTIONS] [--mosaic ELEMENTS...] --camera NAME ADDRESS ELEMENTS... [--camera ...]
 
 Each camera has a pipeline of its own, ELEMENTS as gst-launch takes them with a `cliptag` among them: one that
-cannot be reached, breaks off or falls silent is told and begun anew after growing pauses, and leaves the others
-alone. Tags are printed, and put at the end of a file as print_tags.py does, with times that go on over such
-breaks and the number of the pipeline as `run`. An ADDRESS that begins with "once:" is not begun again when it
-ends well. --mosaic is one more pipeline, which takes no part in that: with it everything ends.
+cannot be reached, breaks off or falls silent is reported and restarted after growing pauses; the others go on.
+Tags are printed, and appended to a file as print_tags.py does, with times that go on over such breaks and the number
+of the pipeline as `run`. An ADDRESS that begins with "once:" is not restarted when it ends well. --mosaic is one more pipeline, which takes no part in that: with it everything ends.
 """
 import argparse
 import concurrent.futures
@@ -25,7 +24,7 @@ from print_tags import KEPT, Printer, StructureParser  # noqa: E402
 from tag_log import TagLog, Times, open_streams, say, size, stop_printing  # noqa: E402
 
 LONG_S = 60  # a pipeline that ran so long was well
-ENOUGH_MS = 2000  # for the ends of tags to be told
+ENOUGH_MS = 2000  # for the ends of tags to be posted
 START_S = 120  # for a model to be loaded
 STOP_S = 5
 
@@ -270,7 +269,7 @@ def main():
     Gst.init(None)
     try:
         for _, _, elements in cameras:
-            Gst.parse_launchv(elements)  # what is wrong with a line is told before anything runs
+            Gst.parse_launchv(elements)  # a line that is wrong is an error before anything runs
         code = Watch(options, log, mosaic, cameras).run()
     except GLib.Error as error:
         say(f"{options.name}: {error.message}")

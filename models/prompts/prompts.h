@@ -53,7 +53,7 @@ struct PromptSpec {
 };
 
 const std::vector<std::string>& DefaultTemplates();   // "a photo of a {}."
-const std::vector<std::string>& DefaultBackground();  // documented in the README
+const std::vector<std::string>& DefaultBackground();  // listed in plugin/elements/README.md
 
 // "a; b" or one per line to labels, trimmed. An empty label is an error, but a separator or newline
 // at the very end is not, and a ';' that ends a line separates once. Also for templates and

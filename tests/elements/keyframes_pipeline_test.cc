@@ -470,7 +470,7 @@ TEST(KeyframesInAFile, OfABareStreamHaveTheTimesOfFullDecoding) {
   }
 }
 
-// The recipe of the README for a file that a camera could have sent.
+// The recipe of pipelines/README.md for a file that a camera could have sent.
 TEST(KeyframesInAPipeline, OneLookASecond) {
   const std::string missing =
       MissingIn("openh264enc ! rtph264pay ! rtph264depay ! h264parse ! decodebin");

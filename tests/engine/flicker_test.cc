@@ -1,6 +1,6 @@
 // What hysteresis and smoothing are worth: a film in which a face is there and is not, with noise,
 // seen by the starter model. How often does the tag change beyond the film's own changes, and how
-// late is it? Prints the table that the README shows.
+// late is it? Prints the table in plugin/elements/README.md.
 #include <gtest/gtest.h>
 
 #include <cstdio>

@@ -191,8 +191,8 @@ TEST_F(TextCacheTest, AnEngineThatStartsAgainTakesItsPromptsFromDisk) {
 
 // Frames of the starter model, one in flight, while prompts change with each answer among banks
 // that are known: the longest time from a frame's acceptance to its answer. CLIPTAG_SWITCHES=1000
-// and CLIPTAG_BANK=… for the figure of the README; other work on the machine spoils it, so the test
-// is content with a bound that only a stall of another kind breaks (encoding a bank anew takes
+// and CLIPTAG_BANK=… for the table in models/README.md; other work on the machine spoils it, so the
+// test is content with a bound that only a stall of another kind breaks (encoding a bank anew takes
 // longer).
 TEST_F(TextCacheTest, PromptsThatAreKnownSwitchWithoutAStall) {
   const auto number = [](const char* name, int otherwise) {

@@ -1,4 +1,4 @@
-// Files that contradict a model's name, and no false alarm at any name that the README lists.
+// Files that contradict a model's name, and no false alarm at any name that models/README.md lists.
 #include "models/config/name_check.h"
 
 #include "models/config/reader.h"

@@ -409,8 +409,10 @@ class HelpTest(RecipeTest):
                     self.assertIn("cliptag models pull", out)
 
     def test_lines_of_real_footage_name_a_model(self):
-        with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
-            lines = f.read().replace("\\\n", "").splitlines()
+        lines = []
+        for path in ("README.md", "pipelines/README.md"):
+            with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+                lines += f.read().replace("\\\n", "").splitlines()
         real = [line for line in lines if line.startswith("gst-launch-1.0") and
                 re.search(r"in\.mp4|v4l2src|rtspsrc|uri=", line)]
         self.assertGreater(len(real), 8)

@@ -240,7 +240,7 @@ class RunTest(WithFolder):
 class DocumentTest(unittest.TestCase):
     def test_the_commands_are_understood(self):
         count = 0
-        for path in ('README.md', os.path.join('models', 'training', 'README.md')):
+        for path in ('models/README.md', 'models/training/README.md'):
             with open(os.path.join(SOURCE, path), encoding='utf-8') as f:
                 blocks = re.findall(r'^```sh\n(.*?)^```', f.read(), re.M | re.S)
             for line in ''.join(blocks).splitlines():

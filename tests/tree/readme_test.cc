@@ -1,5 +1,6 @@
-// The README says what the plugin is: its property tables equal the elements' own, and its launch
-// lines parse. Runs against the built plugin (GST_PLUGIN_PATH), with a registry of its own.
+// The READMEs say what the plugin is: tables of properties equal the elements' own, launch lines
+// parse, and values of properties are accepted. Runs against the built plugin (GST_PLUGIN_PATH),
+// with a registry of its own.
 #include <gst/gst.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -27,9 +28,14 @@ struct Property {
 };
 using Properties = std::map<std::string, Property>;
 
-std::string ReadReadme() {
+constexpr const char* kElements = "plugin/elements/README.md";  // has the tables
+constexpr const char* kReadmes[] = {"README.md",        kElements,           "plugin/cli/README.md",
+                                    "models/README.md", "kernels/README.md", "pipelines/README.md"};
+
+std::string ReadReadme(const std::string& path) {
   const char* root = std::getenv("CLIPTAG_SOURCE_ROOT");
-  std::ifstream file(std::string(root ? root : ".") + "/README.md");
+  std::ifstream file(std::string(root ? root : ".") + "/" + path);
+  EXPECT_TRUE(file) << path;
   std::stringstream text;
   text << file.rdbuf();
   return text.str();
@@ -40,13 +46,13 @@ std::string Trim(const std::string& s) {
   return first == std::string::npos ? "" : s.substr(first, last - first + 1);
 }
 
-// Rows of the table whose first header cell is `element`: | name | type | default | meaning |.
+// Rows of the table whose header is | `element` | type | default | meaning |.
 Properties TableOf(const std::string& readme, const std::string& element) {
   Properties rows;
   std::istringstream lines(readme);
   bool inside = false;
   for (std::string line; std::getline(lines, line);) {
-    if (line.rfind("| `" + element + "` |", 0) == 0) {
+    if (line.starts_with("| `" + element + "` | type |")) {
       inside = true;
       std::getline(lines, line);  // | --- |
       continue;
@@ -127,14 +133,14 @@ Properties PropertiesOf(const std::string& name) {
 class PropertyTable : public testing::TestWithParam<const char*> {};
 
 TEST_P(PropertyTable, EqualsTheElement) {
-  const Properties table = TableOf(ReadReadme(), GetParam());
+  const Properties table = TableOf(ReadReadme(kElements), GetParam());
   const Properties element = PropertiesOf(GetParam());
   ASSERT_FALSE(element.empty()) << "no element " << GetParam() << " in "
                                 << std::getenv("GST_PLUGIN_PATH");
   for (const auto& [name, property] : element) {
     const auto row = table.find(name);
     if (row == table.end()) {
-      ADD_FAILURE() << "README.md lacks | `" << name << "` | " << property.type << " | "
+      ADD_FAILURE() << kElements << " lacks | `" << name << "` | " << property.type << " | "
                     << property.default_value << " | … |";
       continue;
     }
@@ -142,7 +148,7 @@ TEST_P(PropertyTable, EqualsTheElement) {
     EXPECT_EQ(row->second.default_value, property.default_value) << name;
   }
   for (const auto& [name, row] : table) {
-    EXPECT_TRUE(element.count(name)) << "README.md has a property that is not there: " << name;
+    EXPECT_TRUE(element.count(name)) << kElements << " has a property that is not there: " << name;
   }
 }
 
@@ -150,7 +156,7 @@ INSTANTIATE_TEST_SUITE_P(Readme, PropertyTable,
                          testing::Values("cliptag", "cliptagkeyframes", "cliptagoverlay"),
                          [](const auto& info) { return std::string(info.param); });
 
-// Every `gst-launch-1.0` line of the README without the program and its flags, up to a pipe or
+// Every `gst-launch-1.0` line of a README without the program and its flags, up to a pipe or
 // comment.
 std::vector<std::string> LaunchLines(const std::string& readme) {
   std::string text = std::regex_replace(readme, std::regex(R"(\\\n\s*)"), "");
@@ -188,13 +194,33 @@ std::string ParseProblem(const std::string& line) {
 }
 
 TEST(LaunchLinesTest, Parse) {
-  const std::vector<std::string> lines = LaunchLines(ReadReadme());
-  ASSERT_GE(lines.size(), 5u);
-  for (const std::string& line : lines) EXPECT_EQ("", ParseProblem(line)) << line;
+  for (const char* path : kReadmes) {
+    const std::vector<std::string> lines = LaunchLines(ReadReadme(path));
+    for (const std::string& line : lines) EXPECT_EQ("", ParseProblem(line)) << path << ": " << line;
+  }
+  EXPECT_GE(LaunchLines(ReadReadme("README.md")).size(), 3u);
+  EXPECT_GE(LaunchLines(ReadReadme("pipelines/README.md")).size(), 10u);
+}
+
+// `scoring=sigmoid`, in code: a value that the element accepts.
+TEST(ReadmeTest, ValuesOfPropertiesAreAccepted) {
+  const std::regex span("`(?:cliptag |cliptagkeyframes )?([a-z-]+)=([^\\s`]+)`");
+  const Properties properties = PropertiesOf("cliptag");
+  size_t count = 0;
+  for (const char* path : kReadmes) {
+    const std::string readme = ReadReadme(path);
+    for (std::sregex_iterator it(readme.begin(), readme.end(), span), end; it != end; ++it) {
+      if (!properties.count((*it)[1])) continue;  // of another element
+      ++count;
+      const std::string setting = (*it)[1].str() + "=" + (*it)[2].str();
+      EXPECT_EQ("", ParseProblem("fakesrc ! cliptag " + setting + " ! fakesink")) << path;
+    }
+  }
+  EXPECT_GE(count, 10u);
 }
 
 TEST(ReadmeTest, NamesTheBuiltInBackgroundAndTemplates) {
-  const std::string readme = std::regex_replace(ReadReadme(), std::regex("\\s+"), " ");
+  const std::string readme = std::regex_replace(ReadReadme(kElements), std::regex("\\s+"), " ");
   std::string list;
   for (const std::string& entry : cliptag::DefaultBackground()) {
     list += (list.empty() ? "" : ", ") + entry;

@@ -1,4 +1,4 @@
-"""The tree as a whole: names at the top, scripts and data that parse, formatting, paths in the README."""
+"""The tree as a whole: names at the top, scripts and data that parse, formatting, what the READMEs name."""
 import json
 import os
 import re
@@ -12,6 +12,8 @@ TOP_LEVEL = re.compile(
     r"NOTICE|CHANGELOG\.md|\..+)$")
 FORMATTED_BY = "14"  # clang-format's output differs between major versions
 LONG_FILE = 400      # lines; a longer one has found a second job
+README_LINES = 300
+PICTURE_BYTES = 150_000
 
 
 def tracked_files():
@@ -57,7 +59,7 @@ def dead_links(path, markdown):
     return dead
 
 
-def paths_in_readme(markdown):
+def paths_in(markdown):
     """What looks like a path into the tree, in code and in links."""
     spans = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", markdown, flags=re.M | re.S))
     links = re.findall(r"\]\(([^)#\s]+)", markdown)
@@ -119,18 +121,34 @@ class LayoutTest(unittest.TestCase):
         for path in self.having("meson.build"):
             self.assertNotRegex(read(path), r"protocol\s*:\s*'gtest'", path)
 
-    def test_paths_in_the_readme_exist(self):
-        paths = paths_in_readme(read("README.md"))
-        self.assertIn("./pipelines/demo.sh", paths)
-        for path in sorted(paths):
-            self.assertTrue(os.path.exists(os.path.join(ROOT, path)), f"README.md names {path}")
+    def test_paths_in_texts_exist(self):
+        self.assertIn("./pipelines/demo.sh", paths_in(read("README.md")))
+        missing = [f"{text} names {path}" for text in self.having(".md") for path in sorted(paths_in(read(text)))
+                   if re.match(r"(\./)?[a-z]+/|\.ci/", path)  # links: test_links_lead_somewhere
+                   and not any(os.path.exists(os.path.join(ROOT, folder, path)) for folder in ("", os.path.dirname(text)))]
+        self.assertEqual([], missing)
 
-    def test_paths_in_other_texts_exist(self):
-        for text in self.having(".md"):
-            for path in sorted(p for p in paths_in_readme(read(text)) if re.match(r"(\./)?[a-z]+/", p)):
-                beside = os.path.join(ROOT, os.path.dirname(text), path)
-                self.assertTrue(os.path.exists(os.path.join(ROOT, path)) or os.path.exists(beside),
-                                f"{text} names {path}")
+    def test_the_readme_is_short(self):
+        readme = read("README.md")
+        self.assertLessEqual(readme.count("\n"), README_LINES)
+        pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", readme)
+        self.assertGreaterEqual(len(pictures), 2)
+        for picture in pictures:
+            self.assertLess(os.path.getsize(os.path.join(ROOT, picture)), PICTURE_BYTES, picture)
+
+    def test_the_tree_is_listed(self):
+        text = read(".github/CONTRIBUTING.md")
+        block = re.search(r"^## The tree$.*?^```\n(.*?)^```", text, re.M | re.S)[1]
+        listed = [line.split(None, 1) for line in block.splitlines()]
+        self.assertEqual([], [line for line in listed if len(line) < 2], "each folder has a line that says what it is")
+        there = {os.path.dirname(p) + "/" for p in self.files if re.match(r"(kernels|models|plugin)/", p)}
+        self.assertEqual(sorted(there), sorted(line[0] for line in listed))
+
+    def test_suites_are_listed(self):
+        named = set(re.findall(r"^\| (\w+) \| `tests/", read("tests/README.md"), re.M))
+        there = {suite for p in self.having("meson.build") if p.startswith("tests/")
+                 for suite in re.findall(r"suite: '(\w+)'", read(p))}
+        self.assertEqual(there, named)
 
     def test_links_lead_somewhere(self):
         for text in self.having(".md"):
