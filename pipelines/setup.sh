@@ -16,7 +16,7 @@ run=(gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstr
   gstreamer1.0-plugins-ugly gstreamer1.0-libav fonts-dejavu-core fonts-droid-fallback
   python3 python3-gi gir1.2-gstreamer-1.0)
 demo=(python3-pil fonts-noto-color-emoji)
-tests=(libgtest-dev libgmock-dev python3-numpy gir1.2-gst-rtsp-server-1.0)
+tests=(libgtest-dev libgmock-dev python3-numpy gir1.2-gst-rtsp-server-1.0 clang-format)
 
 say() { printf 'setup: %s\n' "$*"; }
 die() {

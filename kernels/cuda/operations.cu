@@ -1,13 +1,13 @@
+#include "kernels/cuda/device/runtime.h"
+#include "kernels/cuda/device/stream_launch.cuh"
+#include "kernels/cuda/operations.h"
 #include "kernels/cuda/rows/activation.cuh"
 #include "kernels/cuda/rows/gate.cuh"
 #include "kernels/cuda/rows/gather.cuh"
 #include "kernels/cuda/rows/layer_norm.cuh"
 #include "kernels/cuda/rows/normalize.cuh"
-#include "kernels/cuda/operations.h"
 #include "kernels/cuda/rows/rotate.cuh"
-#include "kernels/cuda/device/runtime.h"
 #include "kernels/cuda/rows/similarity.cuh"
-#include "kernels/cuda/device/stream_launch.cuh"
 
 namespace cliptag::cuda {
 namespace {

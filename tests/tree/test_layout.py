@@ -170,7 +170,7 @@ class LayoutTest(unittest.TestCase):
         version = subprocess.run([tool, "--version"], capture_output=True, text=True, check=True).stdout
         if not re.search(rf"version {FORMATTED_BY}\.", version):
             self.skipTest(f"the tree is formatted with clang-format {FORMATTED_BY}: {version.strip()}")
-        sources = [p for p in self.having(".cc", ".h")]
+        sources = self.having(".cc", ".h", ".c", ".cu", ".cuh", ".inc")
         for start in range(0, len(sources), 50):
             check = subprocess.run([tool, "--dry-run", "-Werror", *sources[start:start + 50]], cwd=ROOT,
                                    capture_output=True, text=True, check=False)

@@ -24,8 +24,8 @@
 // Rejected: Q through shared memory (read once, straight into fragments: saves the space and a
 // barrier); all of K and V of a head in shared memory (75 KiB at 257 tokens, three blocks of one
 // warp-load each; nothing left to overlap and no 577); one warp per 16 queries where there are many
-// (bound by shared memory, see kernels/cuda/attention/tile.h); wgmma with TMA (a tile of 64 queries a warp group
-// wastes 20 % of 257 and 197; worth its own variant from 577 tokens on).
+// (bound by shared memory, see kernels/cuda/attention/tile.h); wgmma with TMA (a tile of 64 queries
+// a warp group wastes 20 % of 257 and 197; worth its own variant from 577 tokens on).
 #pragma once
 
 #include "kernels/cuda/attention/params.cuh"

@@ -1,7 +1,7 @@
 // The launcher that the *_launch.cuh headers are given by host code: puts kernels into a CUDA
 // stream, or into the graph that the stream is capturing. In the test build the emulation's
-// kernels/cuda/device/stream_launch.cuh comes first on the include path and is taken in place of this one;
-// both have this interface.
+// kernels/cuda/device/stream_launch.cuh comes first on the include path and is taken in place of
+// this one; both have this interface.
 //
 // Ownership: the stream is the caller's and outlives the launcher. Threads: as for a stream, one at
 // a time.

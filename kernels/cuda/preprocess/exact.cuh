@@ -37,8 +37,8 @@ __device__ __forceinline__ uint32_t ExactByte(float high, float low) {
   return static_cast<uint32_t>(byte < 0 ? 0 : byte > 255 ? 255 : byte);
 }
 
-// More stages than in kernels/cuda/preprocess/tensor.cuh, since they are smaller. Rows are padded, as lanes read
-// words of them, not chunks.
+// More stages than in kernels/cuda/preprocess/tensor.cuh, since they are smaller. Rows are padded,
+// as lanes read words of them, not chunks.
 inline constexpr int kExactStripRow = 80;  // bytes from row to row in shared memory
 inline constexpr int kExactRingStages = 4;
 inline constexpr int kExactStageBytes = kRowStep * kExactStripRow;

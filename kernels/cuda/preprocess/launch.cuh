@@ -4,8 +4,8 @@
 #pragma once
 
 #include "kernels/cuda/device/launch.h"
-#include "kernels/cuda/preprocess/preprocess.cuh"
 #include "kernels/cuda/preprocess/plan.h"
+#include "kernels/cuda/preprocess/preprocess.cuh"
 
 namespace cliptag::cuda {
 

@@ -1,7 +1,7 @@
-#include "kernels/cuda/preprocess/operation.h"
-#include "kernels/cuda/preprocess/launch.cuh"
 #include "kernels/cuda/device/runtime.h"
 #include "kernels/cuda/device/stream_launch.cuh"
+#include "kernels/cuda/preprocess/launch.cuh"
+#include "kernels/cuda/preprocess/operation.h"
 
 namespace cliptag::cuda {
 

@@ -3,10 +3,10 @@
 // batch of frames of any formats and sizes; the host has laid out per frame which of four paths it
 // takes:
 //
-//   tensor cores (kernels/cuda/preprocess/tensor.cuh)  YUV of 8 to 16 bits, and RGB or gray beyond 8 bits
-//   exact        (kernels/cuda/preprocess/exact.cuh)   8-bit gray and packed RGB, upright, bit for bit as PIL
-//   fixed taps   (kernels/cuda/preprocess/taps.cuh)    the same for planar RGB, sideways, large downscales
-//   real taps    (the same)               the rest: downscales beyond some 20, shifted bytes
+//   tensor cores (tensor.cuh)  YUV of 8 to 16 bits, and RGB or gray beyond 8 bits
+//   exact        (exact.cuh)   8-bit gray and packed RGB, upright, bit for bit as PIL
+//   fixed taps   (taps.cuh)    the same for planar RGB, sideways, large downscales
+//   real taps    (taps.cuh)    the rest: downscales beyond some 20, shifted bytes
 //
 // Tensor cores: a warp makes 16 targets down the stored rows by 32 along them; four warps side by
 // side are a block. For each set of rows (luma; interleaved chroma) the warp walks over strips of

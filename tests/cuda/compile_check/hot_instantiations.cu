@@ -1,13 +1,13 @@
 // The kernels whose speed decides, compiled by nvcc for every architecture that is supported; what
 // ptxas says about each is checked by check_ptxas.py. Templates that nothing refers to are not
 // compiled: hence the table of addresses.
-#include "kernels/cuda/rows/activation.cuh"
 #include "kernels/cuda/attention/launch.cuh"
+#include "kernels/cuda/preprocess/preprocess.cuh"
+#include "kernels/cuda/rows/activation.cuh"
 #include "kernels/cuda/rows/gate.cuh"
 #include "kernels/cuda/rows/gather.cuh"
 #include "kernels/cuda/rows/layer_norm.cuh"
 #include "kernels/cuda/rows/normalize.cuh"
-#include "kernels/cuda/preprocess/preprocess.cuh"
 #include "kernels/cuda/rows/rotate.cuh"
 #include "kernels/cuda/rows/similarity.cuh"
 

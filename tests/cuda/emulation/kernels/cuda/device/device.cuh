@@ -1,5 +1,5 @@
-// The emulation's counterpart of kernels/cuda/device/device.cuh: the same names for the host compiler,
-// found first on the include path. See there for what each does.
+// The emulation's counterpart of kernels/cuda/device/device.cuh: the same names for the host
+// compiler, found first on the include path. See there for what each does.
 #pragma once
 
 #include <algorithm>

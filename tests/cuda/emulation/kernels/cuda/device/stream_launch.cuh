@@ -1,5 +1,5 @@
-// The stand-in's counterpart of kernels/cuda/device/stream_launch.cuh: puts a closure that emulates the
-// kernel into a stream of the stand-in for the CUDA runtime. See there for the interface.
+// The stand-in's counterpart of kernels/cuda/device/stream_launch.cuh: puts a closure that emulates
+// the kernel into a stream of the stand-in for the CUDA runtime. See there for the interface.
 #pragma once
 
 #include <cuda_runtime_api.h>
