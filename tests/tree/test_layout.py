@@ -150,6 +150,26 @@ class LayoutTest(unittest.TestCase):
                  for suite in re.findall(r"suite: '(\w+)'", read(p))}
         self.assertEqual(there, named)
 
+    def test_names_of_code_exist(self):
+        # `ClipTag::Chain` in the texts that lead through the code.
+        sources = "\n".join(read(p) for p in self.having(".h", ".cc") if not p.startswith("tests/"))
+        for text in ("plugin/README.md", "kernels/README.md", ".github/CONTRIBUTING.md"):
+            names = {part for name in re.findall(r"`([A-Z][a-z]\w*(?:::\w+)*)`", read(text)) for part in name.split("::")}
+            self.assertEqual([], sorted(n for n in names if not re.search(rf"\b{n}\b", sources)), text)
+
+    def test_bounds_are_those_of_the_code(self):
+        rows = re.findall(r"^\| [^|]* \| ([\d,]+) ?([MG]B)?[^|]* \| `(\w+)` in `([^`]+)` \|$",
+                          read(".github/SECURITY.md"), re.M)
+        self.assertGreaterEqual(len(rows), 16)
+        for number, unit, constant, path in rows:
+            value = re.search(rf"\b{constant} = ([^;,]+)[;,]", read(path))
+            self.assertTrue(value, f"{path} has no {constant}")
+            shift = re.fullmatch(r"(?:\w+\{)?(\d+)\}? << (\d+)", value[1])
+            found = int(shift[1]) << int(shift[2]) if shift else int(value[1].replace("'", ""))
+            stated = int(number.replace(",", ""))
+            factors = {"": (1,), "MB": (10 ** 6, 1 << 20), "GB": (10 ** 9, 1 << 30)}[unit]
+            self.assertIn(found, [stated * factor for factor in factors], f"{constant} in .github/SECURITY.md")
+
     def test_links_lead_somewhere(self):
         for text in self.having(".md"):
             self.assertEqual([], dead_links(text, read(text)), text)
