@@ -110,8 +110,8 @@ def decoded(lines):
 
 def messages(lines):
     """(name, fields) of every message of `cliptag` in the output of gst-launch -m, the element's name as
-    `stream`; and of what elements warn of ("warning", "info"), as `text`."""
-    warned = None  # the element whose warning the next lines tell
+    `stream`; and warnings of elements ("warning", "info"), as `text`."""
+    warned = None  # the element whose warning the next lines have
     for line in lines:
         match = MESSAGE.match(line)
         if not match:
@@ -147,7 +147,7 @@ def clock(nanoseconds):
 
 
 def describe(tags, most, least=0.05):
-    """The active tags, starred, and the best others that are worth a word, with a bar for the score."""
+    """The active tags, starred, and the best others, with a bar for the score."""
     best = [t for t in tags[:most] if t["score"] >= least or t["active"]]
     shown = best + [t for t in tags[most:] if t["active"]]
     return "   ".join(f"{'*' if t['active'] else ' '} {t['label']} {bar(t['score'])} {t['score']:.2f}"
@@ -188,7 +188,7 @@ class Printer:
     def inference(self, fields):
         pts, stream = fields["pts"], fields.get("stream")
         next_ns = self.next_ns.setdefault(stream, None)
-        # A jump back is a seek: begin anew.
+        # A jump back is a seek: restart.
         if next_ns is not None and next_ns - self.every_ns <= pts < next_ns:
             return
         self.next_ns[stream] = pts - pts % self.every_ns + self.every_ns
@@ -209,7 +209,7 @@ def active_spans(inferences, label, frame_s):
 
 
 def compare(inferences, truth):
-    """Lines that set what was tagged beside what was there."""
+    """Lines that compare tags with what was there."""
     frame_s = 1 / truth["fps"]
     labels = [thing["label"] for thing in truth["things"]]
     seen = {t["label"] for fields in inferences for t in fields["tags"] if t["active"]}
@@ -229,12 +229,12 @@ KEPT = {"all": ("cliptag", "cliptag-event"), "looks": ("cliptag",), "events": ("
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description="Prints the tags in the output of gst-launch-1.0 -m.")
-    parser.add_argument("--json", metavar="FILE", help="put one JSON object a line at the end of FILE")
+    parser.add_argument("--json", metavar="FILE", help="append one JSON object a line to FILE")
     parser.add_argument("--what", choices=KEPT, default="all", help="of --json (all)")
     parser.add_argument("--rotate", type=size, default=0, metavar="SIZE",
                         help="of --json: FILE becomes FILE.1 at this size, such as 100M (0: never)")
     parser.add_argument("--keep", type=int, default=10, help="so many of them are kept (10)")
-    parser.add_argument("--check", action="store_true", help="say whether --json can be written, and end")
+    parser.add_argument("--check", action="store_true", help="only check whether --json can be written")
     parser.add_argument("--count", action="store_true", help="print how many inferences there were, and no tags")
     parser.add_argument("--truth", metavar="FILE", help="compare with what make_scene.py wrote")
     parser.add_argument("--every", type=float, default=1.0, help="seconds between lines")
@@ -262,7 +262,7 @@ def print_tags(arguments, log, truth):
             if printing or name in ("warning", "info"):
                 printer.tell(name, fields)
         except OSError as error:
-            # What goes to a file still matters.
+            # Tags still go to the file.
             code |= stop_printing(error)
             printing = False
             if not log:

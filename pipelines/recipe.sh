@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the recipes beside this file share; they read it, nobody calls it.
+# What the recipes beside this file share; they source it.
 #
 #   source_of SOURCE   sets the array `source` to the elements that give SOURCE's frames as raw video:
 #                      rtsp://..., another URI, a file, a device (/dev/video0), or the word `test` for
@@ -20,7 +20,7 @@
 #   watch              an array: watch.py likewise, with pauses and numbers of tries
 #   rotation           an array: its options for a file of tags, from CLIPTAG_ROTATE="100M 10", the size at
 #                      which it becomes FILE.1 and how many such are kept
-#   guard COMMAND...   runs it until it ends by itself or by a signal to us; after a crash it begins anew
+#   guard COMMAND...   runs it until it ends by itself or by a signal to us; restarts it after a crash
 set -euo pipefail
 here=$(dirname "$(realpath -- "${BASH_SOURCE[0]}")")
 name=$(basename "$0")
@@ -45,7 +45,7 @@ source_of() {
         "video/x-raw,width=320,height=240,framerate=25/1")
       ;;
     rtsp://* | rtsps://*)
-      # Over TCP nothing is lost on the way. Of a camera with a microphone the video alone is taken.
+      # Over TCP no packet is lost. Only the video of a camera with a microphone is used.
       source=(rtspsrc "location=$1" protocols=tcp tcp-timeout=10000000 latency=200 !
         "application/x-rtp,media=video" ! decodebin)
       ;;
@@ -68,7 +68,7 @@ settings_of() {
   local prompts file own_prompts=CLIPTAG_PROMPTS_$1 own_file=CLIPTAG_PROMPTS_FILE_$1
   settings=("model=$model")
   prompts=$(of PROMPTS "$1") file=$(of PROMPTS_FILE "$1")
-  # What is said of this camera alone goes before what is said of all.
+  # The settings of this camera go before those of all.
   [[ -z ${!own_prompts:-} ]] || file=${!own_file:-}
   [[ -z $file ]] || [[ -f $file ]] || die "there is no prompts file $file"
   if [[ -n $file ]]; then
@@ -87,7 +87,7 @@ settings_of() {
   settings+=("${more[@]}")
 }
 
-# Said once, for the starter would tag a street all the same.
+# Said once: the starter would tag a street, too.
 note_model() {
   local source
   [[ $model == starter ]] || return 0
@@ -108,7 +108,7 @@ export LANGUAGE=en
 launch=(gst-launch-1.0)
 command -v gst-launch-1.0 >/dev/null ||
   die "there is no gst-launch-1.0: call pipelines/setup.sh first"
-# Without a version it asks for GStreamer's own, which a plugin of another house does not have.
+# Without a version it asks for GStreamer's own, which other plugins do not have.
 if ! gst-inspect-1.0 --exists --atleast-version=0.1 cliptag; then
   [[ -f $here/../build/plugin/elements/libgstcliptag.so ]] ||
     die "GStreamer does not find cliptag: build it (README.md says how), or set GST_PLUGIN_PATH"

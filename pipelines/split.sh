@@ -104,7 +104,7 @@ receive() {
   (($# < 2)) || kept=(--json "$2" "${rotation[@]}")
   settings_of 1
   note_model sender
-  # It waits for as long as it takes, and is there again at once.
+  # It waits without a limit, and again at once.
   guard "${watch[@]}" "${kept[@]}" --silence 0 --retry "${CLIPTAG_RETRY:-0.1 1}" --camera sender "the sender" \
     tcpserversrc host=0.0.0.0 "port=$1" ! \
     "application/x-rtp-stream,media=video,clock-rate=90000,encoding-name=JPEG,payload=26" ! \

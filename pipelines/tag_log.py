@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tags on disk, for print_tags.py and watch.py: lines at the end of a file, and what is said to people."""
+"""Tags on disk, for print_tags.py and watch.py: appended lines, and messages on stderr."""
 import argparse
 import datetime
 import json
@@ -29,7 +29,7 @@ def say(text):
 
 
 class TagLog:
-    """JSON objects at the end of a file, a line each: at once, whole, never over what is there. From `rotate`
+    """Appends JSON objects to a file, a line each, at once and whole. From `rotate`
     bytes on it becomes FILE.1, and FILE.1 FILE.2, of which `keep` are kept. A file that was moved away (by
     logrotate) is created again. A failure is reported when it begins and when it ends."""
 
@@ -37,15 +37,15 @@ class TagLog:
         self.path, self.rotate, self.keep, self.who = path, rotate, keep, who
         self.lost = self.lost_now = 0
         self.fd = None
-        self.open()  # OSError: the caller tells
+        self.open()  # OSError: the caller reports it
 
     def open(self):
-        # Not blocking, for a pipe that nobody reads is an error rather than a wait.
+        # Non-blocking: a pipe without a reader is an error, not a wait.
         fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
         os.set_blocking(fd, True)
         self.fd, self.regular = fd, stat.S_ISREG(os.fstat(fd).st_mode)
         if self.regular and os.fstat(fd).st_size and self.is_cut():
-            os.write(fd, b"\n")  # of a process that was killed within a line
+            os.write(fd, b"\n")  # after a process that was killed within a line
 
     def is_cut(self):
         try:
@@ -110,8 +110,8 @@ class TagLog:
 
 
 class Times:
-    """Times of one camera that go on where its pipeline begins anew: each counts from 0, so what comes after the
-    first one is moved by the wall clock. `run` counts the pipelines."""
+    """Times of one camera that go on when its pipeline is restarted: each counts from 0, so those after the first
+    are moved by the clock. `run` counts the pipelines."""
 
     def __init__(self):
         self.run = 0
@@ -140,7 +140,7 @@ class Times:
 
 
 def open_streams():
-    """Text in UTF-8 on all three. What was closed leads nowhere; a file that is opened later must not take its place."""
+    """UTF-8 on all three standard streams. A closed one becomes /dev/null: no file opened later takes its number."""
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass
     os.close(fd)
@@ -152,8 +152,8 @@ def open_streams():
 
 
 def stop_printing(error, who="print_tags"):
-    """Nobody reads on, or a disk is full, which is told; without this Python complains when it ends. True if
-    that was nobody's wish."""
+    """After a failed print: the reader has gone, or the disk is full, which is reported. Redirects stdout to
+    /dev/null, so that Python does not complain at exit. True if it counts as a failure."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):
         return False

@@ -6,7 +6,8 @@
 Each camera has a pipeline of its own, ELEMENTS as gst-launch takes them with a `cliptag` among them: one that
 cannot be reached, breaks off or falls silent is reported and restarted after growing pauses; the others go on.
 Tags are printed, and appended to a file as print_tags.py does, with times that go on over such breaks and the number
-of the pipeline as `run`. An ADDRESS that begins with "once:" is not restarted when it ends well. --mosaic is one more pipeline, which takes no part in that: with it everything ends.
+of the pipeline as `run`. An ADDRESS that begins with "once:" is not restarted when it ends without an error. --mosaic
+is one more pipeline, which is never restarted: when it ends, everything ends.
 """
 import argparse
 import concurrent.futures
@@ -23,7 +24,7 @@ from gi.repository import GLib, Gst  # noqa: E402
 from print_tags import KEPT, Printer, StructureParser  # noqa: E402
 from tag_log import TagLog, Times, open_streams, say, size, stop_printing  # noqa: E402
 
-LONG_S = 60  # a pipeline that ran so long was well
+LONG_S = 60  # a pipeline that ran so long counts as working: the pauses start again
 ENOUGH_MS = 2000  # for the ends of tags to be posted
 START_S = 120  # for a model to be loaded
 STOP_S = 5
@@ -38,11 +39,11 @@ class Camera:
         self.pause, self.tries, self.times = self.options.retry[0], 0, Times()
         self.pipeline = self.tag = self.bus = None
         self.active = 0  # tags
-        # Changes states, which may take as long as a device or a disk likes: others do not wait for that.
+        # Changes states, which may block on a device or a disk; other cameras do not wait for it.
         self.worker = concurrent.futures.ThreadPoolExecutor(1)
 
     def begin(self):
-        """Of the main loop: does not come again."""
+        """A callback of the main loop, called once."""
         self.tries += 1
         self.times.begin()
         self.pipeline = Gst.parse_launchv(self.elements)
@@ -58,7 +59,7 @@ class Camera:
         return GLib.SOURCE_REMOVE
 
     def play(self, pipeline):
-        pipeline.set_state(Gst.State.PLAYING)  # what goes wrong is on the bus
+        pipeline.set_state(Gst.State.PLAYING)  # errors come on the bus
         self.frame_at = time.monotonic()
 
     def on_message(self, message):
@@ -78,7 +79,7 @@ class Camera:
         elif kind == Gst.MessageType.ERROR:
             text = message.parse_error()[0].message
             if factory_of(message.src) == "cliptag":
-                # A model or prompts that are wrong: no camera will mend it.
+                # A wrong model or wrong prompts: a restart would not help.
                 self.watch.fail(f"{self.name}: {text}")
             else:
                 self.end(text)
@@ -93,7 +94,7 @@ class Camera:
         self.watch.tell(name, self.times.moved({**fields, "stream": self.name}))
 
     def look_after(self):
-        """Once in a while: is it silent?"""
+        """Called twice a second: restarts a camera that is silent."""
         if self.pipeline is None or self.tag is None or not self.options.silence:
             return
         now = time.monotonic()
@@ -106,7 +107,7 @@ class Camera:
             self.end(f"no frame for {self.options.silence / 1000:g} s")
 
     def stop(self):
-        """Tags that are active end, as far as the pipeline still tells."""
+        """Stops the pipeline; waits a moment for the ends of active tags."""
         if self.pipeline is None:
             return
         self.bus.remove_signal_watch()
@@ -125,7 +126,7 @@ class Camera:
         ran, why = time.monotonic() - self.begun, why.rstrip(".")
         self.stop()
         if (self.once and well) or self.tries == self.options.tries:
-            # The pipelines that may be begun have been.
+            # No start is left.
             if not well:
                 self.watch.say(f"{self.address} broke off after {ran:.0f} s: {why}")
             self.watch.done(self)
@@ -171,7 +172,7 @@ class Watch:
             if self.printing or name in ("warning", "info"):
                 self.printer.tell(name, fields)
         except OSError as error:
-            # What goes to a file still matters.
+            # Tags still go to the file.
             if stop_printing(error, self.options.name):
                 self.code = 1
             self.printing = False
@@ -192,7 +193,7 @@ class Watch:
         if not self.mosaic or not self.mosaic.send_event(Gst.Event.new_eos()):
             self.loop.quit()
             return GLib.SOURCE_REMOVE
-        # Its file is ended well, if it ends at all.
+        # Time for its file to be finished.
         GLib.timeout_add(5000, self.loop.quit)
         return GLib.SOURCE_REMOVE
 
@@ -239,15 +240,15 @@ def parse_arguments(arguments):
         if argument in ("--mosaic", "--camera"):
             parts.append([])
         parts[-1].append(argument)
-    parser = argparse.ArgumentParser(description="Watches cameras for good.", usage=__doc__.split("\n")[2].strip())
-    parser.add_argument("--name", default="watch", help="who speaks")
-    parser.add_argument("--json", metavar="FILE", help="as print_tags.py has it, and the next two")
+    parser = argparse.ArgumentParser(description="Watches cameras without end.", usage=__doc__.split("\n")[2].strip())
+    parser.add_argument("--name", default="watch", help="in front of messages")
+    parser.add_argument("--json", metavar="FILE", help="this and the next two: as in print_tags.py")
     parser.add_argument("--rotate", type=size, default=0, metavar="SIZE")
     parser.add_argument("--keep", type=int, default=10)
     parser.add_argument("--quiet", action="store_true", help="print no tags")
     parser.add_argument("--retry", type=retry, default=(1, 60), help="first and longest pause, in seconds")
-    parser.add_argument("--silence", type=int, default=10000, help="ms without a frame that are too long; 0: none")
-    parser.add_argument("--tries", type=int, default=0, help="pipelines that are begun at most of a camera; 0: no end")
+    parser.add_argument("--silence", type=int, default=10000, help="ms without a frame before a restart; 0: never")
+    parser.add_argument("--tries", type=int, default=0, help="most starts of a camera; 0: no limit")
     options = parser.parse_args(parts[0])
     mosaic = next((part[1:] for part in parts if part[:1] == ["--mosaic"]), None)
     cameras = [(part[1], part[2], part[3:]) for part in parts if part[:1] == ["--camera"] and len(part) > 3]
@@ -283,5 +284,5 @@ if __name__ == "__main__":
         sys.stdout.flush()
     except OSError:
         pass
-    # Not by way of what libraries do at the end of a process: a plugin that hangs there would hold it.
+    # Without the exit handlers of libraries: a plugin that hangs in one would keep the process.
     os._exit(result)
