@@ -139,7 +139,7 @@ TEST(WeightsTest, WrittenOverWhileTheyAreRead) {
   const TempDir dir;
   dir.CopyFrom(StarterDir());
   const ModelConfig config = Must(ReadModelConfig(dir.path()));
-  const auto weights = Must(Weights::Open(config));
+  const auto weights = Must(OpenWeights(config));
   const TextTensors tensors = Must(GetTextTensors(*weights, config));
   EXPECT_TRUE(weights->CheckUnchanged().ok());
   std::filesystem::resize_file(dir.File("model.safetensors"), 0);

@@ -51,7 +51,7 @@ TEST(OpenAiTest, SeveralAreAskedAbout) {
               {dir.path(), "2 models", "ViT-B-16.pt", "name the one"});
   dir.Write("open_clip_config.json",
             R"({"model_cfg": {"embed_dim": 512, "vision_cfg": {}, "text_cfg": {}}})");
-  ExpectError(Weights::Open(Must(ReadModelConfig(dir.path()))), StatusCode::kInvalidArgument,
+  ExpectError(OpenWeights(Must(ReadModelConfig(dir.path()))), StatusCode::kInvalidArgument,
               {"2 files", "ViT-B-16.pt"});
   EXPECT_EQ(Must(ReadModelConfig(dir.File("ViT-B-32.pt"))).weights_file, dir.File("ViT-B-32.pt"));
 }
