@@ -4,12 +4,10 @@
 #include <array>
 #include <cstring>
 
-#include "plugin/gst/colorimetry.h"
-
 namespace cliptag {
 namespace {
 
-constexpr int kComponents = 3;  // an alpha component, if any, is not looked at
+constexpr int kComponents = 3;  // alpha, if any, is ignored
 
 // The depth that all components share, or 0.
 int CommonDepth(const GstVideoFormatInfo* format) {
@@ -23,22 +21,21 @@ int CommonDepth(const GstVideoFormatInfo* format) {
   return GST_VIDEO_FORMAT_INFO_DEPTH(format, 0);
 }
 
-// Bytes from a pixel's start to its sample. GStreamer gives it in samples for the second chroma
-// component of P010, P012 and P016, and in bytes everywhere else.
+// Bytes from a pixel's start to its sample. GStreamer's description has samples instead of bytes
+// for the second chroma component of P010, P012 and P016.
 int OffsetOf(const GstVideoFormatInfo* format, int component, int bytes) {
   const int offset = static_cast<int>(GST_VIDEO_FORMAT_INFO_POFFSET(format, component));
   return bytes == 2 && offset % 2 == 1 ? 2 * offset : offset;
 }
 
-// The same for packed 8-bit formats, learnt from what GStreamer's own converter reads, since its
-// description of VYUY has U and V the wrong way round (1.22).
+// The offsets of packed 8-bit formats as GStreamer's own unpacking reads them: its description of
+// VYUY swaps U and V (1.22).
 void LearnPackedOffsets(const GstVideoFormatInfo* format, int offsets[kComponents]) {
   const bool packed = GST_VIDEO_FORMAT_INFO_N_PLANES(format) == 1 &&
                       GST_VIDEO_FORMAT_INFO_DEPTH(format, 0) == 8 &&
                       !GST_VIDEO_FORMAT_INFO_IS_GRAY(format);
   if (!packed) return;
-  guint8 pixels[8] = {0, 1, 2, 3,
-                      4, 5, 6, 7};  // two pixels of up to four bytes, each its own offset
+  guint8 pixels[8] = {0, 1, 2, 3, 4, 5, 6, 7};  // two pixels; each byte holds its own offset
   const gpointer planes[GST_VIDEO_MAX_PLANES] = {pixels};
   const gint strides[GST_VIDEO_MAX_PLANES] = {sizeof pixels};
   guint8 unpacked[2][4] = {};  // A and three components
@@ -47,7 +44,7 @@ void LearnPackedOffsets(const GstVideoFormatInfo* format, int offsets[kComponent
   for (int c = 0; c < kComponents; ++c) offsets[c] = unpacked[0][c + 1];
 }
 
-// Two components at one place: a description that cannot be right (Y212_LE, Y412_LE, RGB10A2_LE).
+// Two components at one address: GStreamer's description is wrong (Y212_LE, Y412_LE, RGB10A2_LE).
 bool ComponentsOverlap(const GstVideoFormatInfo* format, int count, int bytes) {
   for (int a = 0; a < count; ++a) {
     for (int b = a + 1; b < count; ++b) {
@@ -72,9 +69,29 @@ YuvMatrix MatrixOf(const GstVideoInfo& info) {
       return YuvMatrix::kSmpte240m;
     case GST_VIDEO_COLOR_MATRIX_FCC:
       return YuvMatrix::kFcc;
-    default:  // unknown: GStreamer's own rule for caps without colorimetry
+    default:  // unknown: GStreamer's rule for caps without colorimetry
       return info.height > 576 ? YuvMatrix::kBt709 : YuvMatrix::kBt601;
   }
+}
+
+Transfer TransferOf(const GstVideoColorimetry& colorimetry) {
+  switch (colorimetry.transfer) {
+    case GST_VIDEO_TRANSFER_SMPTE2084:
+      return Transfer::kPq;
+    case GST_VIDEO_TRANSFER_ARIB_STD_B67:
+      return Transfer::kHlg;
+    default:
+      return Transfer::kSdr;
+  }
+}
+
+// PQ and HLG belong to BT.2100, which has the primaries of BT.2020.
+Primaries PrimariesOf(const GstVideoColorimetry& colorimetry) {
+  const bool unknown = colorimetry.primaries == GST_VIDEO_COLOR_PRIMARIES_UNKNOWN;
+  return colorimetry.primaries == GST_VIDEO_COLOR_PRIMARIES_BT2020 ||
+                 (unknown && TransferOf(colorimetry) != Transfer::kSdr)
+             ? Primaries::kBt2020
+             : Primaries::kBt709;
 }
 
 bool IsFullRange(const GstVideoInfo& info) {
@@ -121,7 +138,7 @@ bool FormatIsSupported(const GstVideoFormatInfo* format) {
     if (depth + static_cast<int>(GST_VIDEO_FORMAT_INFO_SHIFT(format, c)) > bytes * 8) return false;
   }
   if (ComponentsOverlap(format, count, bytes)) return false;
-  // Luma at full size, both chroma components alike: what a FrameView can say.
+  // A FrameView has luma at full size and one subsampling for both chroma components.
   if (GST_VIDEO_FORMAT_INFO_W_SUB(format, 0) != 0 || GST_VIDEO_FORMAT_INFO_H_SUB(format, 0) != 0) {
     return false;
   }
@@ -143,13 +160,19 @@ std::string SupportedFormatsCaps() {
   return list + " }";
 }
 
-Result<FrameView> MakeFrameView(const GstVideoFrame& frame, const GstVideoCropMeta* crop,
-                                Orientation orientation) {
+bool ReadVideoInfo(const GstCaps* caps, GstVideoInfo* info) {
+  if (!gst_video_info_from_caps(info, caps)) return false;
+  const gchar* site = gst_structure_get_string(gst_caps_get_structure(caps, 0), "chroma-site");
+  if (site != nullptr) info->chroma_site = gst_video_chroma_site_from_string(site);
+  return true;
+}
+
+Result<FrameView> MakeFrameView(const GstVideoFrame& frame, Orientation orientation) {
   const GstVideoInfo& info = frame.info;
   const GstVideoFormatInfo* format = info.finfo;
   if (!FormatIsSupported(format)) {
     return Unsupported(std::string("Frames of format ") + GST_VIDEO_FORMAT_INFO_NAME(format) +
-                       " cannot be looked at; put videoconvert before cliptag.");
+                       " cannot be tagged; put videoconvert before cliptag.");
   }
   FrameView view;
   view.width = info.width;
@@ -185,7 +208,9 @@ Result<FrameView> MakeFrameView(const GstVideoFrame& frame, const GstVideoCropMe
   view.full_range = IsFullRange(info);
   view.pixel = MakePixelAspect(GST_VIDEO_INFO_PAR_N(&info), GST_VIDEO_INFO_PAR_D(&info));
   view.orientation = orientation;
-  if (crop != nullptr) view.crop = ClampCrop(*crop, view.width, view.height);
+  if (const GstVideoCropMeta* crop = gst_buffer_get_video_crop_meta(frame.buffer)) {
+    view.crop = ClampCrop(*crop, view.width, view.height);
+  }
   return view;
 }
 

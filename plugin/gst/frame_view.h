@@ -1,8 +1,9 @@
-// From GStreamer's description of a raw frame to the kernels' FrameView, without touching a pixel.
+// From GStreamer's description of a raw frame to the kernels' FrameView, for elements and tool. No
+// pixel is copied.
 //
-// Everything comes from GstVideoFormatInfo, so no format is known by name: a format is supported
-// when its samples are whole bytes or little-endian words at fixed distances. Ownership: the view
-// borrows the mapped GstVideoFrame's memory. Thread safety: pure functions.
+// All of it follows from GstVideoFormatInfo, no format is known by name: a format is supported if
+// its samples are whole bytes or little-endian words at fixed distances. Ownership: the view
+// borrows the memory of the mapped GstVideoFrame. Thread safety: pure functions.
 #pragma once
 
 #include <gst/video/video.h>
@@ -14,19 +15,22 @@
 
 namespace cliptag {
 
-// Whether frames of this format can be looked at in place.
+// Whether frames of this format can be read in place.
 bool FormatIsSupported(const GstVideoFormatInfo* format);
 
 // "{ RGB, NV12, … }": every supported format, in GStreamer's order, for a caps template.
 std::string SupportedFormatsCaps();
 
-// The view of a mapped frame. `crop` may be null; what of it lies outside of the frame is cut off,
-// and a crop that leaves nothing is ignored.
-Result<FrameView> MakeFrameView(const GstVideoFrame& frame, const GstVideoCropMeta* crop,
-                                Orientation orientation);
+// gst_video_info_from_caps() with the caps' chroma site, which GStreamer (1.22) drops from caps
+// without colorimetry. False if these are no caps of raw video.
+bool ReadVideoInfo(const GstCaps* caps, GstVideoInfo* info);
 
-// The orientation that an image-orientation tag names ("rotate-90", "flip-rotate-0", …); what is
-// not known is upright.
+// The view of a mapped frame. The crop is the buffer's GstVideoCropMeta, clamped to the frame; an
+// empty crop is ignored.
+Result<FrameView> MakeFrameView(const GstVideoFrame& frame, Orientation orientation);
+
+// The value of an image-orientation tag ("rotate-90", "flip-rotate-0", …); unknown ones are
+// upright.
 Orientation ParseOrientation(const char* tag);
 
 }  // namespace cliptag

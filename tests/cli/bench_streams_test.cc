@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "plugin/cli/bench/streams.h"
-#include "plugin/cli/media/gst_frame_view.h"
+#include "plugin/cli/media/mapped_frame.h"
 
 namespace cliptag {
 namespace {

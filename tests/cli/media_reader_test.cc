@@ -221,9 +221,9 @@ TEST_F(VideoReaderTest, SamplesAtTheRateAskedFor) {
     ASSERT_EQ(read.times.size(), static_cast<size_t>(count)) << fps;
     for (size_t i = 0; i < read.times.size(); ++i) {
       ASSERT_TRUE(read.times[i].has_value());
-      // The first frame, of ten per second, at or after i / fps.
+      // The frame, of ten per second, nearest to i / fps.
       const double rate = fps == 0 || fps > 10 ? 10 : fps;
-      const double expected = std::ceil(static_cast<double>(i) / rate * 10 - 1e-9) / 10;
+      const double expected = std::round(static_cast<double>(i) / rate * 10) / 10;
       EXPECT_NEAR(*read.times[i], expected, 2e-3) << fps << " " << i;
     }
   }
@@ -232,6 +232,45 @@ TEST_F(VideoReaderTest, SamplesAtTheRateAskedFor) {
   EXPECT_EQ(view.width, 64);
   EXPECT_EQ(view.height, 48);
   EXPECT_EQ(view.chroma_shift_x, 1);
+}
+
+// A camera's timestamps are never exact: the frames that are 1 ms or 20 ms early count, too.
+TEST_F(VideoReaderTest, AtTheVideosOwnRateEveryFrameIsTaken) {
+  if (!HaveElements({"jpegenc", "matroskamux", "matroskademux", "jpegdec"})) {
+    GTEST_SKIP() << "Motion JPEG in Matroska is not installed";
+  }
+  const std::string path = folder_ / "a.mkv";
+  GstElement* pipeline = gst_parse_launch(
+      ("appsrc name=source format=time caps=video/x-raw,format=I420,width=16,height=16,"
+       "framerate=1/1 ! jpegenc ! matroskamux ! filesink location=\"" +
+       path + "\"")
+          .c_str(),
+      nullptr);
+  GstElement* source = gst_bin_get_by_name(GST_BIN(pipeline), "source");
+  gst_element_set_state(pipeline, GST_STATE_PLAYING);
+  const std::vector<guint64> times_ms = {0, 980, 2000, 2985, 3999, 5010, 5990};
+  for (const guint64 ms : times_ms) {
+    GstBuffer* buffer = gst_buffer_new_allocate(nullptr, 16 * 16 * 3 / 2, nullptr);
+    gst_buffer_memset(buffer, 0, 128, 16 * 16 * 3 / 2);
+    GST_BUFFER_PTS(buffer) = ms * GST_MSECOND;
+    GstFlowReturn flow = GST_FLOW_OK;
+    g_signal_emit_by_name(source, "push-buffer", buffer, &flow);
+    gst_buffer_unref(buffer);
+  }
+  GstFlowReturn flow = GST_FLOW_OK;
+  g_signal_emit_by_name(source, "end-of-stream", &flow);
+  GstBus* bus = gst_element_get_bus(pipeline);
+  gst_message_unref(gst_bus_timed_pop_filtered(bus, GST_CLOCK_TIME_NONE, GST_MESSAGE_EOS));
+  gst_element_set_state(pipeline, GST_STATE_NULL);
+  for (gpointer object : {gpointer{source}, gpointer{bus}, gpointer{pipeline}}) {
+    gst_object_unref(object);
+  }
+  const Read read = ReadAll(path, 1);
+  ASSERT_TRUE(read.status.ok()) << read.status.message();
+  ASSERT_EQ(read.times.size(), times_ms.size());
+  for (size_t i = 0; i < times_ms.size(); ++i) {
+    EXPECT_NEAR(*read.times[i], static_cast<double>(times_ms[i]) / 1000, 2e-3) << i;
+  }
 }
 
 TEST_F(VideoReaderTest, FramesOutliveTheReaderAndHoldThePicture) {

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "plugin/cli/media/gst_frame_view.h"
+#include "plugin/cli/media/mapped_frame.h"
 
 namespace cliptag {
 

@@ -59,7 +59,8 @@ size_t Taken(double camera_fps, gint rate_n, gint rate_d, double seconds, int ji
   for (int n = 0; n < seconds * camera_fps; ++n) {
     const double ns = 1e9 + n * 1e9 / camera_fps + off(random) * 1e3;
     const auto nominal = static_cast<guint64>(1e9 / camera_fps);
-    if (schedule.TakeIfDue(static_cast<guint64>(ns), rate_n, rate_d, nominal)) ++taken;
+    if (schedule.TakeIfDue(static_cast<guint64>(ns), Rate{rate_n, rate_d}.period(), nominal))
+      ++taken;
   }
   return taken;
 }
@@ -86,6 +87,45 @@ TEST(RateSchedule, AtLowerRatesNeitherMoreNorLess) {
   EXPECT_EQ(Taken(25, 1, 4, 12, 0), 3u);
   EXPECT_LE(Taken(26, 25, 1, 60, 0), 60u * 25 + 2);
   EXPECT_EQ(Taken(5, 10, 1, 60, 0), 300u) << "what comes seldom is taken whole";
+}
+
+// Which of these times are taken at a frame a second.
+std::vector<size_t> TakenOf(const std::vector<guint64>& times, guint64 likely_distance = 0) {
+  RateSchedule schedule;
+  std::vector<size_t> taken;
+  for (size_t i = 0; i < times.size(); ++i) {
+    if (schedule.TakeIfDue(times[i], Rate{1, 1}.period(), likely_distance)) taken.push_back(i);
+  }
+  return taken;
+}
+
+TEST(RateSchedule, ANanosecondEarlyIsOnTime) {
+  constexpr guint64 s = GST_SECOND;
+  using Frames = std::vector<size_t>;
+  for (const guint64 likely : {guint64{0}, s / 4, s}) {
+    EXPECT_EQ(TakenOf({0, s - 1, 2 * s - 2, 3 * s - 3}, likely), (Frames{0, 1, 2, 3})) << likely;
+  }
+  // At 4 frames a second, each 1 ns early.
+  std::vector<guint64> times = {0};
+  for (guint64 n = 1; n < 13; ++n) times.push_back(n * s / 4 - 1);
+  EXPECT_EQ(TakenOf(times), (Frames{0, 4, 8, 12}));
+}
+
+TEST(RateSchedule, StartsAnewAfterAJump) {
+  constexpr guint64 s = GST_SECOND;
+  using Frames = std::vector<size_t>;
+  EXPECT_EQ(TakenOf({0, s / 2, s, 100 * s, 100 * s + s / 2, 101 * s}), (Frames{0, 2, 3, 5}));
+  EXPECT_EQ(TakenOf({100 * s, 100 * s + s / 2, 0, s / 2, s}), (Frames{0, 2, 4}));
+  EXPECT_EQ(TakenOf({0, kNone, s / 2, kNone}), (Frames{0, 1, 3})) << "without a time: always";
+}
+
+TEST(RateSchedule, AnyRateIsInRange) {
+  RateSchedule schedule;
+  EXPECT_EQ(Rate().period(), 0u);
+  EXPECT_TRUE(schedule.TakeIfDue(0, Rate{1, G_MAXINT}.period()));
+  EXPECT_FALSE(schedule.TakeIfDue(3600 * GST_SECOND, G_MAXUINT64));
+  EXPECT_TRUE(schedule.TakeIfDue(3601 * GST_SECOND, Rate{G_MAXINT, 1}.period()));
+  EXPECT_TRUE(schedule.TakeIfDue(3601 * GST_SECOND + 1, Rate{G_MAXINT, 1}.period())) << "no limit";
 }
 
 class TimeTest : public ClipTagTest {

@@ -2,6 +2,7 @@
 // unpack function, which turns a line of any format into 8- or 16-bit components.
 #include "plugin/gst/frame_view.h"
 
+#include <array>
 #include <random>
 
 #include "tests/elements/gst_test.h"
@@ -12,8 +13,15 @@ namespace {
 // A mapped frame with random content.
 class Frame {
  public:
-  explicit Frame(const GstVideoInfo& info) : info_(info) {
+  explicit Frame(const GstVideoInfo& info, std::array<guint, 4> crop = {}) : info_(info) {
     buffer_ = gst_buffer_new_allocate(nullptr, info.size, nullptr);
+    if (crop != std::array<guint, 4>()) {
+      GstVideoCropMeta* meta = gst_buffer_add_video_crop_meta(buffer_);
+      meta->x = crop[0];
+      meta->y = crop[1];
+      meta->width = crop[2];
+      meta->height = crop[3];
+    }
     GstMapInfo map;
     EXPECT_TRUE(gst_buffer_map(buffer_, &map, GST_MAP_WRITE));
     std::mt19937 random(7);
@@ -87,7 +95,7 @@ TEST(FrameViewFormats, EveryPixelOfEveryFormatIsWhatGStreamerUnpacks) {
     SCOPED_TRACE(GST_VIDEO_FORMAT_INFO_NAME(finfo));
     constexpr int kWidth = 11, kHeight = 7;  // odd on purpose
     const Frame frame(InfoOf(formats[f], kWidth, kHeight));
-    Result<FrameView> view = MakeFrameView(frame.get(), nullptr, Orientation::kRotate0);
+    Result<FrameView> view = MakeFrameView(frame.get(), Orientation::kRotate0);
     ASSERT_TRUE(view.ok()) << view.status().message();
     ASSERT_EQ(view->width, kWidth);
     ASSERT_EQ(view->height, kHeight);
@@ -131,20 +139,20 @@ TEST(FrameViewColour, ComesFromTheCaps) {
     SCOPED_TRACE(c.colorimetry);
     const Frame frame(
         InfoOf(test::CapsOf("NV12", 64, 48) + ",colorimetry=" + std::string(c.colorimetry)));
-    Result<FrameView> view = MakeFrameView(frame.get(), nullptr, Orientation::kRotate0);
+    Result<FrameView> view = MakeFrameView(frame.get(), Orientation::kRotate0);
     ASSERT_TRUE(view.ok());
     EXPECT_EQ(view->matrix, c.matrix);
     EXPECT_EQ(view->full_range, c.full);
   }
   const Frame sd(InfoOf(test::CapsOf("I420", 640, 480)));
-  EXPECT_EQ(MakeFrameView(sd.get(), nullptr, Orientation::kRotate0)->matrix, YuvMatrix::kBt601);
+  EXPECT_EQ(MakeFrameView(sd.get(), Orientation::kRotate0)->matrix, YuvMatrix::kBt601);
   const Frame hd(InfoOf(test::CapsOf("I420", 1280, 720)));
-  EXPECT_EQ(MakeFrameView(hd.get(), nullptr, Orientation::kRotate0)->matrix, YuvMatrix::kBt709);
+  EXPECT_EQ(MakeFrameView(hd.get(), Orientation::kRotate0)->matrix, YuvMatrix::kBt709);
   const Frame rgb(InfoOf(test::CapsOf("RGB", 64, 48)));
-  EXPECT_TRUE(MakeFrameView(rgb.get(), nullptr, Orientation::kRotate0)->full_range);
+  EXPECT_TRUE(MakeFrameView(rgb.get(), Orientation::kRotate0)->full_range);
   const Frame gray(InfoOf(test::CapsOf("GRAY8", 64, 48)));
-  EXPECT_TRUE(MakeFrameView(gray.get(), nullptr, Orientation::kRotate0)->full_range);
-  EXPECT_EQ(MakeFrameView(gray.get(), nullptr, Orientation::kRotate0)->kind, PixelKind::kGray);
+  EXPECT_TRUE(MakeFrameView(gray.get(), Orientation::kRotate0)->full_range);
+  EXPECT_EQ(MakeFrameView(gray.get(), Orientation::kRotate0)->kind, PixelKind::kGray);
 }
 
 TEST(FrameViewColour, TransferAndPrimaries) {
@@ -168,7 +176,7 @@ TEST(FrameViewColour, TransferAndPrimaries) {
     SCOPED_TRACE(c.caps);
     // At a size for which some would guess BT.2020.
     const Frame frame(InfoOf(test::CapsOf(c.caps, 3840, 2160)));
-    Result<FrameView> view = MakeFrameView(frame.get(), nullptr, Orientation::kRotate0);
+    Result<FrameView> view = MakeFrameView(frame.get(), Orientation::kRotate0);
     ASSERT_TRUE(view.ok());
     EXPECT_EQ(view->transfer, c.transfer);
     EXPECT_EQ(view->primaries, c.primaries);
@@ -185,7 +193,7 @@ TEST(FrameViewColour, ChromaSite) {
     SCOPED_TRACE(c.site);
     const Frame frame(
         InfoOf(test::CapsOf("I420", 64, 48) + ",colorimetry=bt601,chroma-site=" + c.site));
-    Result<FrameView> view = MakeFrameView(frame.get(), nullptr, Orientation::kRotate0);
+    Result<FrameView> view = MakeFrameView(frame.get(), Orientation::kRotate0);
     ASSERT_TRUE(view.ok());
     EXPECT_EQ(view->chroma_cosited_x, c.x);
     EXPECT_EQ(view->chroma_cosited_y, c.y);
@@ -195,7 +203,7 @@ TEST(FrameViewColour, ChromaSite) {
 TEST(FrameViewPixel, ComesFromTheCaps) {
   const auto pixel_of = [](const char* aspect) {
     const Frame frame(InfoOf(test::CapsOf("NV12", 64, 48) + aspect));
-    return MakeFrameView(frame.get(), nullptr, Orientation::kRotate0)->pixel;
+    return MakeFrameView(frame.get(), Orientation::kRotate0)->pixel;
   };
   EXPECT_EQ(pixel_of(""), PixelAspect());
   EXPECT_EQ(pixel_of(",pixel-aspect-ratio=128/90"), (PixelAspect{64, 45}));
@@ -204,26 +212,18 @@ TEST(FrameViewPixel, ComesFromTheCaps) {
 }
 
 TEST(FrameViewCrop, IsCutToTheFrame) {
-  const Frame frame(InfoOf(GST_VIDEO_FORMAT_RGB, 100, 50));
   struct Case {
-    guint x, y, width, height;
+    std::array<guint, 4> crop;  // x, y, width, height
     Rect expected;
   };
-  for (const Case& c : {Case{10, 20, 30, 10, {10, 20, 30, 10}},
-                        Case{90, 40, 30, 30, {90, 40, 10, 10}}, Case{100, 0, 5, 5, {}},
-                        Case{0, 0, 0, 9, {}}, Case{5, 5, G_MAXUINT, G_MAXUINT, {5, 5, 95, 45}},
-                        Case{G_MAXUINT, G_MAXUINT, G_MAXUINT, 2, {}}}) {
-    GstVideoCropMeta crop{};
-    crop.x = c.x;
-    crop.y = c.y;
-    crop.width = c.width;
-    crop.height = c.height;
-    Result<FrameView> view = MakeFrameView(frame.get(), &crop, Orientation::kRotate0);
+  for (const Case& c : {Case{{10, 20, 30, 10}, {10, 20, 30, 10}},
+                        Case{{90, 40, 30, 30}, {90, 40, 10, 10}}, Case{{100, 0, 5, 5}, {}},
+                        Case{{0, 0, 0, 9}, {}}, Case{{5, 5, G_MAXUINT, G_MAXUINT}, {5, 5, 95, 45}},
+                        Case{{G_MAXUINT, G_MAXUINT, G_MAXUINT, 2}, {}}}) {
+    const Frame frame(InfoOf(GST_VIDEO_FORMAT_RGB, 100, 50), c.crop);
+    Result<FrameView> view = MakeFrameView(frame.get(), Orientation::kRotate0);
     ASSERT_TRUE(view.ok());
-    EXPECT_EQ(view->crop.x, c.expected.x);
-    EXPECT_EQ(view->crop.y, c.expected.y);
-    EXPECT_EQ(view->crop.width, c.expected.width);
-    EXPECT_EQ(view->crop.height, c.expected.height);
+    EXPECT_EQ(view->crop, c.expected);
   }
 }
 

@@ -68,7 +68,7 @@ class OverlayTest : public ::testing::Test {
     GstVideoFrame frame;
     EXPECT_TRUE(gst_video_frame_map(&frame, &info_, buffer, GST_MAP_READ));
     int x0 = info_.width, y0 = info_.height, x1 = -1, y1 = -1;
-    const Result<FrameView> view = MakeFrameView(frame, nullptr, Orientation::kRotate0);
+    const Result<FrameView> view = MakeFrameView(frame, Orientation::kRotate0);
     EXPECT_TRUE(view.ok());
     for (int c = 0; c < (view->kind == PixelKind::kGray ? 1 : 3); ++c) {
       const Component& samples = view->component[c];

@@ -12,6 +12,7 @@
 #include "plugin/cli/bench/measure.h"
 #include "plugin/cli/bench/stages.h"
 #include "plugin/cli/options.h"
+#include "plugin/gst/rate_schedule.h"
 
 namespace cliptag {
 
@@ -54,10 +55,7 @@ std::string ToTable(const StreamsOptions& options, const StreamsResult& result);
 // (sum of x)^2 / (n times the sum of x^2): 1 where all get the same, 1/n where one gets all.
 double JainIndex(const std::vector<double>& shares);
 
-// "25", "30000/1001", "29.97" as a fraction above zero.
-struct Rate {
-  int n = 0, d = 1;
-};
+// "25", "30000/1001", "29.97" as a fraction.
 Result<Rate> ParseRate(const std::string& text, const std::string& option);
 
 }  // namespace cliptag

@@ -7,7 +7,7 @@ namespace cliptag {
 namespace {
 
 constexpr size_t kFramesAhead = 8;                 // per file
-constexpr size_t kBytesAhead = size_t{256} << 20;  // of all files; the current one may always go on
+constexpr size_t kBytesAhead = size_t{256} << 20;  // of all files; the current one may exceed it
 
 }  // namespace
 

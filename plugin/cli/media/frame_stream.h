@@ -1,7 +1,7 @@
-// The frames of many files, decoded on threads of their own ahead of whoever asks, in the order of
-// the files. How much is decoded ahead is bounded by files, frames and bytes.
+// The frames of many files in the order of the files, decoded ahead on threads of their own. The
+// number of files, frames and bytes ahead is bounded.
 //
-// Ownership: frames belong to whoever takes them. Thread safety: one thread asks.
+// Ownership: frames belong to the caller of Next(). Thread safety: Next() is for one thread.
 #pragma once
 
 #include <condition_variable>
@@ -20,11 +20,11 @@ namespace cliptag {
 class FrameStream {
  public:
   FrameStream(std::vector<std::string> files, MediaOptions options, int threads);
-  ~FrameStream();  // stops what is being decoded
+  ~FrameStream();  // stops decoding
   FrameStream(const FrameStream&) = delete;
   FrameStream& operator=(const FrameStream&) = delete;
 
-  // A frame, or why there is none (more) of this file.
+  // A frame, or the error that ended this file.
   struct Item {
     size_t file = 0;  // index
     Status status;

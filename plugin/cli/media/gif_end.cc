@@ -5,16 +5,16 @@
 namespace cliptag {
 namespace {
 
-// A demuxer may look beyond the end now and then; one that is stuck does nothing else.
+// Other demuxers read beyond the end now and then; a stuck one does nothing else.
 constexpr int kReadsBeyondTheEnd = 64;
 
 struct Reads {
-  GstElement* demuxer;  // has the pad that has the probe that has this
+  GstElement* demuxer;  // not owned: the probe, which owns this, is on one of its pads
   uint64_t file_bytes;
   int beyond = 0;
 };
 
-// Sent from the demuxer's own thread, as it would do it itself.
+// Sent from the demuxer's own thread, as its own EOS would be.
 void SendEnd(GstElement* demuxer) {
   gst_element_foreach_src_pad(
       demuxer,
@@ -40,7 +40,7 @@ void OnElement(GstBin*, GstElement* element, gpointer file_bytes) {
   if (!factory || std::string_view(GST_OBJECT_NAME(factory)) != "avdemux_gif") return;
   GstPad* pad = gst_element_get_static_pad(element, "sink");
   if (!pad) return;
-  // Only a probe that may block is asked before the reading.
+  // Only a blocking probe is called before the read.
   gst_pad_add_probe(
       pad, static_cast<GstPadProbeType>(GST_PAD_PROBE_TYPE_PULL | GST_PAD_PROBE_TYPE_BLOCK), OnRead,
       new Reads{element, *static_cast<const uint64_t*>(file_bytes)},

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 Status AddPath(const std::string& path, bool recursive, MediaFiles* files) {
   std::error_code error;
   if (!recursive || !fs::is_directory(path, error)) {
-    files->files.push_back(path);  // a folder, too: who opens it says what to do
+    files->files.push_back(path);  // a folder, too: opening it fails with advice
     return {};
   }
   return AddMediaFiles(path, fs::canonical(path, error).parent_path().string(), files);

@@ -9,9 +9,9 @@
 
 namespace cliptag {
 
-// In the order given: the words, folders among them opened up where `recursive` says so (by name,
-// depth first), then the lines of the list. What lies beside pictures in a folder is left out with
-// a note. An error where there is no file at all.
+// In the order given: the arguments, with folders expanded if `recursive` (by name, depth first),
+// then the lines of the list. Files of other kinds in a folder are left out with a note. No file at
+// all is an error.
 Result<std::vector<std::string>> CollectInputFiles(const InputOptions& options);
 
 }  // namespace cliptag

@@ -1,5 +1,5 @@
-// Still pictures and videos behind one interface: a file yields frames, a picture one without a
-// time, a video one every 1/fps seconds. What a file is, its content decides: what
+// Still pictures and videos behind one interface: a picture yields one frame without a time, a
+// video `fps` frames a second. The content decides which one a file is: what
 // plugin/gst/pictures/header.h lists is a picture, everything else goes to GStreamer.
 //
 // Ownership: a MediaFrame keeps its pixels alive; they do not belong to the reader or its decoder.
@@ -24,24 +24,25 @@ struct MediaFrame {
 };
 
 struct MediaOptions {
-  double fps = 1;  // frames taken per second of video; 0 = every one
-  // A video that decodes nothing for this long is given up: demuxers exist that wait for ever for
-  // the rest of a file that was cut off.
+  // Frames taken per second of video (plugin/gst/rate_schedule.h); 0 = every one.
+  double fps = 1;
+  // A video that decodes nothing for this long is given up: some demuxers wait for ever for the
+  // rest of a truncated file.
   double stall_s = 15;
 };
 
 class MediaReader {
  public:
   virtual ~MediaReader() = default;
-  // The next frame; nothing at the end. After an error there is nothing more to come.
+  // The next frame; nothing at the end or after an error.
   virtual Result<std::optional<MediaFrame>> Next() = 0;
 };
 
-// Errors name the file and say whether it is missing, empty, truncated, or not what we can decode.
+// Errors name the file and say whether it is missing, empty, truncated or cannot be decoded.
 Result<std::unique_ptr<MediaReader>> OpenMedia(const std::string& path,
                                                const MediaOptions& options);
 
-// The part of OpenMedia that costs nothing: the file is there, is a file, has content, can be read.
+// The cheap checks of OpenMedia: the path is a regular file, not empty, and may be read.
 Status CheckMediaFile(const std::string& path);
 
 // The two kinds, for OpenMedia. `path` has passed CheckMediaFile.

@@ -1,5 +1,4 @@
-// Still pictures as frames, read as the elements read exemplars
-// (plugin/gst/pictures/picture_file.h).
+// Still pictures as media of one frame; plugin/gst/pictures reads them, for elements too.
 #include <utility>
 
 #include "plugin/cli/diagnostics.h"
@@ -15,7 +14,7 @@ class PictureReader : public MediaReader {
 
   Result<std::optional<MediaFrame>> Next() override {
     if (std::exchange(done_, true)) return std::optional<MediaFrame>();
-    const MuteStderr mute;  // libpng and libtiff print beside returning an error
+    const MuteStderr mute;  // libpng and libtiff print errors that they also return
     CLIPTAG_ASSIGN_OR_RETURN(PictureFile picture, ReadPictureFile(path_));
     MediaFrame frame;
     frame.view = picture.view;

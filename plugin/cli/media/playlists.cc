@@ -6,7 +6,7 @@ namespace cliptag {
 namespace {
 
 int OnSelect(GstElement*, GstPad*, GstCaps*, GstElementFactory* factory, gpointer) {
-  constexpr int kTry = 0, kSkip = 2;  // GstAutoplugSelectResult, which is in no header
+  constexpr int kTry = 0, kSkip = 2;  // GstAutoplugSelectResult is in no header
   const char* const metadata =
       gst_element_factory_get_metadata(factory, GST_ELEMENT_METADATA_KLASS);
   const std::string_view klass = metadata ? metadata : "";

@@ -1,6 +1,5 @@
-// Files that only say where a video is, on the network or in other files. What opens them would
-// fetch whatever they name, so that reading a file from a stranger would send requests: they are
-// refused.
+// Files that only name a video on the network or in other files. Their demuxers would fetch what
+// the file names, so that a file from a stranger could send requests: they are refused.
 //
 // Thread safety: any thread.
 #pragma once
@@ -11,10 +10,10 @@
 
 namespace cliptag {
 
-// What a file with caps of this name is, "an HLS playlist"; empty where it is none of these.
+// The kind of playlist with caps of this name, "an HLS playlist"; empty for other caps.
 std::string_view PlaylistName(std::string_view caps);
 
-// For a decodebin: no element is put into it that reads from elsewhere, whatever the file asks for.
+// Keeps elements that read from elsewhere out of a decodebin.
 void RefuseReadingElsewhere(GstElement* decodebin);
 
 }  // namespace cliptag

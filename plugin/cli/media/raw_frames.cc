@@ -3,7 +3,8 @@
 #include <cstdint>
 #include <utility>
 
-#include "plugin/cli/media/gst_frame_view.h"
+#include "plugin/cli/media/mapped_frame.h"
+#include "plugin/gst/frame_view.h"
 
 namespace cliptag {
 namespace {
@@ -11,9 +12,9 @@ namespace {
 Result<GstVideoInfo> InfoOf(const std::string& format, int width, int height) {
   CLIPTAG_RETURN_IF_ERROR(InitGStreamer());
   const GstVideoFormat id = gst_video_format_from_string(format.c_str());
-  if (!IsSupportedVideoFormat(id)) {
+  if (!FormatIsSupported(gst_video_format_get_info(id))) {
     return InvalidArgument("'" + format + "' is no raw video format that can be read; there are " +
-                           SupportedVideoFormats());
+                           SupportedFormatsCaps());
   }
   GstVideoInfo info;
   if (!gst_video_info_set_format(&info, id, static_cast<guint>(width),
@@ -24,8 +25,8 @@ Result<GstVideoInfo> InfoOf(const std::string& format, int width, int height) {
   return info;
 }
 
-// A ramp per row that moves from frame to frame, with noise in the low bits. Every byte of a frame
-// is a sample, or half of one, so that any format gets a picture of sorts.
+// A gradient that moves from frame to frame, with noise in the low bits. Every byte of a frame is a
+// sample, or half of one, so that this fits any format.
 void Fill(std::span<uint8_t> bytes, size_t stride, uint32_t seed) {
   uint32_t noise = 2654435761u * (seed + 1);
   for (size_t i = 0; i < bytes.size(); ++i) {
@@ -64,10 +65,9 @@ Result<RawFrames> RawFrames::Make(const std::string& format, int width, int heig
     }
     Fill({map.data, map.size}, static_cast<size_t>(info.stride[0]), static_cast<uint32_t>(i));
     gst_buffer_unmap(buffer, &map);
-    std::shared_ptr<const MappedFrame> mapped = MappedFrame::Map(buffer, info);
-    if (!mapped) return Internal("a made-up frame cannot be mapped");
-    frames.views_.push_back(FrameViewOf(mapped->frame()));
-    frames.mapped_.push_back(std::move(mapped));
+    CLIPTAG_ASSIGN_OR_RETURN(MediaFrame frame, MapFrame(buffer, info));
+    frames.views_.push_back(frame.view);
+    frames.mapped_.push_back(std::move(frame.pixels));
   }
   return frames;
 }

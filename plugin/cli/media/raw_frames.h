@@ -1,5 +1,5 @@
-// Made-up raw video frames of any supported format, for benchmarks: smooth shapes with noise on
-// top, the same ones every time. Thread safe once made.
+// Synthetic raw video frames of any supported format, for benchmarks: gradients with noise, the
+// same in every run. Thread safe once made.
 #pragma once
 
 #include <gst/video/video.h>
@@ -17,7 +17,7 @@ namespace cliptag {
 
 class RawFrames {
  public:
-  // `format`: GStreamer's name. Errors name a format that is none, or none of ours.
+  // `format`: GStreamer's name. Errors name a format that does not exist or is not supported.
   static Result<RawFrames> Make(const std::string& format, int width, int height, int count);
 
   std::span<const FrameView> views() const { return views_; }
@@ -27,7 +27,7 @@ class RawFrames {
   std::vector<FrameView> views_;
 };
 
-// The same pictures as plain memory, for buffers that a benchmark wraps around it.
+// The same frames as plain memory, for a benchmark to wrap in buffers.
 struct RawPictures {
   GstVideoInfo info;
   std::vector<std::vector<uint8_t>> bytes;  // one frame each, laid out as `info` says

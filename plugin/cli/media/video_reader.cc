@@ -1,6 +1,5 @@
-// Videos through GStreamer: filesrc ! decodebin ! videoconvert ! appsink. Frames that nobody asked
-// for are dropped before videoconvert, which itself passes everything through that a FrameView
-// describes.
+// Videos through GStreamer: filesrc ! decodebin ! videoconvert ! appsink. Frames that are not due
+// are dropped before videoconvert, which passes every format through that a FrameView supports.
 #include <gst/app/gstappsink.h>
 #include <gst/gst.h>
 #include <gst/video/video.h>
@@ -15,9 +14,11 @@
 #include <utility>
 
 #include "plugin/cli/media/gif_end.h"
-#include "plugin/cli/media/gst_frame_view.h"
+#include "plugin/cli/media/mapped_frame.h"
 #include "plugin/cli/media/media_reader.h"
 #include "plugin/cli/media/playlists.h"
+#include "plugin/gst/frame_view.h"
+#include "plugin/gst/rate_schedule.h"
 
 namespace cliptag {
 namespace {
@@ -31,33 +32,21 @@ std::string Seconds(double s) {
   return text;
 }
 
-// Which frames are taken: the first one at or after every k / fps.
-class Sampler {
- public:
-  explicit Sampler(double fps) : fps_(fps) {}
+// The time between two frames that are taken, in ns; 0 takes every frame.
+guint64 PeriodOfRate(double fps) {
+  constexpr double kLongest = 1e18;
+  return fps > 0 ? std::max<guint64>(1, static_cast<guint64>(std::min(GST_SECOND / fps, kLongest)))
+                 : 0;
+}
 
-  bool Take(double time_s) {
-    if (fps_ <= 0) return true;
-    constexpr double kRounding = 1e-6;  // time stamps are rounded to nanoseconds or milliseconds
-    if (time_s * fps_ < static_cast<double>(next_) - kRounding) return false;
-    next_ = static_cast<int64_t>(std::floor(time_s * fps_ + kRounding)) + 1;
-    return true;
-  }
-
- private:
-  double fps_;
-  int64_t next_ = 0;
-};
-
-// Counts readers that are whole. Callbacks come on threads of GStreamer's, which have the reader
-// through locks of GLib's; ThreadSanitizer does not see these, and a lock of the reader's own
-// cannot be the first thing that they share.
+// Counts readers that are set up. For ThreadSanitizer: GLib's locks, which it does not see, hand
+// the reader to callbacks on GStreamer's threads, and the reader's own lock cannot publish itself.
 std::atomic<int> readers_made{0};
 
 class VideoReader : public MediaReader {
  public:
   VideoReader(std::string path, const MediaOptions& options)
-      : path_(std::move(path)), stall_s_(options.stall_s), sampler_(options.fps) {}
+      : path_(std::move(path)), stall_s_(options.stall_s), period_(PeriodOfRate(options.fps)) {}
   ~VideoReader() override;
 
   Status Start();
@@ -82,6 +71,7 @@ class VideoReader : public MediaReader {
 
   const std::string path_;
   const double stall_s_;
+  const guint64 period_;
   GstElement* pipeline_ = nullptr;
   GstElement* convert_ = nullptr;
   GstAppSink* sink_ = nullptr;
@@ -89,14 +79,14 @@ class VideoReader : public MediaReader {
   std::string missing_decoder_;
   double duration_s_ = -1;
 
-  // What the streaming threads have met. A lock, not atomics: it also orders the callbacks after
-  // Start() and before the destructor for whoever (ThreadSanitizer) cannot see GLib's locks.
+  // What the streaming threads have seen. A lock, not atomics: for ThreadSanitizer it also orders
+  // callbacks after Start() and before the destructor.
   struct Seen {
     int64_t decoded = 0;        // frames
-    std::string_view playlist;  // what it is in place of a video
+    std::string_view playlist;  // the kind of playlist that it is instead of a video
     bool video = false;
     bool other_streams = false;      // sound, subtitles
-    bool duration_is_exact = false;  // the container writes it down
+    bool duration_is_exact = false;  // the container stores it
     double end_s = 0;                // of the last frame decoded
     double last_s = 0;               // its start
     double longest_gap_s = 0;        // from the start of a frame to that of the next
@@ -106,8 +96,8 @@ class VideoReader : public MediaReader {
     return seen_;
   }
   mutable std::mutex mutex_;
-  Seen seen_;        // guarded by mutex_
-  Sampler sampler_;  // guarded by mutex_
+  Seen seen_;              // guarded by mutex_
+  RateSchedule schedule_;  // guarded by mutex_
 };
 
 VideoReader::~VideoReader() {
@@ -139,8 +129,7 @@ Status VideoReader::Start() {
   sink_ = GST_APP_SINK(parts[3]);
 
   g_object_set(parts[0], "location", path_.c_str(), nullptr);
-  const std::string caps_text =
-      std::string("video/x-raw, format=(string)") + SupportedVideoFormats();
+  const std::string caps_text = "video/x-raw, format=(string)" + SupportedFormatsCaps();
   GstCaps* caps = gst_caps_from_string(caps_text.c_str());
   gst_app_sink_set_caps(sink_, caps);
   gst_caps_unref(caps);
@@ -168,15 +157,15 @@ Status VideoReader::Start() {
   return {};
 }
 
-// Sound, subtitles and drawings (SVG) are not decoded: their pads appear as they are, and nobody
-// links them.
+// Sound, subtitles and drawings (SVG) are not decoded: their pads are exposed undecoded and stay
+// unlinked.
 gboolean VideoReader::OnContinue(GstElement*, GstPad*, GstCaps* caps, gpointer self) {
   const std::string_view name = gst_structure_get_name(gst_caps_get_structure(caps, 0));
   VideoReader* const reader = From(self);
   if (const std::string_view playlist = PlaylistName(name); !playlist.empty()) {
     std::lock_guard lock(reader->mutex_);
     reader->seen_.playlist = playlist;
-    return FALSE;  // the pad appears as it is
+    return FALSE;  // expose the pad undecoded
   }
   if (name == "video/quicktime" || name == "video/webm" || name == "video/x-matroska") {
     std::lock_guard lock(reader->mutex_);
@@ -196,7 +185,7 @@ void VideoReader::OnPad(GstElement*, GstPad* pad, gpointer self) {
   VideoReader* const reader = From(self);
   std::unique_lock lock(reader->mutex_);
   GstPad* sink = gst_element_get_static_pad(reader->convert_, "sink");
-  // The first video there is. Linking sends events through OnBuffer's pad: not under the lock.
+  // The first video stream. Linking sends events through OnBuffer's pad, so not under the lock.
   const bool take = video && !reader->seen_.video;
   (take ? reader->seen_.video : reader->seen_.other_streams) = true;
   lock.unlock();
@@ -233,16 +222,17 @@ GstPadProbeReturn VideoReader::OnBuffer(GstPad* pad, GstPadProbeInfo* info, gpoi
   if (!timed) return GST_PAD_PROBE_OK;
   if (!GST_CLOCK_TIME_IS_VALID(time)) return GST_PAD_PROBE_DROP;  // outside the segment
   const double time_s = static_cast<double>(time) / GST_SECOND;
-  const double length_s = GST_BUFFER_DURATION_IS_VALID(buffer)
-                              ? static_cast<double>(GST_BUFFER_DURATION(buffer)) / GST_SECOND
-                              : 0;
+  const GstClockTime length =
+      GST_BUFFER_DURATION_IS_VALID(buffer) ? GST_BUFFER_DURATION(buffer) : 0;
+  const double length_s = static_cast<double>(length) / GST_SECOND;
   seen.end_s = std::max(seen.end_s, time_s + length_s);
   seen.longest_gap_s = std::max(seen.longest_gap_s, time_s - seen.last_s);
   seen.last_s = time_s;
-  return reader->sampler_.Take(time_s) ? GST_PAD_PROBE_OK : GST_PAD_PROBE_DROP;
+  return reader->schedule_.TakeIfDue(time, reader->period_, length) ? GST_PAD_PROBE_OK
+                                                                    : GST_PAD_PROBE_DROP;
 }
 
-// What the bus has to complain about, if anything.
+// The error on the bus, if any.
 Status VideoReader::PopError() {
   constexpr auto kTypes = static_cast<GstMessageType>(GST_MESSAGE_ERROR | GST_MESSAGE_ELEMENT |
                                                       GST_MESSAGE_APPLICATION);
@@ -295,10 +285,10 @@ Status VideoReader::ErrorFrom(GstMessage* message) const {
   return DataLoss("decoding '" + path_ + "' stopped at " + Seconds(seen.end_s) + " s: " + reason);
 }
 
-// Some demuxers end a file that was cut off like any other.
+// Some demuxers end a truncated file without an error.
 Status VideoReader::CheckEnd() const {
-  // Sound may well be longer than the picture, and other containers' durations are estimates. A
-  // frame need not tell its length, and a slide show's last one may be a long one.
+  // Sound may be longer than the video, and the durations of other containers are estimates. A
+  // frame need not have a duration, and a slide show's last one may be long.
   const Seen seen = this->seen();
   if (!seen.duration_is_exact || seen.other_streams || seen.decoded < 2) return {};
   const double tolerated_s = std::max({1.0, 0.1 * duration_s_, 1.5 * seen.longest_gap_s});
@@ -333,7 +323,7 @@ Result<std::optional<MediaFrame>> VideoReader::Next() {
   }
 }
 
-// The tag of the stream goes before the one of the whole file.
+// The stream's tag wins over the file's.
 Orientation VideoReader::CurrentOrientation() const {
   GstPad* pad = gst_element_get_static_pad(GST_ELEMENT(sink_), "sink");
   Orientation orientation = Orientation::kRotate0;
@@ -345,7 +335,7 @@ Orientation VideoReader::CurrentOrientation() const {
     gst_event_parse_tag(event, &tags);
     char* value = nullptr;
     if (!of_stream && gst_tag_list_get_string(tags, GST_TAG_IMAGE_ORIENTATION, &value)) {
-      orientation = OrientationFromTag(value);
+      orientation = ParseOrientation(value);
       of_stream = gst_tag_list_get_scope(tags) == GST_TAG_SCOPE_STREAM;
       g_free(value);
     }
@@ -362,21 +352,19 @@ Result<std::optional<MediaFrame>> VideoReader::FrameFrom(GstSample* sample) {
   }
   GstVideoInfo info;
   GstBuffer* decoded = gst_sample_get_buffer(sample);
-  if (!decoded || !gst_video_info_from_caps(&info, gst_sample_get_caps(sample))) {
+  if (!decoded || !ReadVideoInfo(gst_sample_get_caps(sample), &info)) {
     return Internal("'" + path_ + "' gave a frame without a format");
   }
-  // Copied, because a decoder's pool may be fixed, and batches and queues would drain it. At a
-  // frame or so per second of video that costs nothing.
-  std::shared_ptr<const MappedFrame> mapped = MappedFrame::Map(gst_buffer_copy_deep(decoded), info);
-  if (!mapped) return Unsupported("'" + path_ + "' gave a frame that cannot be mapped to memory");
-  MediaFrame frame;
-  frame.view = FrameViewOf(mapped->frame());
-  frame.view.orientation = CurrentOrientation();
-  frame.bytes = GST_VIDEO_FRAME_SIZE(&mapped->frame());
+  // Copied, because a decoder's pool may be fixed and batches and queues would drain it. The cost
+  // is small at about a frame per second of video.
+  Result<MediaFrame> mapped = MapFrame(gst_buffer_copy_deep(decoded), info, CurrentOrientation());
+  if (!mapped.ok()) {
+    return Unsupported("cannot read a frame of '" + path_ + "': " + mapped.status().message());
+  }
+  MediaFrame frame = std::move(*mapped);
   const GstClockTime time = gst_segment_to_stream_time(gst_sample_get_segment(sample),
                                                        GST_FORMAT_TIME, GST_BUFFER_PTS(decoded));
   frame.time_s = GST_CLOCK_TIME_IS_VALID(time) ? static_cast<double>(time) / GST_SECOND : 0.0;
-  frame.pixels = std::move(mapped);
   return std::optional<MediaFrame>(std::move(frame));
 }
 

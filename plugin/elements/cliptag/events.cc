@@ -129,14 +129,11 @@ bool ClipTag::TakeCaps(GstEvent* event) {
   GstCaps* caps = nullptr;
   gst_event_parse_caps(event, &caps);
   const int width = have_info_ ? info_.width : 0, height = have_info_ ? info_.height : 0;
-  have_info_ = gst_video_info_from_caps(&info_, caps);
+  have_info_ = ReadVideoInfo(caps, &info_);
   if (!have_info_) {
     GST_ERROR_OBJECT(element_, "not raw video: %" GST_PTR_FORMAT, caps);
     return false;
   }
-  // GStreamer (1.22, for one) drops the caps' chroma site when they name no colorimetry.
-  const gchar* site = gst_structure_get_string(gst_caps_get_structure(caps, 0), "chroma-site");
-  if (site != nullptr) info_.chroma_site = gst_video_chroma_site_from_string(site);
   if (width > 0 && (width != info_.width || height != info_.height)) {
     // The regions of older tags are of other pixels: no frame of this size gets them.
     live_.Forget();

@@ -10,6 +10,7 @@
 #include "kernels/backend.h"
 #include "kernels/frame.h"
 #include "plugin/engine/tag_policy.h"
+#include "plugin/gst/rate_schedule.h"
 
 namespace cliptag {
 
@@ -37,8 +38,8 @@ enum class Regions : uint8_t { kFrame, kObjects, kBoth };
 // What every frame asks for; small, so that the streaming thread can copy it.
 struct FrameSettings {
   guint interval = 1;
-  gint max_rate_n = 0, max_rate_d = 1;  // 0/1 = no limit
-  guint max_batch = 0;                  // 0 = the backend's choice
+  Rate max_rate;
+  guint max_batch = 0;  // 0 = the backend's choice
   guint64 batch_timeout_ns = 10 * GST_MSECOND;
   Fit fit = Fit::kModel;
   bool tiles = false;  // the property `fit` says so in place of a fit

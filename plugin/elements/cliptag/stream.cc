@@ -82,8 +82,7 @@ guint64 ClipTag::FrameDuration(const GstBuffer* buffer) const {
 
 bool ClipTag::IsDue(const FrameSettings& frame, guint64 time, guint64 frame_duration) {
   if (intervals_++ % frame.interval != 0) return false;
-  return schedule_.TakeIfDue(time, frame.max_rate_n, frame.max_rate_d,
-                             frame.interval * frame_duration);
+  return schedule_.TakeIfDue(time, frame.max_rate.period(), frame.interval * frame_duration);
 }
 
 bool ClipTag::MayLook(bool heed_qos, guint64 running_time, guint64 time) {
@@ -169,10 +168,7 @@ Status ClipTag::View(BufferPtr buffer, PendingFrame* pending) {
   if (!pending->Map(std::move(buffer), info, flags)) {
     return InvalidArgument("The frame does not hold what its caps promise, or cannot be mapped.");
   }
-  CLIPTAG_ASSIGN_OR_RETURN(
-      pending->view,
-      MakeFrameView(pending->frame(), gst_buffer_get_video_crop_meta(pending->buffer()),
-                    CurrentOrientation()));
+  CLIPTAG_ASSIGN_OR_RETURN(pending->view, MakeFrameView(pending->frame(), CurrentOrientation()));
   return in_cuda_memory_ ? CudaFrames::Finish(pending->frame(), &pending->view) : Status();
 }
 

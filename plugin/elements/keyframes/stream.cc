@@ -179,13 +179,11 @@ void KeyframeStream::Watch(const GstBuffer* buffer, const Decision& decision) {
 }
 
 bool KeyframeStream::IsDue(const GstBuffer* buffer) {
-  gint n = 0, d = 1;
-  GetMaxRate(&n, &d);
   const GstClockTime running_time =
       segment_.format == GST_FORMAT_TIME
           ? gst_segment_to_running_time(&segment_, GST_FORMAT_TIME, TimeOf(buffer))
           : GST_CLOCK_TIME_NONE;
-  return schedule_.TakeIfDue(running_time, n, d);
+  return schedule_.TakeIfDue(running_time, max_rate().period());
 }
 
 // The keyframe as it goes on: its times are its own, its flags say what is known by now.
@@ -330,16 +328,14 @@ void KeyframeStream::Reset() {
   counts_ = Counts();
 }
 
-void KeyframeStream::SetMaxRate(gint n, gint d) {
+void KeyframeStream::SetMaxRate(Rate rate) {
   const std::lock_guard lock(mutex_);
-  max_rate_n_ = n;
-  max_rate_d_ = d;
+  max_rate_ = rate;
 }
 
-void KeyframeStream::GetMaxRate(gint* n, gint* d) const {
+Rate KeyframeStream::max_rate() const {
   const std::lock_guard lock(mutex_);
-  *n = max_rate_n_;
-  *d = max_rate_d_;
+  return max_rate_;
 }
 
 GstStructure* KeyframeStream::Stats() const {

@@ -1,5 +1,5 @@
-// What `cliptagkeyframes` does with its stream: which buffers go on, and the times, gaps and
-// parameter sets of those that do not.
+// The work of `cliptagkeyframes`: which buffers pass, and the times, gaps and parameter sets of
+// those that do not.
 //
 // Owned by the element, and owns nothing of GStreamer's but its caps' bytes. Chain() and
 // SinkEvent() are for the sink pad's streaming thread, Reset() for when that is stopped; the
@@ -27,14 +27,14 @@ class KeyframeStream {
   KeyframeStream(GstElement* element, GstPad* src_pad) : element_(element), src_pad_(src_pad) {}
 
   GstFlowReturn Chain(GstBuffer* buffer);
-  // Looks at an event of the sink pad and hands it on.
+  // Takes note of an event of the sink pad and forwards it.
   bool SinkEvent(GstEvent* event);
   // Caps that the sink pad does not take: an element error, once for a stream.
   void Refuse(const GstCaps* caps);
   void Reset();
 
-  void SetMaxRate(gint n, gint d);
-  void GetMaxRate(gint* n, gint* d) const;
+  void SetMaxRate(Rate rate);
+  Rate max_rate() const;
   GstStructure* Stats() const;
 
  private:
@@ -67,7 +67,7 @@ class KeyframeStream {
   GstPad* const src_pad_;
 
   mutable std::mutex mutex_;
-  gint max_rate_n_ = 0, max_rate_d_ = 1;  // this and counts_: guarded by mutex_
+  Rate max_rate_;  // this and counts_: guarded by mutex_
   Counts counts_;
 
   // Of whoever holds the sink pad's stream lock. That one is GLib's: this says the same to those
