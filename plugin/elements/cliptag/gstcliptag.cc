@@ -1,15 +1,15 @@
 /**
  * SECTION:element-cliptag
  * @title: cliptag
- * @short_description: tags video with CLIP, zero-shot: the labels are words of yours
+ * @short_description: tags video with CLIP, zero-shot: any words can be labels
  *
- * Frames pass through in place and leave with tags: as a bus message `cliptag` for every frame that
- * was looked at, as a custom meta `GstCliptagMeta` on its buffer (see gstcliptagmeta.h), as
+ * Frames pass through unchanged and leave with tags: as a bus message `cliptag` for every
+ * inference, as a custom meta `GstCliptagMeta` on the buffer (see gstcliptagmeta.h), as
  * GstAnalytics classification from GStreamer 1.24 on, and as a message `cliptag-event` whenever a
- * tag becomes active or stops being so.
+ * tag becomes active or inactive.
  *
- * The model that is built in knows emoji, clip art and small centred photos; for streets and rooms,
- * name a larger CLIP model with the property `model`.
+ * The built-in model knows emoji, clip art and small centred photos; for streets and rooms, name a
+ * larger CLIP model with the property `model`.
  *
  * ## Example launch lines
  * |[
@@ -20,12 +20,12 @@
  * gst-launch-1.0 filesrc location=video.mp4 ! decodebin ! videoconvert \
  *   ! cliptag prompts="car; bicycle; dog" max-rate=4/1 ! cliptagoverlay \
  *   ! videoconvert ! autovideosink
- * ]| Looks at four frames a second and draws the tags.
+ * ]| Runs inference on four frames a second and draws the tags.
  *
- * Frames are read where they lie: in ordinary memory, and with backend=cuda in CUDA memory too, as
- * nvh264dec leaves them. After another decoder that leaves them on a GPU put the element that
- * fetches them: `vapostproc ! video/x-raw` (VA and DMABuf), `gldownload` (OpenGL), `cudadownload`
- * (CUDA, when the CPU computes).
+ * Frames are read in place: in system memory, and with backend=cuda also in CUDA memory, where
+ * nvh264dec puts them. Behind another decoder that leaves frames on a GPU, add an element that
+ * downloads them: `vapostproc ! video/x-raw` (VA and DMABuf), `gldownload` (OpenGL), `cudadownload`
+ * (CUDA, with backend=cpu).
  *
  * Since: 0.1
  */
@@ -93,7 +93,7 @@ gboolean gst_clip_tag_src_activate_mode(GstPad*, GstObject* parent, GstPadMode m
 }
 
 GstStateChangeReturn gst_clip_tag_change_state(GstElement* element, GstStateChange transition) {
-  // Whatever fails on the way up, a start that got half way included, leaves nothing behind.
+  // A failed start is undone, wherever it failed.
   const bool started = transition != GST_STATE_CHANGE_READY_TO_PAUSED ||
                        Guard(element, false, [](ClipTag& tag) { return tag.Start(); });
   const GstStateChangeReturn result =
@@ -129,8 +129,8 @@ void AddTemplate(GstElementClass* klass, const char* name, GstPadDirection direc
                                      gst_pad_template_new(name, direction, GST_PAD_ALWAYS, caps));
 }
 
-// Frames in DMABuf, VA or GL memory and alternate fields are not for us. A framerate need not be
-// named: appsrc and others know none.
+// Without DMABuf, VA and GL memory and alternate fields. Without a framerate, which appsrc and
+// others do not set.
 GstCaps* TemplateCaps() {
   const std::string description = "video/x-raw, format = (string) " +
                                   cliptag::SupportedFormatsCaps() +
@@ -168,7 +168,7 @@ static void gst_clip_tag_class_init(GstClipTagClass* klass) {
   element_class->set_context = gst_clip_tag_set_context;
   gst_element_class_set_static_metadata(
       element_class, "CLIP zero-shot tagger", "Filter/Analyzer/Video",
-      "Tags video with words of your own, by CLIP; frames pass through untouched",
+      "Tags video with words of your own, by CLIP; frames pass through unchanged",
       "the cliptag authors");
   GstCaps* caps = TemplateCaps();
   AddTemplate(element_class, "sink", GST_PAD_SINK, caps);
@@ -192,7 +192,7 @@ static void gst_clip_tag_init(GstClipTag* self) {
   gst_pad_set_activatemode_function(src, gst_clip_tag_src_activate_mode);
   GST_PAD_SET_PROXY_CAPS(src);
 
-  // Before the pads are added: from then on anyone may call.
+  // Before the pads are added: from then on other threads may call.
   self->impl = new ClipTag(GST_ELEMENT(self), sink, src);
   gst_element_add_pad(GST_ELEMENT(self), sink);
   gst_element_add_pad(GST_ELEMENT(self), src);

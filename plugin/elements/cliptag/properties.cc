@@ -1,298 +1,280 @@
-// What the properties of `cliptag` are called and mean.
 #include "plugin/elements/cliptag/properties.h"
 
-#include "kernels/backend.h"
-#include "kernels/frame.h"
-#include "plugin/elements/cliptag/settings.h"
-#include "plugin/engine/tag_policy.h"
+#include "kernels/base/caught.h"
+#include "plugin/elements/cliptag/clip_tag.h"
+#include "plugin/elements/cliptag/gstcliptag.h"
+#include "plugin/elements/cliptag/property_types.h"
+#include "plugin/gst/property_table.h"
 
 namespace cliptag {
 namespace {
 
-constexpr auto kFixed =
+constexpr auto kReady =
     static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS | GST_PARAM_MUTABLE_READY);
 constexpr auto kPlaying = static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
                                                    GST_PARAM_MUTABLE_PLAYING);
+constexpr auto kReadOnly = static_cast<GParamFlags>(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
 
-GType BackendType() {
-  static const GEnumValue values[] = {
-      {Int(BackendKind::kAuto), "The best that this machine has", "auto"},
-      {Int(BackendKind::kCpu), "The CPU", "cpu"},
-      {Int(BackendKind::kCuda), "An NVIDIA GPU", "cuda"},
-      {0, nullptr, nullptr}};
-  static const GType type = g_enum_register_static("GstClipTagBackend", values);
-  return type;
+using Access = Property<ClipTag>::Access;
+
+// A setting, by the members that lead to it.
+template <auto... kPath>
+auto& At(auto& settings) {
+  return (settings.*....*kPath);
 }
 
-GType PrecisionType() {
-  static const GEnumValue values[] = {
-      {Int(Precision::kAuto), "The fastest that keeps the tags of this model right", "auto"},
-      {Int(Precision::kFp32), "32-bit floating point", "fp32"},
-      {Int(Precision::kBf16), "bfloat16", "bf16"},
-      {Int(Precision::kFp16), "16-bit floating point", "fp16"},
-      {Int(Precision::kInt8), "8-bit integers", "int8"},
-      {0, nullptr, nullptr}};
-  static const GType type = g_enum_register_static("GstClipTagPrecision", values);
-  return type;
+template <auto... kPath>
+void Get(const ClipTag& tag, GValue* value) {
+  const Settings settings = tag.settings();
+  Give(At<kPath...>(settings), value);
 }
 
-GType ScoringType() {
-  static const GEnumValue values[] = {
-      {Int(Scoring::kContrast), "Each tag on its own, against the background and its negatives",
-       "contrast"},
-      {Int(Scoring::kSoftmax), "All tags against each other; they sum to 1", "softmax"},
-      {Int(Scoring::kSigmoid), "Each tag on its own, by the model's scale and bias", "sigmoid"},
-      {Int(Scoring::kCosine), "(cosine + 1) / 2", "cosine"},
-      {0, nullptr, nullptr}};
-  static const GType type = g_enum_register_static("GstClipTagScoring", values);
-  return type;
-}
+// The access to a setting of each group, by the members from the group down.
+template <auto... kPath>
+constexpr Access kFixed = {[](ClipTag& tag, const GValue* value, const char* name) {
+                             tag.ChangeFixed(
+                                 name, [&](FixedSettings& s) { Take(value, &At<kPath...>(s)); });
+                           },
+                           Get<&Settings::fixed, kPath...>};
 
-GType FitType() {
-  static const GEnumValue values[] = {
-      {Int(Fit::kModel), "As the model's files say", "model"},
-      {Int(Fit::kCrop), "The square in the middle", "crop"},
-      {Int(Fit::kSquash), "Everything, its proportions changed", "squash"},
-      {Int(Fit::kLetterbox), "Everything, with bars", "letterbox"},
-      {kFitTiles, "Overlapping squares that cover it; each tag from its best one, with its place",
-       "tiles"},
-      {0, nullptr, nullptr}};
-  static const GType type = g_enum_register_static("GstClipTagFit", values);
-  return type;
-}
+template <auto kMember>
+constexpr Access kPrompts = {
+    [](ClipTag& tag, const GValue* value, const char*) {
+      tag.ChangePrompts([&](PromptSettings& s) { Take(value, &At<kMember>(s)); });
+    },
+    Get<&Settings::prompts, kMember>};
 
-GType RegionsType() {
-  static const GEnumValue values[] = {
-      {Int(Regions::kFrame), "The frame", "frame"},
-      {Int(Regions::kObjects), "The objects that elements before this one have found", "objects"},
-      {Int(Regions::kBoth), "The frame and the objects", "both"},
-      {0, nullptr, nullptr}};
-  static const GType type = g_enum_register_static("GstClipTagRegions", values);
-  return type;
-}
+template <auto kMember>
+constexpr Access kPolicy = {
+    [](ClipTag& tag, const GValue* value, const char*) {
+      tag.ChangePolicy([&](PolicyOptions& s) { Take(value, &At<kMember>(s)); });
+    },
+    Get<&Settings::policy, kMember>};
 
-GType OrientationType() {
-  static const GEnumValue values[] = {
-      {kOrientationAuto,
-       "As the image-orientation tag says, unless an element before this one has turned it",
-       "auto"},
-      {Int(Orientation::kRotate0), "As it comes", "none"},
-      {Int(Orientation::kRotate90), "Turned by 90 degrees clockwise", "rotate-90"},
-      {Int(Orientation::kRotate180), "Turned by 180 degrees", "rotate-180"},
-      {Int(Orientation::kRotate270), "Turned by 270 degrees clockwise", "rotate-270"},
-      {Int(Orientation::kFlipRotate0), "Mirrored left-right", "flip-rotate-0"},
-      {Int(Orientation::kFlipRotate90), "Mirrored, then turned by 90 degrees", "flip-rotate-90"},
-      {Int(Orientation::kFlipRotate180), "Mirrored, then turned by 180 degrees", "flip-rotate-180"},
-      {Int(Orientation::kFlipRotate270), "Mirrored, then turned by 270 degrees", "flip-rotate-270"},
-      {0, nullptr, nullptr}};
-  static const GType type = g_enum_register_static("GstClipTagOrientation", values);
-  return type;
-}
+template <auto kMember>
+constexpr Access kFrame = {
+    [](ClipTag& tag, const GValue* value, const char*) {
+      tag.ChangeFrame([&](FrameSettings& s) { Take(value, &At<kMember>(s)); });
+      tag.LatencyMayHaveChanged();
+    },
+    Get<&Settings::frame, kMember>};
 
-GType ModeType() {
-  static const GEnumValue values[] = {
-      {Int(Mode::kAuto), "live in live pipelines, else exact", "auto"},
-      {Int(Mode::kExact), "Every frame that is looked at leaves with its own tags, in order",
-       "exact"},
-      {Int(Mode::kLive), "Frames are never held back; the newest tags ride along with their age",
-       "live"},
-      {0, nullptr, nullptr}};
-  static const GType type = g_enum_register_static("GstClipTagMode", values);
-  return type;
-}
+// Those that are no plain member.
+constexpr Access kMaxRate = {[](ClipTag& tag, const GValue* value, const char*) {
+                               tag.ChangeFrame([&](FrameSettings& s) {
+                                 s.max_rate = {gst_value_get_fraction_numerator(value),
+                                               gst_value_get_fraction_denominator(value)};
+                               });
+                             },
+                             [](const ClipTag& tag, GValue* value) {
+                               const Rate rate = tag.settings().frame.max_rate;
+                               gst_value_set_fraction(value, rate.n, rate.d);
+                             }};
 
-void InstallModelProperties(GObjectClass* klass) {
-  g_object_class_install_property(
-      klass, PROP_MODEL,
-      g_param_spec_string(
-          "model", "Model",
-          "The CLIP model: a directory (Hugging Face or open_clip layout), or the name of one in "
-          "$CLIPTAG_MODEL_PATH, the user's cache or the installed models. The built-in 'starter' "
-          "knows emoji, clip art and small centred photos, not streets",
-          "starter", kFixed));
-  g_object_class_install_property(
-      klass, PROP_BACKEND,
-      g_param_spec_enum("backend", "Backend", "What computes", BackendType(),
-                        Int(BackendKind::kAuto), kFixed));
-  g_object_class_install_property(
-      klass, PROP_DEVICE,
-      g_param_spec_uint("device", "Device", "Which device of the backend, counted from 0", 0,
-                        G_MAXINT, 0, kFixed));
-  g_object_class_install_property(
-      klass, PROP_PRECISION,
-      g_param_spec_enum(
-          "precision", "Precision",
-          "Numbers that the model computes in; auto on the CPU is int8 where a trial at "
-          "the first start finds it right for the model, else bf16 or fp32",
-          PrecisionType(), Int(Precision::kAuto), kFixed));
-  g_object_class_install_property(
-      klass, PROP_THREADS,
-      g_param_spec_uint("threads", "Threads",
-                        "Threads that compute (0 = all that this process may use)", 0, 1024, 0,
-                        kFixed));
-}
+constexpr Access kFit = {[](ClipTag& tag, const GValue* value, const char*) {
+                           tag.ChangeFrame([&](FrameSettings& s) {
+                             const int fit = g_value_get_enum(value);
+                             s.tiles = fit == kFitTiles;
+                             s.fit = s.tiles ? Fit::kModel : static_cast<Fit>(fit);
+                           });
+                         },
+                         [](const ClipTag& tag, GValue* value) {
+                           const FrameSettings frame = tag.settings().frame;
+                           g_value_set_enum(value, frame.tiles ? kFitTiles : Int(frame.fit));
+                         }};
 
-void InstallPromptProperties(GObjectClass* klass) {
-  g_object_class_install_property(
-      klass, PROP_PROMPTS,
-      g_param_spec_string("prompts", "Prompts",
-                          "What to look for: labels separated by ';' or newlines", nullptr,
-                          kPlaying));
-  g_object_class_install_property(
-      klass, PROP_PROMPTS_FILE,
-      g_param_spec_string("prompts-file", "Prompts file",
-                          "A file with one label a line, or JSON with prompts, negatives, pictures "
-                          "and thresholds per tag, or a bank of embeddings; read again when it "
-                          "changes; wins over 'prompts'",
-                          nullptr, kPlaying));
-  g_object_class_install_property(
-      klass, PROP_TEMPLATES,
-      g_param_spec_string("templates", "Templates",
-                          "Sentences that labels are put into in place of {}, separated by ';' or "
-                          "newlines (unset = the model's own, else 'a photo of a {}.')",
-                          nullptr, kPlaying));
-  g_object_class_install_property(
-      klass, PROP_BACKGROUND,
-      g_param_spec_string(
-          "background", "Background",
-          "What 'contrast' compares each tag with: what the camera sees when there "
-          "is nothing to tag, separated by ';' or newlines (unset = a general list)",
-          nullptr, kPlaying));
-}
+constexpr Access kOrientation = {
+    [](ClipTag& tag, const GValue* value, const char*) {
+      tag.ChangeFrame([&](FrameSettings& s) {
+        const int orientation = g_value_get_enum(value);
+        s.orientation.reset();
+        if (orientation != kOrientationAuto) {
+          s.orientation = static_cast<Orientation>(orientation);
+        }
+      });
+    },
+    [](const ClipTag& tag, GValue* value) {
+      const std::optional<Orientation> orientation = tag.settings().frame.orientation;
+      g_value_set_enum(value, orientation ? Int(*orientation) : kOrientationAuto);
+    }};
 
-void InstallPolicyProperties(GObjectClass* klass) {
-  g_object_class_install_property(
-      klass, PROP_SCORING,
-      g_param_spec_enum("scoring", "Scoring", "How likeness becomes a score from 0 to 1",
-                        ScoringType(), Int(Scoring::kContrast), kPlaying));
-  g_object_class_install_property(
-      klass, PROP_TEMPERATURE,
-      g_param_spec_double("temperature", "Temperature",
-                          "Divides the cosines before softmax or sigmoid: smaller is more decided "
-                          "(0 = the model's own scale)",
-                          0, 100, 0, kPlaying));
-  g_object_class_install_property(
-      klass, PROP_THRESHOLD,
-      g_param_spec_double("threshold", "Threshold", "A tag becomes active at this score", 0, 1, 0.5,
-                          kPlaying));
-  g_object_class_install_property(
-      klass, PROP_OFF_THRESHOLD,
-      g_param_spec_double("off-threshold", "Off threshold",
-                          "An active tag becomes inactive below this score (-1 = 0.8 x threshold)",
-                          -1, 1, -1, kPlaying));
-  g_object_class_install_property(
-      klass, PROP_SMOOTHING,
-      g_param_spec_uint64("smoothing", "Smoothing",
-                          "Time constant, in ns, of the exponential mean of scores that is held to "
-                          "the thresholds (0 = each score by itself)",
-                          0, G_MAXINT64, 0, kPlaying));
-  g_object_class_install_property(
-      klass, PROP_MIN_DURATION,
-      g_param_spec_uint64("min-duration", "Minimum duration",
-                          "Shortest span, in ns, for which a tag becomes active; shorter ones are "
-                          "never told (a prompts file may say otherwise per tag, in seconds)",
-                          0, G_MAXINT64, 0, kPlaying));
-  g_object_class_install_property(
-      klass, PROP_TOP_K,
-      g_param_spec_uint("top-k", "Top k",
-                        "How many tags are listed, best first (0 = all); active ones always are", 0,
-                        G_MAXINT, 5, kPlaying));
-}
+constexpr Access kStats = {
+    nullptr, [](const ClipTag& tag, GValue* value) { g_value_take_boxed(value, tag.Stats()); }};
 
-void InstallFrameProperties(GObjectClass* klass) {
-  g_object_class_install_property(
-      klass, PROP_INTERVAL,
-      g_param_spec_uint("interval", "Interval", "Look at every n-th frame", 1, G_MAXUINT, 1,
-                        kPlaying));
-  g_object_class_install_property(
-      klass, PROP_MAX_RATE,
-      gst_param_spec_fraction("max-rate", "Maximum rate",
-                              "Look at no more frames per second than this (0/1 = no limit)", 0, 1,
-                              G_MAXINT, 1, 0, 1, kPlaying));
-  g_object_class_install_property(
-      klass, PROP_MAX_BATCH,
-      g_param_spec_uint(
-          "max-batch", "Maximum batch",
-          "Frames that are computed together at most (0 = the backend's choice); while "
-          "playing it can go down, and up to what it was at the start",
-          0, 1024, 0, kPlaying));
-  g_object_class_install_property(
-      klass, PROP_BATCH_TIMEOUT,
-      g_param_spec_uint64("batch-timeout", "Batch timeout",
-                          "How long a frame waits for others to be computed with, in ns", 0,
-                          10 * GST_SECOND, 10 * GST_MSECOND, kPlaying));
-  g_object_class_install_property(
-      klass, PROP_FIT,
-      g_param_spec_enum("fit", "Fit", "How a frame becomes the model's square", FitType(),
-                        Int(Fit::kModel), kPlaying));
-  g_object_class_install_property(
-      klass, PROP_TILE_ROWS,
-      g_param_spec_uint("tile-rows", "Tile rows",
-                        "With fit=tiles: squares along the shorter side of the frame", 1, 8, 2,
-                        kPlaying));
-  g_object_class_install_property(
-      klass, PROP_REGIONS,
-      g_param_spec_enum("regions", "Regions",
-                        "What is tagged: the frame, or what detectors before this element have "
-                        "marked in it, as GstVideoRegionOfInterestMeta or analytics metadata",
-                        RegionsType(), Int(Regions::kFrame), kPlaying));
-  g_object_class_install_property(
-      klass, PROP_ORIENTATION,
-      g_param_spec_enum("orientation", "Orientation", "How frames are turned before they are seen",
-                        OrientationType(), kOrientationAuto, kPlaying));
-  g_object_class_install_property(
-      klass, PROP_MODE,
-      g_param_spec_enum("mode", "Mode", "Whether frames wait for their tags", ModeType(),
-                        Int(Mode::kAuto), kPlaying));
-  g_object_class_install_property(
-      klass, PROP_STILL_THRESHOLD,
-      g_param_spec_double(
-          "still-threshold", "Still threshold",
-          "While a small picture of the frame's brightness differs from that of the frame last "
-          "looked at by less than this on average (0..1), its tags stand (0 = off)",
-          0, 1, 0, kPlaying));
-  g_object_class_install_property(
-      klass, PROP_QOS,
-      g_param_spec_boolean(
-          "qos", "Quality of service",
-          "In mode exact, too, look at one frame a second alone while a sink says that it is late, "
-          "and tell upstream; in mode live that is so in any case",
-          FALSE, kPlaying));
-  g_object_class_install_property(
-      klass, PROP_ATTACH_EMBEDDING,
-      g_param_spec_boolean("attach-embedding", "Attach embedding",
-                           "Add the frame's embedding to meta and message", FALSE, kPlaying));
-  g_object_class_install_property(
-      klass, PROP_POST_MESSAGES,
-      g_param_spec_boolean(
-          "post-messages", "Post messages",
-          "Post a 'cliptag' message for every frame looked at and a 'cliptag-event' "
-          "for every tag that starts or ends",
-          TRUE, kPlaying));
-  g_object_class_install_property(
-      klass, PROP_STATS,
-      g_param_spec_boxed("stats", "Statistics", "Counts and latencies since the start",
-                         GST_TYPE_STRUCTURE,
-                         static_cast<GParamFlags>(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
-  g_object_class_install_property(
-      klass, PROP_METRICS_FILE,
-      g_param_spec_string("metrics-file", "Metrics file",
-                          "Where these statistics are written about once a second, in Prometheus' "
-                          "text format; elements that name the same file share it",
-                          nullptr, kFixed));
+constexpr Property<ClipTag> kProperties[] = {
+    {"model",
+     "The CLIP model: a directory (Hugging Face or open_clip layout), a file of weights, or the "
+     "name of a model in $CLIPTAG_MODEL_PATH, the user's cache or the installed models. The "
+     "built-in 'starter' knows emoji, clip art and small centred photos, not streets",
+     [](auto... text) { return g_param_spec_string(text..., "starter", kReady); },
+     kFixed<&FixedSettings::model>},
+    {"backend", "Where inference runs",
+     [](auto... text) {
+       return g_param_spec_enum(text..., BackendType(), Int(BackendKind::kAuto), kReady);
+     },
+     kFixed<&FixedSettings::backend, &BackendOptions::kind>},
+    {"device", "Which of the backend's devices, counted from 0",
+     [](auto... text) { return g_param_spec_uint(text..., 0, G_MAXINT, 0, kReady); },
+     kFixed<&FixedSettings::backend, &BackendOptions::device>},
+    {"precision",
+     "Number format of inference; auto on the CPU takes int8 if a trial at the first start shows "
+     "that the model's tags stay right, else bf16 or fp32",
+     [](auto... text) {
+       return g_param_spec_enum(text..., PrecisionType(), Int(Precision::kAuto), kReady);
+     },
+     kFixed<&FixedSettings::backend, &BackendOptions::precision>},
+    {"threads", "CPU threads for inference (0 = all that this process may use)",
+     [](auto... text) { return g_param_spec_uint(text..., 0, 1024, 0, kReady); },
+     kFixed<&FixedSettings::backend, &BackendOptions::threads>},
+    {"metrics-file",
+     "A file that 'stats' is written to about once a second, in Prometheus' text format; elements "
+     "that name the same file share it",
+     [](auto... text) { return g_param_spec_string(text..., nullptr, kReady); },
+     kFixed<&FixedSettings::metrics_file>},
+
+    {"prompts", "Labels to look for, separated by ';' or newlines",
+     [](auto... text) { return g_param_spec_string(text..., nullptr, kPlaying); },
+     kPrompts<&PromptSettings::prompts>},
+    {"prompts-file",
+     "A file with one label a line, or JSON with prompts, negatives, pictures and thresholds per "
+     "tag, or a bank of embeddings; read again when it changes; wins over 'prompts'",
+     [](auto... text) { return g_param_spec_string(text..., nullptr, kPlaying); },
+     kPrompts<&PromptSettings::prompts_file>},
+    {"templates",
+     "Sentences with {} in place of the label, separated by ';' or newlines (unset = the model's "
+     "own, else 'a photo of a {}.')",
+     [](auto... text) { return g_param_spec_string(text..., nullptr, kPlaying); },
+     kPrompts<&PromptSettings::templates>},
+    {"background",
+     "What 'contrast' compares each tag with: what the camera sees when there is nothing to tag, "
+     "separated by ';' or newlines (unset = a general list)",
+     [](auto... text) { return g_param_spec_string(text..., nullptr, kPlaying); },
+     kPrompts<&PromptSettings::background>},
+
+    {"scoring", "How a similarity becomes a score from 0 to 1",
+     [](auto... text) {
+       return g_param_spec_enum(text..., ScoringType(), Int(Scoring::kContrast), kPlaying);
+     },
+     kPolicy<&PolicyOptions::scoring>},
+    {"temperature",
+     "Divides the cosines before softmax or sigmoid: the smaller, the further apart the scores "
+     "(0 = the model's logit scale)",
+     [](auto... text) { return g_param_spec_double(text..., 0, 100, 0, kPlaying); },
+     kPolicy<&PolicyOptions::temperature>},
+    {"threshold", "A tag becomes active at this score",
+     [](auto... text) { return g_param_spec_double(text..., 0, 1, 0.5, kPlaying); },
+     kPolicy<&PolicyOptions::threshold>},
+    {"off-threshold", "An active tag becomes inactive below this score (-1 = 0.8 x threshold)",
+     [](auto... text) { return g_param_spec_double(text..., -1, 1, -1, kPlaying); },
+     kPolicy<&PolicyOptions::off_threshold>},
+    {"smoothing",
+     "Time constant, in ns, of the exponential moving average of scores that is compared with the "
+     "thresholds (0 = no smoothing)",
+     [](auto... text) { return g_param_spec_uint64(text..., 0, G_MAXINT64, 0, kPlaying); },
+     kPolicy<&PolicyOptions::smoothing_ns>},
+    {"min-duration",
+     "A tag becomes active once it has held for this time, in ns. The field \"min-duration\" of a "
+     "prompts file wins for its tag and is in seconds",
+     [](auto... text) { return g_param_spec_uint64(text..., 0, G_MAXINT64, 0, kPlaying); },
+     kPolicy<&PolicyOptions::min_duration_ns>},
+    {"top-k", "How many tags are listed, best first (0 = all); active ones always are",
+     [](auto... text) { return g_param_spec_uint(text..., 0, G_MAXINT, 5, kPlaying); },
+     kPolicy<&PolicyOptions::top_k>},
+
+    {"interval", "Run inference on every n-th frame",
+     [](auto... text) { return g_param_spec_uint(text..., 1, G_MAXUINT, 1, kPlaying); },
+     kFrame<&FrameSettings::interval>},
+    {"max-rate", "Run inference on at most so many frames a second (0/1 = no limit)",
+     [](auto... text) {
+       return gst_param_spec_fraction(text..., 0, 1, G_MAXINT, 1, 0, 1, kPlaying);
+     },
+     kMaxRate},
+    {"max-batch",
+     "Most frames in a batch (0 = the backend's choice); while playing it can go down, and up to "
+     "what it was at the start",
+     [](auto... text) { return g_param_spec_uint(text..., 0, 1024, 0, kPlaying); },
+     kFrame<&FrameSettings::max_batch>},
+    {"batch-timeout", "How long a frame waits for others to fill its batch, in ns",
+     [](auto... text) {
+       return g_param_spec_uint64(text..., 0, 10 * GST_SECOND, 10 * GST_MSECOND, kPlaying);
+     },
+     kFrame<&FrameSettings::batch_timeout_ns>},
+    {"fit", "How a frame becomes the model's square input",
+     [](auto... text) { return g_param_spec_enum(text..., FitType(), Int(Fit::kModel), kPlaying); },
+     kFit},
+    {"tile-rows", "With fit=tiles: squares along the shorter side of the frame",
+     [](auto... text) { return g_param_spec_uint(text..., 1, 8, 2, kPlaying); },
+     kFrame<&FrameSettings::tile_rows>},
+    {"regions",
+     "What is tagged: the frame, or the objects that detectors before this element have attached, "
+     "as GstVideoRegionOfInterestMeta or analytics metadata",
+     [](auto... text) {
+       return g_param_spec_enum(text..., RegionsType(), Int(Regions::kFrame), kPlaying);
+     },
+     kFrame<&FrameSettings::regions>},
+    {"orientation", "How frames are rotated before inference",
+     [](auto... text) {
+       return g_param_spec_enum(text..., OrientationType(), kOrientationAuto, kPlaying);
+     },
+     kOrientation},
+    {"mode", "Whether frames wait for inference",
+     [](auto... text) {
+       return g_param_spec_enum(text..., ModeType(), Int(Mode::kAuto), kPlaying);
+     },
+     kFrame<&FrameSettings::mode>},
+    {"still-threshold",
+     "The last tags stay, without inference, while the brightness of a thumbnail differs from that "
+     "of the last inferred frame by less than this on average (0..1; 0 = off)",
+     [](auto... text) { return g_param_spec_double(text..., 0, 1, 0, kPlaying); },
+     kFrame<&FrameSettings::still_threshold>},
+    {"qos",
+     "In mode exact, too: run inference on one frame a second only while a sink reports that it is "
+     "late, and pass its report on upstream. Mode live always does",
+     [](auto... text) { return g_param_spec_boolean(text..., FALSE, kPlaying); },
+     kFrame<&FrameSettings::qos>},
+    {"attach-embedding", "Add the frame's embedding to meta and message",
+     [](auto... text) { return g_param_spec_boolean(text..., FALSE, kPlaying); },
+     kFrame<&FrameSettings::attach_embedding>},
+    {"post-messages",
+     "Post a message 'cliptag' for every inference, 'cliptag-event' for every start and end of a "
+     "tag, and 'cliptag-prompts' for new prompts",
+     [](auto... text) { return g_param_spec_boolean(text..., TRUE, kPlaying); },
+     kFrame<&FrameSettings::post_messages>},
+
+    {"stats", "Counters and latencies since the start",
+     [](auto... text) { return g_param_spec_boxed(text..., GST_TYPE_STRUCTURE, kReadOnly); },
+     kStats},
+};
+
+// No exception leaves a vfunc.
+template <typename F>
+void Guard(GObject* object, const GParamSpec* spec, F&& body) {
+  try {
+    body(*GST_CLIP_TAG(object)->impl.load(std::memory_order_acquire));
+  } catch (...) {
+    GST_ELEMENT_WARNING(
+        object, CORE, FAILED,
+        ("The property %s was not taken. %s", spec->name, CaughtException().message().c_str()),
+        (nullptr));
+  }
 }
 
 }  // namespace
 }  // namespace cliptag
 
 void gst_clip_tag_install_properties(GObjectClass* klass) {
-  using namespace cliptag;
-  InstallModelProperties(klass);
-  InstallPromptProperties(klass);
-  InstallPolicyProperties(klass);
-  InstallFrameProperties(klass);
-  for (const GType type : {BackendType(), PrecisionType(), ScoringType(), FitType(), RegionsType(),
-                           OrientationType(), ModeType()}) {
-    gst_type_mark_as_plugin_api(type, static_cast<GstPluginAPIFlags>(0));
-  }
+  cliptag::InstallProperties(klass, cliptag::kProperties);
+}
+
+// GObject asks for ids that are installed, and sets none that is read only.
+void gst_clip_tag_set_property(GObject* object, guint id, const GValue* value, GParamSpec* spec) {
+  cliptag::Guard(object, spec, [&](cliptag::ClipTag& tag) {
+    cliptag::kProperties[id - 1].access.set(tag, value, spec->name);
+  });
+}
+
+void gst_clip_tag_get_property(GObject* object, guint id, GValue* value, GParamSpec* spec) {
+  cliptag::Guard(object, spec, [&](const cliptag::ClipTag& tag) {
+    cliptag::kProperties[id - 1].access.get(tag, value);
+  });
 }

@@ -1,30 +1,29 @@
 /**
  * SECTION:element-cliptagkeyframes
  * @title: cliptagkeyframes
- * @short_description: lets keyframes alone through to the decoder
+ * @short_description: passes only keyframes on to the decoder
  *
- * Most of what it costs to tag a camera is decoding pictures that nobody looks at. This element
- * goes in front of the decoder, behind whatever makes whole pictures of the stream (a parser, most
- * demuxers), and passes the keyframes of H.264, H.265, VP8, VP9 or AV1, no more of them a second
- * than #GstClipTagKeyframes:max-rate: a stream that is tagged once a second is then decoded once a
- * second.
+ * Most of the cost of tagging a camera is decoding frames without inference. This element goes
+ * before the decoder, after an element that outputs whole pictures (a parser, most demuxers), and
+ * passes the keyframes of H.264, H.265, VP8, VP9 or AV1, at most #GstClipTagKeyframes:max-rate of
+ * them a second: a stream that is tagged once a second is then decoded once a second.
  *
- * What is a keyframe is read in the stream itself, whatever the buffers' flags say: IDR pictures
- * and, in H.264, I pictures with a recovery point SEI; all IRAP pictures of H.265; key frames of
- * VP8, VP9 and AV1. Where the stream cannot be read (it is encrypted) the flags tell.
+ * Keyframes are found in the bitstream, not by the buffers' flags: IDR pictures and, in H.264, I
+ * pictures with a recovery point SEI; all IRAP pictures of H.265; key frames of VP8, VP9 and AV1.
+ * The flags count only if the stream is encrypted.
  *
- * A keyframe keeps its times. In files of a bare stream it has none but that of its decoding, which
- * it then is shown at (in an open GOP too early by its leading pictures); decoders would count
- * keyframes as if they were all pictures. It is marked as a discontinuity where something was
- * dropped before it, and GAP events cover what was dropped, so that decoders give it out at once
- * rather than with the next one, and muxers and mosaics go on. Parameter sets that came with a
- * dropped picture are put into the next keyframe.
+ * A keyframe keeps its timestamps. A raw elementary stream has only DTS, which then is the PTS, too
+ * (in an open GOP too early by the leading pictures): decoders would otherwise count keyframes as
+ * if they were all pictures. A keyframe after dropped pictures is marked as a discontinuity, and
+ * GAP events cover the dropped ones, so that decoders output it at once instead of with the next
+ * one, and muxers and mosaics go on. Parameter sets of dropped pictures are inserted into the next
+ * keyframe.
  *
- * It cannot make keyframes: a stream that has one in ten seconds gives one in ten seconds. Cameras
- * and encoders call it GOP or I-frame interval, or key-int-max. A stream with gradual intra refresh
- * and no keyframes gives none, and of pictures that are coded as two fields only the first one
- * passes. Where none has passed for long a warning says why: an open GOP of H.264 without recovery
- * points has I pictures, but nothing that says that decoding may begin with them.
+ * It cannot make keyframes: a stream with one in ten seconds gives one in ten seconds. Cameras and
+ * encoders call this GOP or I-frame interval, or key-int-max. A stream with gradual intra refresh
+ * and no keyframes gives none, and of pictures that are coded as two fields only the first passes.
+ * If none passes for long, a warning gives the reason: an open GOP of H.264 without recovery points
+ * has I pictures, but nothing says that decoding may begin with them.
  *
  * ## Example launch lines
  * |[
@@ -36,8 +35,8 @@
  * gst-launch-1.0 -m rtspsrc location=rtsp://camera.local/stream ! rtph264depay ! h264parse \
  *   ! cliptagkeyframes max-rate=1/1 ! decodebin ! videoconvert \
  *   ! cliptag mode=exact prompts="a car; a person" ! fakesink
- * ]| A camera at a look a second. In the mode `live`, which live pipelines have otherwise, a frame
- * does not wait for its tags, which then are told with the next one: a second later here.
+ * ]| A camera with one inference a second. In the mode `live`, the default of live pipelines, a
+ * frame does not wait for its tags; they would come with the next one, here a second later.
  *
  * Since: 0.1
  */
@@ -47,27 +46,26 @@
 #include <exception>
 
 #include "plugin/elements/keyframes/stream.h"
+#include "plugin/gst/property_table.h"
 
 GST_DEBUG_CATEGORY(gst_clip_tag_keyframes_debug);
 #define GST_CAT_DEFAULT gst_clip_tag_keyframes_debug
 
 struct _GstClipTagKeyframes {
   GstElement parent;
-  // Owned; set once, before any thread but the maker's can have it: whoever reads it sees it whole.
+  // Owned; set once, before any other thread can reach the element.
   std::atomic<cliptag::KeyframeStream*> impl;
 };
 
-// Not a GstBaseTransform: that one knows a buffer in and a buffer out, and here the events and
-// parameter sets between the two are the work.
+// Not a GstBaseTransform, which handles one buffer in and one out: here the events and parameter
+// sets in between are the work.
 G_DEFINE_FINAL_TYPE(GstClipTagKeyframes, gst_clip_tag_keyframes, GST_TYPE_ELEMENT)
 
 namespace {
 
 using cliptag::KeyframeStream;
 
-enum { PROP_0, PROP_MAX_RATE, PROP_STATS };
-
-// Whole pictures alone, since a slice does not tell what the others are.
+// Whole pictures only: one slice says nothing about the others of its picture.
 constexpr char kCaps[] =
     "video/x-h264, stream-format = (string) { avc, avc3, byte-stream }, alignment = (string) au; "
     "video/x-h265, stream-format = (string) { hvc1, hev1, byte-stream }, alignment = (string) au; "
@@ -99,8 +97,8 @@ gboolean gst_clip_tag_keyframes_sink_event(GstPad*, GstObject* parent, GstEvent*
   return Guard(parent, false, [&](KeyframeStream& s) { return s.SinkEvent(event); });
 }
 
-// Caps that the pad refuses reach this probe alone. Those that only downstream refuses are its own
-// matter.
+// Only this probe sees the caps that the pad refuses. Those that only downstream refuses are not
+// explained.
 GstPadProbeReturn ExplainRefusal(GstPad* pad, GstPadProbeInfo* info, gpointer self) {
   GstEvent* event = gst_pad_probe_info_get_event(info);
   if (GST_EVENT_TYPE(event) != GST_EVENT_CAPS) return GST_PAD_PROBE_OK;
@@ -122,31 +120,38 @@ GstStateChangeReturn gst_clip_tag_keyframes_change_state(GstElement* element,
   return GST_ELEMENT_CLASS(gst_clip_tag_keyframes_parent_class)->change_state(element, transition);
 }
 
+constexpr auto kPlaying = static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
+                                                   GST_PARAM_MUTABLE_PLAYING);
+constexpr auto kReadOnly = static_cast<GParamFlags>(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS);
+
+constexpr cliptag::Property<KeyframeStream> kProperties[] = {
+    {"max-rate",
+     "Let at most so many keyframes a second through (0/1 = no limit)",
+     [](auto... text) {
+       return gst_param_spec_fraction(text..., 0, 1, G_MAXINT, 1, 0, 1, kPlaying);
+     },
+     {[](KeyframeStream& stream, const GValue* value, const char*) {
+        stream.SetMaxRate(
+            {gst_value_get_fraction_numerator(value), gst_value_get_fraction_denominator(value)});
+      },
+      [](const KeyframeStream& stream, GValue* value) {
+        const cliptag::Rate rate = stream.max_rate();
+        gst_value_set_fraction(value, rate.n, rate.d);
+      }}},
+    {"stats",
+     "frames-in, keyframes among them, passed and dropped, since the start",
+     [](auto... text) { return g_param_spec_boxed(text..., GST_TYPE_STRUCTURE, kReadOnly); },
+     {nullptr, [](const KeyframeStream& stream,
+                  GValue* value) { g_value_take_boxed(value, stream.Stats()); }}},
+};
+
 void gst_clip_tag_keyframes_set_property(GObject* object, guint id, const GValue* value,
                                          GParamSpec* spec) {
-  if (id == PROP_MAX_RATE) {
-    ImplOf(object).SetMaxRate(gst_value_get_fraction_numerator(value),
-                              gst_value_get_fraction_denominator(value));
-    return;
-  }
-  G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
+  kProperties[id - 1].access.set(ImplOf(object), value, spec->name);
 }
 
-void gst_clip_tag_keyframes_get_property(GObject* object, guint id, GValue* value,
-                                         GParamSpec* spec) {
-  switch (id) {
-    case PROP_MAX_RATE: {
-      gint n = 0, d = 1;
-      ImplOf(object).GetMaxRate(&n, &d);
-      gst_value_set_fraction(value, n, d);
-      break;
-    }
-    case PROP_STATS:
-      g_value_take_boxed(value, ImplOf(object).Stats());
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
-  }
+void gst_clip_tag_keyframes_get_property(GObject* object, guint id, GValue* value, GParamSpec*) {
+  kProperties[id - 1].access.get(ImplOf(object), value);
 }
 
 void gst_clip_tag_keyframes_finalize(GObject* object) {
@@ -165,25 +170,11 @@ static void gst_clip_tag_keyframes_class_init(GstClipTagKeyframesClass* klass) {
   object_class->get_property = gst_clip_tag_keyframes_get_property;
   object_class->finalize = gst_clip_tag_keyframes_finalize;
   element_class->change_state = gst_clip_tag_keyframes_change_state;
-  g_object_class_install_property(
-      object_class, PROP_MAX_RATE,
-      gst_param_spec_fraction("max-rate", "Maximum rate",
-                              "Let no more keyframes through per second than this (0/1 = no limit)",
-                              0, 1, G_MAXINT, 1, 0, 1,
-                              static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-                                                       GST_PARAM_MUTABLE_PLAYING)));
-  g_object_class_install_property(
-      object_class, PROP_STATS,
-      g_param_spec_boxed("stats", "Statistics",
-                         "frames-in, keyframes among them, passed and dropped, since the start",
-                         GST_TYPE_STRUCTURE,
-                         static_cast<GParamFlags>(G_PARAM_READABLE | G_PARAM_STATIC_STRINGS)));
-  // Nothing of "Codec" or "Parser" in the klass: it changes no stream into another, and
-  // autopluggers are not to take it for one that does.
+  cliptag::InstallProperties(object_class, kProperties);
+  // No "Codec" or "Parser" in the klass: autopluggers must not take it for one.
   gst_element_class_set_static_metadata(
       element_class, "Keyframe filter", "Filter/Video",
-      "Lets keyframes alone through to the decoder, at most so many a second",
-      "the cliptag authors");
+      "Passes only keyframes on to the decoder, at most so many a second", "the cliptag authors");
   GstCaps* caps = gst_caps_from_string(kCaps);
   gst_element_class_add_pad_template(
       element_class, gst_pad_template_new("sink", GST_PAD_SINK, GST_PAD_ALWAYS, caps));
@@ -203,7 +194,7 @@ static void gst_clip_tag_keyframes_init(GstClipTagKeyframes* self) {
   GST_PAD_SET_PROXY_ALLOCATION(sink);
   GstPad* src = gst_pad_new_from_template(gst_element_class_get_pad_template(klass, "src"), "src");
   GST_PAD_SET_PROXY_CAPS(src);
-  // Before the pads are added: from then on anyone may call.
+  // Before the pads are added: from then on other threads may call.
   self->impl = new KeyframeStream(GST_ELEMENT(self), src);
   gst_element_add_pad(GST_ELEMENT(self), sink);
   gst_element_add_pad(GST_ELEMENT(self), src);

@@ -4,13 +4,12 @@
  * @short_description: draws the tags of cliptag
  *
  * Draws the tags in the `GstCliptagMeta` of a frame: a panel with a line for each, its label, a bar
- * in a colour of its own, and its score. Active tags stand out. Frames between those that cliptag
- * looked at show the last tags for a while (#GstClipTagOverlay:hold), so that nothing flickers.
- * Tiles and objects get boxes with captions, beside the panel, and #GstClipTagOverlay:title heads
- * it.
+ * in a colour of its own, and its score. Active tags stand out. Frames without tags of their own
+ * show the last tags for a while (#GstClipTagOverlay:hold), so that nothing flickers. Tiles and
+ * objects get boxes with captions, and #GstClipTagOverlay:title is the heading of the panel.
  *
- * Where the next element or the sink says that it draws overlays itself, they are handed on as
- * GstVideoOverlayComposition; otherwise they are blended into the frame.
+ * If downstream draws overlays itself, it gets them as GstVideoOverlayComposition; otherwise they
+ * are blended into the frame.
  *
  * ## Example launch line
  * |[
@@ -30,6 +29,7 @@
 #include <string>
 
 #include "plugin/elements/overlay/panel.h"
+#include "plugin/gst/property_table.h"
 
 GST_DEBUG_CATEGORY_STATIC(gst_clip_tag_overlay_debug);
 #define GST_CAT_DEFAULT gst_clip_tag_overlay_debug
@@ -39,17 +39,7 @@ namespace {
 using cliptag::OverlayPanel;
 using cliptag::OverlayPosition;
 using cliptag::OverlayProperties;
-
-enum {
-  PROP_0,
-  PROP_POSITION,
-  PROP_SCALE,
-  PROP_FONT,
-  PROP_MAX_TAGS,
-  PROP_HOLD,
-  PROP_SHOW_INACTIVE,
-  PROP_TITLE,
-};
+using cliptag::OverlayStyle;
 
 GType PositionType() {
   static const GEnumValue values[] = {
@@ -62,13 +52,64 @@ GType PositionType() {
   return type;
 }
 
+// Those that a GstController can bind: enums, booleans and numbers.
+constexpr auto kControllable =
+    static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
+                             GST_PARAM_MUTABLE_PLAYING | GST_PARAM_CONTROLLABLE);
+constexpr auto kText = static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
+                                                GST_PARAM_MUTABLE_PLAYING);
+
+// By the members that lead to a property.
+template <auto... kPath>
+constexpr cliptag::Property<OverlayProperties>::Access kMember = {
+    [](OverlayProperties& properties, const GValue* value, const char*) {
+      cliptag::Take(value, &(properties.*....*kPath));
+    },
+    [](const OverlayProperties& properties, GValue* value) {
+      cliptag::Give((properties.*....*kPath), value);
+    }};
+
+constexpr cliptag::Property<OverlayProperties> kProperties[] = {
+    {"position", "The corner of the frame that the panel is in",
+     [](auto... text) {
+       return g_param_spec_enum(text..., PositionType(),
+                                static_cast<gint>(OverlayPosition::kTopLeft), kControllable);
+     },
+     kMember<&OverlayProperties::style, &OverlayStyle::position>},
+    {"scale", "Size of the panel, relative to its default for the size of the frame",
+     [](auto... text) { return g_param_spec_double(text..., 0.25, 8, 1, kControllable); },
+     kMember<&OverlayProperties::style, &OverlayStyle::scale>},
+    {"font",
+     "Pango name of the font, without a size",
+     [](auto... text) { return g_param_spec_string(text..., "Sans", kText); },
+     {[](OverlayProperties& properties, const GValue* value, const char*) {
+        const gchar* font = g_value_get_string(value);
+        properties.style.font = font != nullptr ? font : "Sans";
+      },
+      kMember<&OverlayProperties::style, &OverlayStyle::font>.get}},
+    {"max-tags", "Most tags that are drawn (0 = all)",
+     [](auto... text) { return g_param_spec_uint(text..., 0, G_MAXUINT, 8, kControllable); },
+     kMember<&OverlayProperties::max_tags>},
+    {"hold", "How long the last tags stay on frames that have none of their own, in ns",
+     [](auto... text) {
+       return g_param_spec_uint64(text..., 0, G_MAXUINT64, 2 * GST_SECOND, kControllable);
+     },
+     kMember<&OverlayProperties::hold_ns>},
+    {"show-inactive", "Draw tags below their threshold, too",
+     [](auto... text) { return g_param_spec_boolean(text..., TRUE, kControllable); },
+     kMember<&OverlayProperties::show_inactive>},
+    {"title", "Heading of the panel, such as the camera's name",
+     [](auto... text) { return g_param_spec_string(text..., nullptr, kText); },
+     kMember<&OverlayProperties::title>},
+};
+
 }  // namespace
 
 struct OverlayImpl {
   std::mutex mutex;
   OverlayProperties properties;  // guarded by mutex
-  // Of whoever holds the sink pad's stream lock. That one is GLib's: this says the same to those
-  // who (ThreadSanitizer) cannot see it, and is only taken under it.
+  // Only taken under the sink pad's stream lock, for ThreadSanitizer, which does not see GLib's
+  // locks.
   std::mutex stream_mutex;
   OverlayPanel panel;  // this and the next two: guarded by stream_mutex
   GstVideoInfo info{};
@@ -78,7 +119,7 @@ struct OverlayImpl {
 
 struct _GstClipTagOverlay {
   GstBaseTransform parent;
-  // Owned; set once, before any thread but the maker's can have it: whoever reads it sees it whole.
+  // Owned; set once, before any other thread can reach the element.
   std::atomic<OverlayImpl*> impl;
 };
 
@@ -92,64 +133,14 @@ static void gst_clip_tag_overlay_set_property(GObject* object, guint id, const G
                                               GParamSpec* spec) {
   OverlayImpl& impl = ImplOf(object);
   const std::lock_guard lock(impl.mutex);
-  switch (id) {
-    case PROP_POSITION:
-      impl.properties.style.position = static_cast<OverlayPosition>(g_value_get_enum(value));
-      break;
-    case PROP_SCALE:
-      impl.properties.style.scale = g_value_get_double(value);
-      break;
-    case PROP_FONT: {
-      const gchar* font = g_value_get_string(value);
-      impl.properties.style.font = font != nullptr ? font : "Sans";
-      break;
-    }
-    case PROP_MAX_TAGS:
-      impl.properties.max_tags = g_value_get_uint(value);
-      break;
-    case PROP_HOLD:
-      impl.properties.hold_ns = g_value_get_uint64(value);
-      break;
-    case PROP_SHOW_INACTIVE:
-      impl.properties.show_inactive = g_value_get_boolean(value);
-      break;
-    case PROP_TITLE:
-      impl.properties.title = g_value_get_string(value) != nullptr ? g_value_get_string(value) : "";
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
-  }
+  kProperties[id - 1].access.set(impl.properties, value, spec->name);
 }
 
 static void gst_clip_tag_overlay_get_property(GObject* object, guint id, GValue* value,
-                                              GParamSpec* spec) {
+                                              GParamSpec*) {
   OverlayImpl& impl = ImplOf(object);
   const std::lock_guard lock(impl.mutex);
-  switch (id) {
-    case PROP_POSITION:
-      g_value_set_enum(value, static_cast<gint>(impl.properties.style.position));
-      break;
-    case PROP_SCALE:
-      g_value_set_double(value, impl.properties.style.scale);
-      break;
-    case PROP_FONT:
-      g_value_set_string(value, impl.properties.style.font.c_str());
-      break;
-    case PROP_MAX_TAGS:
-      g_value_set_uint(value, impl.properties.max_tags);
-      break;
-    case PROP_HOLD:
-      g_value_set_uint64(value, impl.properties.hold_ns);
-      break;
-    case PROP_SHOW_INACTIVE:
-      g_value_set_boolean(value, impl.properties.show_inactive);
-      break;
-    case PROP_TITLE:
-      g_value_set_string(value, impl.properties.title.c_str());
-      break;
-    default:
-      G_OBJECT_WARN_INVALID_PROPERTY_ID(object, id, spec);
-  }
+  kProperties[id - 1].access.get(impl.properties, value);
 }
 
 static gboolean gst_clip_tag_overlay_set_caps(GstBaseTransform* base, GstCaps* caps, GstCaps*) {
@@ -168,9 +159,9 @@ static void Forget(gpointer self) {
   impl.panel.Forget();
 }
 
-// Whether the pixels of whoever draws are those of this pad. What scales, crops or turns a frame on
-// the way there takes caps with the feature of overlays in no other size than it puts out, or not
-// at all; and before GStreamer 1.26 it leaves the overlays' rectangles where they were.
+// Whether the element that draws overlays gets this pad's pixels unchanged. An element in between
+// that scales, crops or rotates accepts caps with the overlay feature only in its output size, or
+// not at all; and before GStreamer 1.26 it does not move the overlays' rectangles.
 static bool DrawnUnchanged(GstPad* pad, GstCaps* caps) {
   GstCaps* drawn = gst_caps_copy(caps);
   for (guint i = 0; i < gst_caps_get_size(drawn); ++i) {
@@ -185,8 +176,7 @@ static bool DrawnUnchanged(GstPad* pad, GstCaps* caps) {
   return unchanged;
 }
 
-// An in-place transform sends no allocation query of its own, so this asks, once the caps are
-// through.
+// An in-place transform sends no allocation query of its own; this does, after the caps.
 static void AskDownstream(GstClipTagOverlay* self) {
   OverlayImpl& impl = ImplOf(self);
   if (!impl.ask_downstream.exchange(false)) return;
@@ -212,7 +202,7 @@ static gboolean gst_clip_tag_overlay_src_event(GstBaseTransform* base, GstEvent*
 }
 
 static gboolean gst_clip_tag_overlay_sink_event(GstBaseTransform* base, GstEvent* event) {
-  // What was seen before a jump says nothing about what comes after it.
+  // Tags from before a seek do not hold after it.
   if (GST_EVENT_TYPE(event) == GST_EVENT_FLUSH_STOP ||
       GST_EVENT_TYPE(event) == GST_EVENT_STREAM_START) {
     Forget(base);
@@ -225,7 +215,7 @@ static gboolean gst_clip_tag_overlay_stop(GstBaseTransform* base) {
   return TRUE;
 }
 
-// Adds ours to what others want drawn on this frame.
+// Adds to the overlays that other elements have attached.
 static void AttachComposition(GstBuffer* buffer, GstVideoOverlayComposition* composition) {
   GstVideoOverlayCompositionMeta* meta = gst_buffer_get_video_overlay_composition_meta(buffer);
   if (meta == nullptr) {
@@ -272,7 +262,7 @@ static GstFlowReturn Draw(GstClipTagOverlay* self, GstBuffer* buffer) {
   return GST_FLOW_OK;
 }
 
-// Properties that are controlled (GstController) take the values of this frame's time.
+// Controlled properties (GstController) take their values at this frame's time.
 static void gst_clip_tag_overlay_before_transform(GstBaseTransform* base, GstBuffer* buffer) {
   if (base->segment.format != GST_FORMAT_TIME) return;
   const GstClockTime time =
@@ -296,47 +286,6 @@ static void gst_clip_tag_overlay_finalize(GObject* object) {
   G_OBJECT_CLASS(gst_clip_tag_overlay_parent_class)->finalize(object);
 }
 
-static void gst_clip_tag_overlay_install_properties(GObjectClass* klass) {
-  // Those that a GstController can bind: enums, booleans and numbers.
-  constexpr auto kFlags =
-      static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-                               GST_PARAM_MUTABLE_PLAYING | GST_PARAM_CONTROLLABLE);
-  constexpr auto kTextFlags = static_cast<GParamFlags>(G_PARAM_READWRITE | G_PARAM_STATIC_STRINGS |
-                                                       GST_PARAM_MUTABLE_PLAYING);
-  g_object_class_install_property(
-      klass, PROP_POSITION,
-      g_param_spec_enum("position", "Position", "The corner that the panel lies in", PositionType(),
-                        static_cast<gint>(OverlayPosition::kTopLeft), kFlags));
-  g_object_class_install_property(
-      klass, PROP_SCALE,
-      g_param_spec_double("scale", "Scale",
-                          "Size of the panel, times what suits the size of the frame", 0.25, 8, 1,
-                          kFlags));
-  g_object_class_install_property(
-      klass, PROP_FONT,
-      g_param_spec_string("font", "Font", "Pango name of the font, without a size", "Sans",
-                          kTextFlags));
-  g_object_class_install_property(
-      klass, PROP_MAX_TAGS,
-      g_param_spec_uint("max-tags", "Maximum tags", "Lines that are drawn at most (0 = all)", 0,
-                        G_MAXUINT, 8, kFlags));
-  g_object_class_install_property(
-      klass, PROP_HOLD,
-      g_param_spec_uint64(
-          "hold", "Hold",
-          "How long the last tags stay on frames that have none of their own, in ns", 0,
-          G_MAXUINT64, 2 * GST_SECOND, kFlags));
-  g_object_class_install_property(
-      klass, PROP_SHOW_INACTIVE,
-      g_param_spec_boolean("show-inactive", "Show inactive", "Draw tags below their threshold, too",
-                           TRUE, kFlags));
-  g_object_class_install_property(
-      klass, PROP_TITLE,
-      g_param_spec_string("title", "Title", "What the panel is headed with: the camera's name",
-                          nullptr, kTextFlags));
-  gst_type_mark_as_plugin_api(PositionType(), static_cast<GstPluginAPIFlags>(0));
-}
-
 static void gst_clip_tag_overlay_class_init(GstClipTagOverlayClass* klass) {
   GST_DEBUG_CATEGORY_INIT(gst_clip_tag_overlay_debug, "cliptagoverlay", 0, "CLIP tag overlay");
   auto* object_class = G_OBJECT_CLASS(klass);
@@ -345,7 +294,8 @@ static void gst_clip_tag_overlay_class_init(GstClipTagOverlayClass* klass) {
   object_class->set_property = gst_clip_tag_overlay_set_property;
   object_class->get_property = gst_clip_tag_overlay_get_property;
   object_class->finalize = gst_clip_tag_overlay_finalize;
-  gst_clip_tag_overlay_install_properties(object_class);
+  cliptag::InstallProperties(object_class, kProperties);
+  gst_type_mark_as_plugin_api(PositionType(), static_cast<GstPluginAPIFlags>(0));
   transform_class->set_caps = gst_clip_tag_overlay_set_caps;
   transform_class->src_event = gst_clip_tag_overlay_src_event;
   transform_class->sink_event = gst_clip_tag_overlay_sink_event;
@@ -355,8 +305,7 @@ static void gst_clip_tag_overlay_class_init(GstClipTagOverlayClass* klass) {
   gst_element_class_set_static_metadata(element_class, "CLIP tag overlay", "Filter/Editor/Video",
                                         "Draws the tags of cliptag: label, score bar and number",
                                         "the cliptag authors");
-  // Without a framerate: what appsrc and others send need not name one, and nothing here asks for
-  // it.
+  // Without a framerate, which appsrc and others do not set.
   static constexpr char kSizes[] = ", format = (string) " GST_VIDEO_FORMATS_ALL
                                    ", width = (int) [ 1, max ], height = (int) [ 1, max ]";
   const std::string raw = "video/x-raw";
