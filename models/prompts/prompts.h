@@ -61,7 +61,7 @@ const std::vector<std::string>& DefaultBackground();  // listed in plugin/elemen
 Result<std::vector<std::string>> SplitList(std::string_view text, std::string_view what);
 
 Result<PromptSpec> ParsePrompts(std::string_view text);
-// One label a line, or the JSON of DESIGN.md; errors name `name`, line and column.
+// One label a line, or JSON (see the README); errors name `name`, line and column.
 Result<PromptSpec> ParsePromptsFile(std::string_view text, const std::string& name);
 // Or a bank of embeddings (models/prompts/bank_file.h). Finds the exemplar pictures, whose paths
 // begin at the file's folder (FindExemplars).

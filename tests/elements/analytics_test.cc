@@ -24,6 +24,17 @@ TEST(Analytics, ClassificationBestFirst) {
   EXPECT_FLOAT_EQ(gst_analytics_cls_mtd_get_level(&classification, 1), 0.25f);
 }
 
+TEST(Analytics, LabelsAreUtf8) {
+  const BufferHolder buffer(gst_buffer_new());
+  AttachAnalytics(buffer.get(), {{"caf\xe9", 0.75, 0, true}}, {});
+  GstAnalyticsRelationMeta* meta = gst_buffer_get_analytics_relation_meta(buffer.get());
+  ASSERT_NE(meta, nullptr);
+  GstAnalyticsClsMtd classification;
+  ASSERT_TRUE(gst_analytics_relation_meta_get_cls_mtd(meta, 0, &classification));
+  const GQuark label = gst_analytics_cls_mtd_get_quark(&classification, 0);
+  EXPECT_STREQ(g_quark_to_string(label), "caf\xef\xbf\xbd") << "as in GstCliptagMeta";
+}
+
 TEST(Analytics, ObjectsAreFoundWithTheirTracksAndGetTheirTags) {
   RegisterMetas();
   const BufferHolder buffer(gst_buffer_new());

@@ -1,5 +1,10 @@
 // What `cliptag` tells: messages, metas, events.
+#include <fstream>
+#include <iterator>
+#include <regex>
+
 #include "plugin/elements/meta/gstcliptagmeta.h"
+#include "plugin/elements/meta/meta.h"
 #include "tests/elements/cliptag_fixture.h"
 
 namespace cliptag::test {
@@ -58,6 +63,34 @@ TEST_F(ResultTest, MessageAndMetaCarryEveryFieldOfTheContract) {
     ASSERT_EQ(size, 2 * sizeof(float));
     EXPECT_FLOAT_EQ(values[1], 0.8f);
   }
+}
+
+// The installed header is where others read what the fields are.
+TEST_F(ResultTest, TheHeaderNamesEveryField) {
+  InferenceResult result;
+  result.embedding = {1};
+  result.tags = {{.label = "dog", .region = {1, 2, 3, 4}, .of_object = true, .id = 7}};
+  const BufferHolder buffer(gst_buffer_new());
+  ASSERT_TRUE(AttachResult(buffer.get(), {.attach_embedding = true}, result));
+  TagEvent event;
+  event.of_object = true;
+  GstStructure* ended = MakeEventStructure(event);
+  const GstStructure* meta = gst_buffer_get_cliptag_meta(buffer.get());
+  const GstStructure* tag = gst_cliptag_structure_get_tag(meta, 0);
+  const GstStructure* region = gst_value_get_structure(gst_structure_get_value(tag, "region"));
+
+  std::ifstream file(std::string(g_getenv("CLIPTAG_SOURCE_ROOT")) +
+                     "/plugin/elements/meta/gstcliptagmeta.h");
+  std::string header(std::istreambuf_iterator<char>(file), {});
+  header.resize(header.find("#ifndef"));
+  for (const GstStructure* structure :
+       {meta, tag, region, static_cast<const GstStructure*>(ended)}) {
+    for (gint i = 0; i < gst_structure_n_fields(structure); ++i) {
+      const std::string name = gst_structure_nth_field_name(structure, static_cast<guint>(i));
+      EXPECT_TRUE(std::regex_search(header, std::regex("[ ,]" + name + "[ ,]"))) << name;
+    }
+  }
+  gst_structure_free(ended);
 }
 
 TEST_F(ResultTest, EventsTellEdgesAndTheEndOfTheStreamEndsThem) {

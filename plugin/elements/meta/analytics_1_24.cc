@@ -2,14 +2,26 @@
 #include <gst/analytics/analytics.h>
 
 #include <algorithm>
+#include <atomic>
 #include <span>
 #include <vector>
 
 #include "plugin/elements/meta/meta.h"
 
 namespace cliptag {
-
 namespace {
+
+// A label as GStreamer names a class. GLib never frees a quark, so that prompts that keep changing
+// would fill the memory: labels beyond the first 100,000 of the process get none (0).
+GQuark QuarkOf(const std::string& label) {
+  constexpr int kMostLabels = 100'000;
+  static std::atomic<int> labels{0};
+  const std::string text = ValidUtf8(label);
+  const GQuark known = g_quark_try_string(text.c_str());
+  if (known != 0 || labels >= kMostLabels) return known;
+  ++labels;
+  return g_quark_from_string(text.c_str());
+}
 
 // Empty where there is no location.
 Rect RectOf(GstAnalyticsODMtd* object) {
@@ -33,18 +45,21 @@ std::vector<GstAnalyticsODMtd> ObjectsIn(GstAnalyticsRelationMeta* relations) {
 
 void AddClassification(GstAnalyticsRelationMeta* relations, const std::vector<const Tag*>& tags,
                        GstAnalyticsODMtd* object) {
-  if (tags.empty()) return;
   std::vector<gfloat> scores;
   std::vector<GQuark> labels;
   for (const Tag* tag : tags) {
+    const GQuark label = QuarkOf(tag->label);
+    if (label == 0) continue;
     scores.push_back(static_cast<gfloat>(tag->score));
-    labels.push_back(g_quark_from_string(tag->label.c_str()));
+    labels.push_back(label);
   }
   GstAnalyticsClsMtd classification;
-  if (!gst_analytics_relation_meta_add_cls_mtd(relations, tags.size(), scores.data(), labels.data(),
-                                               &classification))
+  if (labels.empty() ||
+      !gst_analytics_relation_meta_add_cls_mtd(relations, labels.size(), scores.data(),
+                                               labels.data(), &classification) ||
+      object == nullptr) {
     return;
-  if (object == nullptr) return;
+  }
   gst_analytics_relation_meta_set_relation(relations, GST_ANALYTICS_REL_TYPE_RELATE_TO, object->id,
                                            classification.id);
 }
@@ -68,7 +83,7 @@ int64_t TrackOf(GstAnalyticsRelationMeta* relations, const GstAnalyticsODMtd& ob
 void AttachAnalytics(GstBuffer* buffer, const std::vector<Tag>& tags,
                      std::span<const std::vector<const Tag*>> of_objects) {
   if (tags.empty()) return;
-  // Another analytics element may have been here before: relations live in one meta per buffer.
+  // A buffer has one meta of relations; an analytics element upstream may have added it.
   GstAnalyticsRelationMeta* relations = gst_buffer_get_analytics_relation_meta(buffer);
   if (relations == nullptr) relations = gst_buffer_add_analytics_relation_meta(buffer);
   if (relations == nullptr) return;
@@ -77,7 +92,7 @@ void AttachAnalytics(GstBuffer* buffer, const std::vector<Tag>& tags,
     if (!tag.of_object) of_frame.push_back(&tag);
   AddClassification(relations, of_frame, nullptr);
 
-  // First all objects, then what is added to them: adding may move them.
+  // All objects before anything is added to them: adding may move them.
   std::vector<GstAnalyticsODMtd> objects = ObjectsIn(relations);
   for (size_t i = 0; i < std::min(objects.size(), of_objects.size()); ++i)
     AddClassification(relations, of_objects[i], &objects[i]);

@@ -10,14 +10,6 @@
 namespace cliptag {
 namespace {
 
-// Labels are a user's bytes; GStreamer wants UTF-8.
-std::string ValidUtf8(const std::string& text) {
-  gchar* valid = g_utf8_make_valid(text.data(), static_cast<gssize>(text.size()));
-  std::string result(valid);
-  g_free(valid);
-  return result;
-}
-
 GstStructure* MakeTagStructure(const char* name, const Tag& tag) {
   return gst_structure_new(name, "label", G_TYPE_STRING, ValidUtf8(tag.label).c_str(), "score",
                            G_TYPE_DOUBLE, tag.score, "cosine", G_TYPE_DOUBLE, tag.cosine, "active",
@@ -42,7 +34,7 @@ void AppendTag(GValue* list, const Tag& tag) {
 }
 
 Rect RectOf(const GstVideoRegionOfInterestMeta* roi) {
-  // Unsigned there: what is beyond an int lies outside of any frame.
+  // Unsigned there; what exceeds an int lies outside of any frame.
   const auto clamp = [](guint value) {
     return static_cast<int>(std::min<guint>(value, G_MAXINT / 2));
   };
@@ -62,12 +54,12 @@ ObjectRegion ObjectOf(GstVideoRegionOfInterestMeta* roi) {
   gint id = -1;
   if (tracked != nullptr && gst_structure_get_int(tracked, "id", &id) && id >= 0)
     return {RectOf(roi), id, true};
-  // 0 and less is what detectors leave there that number nothing.
+  // Detectors that give no ids leave 0 or less.
   return {RectOf(roi), roi->id > 0 ? roi->id : -1, false};
 }
 
-// What the tags say of each of the objects that are marked on this buffer, in the order of
-// ObjectsOf(): it may be another buffer than that on which they were seen.
+// The tags of each object that is marked on this buffer, in the order of ObjectsOf(). In live mode
+// the tags are those of an earlier buffer.
 std::vector<std::vector<const Tag*>> TagsOfObjects(GstBuffer* buffer,
                                                    const std::vector<Tag>& tags) {
   std::vector<ObjectRegion> seen;
@@ -92,7 +84,7 @@ std::vector<std::vector<const Tag*>> TagsOfObjects(GstBuffer* buffer,
   return of_marked;
 }
 
-// Returns how many of them are regions of interest.
+// Returns how many of the objects are regions of interest.
 size_t AttachToRegions(GstBuffer* buffer,
                        const std::vector<std::vector<const Tag*>>& tags_of_objects) {
   size_t next = 0;
@@ -122,6 +114,13 @@ void FillStructure(GstStructure* structure, const ResultContext& context,
 }
 
 }  // namespace
+
+std::string ValidUtf8(const std::string& text) {
+  gchar* valid = g_utf8_make_valid(text.data(), static_cast<gssize>(text.size()));
+  std::string result(valid);
+  g_free(valid);
+  return result;
+}
 
 std::vector<ObjectRegion> ObjectsOf(GstBuffer* buffer) {
   std::vector<ObjectRegion> objects;

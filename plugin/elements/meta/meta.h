@@ -1,5 +1,5 @@
-// What an inference leaves behind: the bus message, GstCliptagMeta on the buffer, event messages,
-// and the analytics metadata of newer GStreamer versions.
+// Results as GStreamer carries them: the bus messages, GstCliptagMeta on the buffer, and the
+// analytics metadata of newer versions of GStreamer.
 //
 // Thread safety: pure functions. RegisterMetas of region_map.h goes before all.
 #pragma once
@@ -31,18 +31,21 @@ GstStructure* MakeResultStructure(const char* name, const ResultContext& context
 // Message structure "cliptag-event". Caller owns.
 GstStructure* MakeEventStructure(const TagEvent& event);
 
-// The objects that elements before this one have marked: GstVideoRegionOfInterestMeta, tracked
-// where a tracker of DL Streamer has added its `object_id`, else with its own id; and from
-// GStreamer 1.24 on the objects of analytics metadata. An object keeps its tags on later buffers
-// too, as far as it is found again there: MatchRegions().
+// A text as GStreamer takes it; labels are bytes that a user wrote.
+std::string ValidUtf8(const std::string& text);
+
+// The objects that elements upstream have marked: GstVideoRegionOfInterestMeta, tracked if a
+// tracker of DL Streamer has added its `object_id`, else with its own id; and from GStreamer 1.24
+// on the objects of analytics metadata. An object keeps its tags on later buffers as far as
+// MatchRegions() finds it again.
 std::vector<ObjectRegion> ObjectsOf(GstBuffer* buffer);
 
-// Attaches everything to a writable buffer; false if GStreamer would not. The tags of an object are
-// also added to it where it is marked: as a parameter `cliptag` of its region of interest, or
-// related to it in analytics metadata.
+// Attaches everything to a writable buffer; false if GStreamer refuses. The tags of an object are
+// also added to its mark: as a parameter `cliptag` of its region of interest, or related to it in
+// analytics metadata.
 bool AttachResult(GstBuffer* buffer, const ResultContext& context, const InferenceResult& result);
 
-// In analytics_*.cc, whichever file meson has chosen for this GStreamer.
+// In analytics_*.cc; meson chooses the file for this version of GStreamer.
 // The tags of the frame as GstAnalytics classification, best first, and those of the objects
 // related to them, `of_objects` in the order of AppendAnalyticsObjects() (there may be fewer);
 // nothing before GStreamer 1.24.

@@ -12,8 +12,8 @@ namespace {
 
 constexpr char kPlaceMeta[] = "GstCliptagPlaceMeta";
 
-// As videoscale fits a picture of another display aspect ratio into a frame: borders around it.
-// Whether its property add-borders is off cannot be known before GStreamer 1.28.
+// As videoscale fits a frame into another display aspect ratio: with borders. Before GStreamer 1.28
+// nothing tells whether its property add-borders is off.
 RegionMap MapOfScale(const GstVideoMetaTransform& scale) {
   const GstVideoInfo &in = *scale.in_info, &out = *scale.out_info;
   RegionMap map;
@@ -47,7 +47,7 @@ void AddPlace(GstBuffer* buffer, const RegionMap& map) {
                     map.width, "height", G_TYPE_INT, map.height, nullptr);
 }
 
-// What became of the last place, if the buffer has any.
+// The map of the buffer's place meta; false if it has none.
 bool PlaceOf(GstBuffer* buffer, RegionMap* map) {
   GstCustomMeta* meta = gst_buffer_get_custom_meta(buffer, kPlaceMeta);
   return meta != nullptr &&
@@ -73,7 +73,7 @@ gboolean TransformPlace(GstBuffer* to, GstCustomMeta*, GstBuffer*, GQuark type, 
   return TRUE;
 }
 
-// Moves the region of a tag, or takes it out.
+// Moves the region of a tag; removes it if `map` is null or nothing of it is left.
 void MoveRegion(GstStructure* tag, const RegionMap* map) {
   const GValue* value = gst_structure_get_value(tag, "region");
   if (value == nullptr || !GST_VALUE_HOLDS_STRUCTURE(value)) return;
@@ -125,7 +125,7 @@ gboolean TransformTags(GstBuffer* to, GstCustomMeta* meta, GstBuffer* from, GQua
     gst_structure_set_value(into, name, gst_structure_get_value(fields, name));
   }
   RegionMap map;
-  if (!PlaceOf(from, &map)) return TRUE;  // no regions, or not of ours
+  if (!PlaceOf(from, &map)) return TRUE;  // no regions of this plugin
   const bool known = PlaceOf(to, &map);
   const GValue* tags = gst_structure_get_value(into, "tags");
   if ((known && IsIdentity(map)) || tags == nullptr || !GST_VALUE_HOLDS_LIST(tags)) return TRUE;
@@ -136,7 +136,7 @@ gboolean TransformTags(GstBuffer* to, GstCustomMeta* meta, GstBuffer* from, GQua
 }
 
 int Rounded(double value, int most) {
-  constexpr double kFar = 1 << 24;  // no frame is as large
+  constexpr double kFar = 1 << 24;  // beyond any frame
   const double end = most > 0 ? most : kFar;
   return static_cast<int>(std::lround(std::clamp(value, most > 0 ? 0.0 : -kFar, end)));
 }

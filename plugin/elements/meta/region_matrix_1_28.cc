@@ -1,4 +1,4 @@
-// From GStreamer 1.28 on, elements describe what they do to the picture by a matrix.
+// From GStreamer 1.28 on, elements describe how they transform a frame by a matrix.
 #include <gst/video/video.h>
 
 #include "plugin/elements/meta/region_map.h"
@@ -6,8 +6,7 @@
 namespace cliptag {
 namespace {
 
-// The matrix is of pixels, counted by their first corner: where an axis is turned round, that
-// corner becomes the far one.
+// The matrix maps the first corners of pixels: on a flipped axis that corner becomes the far one.
 double Turned(gfloat a, gfloat b) { return (a < 0 ? 1 : 0) + (b < 0 ? 1 : 0); }
 
 }  // namespace

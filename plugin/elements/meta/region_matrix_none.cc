@@ -1,4 +1,4 @@
-// Before GStreamer 1.28: elements that crop or turn the picture tell nobody how.
+// Before GStreamer 1.28 elements do not describe how they crop or rotate a frame.
 #include "plugin/elements/meta/region_map.h"
 
 namespace cliptag {

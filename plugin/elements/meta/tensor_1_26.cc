@@ -19,8 +19,8 @@ void AttachTensor(GstBuffer* buffer, const std::vector<float>& embedding) {
       g_quark_from_static_string("cliptag-embedding"), GST_TENSOR_DATA_TYPE_FLOAT32, data,
       GST_TENSOR_DIM_ORDER_ROW_MAJOR, G_N_ELEMENTS(dims), dims);
   if (tensor == nullptr) return;
-  // gst_tensor_meta_set() replaces the whole list and frees the old one: keep copies of what others
-  // have attached.
+  // gst_tensor_meta_set() replaces and frees the list: keep copies of the tensors of other
+  // elements.
   GstTensor** tensors = g_new(GstTensor*, others + 1);
   for (gsize i = 0; i < others; ++i) tensors[i] = gst_tensor_copy(gst_tensor_meta_get(meta, i));
   tensors[others] = tensor;
