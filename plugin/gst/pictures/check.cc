@@ -21,8 +21,8 @@ uint32_t LittleEndian32(Bytes bytes, size_t at) {
          uint32_t{bytes[at + 1]} << 8 | bytes[at];
 }
 
-// Walks the marker segments to the end-of-image marker. Looking for its two bytes alone would find
-// those of a thumbnail inside the EXIF segment.
+// Walks the marker segments to the end-of-image marker. A search for its two bytes would find those
+// of a thumbnail in the EXIF segment.
 bool JpegIsComplete(Bytes bytes) {
   constexpr uint8_t kEndOfImage = 0xd9, kTemporary = 0x01, kRestart0 = 0xd0, kStartOfImage = 0xd8;
   size_t at = 2;

@@ -16,7 +16,7 @@ bool Has(Bytes bytes, size_t offset, std::string_view text) {
          std::memcmp(bytes.data() + offset, text.data(), text.size()) == 0;
 }
 
-// A number of `size` bytes; 0 where the file ends before it does.
+// A number of `size` bytes; 0 beyond the end of the file.
 uint64_t Number(Bytes bytes, size_t at, size_t size, bool big_endian) {
   if (at > bytes.size() || size > bytes.size() - at) return 0;
   uint64_t value = 0;
@@ -69,7 +69,7 @@ bool IsAnimatedWebp(Bytes bytes) {
   return Has(bytes, 12, "VP8X") && bytes.size() > 20 && (bytes[20] & kAnimation) != 0;
 }
 
-// Behind a byte order mark, a declaration and comments.
+// SVG, after a byte order mark, a declaration and comments.
 bool IsSvg(Bytes bytes) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()),
                               std::min(bytes.size(), kPictureMagicBytes));
@@ -79,14 +79,14 @@ bool IsSvg(Bytes bytes) {
          text.find("<html") == std::string_view::npos;
 }
 
-// Two letters are few: the size of the header that follows is one of those that there are.
+// "BM" alone is too weak a signature: the header size that follows must be a known one, too.
 bool IsBmp(Bytes bytes) {
   constexpr uint64_t kHeaders[] = {12, 16, 40, 52, 56, 64, 108, 124};
   return Has(bytes, 0, "BM") && std::find(std::begin(kHeaders), std::end(kHeaders),
                                           Little(bytes, 14, 4)) != std::end(kHeaders);
 }
 
-// The first frame header; those of a thumbnail lie within a segment that is passed over.
+// The first frame header; those of a thumbnail lie inside a segment, which is skipped.
 PictureSize JpegSize(Bytes bytes) {
   size_t at = 2;
   while (at + 9 < bytes.size()) {
@@ -124,11 +124,11 @@ PictureSize BmpSize(Bytes bytes) {
     const auto value = static_cast<int32_t>(Little(bytes, at, 4));
     return value < 0 ? uint64_t{0} - static_cast<uint64_t>(int64_t{value}) : uint64_t(value);
   };
-  return {side(18), side(22)};  // a negative height: the first row is the topmost
+  return {side(18), side(22)};  // negative height: rows run from the top
 }
 
-// A codestream's main header, alone in the file or in the box that decoders take it from; others,
-// which come before it, may hold anything.
+// The main header of a codestream: at the start of the file, or in the box that decoders read it
+// from. Boxes before that one may hold anything.
 PictureSize Jpeg2000Size(Bytes bytes) {
   size_t at = 0;
   while (!Has(bytes, 0, "\xff\x4f"sv) && !Has(bytes, at + 4, "jp2c")) {
@@ -149,7 +149,7 @@ class TiffDirectory {
   struct Entry {
     size_t at = 0;  // of its value; 0: there is no such entry
     size_t size = 0;
-    uint64_t value = 0;  // the first, of an entry whose values lie within it or behind it
+    uint64_t value = 0;  // the first one
   };
 
   explicit TiffDirectory(Bytes bytes)
@@ -187,7 +187,7 @@ class TiffDirectory {
   const bool big_endian_, big_tiff_;
 };
 
-// Whole tiles are decoded, however little of them the picture covers.
+// Tiles are decoded whole, even where the picture covers a part of them.
 PictureSize TiffSize(Bytes bytes) {
   constexpr uint64_t kWidth = 256, kHeight = 257, kTileWidth = 322, kTileHeight = 323;
   const TiffDirectory directory(bytes);

@@ -10,9 +10,9 @@ namespace {
 using Bytes = std::span<const uint8_t>;
 
 constexpr uint32_t kRgb = 0, kBitFields = 3, kAlphaBitFields = 6;
-constexpr size_t kMasksAt = 54;  // in later headers as behind the first
+constexpr size_t kMasksAt = 54;  // also in later versions of the header
 
-// 0 where the file ends before it does.
+// 0 beyond the end of the file.
 uint32_t Little(Bytes bytes, size_t at, size_t size) {
   if (at > bytes.size() || size > bytes.size() - at) return 0;
   uint32_t value = 0;
@@ -31,15 +31,15 @@ struct Header {
         compression(Little(bytes, 30, 4)),
         topmost_first(height >> 31 != 0) {
     if (topmost_first) height = 0 - height;
-    if (Little(bytes, 14, 4) < 40) bits = 0;  // OS/2's, which has neither
+    if (Little(bytes, 14, 4) < 40) bits = 0;  // OS/2's header has no such field
   }
   bool masked() const { return compression == kBitFields || compression == kAlphaBitFields; }
 };
 
-// Where a colour lies in a pixel.
+// The bits of a colour in a pixel.
 struct Field {
   int shift = 0;
-  uint64_t maximum = 0;  // 0: there is none of it
+  uint64_t maximum = 0;  // 0: the pixels lack this colour
 
   explicit Field(uint32_t mask)
       : shift(mask == 0 ? 0 : std::countr_zero(mask)), maximum(uint64_t{mask} >> shift) {}

@@ -1,4 +1,5 @@
-// What the module that reads pictures exports: one C symbol, a function that gives this table.
+// The interface of the module that reads pictures: one C symbol, a function that returns this
+// table.
 #pragma once
 
 #include "plugin/gst/pictures/picture_file.h"

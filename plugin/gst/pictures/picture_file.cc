@@ -47,7 +47,7 @@ class RegularFile {
   RegularFile(const RegularFile&) = delete;
   RegularFile& operator=(const RegularFile&) = delete;
 
-  // Fewer where it ends before that.
+  // Fewer at the end of the file.
   std::vector<uint8_t> Read(size_t most) const {
     std::vector<uint8_t> bytes(std::min(most, size_));
     size_t done = 0;
@@ -68,8 +68,8 @@ class RegularFile {
   size_t size_ = 0;
 };
 
-// While one lives, OpenCV does not print what it also throws or logs. Its settings are those of the
-// whole process: whoever comes first keeps them, whoever goes last puts them back.
+// While one lives, OpenCV does not print what it also throws or logs. The setting belongs to the
+// whole process: the first one saves it, the last one restores it.
 class QuietOpenCv {
  public:
   QuietOpenCv() {
@@ -97,7 +97,7 @@ class QuietOpenCv {
   static inline void* data_ = nullptr;
 };
 
-// Colours that were multiplied by alpha, divided by it again, as PIL does it.
+// Undoes the multiplication of colours by alpha, as PIL does.
 void DivideByAlpha(cv::Mat* bgra) {
   for (int y = 0; y < bgra->rows; ++y) {
     uint8_t* pixel = bgra->ptr(y);
@@ -110,14 +110,14 @@ void DivideByAlpha(cv::Mat* bgra) {
   }
 }
 
-// By OpenCV; an empty matrix where it cannot. In its order: B, G, R.
+// In OpenCV's order: B, G, R. Empty if it cannot decode.
 cv::Mat DecodeWithOpenCv(std::string_view kind, std::vector<uint8_t>& bytes) {
   const QuietOpenCv quiet;
   const TiffAlpha alpha = kind == "TIFF" ? KeepTiffColours(bytes) : TiffAlpha::kNone;
   if (alpha == TiffAlpha::kMultiplied) {
     cv::Mat bgra = cv::imdecode(bytes, cv::IMREAD_UNCHANGED);
     if (bgra.type() == CV_16UC4) {
-      constexpr double kDown = -0.498;  // convertTo rounds; of PIL the high byte stays
+      constexpr double kDown = -0.498;  // convertTo rounds; PIL keeps the high byte
       bgra.convertTo(bgra, CV_8U, 1.0 / 256, kDown);
     }
     if (bgra.type() == CV_8UC4) {

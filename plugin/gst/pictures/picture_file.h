@@ -1,15 +1,15 @@
-// Still pictures, for exemplars and for the tool alike: 8-bit RGB as PIL's convert("RGB") gives
-// them. Alpha is dropped (not blended), palettes and greys are expanded, EXIF's orientation is left
-// as the file stores it (TIFF's own is followed, as PIL does). 16-bit pictures keep the high byte
-// of each sample (a TIFF's are rounded); PIL does so for RGB, and saturates 16-bit grey to white,
-// which is of no use to anybody and not followed.
+// Reads still pictures, the exemplars of a prompts file and the inputs of the tool: 8-bit RGB, as
+// PIL's convert("RGB") gives it. Alpha is dropped (not blended), palettes and greys are expanded,
+// EXIF's orientation is ignored (TIFF's is applied, as in PIL). 16-bit pictures keep the high byte
+// of each sample (a TIFF's are rounded), as in PIL for RGB; PIL saturates 16-bit grey to white,
+// which is not followed.
 //
-// OpenCV decodes what plugin/gst/pictures/header.h lists, once the header has told a size within
-// bounds. Only regular files are read, and nothing that a file names is opened.
+// OpenCV decodes the kinds of plugin/gst/pictures/header.h if the header gives a size within
+// bounds. Only regular files are read, and no file that a file names is opened.
 //
-// Two of these exist: picture_file.cc has OpenCV linked, for the tool; picture_file_dynamic.cc
-// opens it when the first picture is read, for the plugin, since OpenCV's readers bring some 130
-// libraries.
+// There is one reader, linked in two ways: picture_file.cc has OpenCV linked, for the tool;
+// picture_file_dynamic.cc opens it as a module at the first picture, for the plugin, since OpenCV's
+// readers bring some 130 libraries.
 //
 // Thread safety: any thread. Blocks while it reads and decodes, so not for a streaming thread.
 #pragma once
@@ -34,10 +34,10 @@ struct PictureFile {
 
 constexpr uint64_t kMostPicturePixels = 250'000'000;
 
-// By its first bytes; kOther, too, where it cannot be read.
+// By its first bytes; kOther also if it cannot be read.
 PictureKind KindOfPictureFile(const std::string& path);
 
-// Errors name the file, and what is wrong with it, without a full stop.
+// Errors name the file and what is wrong with it.
 Result<PictureFile> ReadPictureFile(const std::string& path);
 
 // The same, as an exemplar.

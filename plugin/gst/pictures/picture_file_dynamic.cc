@@ -1,5 +1,5 @@
 // Opens the module that has OpenCV linked when the first picture is read. It lies beside the
-// plugin's folder, in the build as when installed; a plugin that was moved alone finds the
+// plugin's folder, both in the build and installed; a plugin that was moved alone takes the
 // installed one.
 #include <dlfcn.h>
 #include <unistd.h>
@@ -14,7 +14,7 @@ namespace {
 
 constexpr char kName[] = "libcliptag_pictures.so";
 
-// The folder of the object that this code is in.
+// The folder of the shared object with this code.
 std::string OwnFolder() {
   Dl_info info{};
   if (dladdr(reinterpret_cast<const void*>(&OwnFolder), &info) == 0 || info.dli_fname == nullptr) {
@@ -28,7 +28,7 @@ Result<const PictureModule*> Open() {
   std::string why;
   for (const std::string& path : {folder + "/../gst/" + kName, folder + "/../cliptag/" + kName,
                                   std::string(CLIPTAG_INSTALLED_MODULES "/") + kName}) {
-    // Not where the working directory happens to be.
+    // Never relative to the working directory.
     if (path.front() != '/' || access(path.c_str(), R_OK) != 0) continue;
     void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) {
@@ -38,7 +38,7 @@ Result<const PictureModule*> Open() {
     }
     const auto get = reinterpret_cast<PictureModuleFunction>(dlsym(library, kPictureModuleSymbol));
     const PictureModule* const module = get == nullptr ? nullptr : get();
-    // Never closed: what it has made lives on.
+    // Never closed: the pictures that it made live on.
     if (module != nullptr && std::string(module->version) == CLIPTAG_VERSION) return module;
     why = path + " is not of this version of cliptag";
     dlclose(library);

@@ -32,7 +32,7 @@ class Words {
     return {reinterpret_cast<const char*>(bytes_.data()) + first, at_ - first};
   }
 
-  // 0 where there is none or more than nine digits.
+  // False if there is no number, or one of more than nine digits.
   bool Number(uint32_t* value) {
     const std::string_view word = Next();
     if (word.empty() || word.size() > 9) return false;
@@ -99,7 +99,7 @@ std::optional<Header> ReadHeader(Bytes bytes) {
         (!bits && !words.Number(&header.maximum))) {
       return {};
     }
-    header.data = words.at() + 1;  // one space, whatever it is
+    header.data = words.at() + 1;  // after one space character
     header.depth = header.kind == '3' || header.kind == '6' ? 3 : 1;
   }
   if (header.width == 0 || header.height == 0 || header.maximum == 0 || header.maximum > 65535) {
@@ -108,13 +108,13 @@ std::optional<Header> ReadHeader(Bytes bytes) {
   return header;
 }
 
-// Sample after sample, in the order of the file.
+// The samples in the order of the file.
 class Samples {
  public:
   Samples(Bytes bytes, const Header& header)
       : bytes_(bytes), header_(header), words_(bytes, header.data), at_(header.data) {}
 
-  // Before anything is allocated; of what is binary it is all that needs to be checked.
+  // Checked before anything is allocated; binary samples need no other check.
   bool AllThere() const {
     const uint64_t pixels = uint64_t{header_.width} * header_.height;
     uint64_t needed = header_.kind == '1' ? pixels : 2 * pixels * header_.depth - 1;  // in ASCII

@@ -1,5 +1,5 @@
-// Netpbm's pictures (PBM, PGM, PPM, PAM), whose samples are scaled from the file's own maximum to 8
-// bits as PIL does it, round(255 x sample / maximum). OpenCV leaves them as they are.
+// Netpbm pictures (PBM, PGM, PPM, PAM). Samples are scaled from the file's maximum to 8 bits as PIL
+// does it, round(255 x sample / maximum); OpenCV does not scale them.
 //
 // Thread safety: pure functions.
 #pragma once
@@ -16,7 +16,7 @@ namespace cliptag {
 bool IsPortableMap(std::span<const uint8_t> bytes);
 PictureSize PortableMapSize(std::span<const uint8_t> bytes);
 
-// Packed RGB, of the size above; nothing where the file is damaged or ends too early.
+// Packed RGB of that size; nothing if the file is damaged or truncated.
 std::optional<std::vector<uint8_t>> ReadPortableMap(std::span<const uint8_t> bytes);
 
 }  // namespace cliptag
