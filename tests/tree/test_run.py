@@ -1,5 +1,6 @@
 """tests/run.sh with a stand-in for meson: TEST names a test, a suite or a glob of either, whatever meson takes;
 --quick builds no more than its tests need; --ci hands the expected skips on."""
+import json
 import os
 import shutil
 import subprocess
@@ -74,19 +75,28 @@ class RunTest(unittest.TestCase):
         self.assertEqual(["cuda_backend", "readme"], self.selected("cuda_b*", "read??", "readme"))
         self.assertEqual(["readme"], self.selected("--sanitize=address", "r*"))
 
+    def made_calls(self):
+        with open(self.calls, encoding="utf-8") as f:
+            made = f.read().splitlines()
+        os.unlink(self.calls)
+        return made
+
+    def test_a_build_is_configured_again_only_where_options_differ(self):
+        os.makedirs(os.path.join(self.tree, "build", "meson-info"))
+        self.write("build/build.ninja", "")
+        for tests, calls in (("enabled", ["compile", "test"]), ("disabled", ["configure", "compile", "test"])):
+            self.write("build/meson-info/intro-buildoptions.json", json.dumps([{"name": "tests", "value": tests}]))
+            self.selected()
+            self.assertEqual(calls, self.made_calls())
+
     def test_quick_builds_what_its_tests_need(self):
-        def calls():
-            with open(self.calls, encoding="utf-8") as f:
-                made = f.read().splitlines()
-            os.unlink(self.calls)
-            return made
         self.assertEqual(["engine_test", "kernels_base", "layout", "models_files", "models_hub", "models_torch",
                           "readme", "tree_test"], self.selected("--quick"))
-        self.assertEqual(["setup", "test and build"], calls())
+        self.assertEqual(["setup", "test and build"], self.made_calls())
         self.assertEqual(["layout"], self.selected("--quick", "layout"))
-        self.assertEqual(["setup", "test and build"], calls())
+        self.assertEqual(["setup", "test and build"], self.made_calls())
         self.selected()
-        self.assertEqual(["setup", "compile", "test"], calls())
+        self.assertEqual(["setup", "compile", "test"], self.made_calls())
 
     def test_ci_knows_the_skips_that_may_be(self):
         self.assertEqual("build\n", self.run_tests().stdout)
