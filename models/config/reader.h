@@ -1,6 +1,6 @@
-// How the two configuration readers ask for fields: with the reference's default where the file
-// says nothing (null counts as nothing), and an error that names file and field where it says
-// nonsense.
+// How the readers of JSON configurations (hf.cc, open_clip.cc and its timm models) ask for fields:
+// with the reference's default where the file says nothing (null counts as nothing), and an error
+// that names file and field where it says nonsense.
 //
 // A FieldReader collects the first error instead of returning it from every call; status() has it.
 // Used by one thread.

@@ -1,4 +1,5 @@
-// The image tower (a ViT) on a Backend; see encoders/blocks/encoder.h.
+// Creates the image encoder of any kind. The ViT itself is in the .cc; see
+// encoders/blocks/encoder.h.
 #pragma once
 
 #include <memory>
