@@ -6,8 +6,7 @@ transformers' CLIPModel in fp32, printed side by side.
                     [--retrieval] [--probe]
 
 Not a test of the suite: needs Python with torch, transformers and pillow (and scikit-learn for --probe).
-Without --dataset: the starter's own evaluation in ../shared, all three sets. --every N takes each N-th
-picture of a class. The tool keeps the corrupted pictures that it has seen (--dump-corruptions), so that
+Without --dataset: the starter's sets in tests/data/starter. --every N takes each N-th picture of a class. The tool keeps the corrupted pictures that it has seen (--dump-corruptions), so that
 both see the same pixels, whatever the libraries that made them. The probe is held to scikit-learn's
 LogisticRegression with the same penalty on the tool's own embeddings.
 """
@@ -23,7 +22,7 @@ import torch
 from PIL import Image
 from transformers import CLIPImageProcessor, CLIPModel, CLIPTokenizer
 
-from tool import SHARED, TOOL, read_npy
+from tool import DATA, SOURCE, TOOL, read_npy
 
 
 def tool(*args):
@@ -167,7 +166,7 @@ def probe(dataset, templates, args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default=os.path.join(SHARED, "starter"))
+    parser.add_argument("--model", default=os.path.join(SOURCE, "models", "starter"))
     parser.add_argument("--dataset")
     parser.add_argument("--templates", default="a photo of a {}.")
     parser.add_argument("--precision", default="bf16")
@@ -176,8 +175,8 @@ def main():
         parser.add_argument("--" + name, action="store_true")
     args = parser.parse_args()
     reference = Reference(args.model)
-    starter = os.path.join(SHARED, "starter", "eval")
-    with open(os.path.join(starter, "expected.json")) as f:
+    starter = os.path.join(DATA, "starter")
+    with open(os.path.join(DATA, "models", "starter-answers.json")) as f:
         templates = json.load(f)["templates"]
     sets = [(args.dataset, args.templates.split(";"))] if args.dataset else [
         (os.path.join(starter, name), templates[name]) for name in templates]

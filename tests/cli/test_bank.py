@@ -7,10 +7,9 @@ import struct
 import unittest
 
 import tool
-from tool import SHARED, SOURCE, FolderCase, dot, read_npy, run, run_json, run_ok
+from tool import SOURCE, FolderCase, dot, read_npy, run, run_json, run_ok
 
 TINY = os.path.join(SOURCE, "tests", "data", "models", "hf")
-REAL = os.path.join(SHARED, "goldens", "real-clip-text-embeddings")
 
 
 def write_npy(path, rows, code="f", fortran=False, dtype=None):
@@ -162,30 +161,6 @@ class Banks(FolderCase):
             else:
                 self.assertNotEqual(0, done.returncode)
                 self.assertIn("was made for the model hf", done.stdout + done.stderr)
-
-    @unittest.skipUnless(os.path.isdir(REAL), "../shared/goldens/real-clip-text-embeddings is not here")
-    def test_real_embeddings_of_vit_b_32(self):
-        with open(os.path.join(REAL, "lvis_v1_train_cat_info.json"), encoding="utf-8") as f:
-            names = [entry["name"] for entry in sorted(json.load(f), key=lambda entry: entry["id"])]
-        with open(os.path.join(REAL, "Objects365_names_fix.csv"), encoding="utf-8") as f:
-            objects = [line.rstrip("\n").split(",")[-1] for line in f if line.strip()]
-        for file, labels in (("lvis_v1_clip_a+cname.npy", names), ("o365_clip_a+cnamefix.npy", objects)):
-            bank = self.at(file + ".safetensors")
-            run_ok("bank", "import", "--embeddings", os.path.join(REAL, file), "--labels",
-                   self.write("labels.txt", "\n".join(labels) + "\n"), "--templates", "a {}", "--for-model", "0" * 64,
-                   "--output", bank)
-            found, rows, _ = read_bank(bank)
-            self.assertEqual(labels, found)
-            self.assertTrue(all(abs(dot(row, row) - 1) < 1e-5 for row in rows))
-            if labels is not names:
-                continue
-            of = dict(zip(found, rows))
-            self.assertAlmostEqual(0.942, dot(of["cat"], of["kitten"]), delta=0.002)
-            self.assertAlmostEqual(0.951, dot(of["horse"], of["pony"]), delta=0.002)
-            self.assertAlmostEqual(0.871, dot(of["banana"], of["lemon"]), delta=0.002)
-            # No label but its own is nearest to a label.
-            for word in ("cat", "bicycle", "lemon"):
-                self.assertEqual(word, max(of, key=lambda label: dot(of[word], of[label])))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """`cliptag eval` with the starter model on drawings: accuracy, corruptions, recall, probe and figures,
-that they are what `classify` and `embed` give, and what is refused. With ../shared also the starter's own
-evaluation."""
+that they are what `classify` and `embed` give, that its answers are PyTorch's, and what is refused."""
 import collections
 import json
 import os
@@ -12,7 +11,7 @@ import tempfile
 import unittest
 
 import drawings
-from tool import SHARED, SOURCE, FolderCase, dot, read_npy, run, run_json, run_ok
+from tool import DATA, SOURCE, FolderCase, dot, read_npy, run, run_json, run_ok
 
 # Folders, what they are called by default, and their drawings.
 THINGS = {"alarm_clock": drawings.clock, "heart": drawings.heart, "smiling_face": drawings.face,
@@ -20,7 +19,6 @@ THINGS = {"alarm_clock": drawings.clock, "heart": drawings.heart, "smiling_face"
 NAMES = ["alarm clock", "heart", "smiling face", "star"]
 TEMPLATES = "an emoji of a {}.; a picture of a {}."
 EACH = 4
-STARTER_EVAL = os.path.join(SHARED, "starter", "eval")
 
 
 DRAWN = {}  # made when first asked for: drawing takes longer than most of the tests
@@ -511,26 +509,22 @@ class Figures(Case):
         self.refuse(self.drawn, "there is no folder", args=("--plot", self.at("nowhere", "f.png")))
 
 
-@unittest.skipUnless(os.path.isdir(STARTER_EVAL), "the starter's evaluation pictures are not here")
 class Starter(Case):
-    # expected.json was made from embeddings stored in 16 bits: what two classes differ by less than that
-    # it cannot tell.
+    # Between two classes whose cosines differ by less, a byte of a resized picture decides.
     TIE = 1e-3
 
     def test_the_answers_of_pytorch(self):
-        with open(os.path.join(STARTER_EVAL, "expected.json")) as f:
+        with open(os.path.join(DATA, "models", "starter-answers.json")) as f:
             expected = json.load(f)
         for name, answers in expected["sets"].items():
             templates = ";".join(expected["templates"][name])
             for precision in ("fp32", "bf16"):
                 with self.subTest(set=name, precision=precision):
-                    out = run_json("eval", "--model", os.path.join(SHARED, "starter"), "--dataset",
-                                   os.path.join(STARTER_EVAL, name), "--templates", templates, "--precision",
-                                   precision, "--json")
+                    out = run_json("eval", "--model", "starter", "--dataset", os.path.join(DATA, "starter", name),
+                                   "--templates", templates, "--precision", precision, "--json")
                     self.assertEqual((answers["classes"], answers["pictures"]),
                                      (len(out["classes"]), out["pictures"]))
-                    self.assertAlmostEqual(answers["top1"], out["top1"], delta=0.005)
-                    self.assertAlmostEqual(answers["top5"], out["top5"], delta=0.005)
+                    self.assertAlmostEqual(answers["top1"], out["top1"], delta=1.5 / answers["pictures"])
                     other = []
                     for one in out["answers"]:
                         key = "/".join(one["file"].split("/")[-2:])

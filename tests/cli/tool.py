@@ -12,7 +12,7 @@ import unittest
 import zlib
 
 SOURCE = os.environ.get("CLIPTAG_SOURCE_ROOT", os.path.join(os.path.dirname(__file__), "..", ".."))
-SHARED = os.environ.get("CLIPTAG_SHARED", os.path.join(SOURCE, "..", "shared"))
+DATA = os.path.join(SOURCE, "tests", "data")
 TOOL = os.path.join(os.environ.get("CLIPTAG_BUILD_ROOT", os.path.join(SOURCE, "build")),
                     "plugin", "cli", "cliptag")
 TIMEOUT_S = 120

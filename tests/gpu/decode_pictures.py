@@ -1,6 +1,6 @@
-"""Decodes every picture below a folder into PICTURE.ppm: tests on a GPU are built without OpenCV.
+"""Decodes every picture below the folders into PICTURE.ppm: tests on a GPU are built without OpenCV.
 
-    decode_pictures.py FOLDER
+    decode_pictures.py FOLDER...
 """
 import pathlib
 import sys
@@ -25,7 +25,7 @@ def decoder():
 
 def main():
     decode = decoder()
-    for path in sorted(pathlib.Path(sys.argv[1]).rglob("*")):
+    for path in (path for folder in sys.argv[1:] for path in sorted(pathlib.Path(folder).rglob("*"))):
         if path.suffix in (".png", ".jpg"):
             width, height, rows = decode(path)
             path.with_name(path.name + ".ppm").write_bytes(b"P6 %d %d 255\n" % (width, height) + rows)

@@ -1,5 +1,6 @@
 // The encoders against open_clip and transformers: tiny models of every variant (tests/data/models,
-// written by make_goldens.py) and the larger ones of ../shared, on the engines of golden_engines.h.
+// written by make_goldens.py) and three that take photos of usual size (tests/data/goldens), on the
+// engines of golden_engines.h.
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -147,12 +148,11 @@ INSTANTIATE_TEST_SUITE_P(Models, TinyGoldenTest,
                                             ::testing::ValuesIn(GoldenEngines())),
                          TestName);
 
-class SharedGoldenTest : public GoldenTest {};
+class PhotoGoldenTest : public GoldenTest {};
 
-TEST_P(SharedGoldenTest, EqualsTheReference) {
+TEST_P(PhotoGoldenTest, EqualsTheReference) {
   const std::string name = std::get<0>(GetParam());
-  SKIP_WITHOUT_SHARED("goldens/" + name);
-  const std::string directory = SharedDir() + "/goldens/" + name;
+  const std::string directory = DataDir() + "/goldens/" + name;
   Open(directory);
   const Json expected = Json::parse(ReadAll(directory + "/expected.json"));
   const auto texts = expected["texts"].get<std::vector<std::string>>();
@@ -166,23 +166,22 @@ TEST_P(SharedGoldenTest, EqualsTheReference) {
   std::vector<Picture> ready, photos;
   for (const std::string& image : images) {
     const std::string stem = image.substr(0, image.find('.'));
-    ready.push_back(ReadPicture(SharedDir() + "/goldens/preprocess/" + stem + "-shortest-crop-" +
-                                size + ".png"));
-    photos.push_back(ReadPicture(SharedDir() + "/media/photos/" + image));
+    ready.push_back(
+        ReadPicture(DataDir() + "/goldens/preprocess/" + stem + "-shortest-crop-" + size + ".png"));
+    photos.push_back(ReadPicture(DataDir() + "/photos/" + image));
   }
   ExpectRows("images", wanted, EncodePictures(*model_, ready), engine().images, images);
   ExpectRows("photos", wanted, EncodePictures(*model_, photos), engine().photos, images);
 }
 
-constexpr const char* kShared[] = {"hf-vit-patch16", "openclip-resnet",
-                                   "openclip-vit-patch14-gelu-quick", "openclip-vit-patch14-res336",
-                                   "openclip-vit-patch32"};
+constexpr const char* kPhotoModels[] = {"hf-vit-patch16", "openclip-resnet",
+                                        "openclip-vit-patch14-res336"};
 
 // Every model on every engine, but a ResNet of full size on the oracle, whose convolutions would
 // take minutes.
-std::vector<std::tuple<const char*, GoldenEngine>> SharedCases() {
+std::vector<std::tuple<const char*, GoldenEngine>> PhotoCases() {
   std::vector<std::tuple<const char*, GoldenEngine>> cases;
-  for (const char* model : kShared) {
+  for (const char* model : kPhotoModels) {
     for (const GoldenEngine& engine : GoldenEngines()) {
       if (std::string(model) == "openclip-resnet" && std::string(engine.name) == "Ref") continue;
       cases.emplace_back(model, engine);
@@ -191,7 +190,7 @@ std::vector<std::tuple<const char*, GoldenEngine>> SharedCases() {
   return cases;
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, SharedGoldenTest, ::testing::ValuesIn(SharedCases()), TestName);
+INSTANTIATE_TEST_SUITE_P(Models, PhotoGoldenTest, ::testing::ValuesIn(PhotoCases()), TestName);
 
 }  // namespace
 }  // namespace cliptag

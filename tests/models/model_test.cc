@@ -22,11 +22,7 @@ std::string Environment(const char* name) {
 }  // namespace
 
 std::string DataDir() { return Environment("CLIPTAG_DATA"); }
-std::string SharedDir() { return Environment("CLIPTAG_SHARED"); }
 std::string StarterDir() { return Environment("CLIPTAG_SOURCE_ROOT") + "/models/starter"; }
-bool HasShared(const std::string& inside) {
-  return std::filesystem::exists(SharedDir() + "/" + inside);
-}
 
 TempDir::TempDir() {
   std::string pattern = (std::filesystem::temp_directory_path() / "cliptag-XXXXXX").string();

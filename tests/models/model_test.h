@@ -15,13 +15,8 @@
 
 namespace cliptag {
 
-std::string DataDir();                      // tests/data
-std::string SharedDir();                    // may not exist
-std::string StarterDir();                   // models/starter in the source tree
-bool HasShared(const std::string& inside);  // is ../shared/INSIDE there?
-
-#define SKIP_WITHOUT_SHARED(inside) \
-  if (!::cliptag::HasShared(inside)) GTEST_SKIP() << "../shared/" << (inside) << " is not here"
+std::string DataDir();     // tests/data
+std::string StarterDir();  // models/starter in the source tree
 
 // A directory of its own for a test, removed with everything in it.
 class TempDir {

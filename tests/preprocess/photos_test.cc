@@ -1,5 +1,5 @@
 // The whole way from a photo's file to the model's picture, against what PIL and torchvision made
-// of it (../shared/goldens/preprocess; skipped where that is not there).
+// of it (tests/data/goldens/preprocess).
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -20,13 +20,8 @@ namespace {
 namespace fs = std::filesystem;
 
 TEST(PhotoGoldens, EveryPhotoIsPils) {
-  const char* shared = std::getenv("CLIPTAG_SHARED");
-  const fs::path goldens =
-      fs::path(shared == nullptr ? "../shared" : shared) / "goldens/preprocess";
-  const fs::path photos = goldens / "../../media/photos";
-  if (!fs::exists(goldens / "index.json") || !fs::exists(photos)) {
-    GTEST_SKIP() << "no goldens in " << goldens;
-  }
+  const fs::path data = std::getenv("CLIPTAG_DATA");
+  const fs::path goldens = data / "goldens/preprocess", photos = data / "photos";
   std::ifstream file(goldens / "index.json");
   const nlohmann::json index = nlohmann::json::parse(file, nullptr, false);
   ASSERT_TRUE(index.is_array() && !index.empty());

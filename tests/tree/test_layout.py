@@ -112,6 +112,12 @@ class LayoutTest(unittest.TestCase):
                 with self.subTest(path=path):
                     json.loads(read(path))
 
+    def test_nothing_beside_the_tree_is_named(self):
+        # A clone elsewhere runs what this checkout runs.
+        outside = re.compile(r"\.\./" + r"shared\b|CLIPTAG_" + "SHARED")
+        for path in self.having(".py", ".sh", ".cc", ".h", ".build", ".md"):
+            self.assertNotRegex(read(path), outside, path)
+
     def test_names_that_scripts_rely_on(self):
         for path in ("pipelines/setup.sh", "pipelines/demo.sh", "tests/run.sh", ".ci/run"):
             self.assertTrue(os.access(os.path.join(ROOT, path), os.X_OK), f"{path} is not executable")
