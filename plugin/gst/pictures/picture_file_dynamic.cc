@@ -26,8 +26,9 @@ std::string OwnFolder() {
 Result<const PictureModule*> Open() {
   const std::string folder = OwnFolder();
   std::string why;
-  for (const std::string& path : {folder + "/../gst/" + kName, folder + "/../cliptag/" + kName,
-                                  std::string(CLIPTAG_INSTALLED_MODULES "/") + kName}) {
+  for (const std::string& path :
+       {folder + "/../gst/pictures/" + kName, folder + "/../cliptag/" + kName,
+        std::string(CLIPTAG_INSTALLED_MODULES "/") + kName}) {
     // Never relative to the working directory.
     if (path.front() != '/' || access(path.c_str(), R_OK) != 0) continue;
     void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
