@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 
 namespace cliptag {
 namespace {
@@ -65,6 +66,13 @@ std::string PlainText(std::string text) {
     rest.remove_prefix(character.bytes);
   }
   return out;
+}
+
+std::string PlainSentence(std::string text) {
+  std::string sentence = PlainText(std::move(text));
+  if (!sentence.ends_with('.') && !sentence.ends_with('?') && !sentence.ends_with('!'))
+    sentence += '.';
+  return sentence;
 }
 
 }  // namespace cliptag

@@ -1,6 +1,7 @@
 // Errors as values: every fallible call of the core returns a Status or a Result<T>.
 // No exception leaves the core and nothing in it aborts or prints; a message is one clear sentence
-// with the name of what is wrong and, where there is something to do, what to do.
+// with the name of what is wrong and, where there is something to do, what to do. It is shown
+// through PlainSentence() (plain_text.h), so that another sentence may follow it.
 //
 // Thread safety: plain values, no shared state.
 #pragma once

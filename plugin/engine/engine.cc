@@ -104,8 +104,9 @@ bool EngineImpl::BatchDue(Clock::time_point now, Clock::time_point* next) const 
   for (const StreamImpl* stream : streams_) {
     // Deadlines within a stream need not be in order: batch-timeout may change while playing.
     for (const RequestPtr& pending : stream->queue_) {
-      queued +=
-          pending->taken > 0 ? pending->pictures.size() - pending->taken : pending->likely_pictures;
+      // Before it is planned a request counts its tiles; its objects may need no encoding.
+      queued += pending->taken > 0 ? pending->pictures.size() - pending->taken
+                                   : std::max<size_t>(1, pending->tiles.size());
       *next = std::min(*next, pending->deadline);
     }
   }

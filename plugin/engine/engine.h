@@ -36,12 +36,11 @@ struct EngineOptions {
   int max_batch = 0;  // 0 = the backend's choice
 };
 
-// What is looked at in a frame.
-enum class Look : uint8_t {
-  kFrame,            // the frame as a whole
-  kTiles,            // overlapping squares that cover it; a tag's score is that of its best square
-  kObjects,          // `objects` alone, each with tags of its own
-  kFrameAndObjects,  // both
+// What is tagged.
+enum class Regions : uint8_t {
+  kFrame,
+  kObjects,  // `objects` alone, each with tags of its own
+  kBoth,
 };
 
 struct InferenceResult {
@@ -53,14 +52,17 @@ struct InferenceResult {
   // are as they stand by now; there may be events.
   bool still = false;
   Moment at;  // this and the next: as submitted
-  uint64_t frame = 0;
+  uint64_t frame_number = 0;
 };
 
 struct InferenceRequest {
   FrameView frame;
   Fit fit = Fit::kModel;
-  Look look = Look::kFrame;
-  int tile_rows = 2;  // of kTiles
+  // The frame is encoded as overlapping squares that cover it, `tile_rows` of them along its
+  // shorter side; a tag has the score of its best square. Objects stay as they are.
+  bool tiles = false;
+  int tile_rows = 2;
+  Regions regions = Regions::kFrame;
   std::vector<ObjectRegion> objects;
   // A request of this stream that still waits, and may be replaced, too, is answered with
   // kCancelled, and this one takes its place in the queue and its deadline: at most one waits.
@@ -73,7 +75,7 @@ struct InferenceRequest {
   Moment at;
   uint64_t frame_number = 0;
   // The batch that holds this request is closed this long after submission at the latest.
-  uint64_t deadline_ns = 10'000'000;
+  uint64_t batch_timeout_ns = 10'000'000;
   std::function<void(InferenceResult)> done;
 };
 

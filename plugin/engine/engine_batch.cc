@@ -7,7 +7,7 @@
 #include "kernels/base/log.h"
 #include "plugin/engine/engine_impl.h"
 #include "plugin/engine/frame_parts.h"
-#include "plugin/engine/last_look.h"
+#include "plugin/engine/last_inference.h"
 
 namespace cliptag {
 namespace {
@@ -48,16 +48,16 @@ void EngineImpl::Plan(StreamImpl* stream, PendingRequest* pending) {
   pending->bank = stream->bank_;
   pending->policy = stream->policy_options_;
   const Rect area = AreaOf(request.frame);
-  pending->stands = request.still && stream->last_look_.StandsFor(request);
-  if (request.look != Look::kObjects && !pending->stands) {
-    if (request.look == Look::kTiles)
-      pending->pictures = TilesOf(area, std::max(1, request.tile_rows), request.frame.pixel);
+  pending->stands = request.still && stream->last_inference_.StandsFor(request);
+  if (request.regions != Regions::kObjects && !pending->stands) {
+    if (request.tiles)
+      pending->pictures = pending->tiles;
     else
       pending->pictures.push_back({});
-    stream->last_look_.Begin(request);
+    stream->last_inference_.Begin(request);
   }
   pending->first_object = pending->pictures.size();
-  if (request.look == Look::kObjects || request.look == Look::kFrameAndObjects) {
+  if (request.regions != Regions::kFrame) {
     pending->objects = stream->tracks_.See(request.objects, area, request.at, request.still);
     for (const ObjectTracks::Sighting& sighting : pending->objects)
       if (sighting.encode)
@@ -68,7 +68,7 @@ void EngineImpl::Plan(StreamImpl* stream, PendingRequest* pending) {
 
 Status EngineImpl::Preprocess(std::span<const FrameView> frames, Fit fit) {
   PreprocessSpec spec = model_->config().preprocess;
-  if (fit != Fit::kModel) spec.fit = fit;
+  spec.fit = fit;
   return Catching([&] { return model_->image().Preprocess(frames, spec); });
 }
 
@@ -84,8 +84,8 @@ Status EngineImpl::Prepare(const Batch& batch) {
   const Fit fit = batch.items[batch.pictures.front()].pending->request.fit;
   const Status status = Preprocess(frames_, fit);
   if (status.ok() || frames_.size() == 1) return status;
-  // A frame that cannot be read must not take the others with it: whoever fails alone is named, and
-  // a grey picture takes its place.
+  // One frame that cannot be read must not fail the others: each is tried alone, and a grey picture
+  // takes the place of those that fail.
   for (size_t i = 0; i < frames_.size(); ++i) {
     const Status own = Preprocess(std::span(frames_).subspan(i, 1), fit);
     if (own.ok()) continue;
@@ -137,7 +137,7 @@ void EngineImpl::Keep(const BatchItem& item, const float* embedding, const float
                                   [](float x) { return std::isfinite(x); });
   if (!finite && pending.status.ok()) {
     pending.status =
-        Internal("model " + config.name + " gave an embedding that holds NaN or infinity");
+        Internal("The model " + config.name + " gave an embedding that holds NaN or infinity.");
   }
   std::copy_n(embedding, config.embed_dim,
               pending.embeddings.begin() + item.picture * config.embed_dim);
@@ -147,7 +147,7 @@ void EngineImpl::Keep(const BatchItem& item, const float* embedding, const float
   std::copy_n(cosines, rows, pending.cosines.begin() + item.picture * rows);
 }
 
-void EngineImpl::KeepLook(StreamImpl* stream, PendingRequest* pending) {
+void EngineImpl::KeepInference(StreamImpl* stream, PendingRequest* pending) {
   const size_t parts = pending->first_object;
   if (parts == 0) return;
   const auto first = [&](auto& values, size_t n) {
@@ -159,9 +159,9 @@ void EngineImpl::KeepLook(StreamImpl* stream, PendingRequest* pending) {
     bank = pending->bank->bank;
     cosines = first(pending->cosines, parts * bank->row_count());
   }
-  stream->last_look_.Keep(first(pending->pictures, parts),
-                          first(pending->embeddings, parts * model_->config().embed_dim),
-                          std::move(bank), std::move(cosines));
+  stream->last_inference_.Keep(first(pending->pictures, parts),
+                               first(pending->embeddings, parts * model_->config().embed_dim),
+                               std::move(bank), std::move(cosines));
 }
 
 void EngineImpl::TagFrame(StreamImpl* stream, PendingRequest* pending, InferenceResult* result) {
@@ -169,9 +169,9 @@ void EngineImpl::TagFrame(StreamImpl* stream, PendingRequest* pending, Inference
   const ModelConfig& config = model_->config();
   const std::shared_ptr<const PromptBank>& bank = pending->bank->bank;
   result->tags =
-      stream->policy_.Update(bank, stream->last_look_.CosinesWith(bank), pending->policy,
+      stream->policy_.Update(bank, stream->last_inference_.CosinesWith(bank), pending->policy,
                              config.logit_scale, config.logit_bias, result->at, &result->events);
-  for (Tag& tag : result->tags) tag.region = stream->last_look_.pictures()[tag.part];
+  for (Tag& tag : result->tags) tag.region = stream->last_inference_.pictures()[tag.part];
 }
 
 void EngineImpl::TagObjects(StreamImpl* stream, PendingRequest* pending, InferenceResult* result) {
@@ -205,7 +205,7 @@ void EngineImpl::TagObjects(StreamImpl* stream, PendingRequest* pending, Inferen
 InferenceResult EngineImpl::ResultOf(StreamImpl* stream, PendingRequest* pending) {
   InferenceResult result;
   result.at = pending->request.at;
-  result.frame = pending->request.frame_number;
+  result.frame_number = pending->request.frame_number;
   result.status = pending->status;
   const size_t dim = model_->config().embed_dim;
   const bool good = result.status.ok();
@@ -219,23 +219,24 @@ InferenceResult EngineImpl::ResultOf(StreamImpl* stream, PendingRequest* pending
     ++picture;
   }
   if (!good) {
-    stream->last_look_.Reset();
+    stream->last_inference_.Reset();
     return result;
   }
-  KeepLook(stream, pending);
-  if (pending->stands && stream->last_look_.pictures().empty()) {
-    result.status = Cancelled("the frame that this one is like could not be looked at");
+  KeepInference(stream, pending);
+  if (pending->stands && stream->last_inference_.pictures().empty()) {
+    result.status = Cancelled("the frame that this one is like could not be encoded");
     return result;
   }
   std::vector<int64_t> tracks;
   for (const ObjectTracks::Sighting& sighting : pending->objects) tracks.push_back(sighting.track);
   std::sort(tracks.begin(), tracks.end());
-  const bool same = tracks == stream->told_tracks_;
-  stream->told_tracks_ = std::move(tracks);
+  const bool same = tracks == stream->last_tracks_;
+  stream->last_tracks_ = std::move(tracks);
   result.still = pending->still = pending->request.still && pending->pictures.empty() && same;
   // Of tiles there is no one embedding.
-  if ((pending->first_object > 0 || pending->stands) && stream->last_look_.pictures().size() == 1) {
-    result.embedding = stream->last_look_.embeddings();
+  if ((pending->first_object > 0 || pending->stands) &&
+      stream->last_inference_.pictures().size() == 1) {
+    result.embedding = stream->last_inference_.embeddings();
   }
   if (!pending->bank) return result;
   TagFrame(stream, pending, &result);
@@ -258,7 +259,7 @@ void EngineImpl::Answer(const Batch& batch, const Status& status) noexcept {
       result = {};
       result.status = CaughtException();
       result.at = pending.request.at;
-      result.frame = pending.request.frame_number;
+      result.frame_number = pending.request.frame_number;
     }
     // The callback, and what it holds, goes before the books are closed: never under the lock.
     const auto done = std::exchange(pending.request.done, nullptr);

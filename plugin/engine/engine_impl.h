@@ -26,7 +26,7 @@
 #include "models/clip_model.h"
 #include "models/prompts/text_cache.h"
 #include "plugin/engine/engine.h"
-#include "plugin/engine/last_look.h"
+#include "plugin/engine/last_inference.h"
 #include "plugin/engine/object_tracks.h"
 
 namespace cliptag {
@@ -52,14 +52,14 @@ struct PendingRequest {
   InferenceRequest request;
   Clock::time_point submitted;
   Clock::time_point deadline;  // guarded by the engine's mutex, as `taken` and the next
-  size_t likely_pictures = 1;  // as far as can be told before it is planned
+  std::vector<Rect> tiles;     // of the frame, if it is encoded in tiles
 
   // From here on set when the worker takes the first picture, and the worker's own.
   std::shared_ptr<LoadedBank> bank;
   PolicyOptions policy;
   std::vector<Rect> pictures;  // what is encoded; of width 0: the frame as a whole
   size_t first_object = 0;     // of the pictures
-  bool stands = false;         // the last look at the frame does: of it nothing is encoded
+  bool stands = false;         // the last inference of the frame does: of it nothing is encoded
   std::vector<ObjectTracks::Sighting> objects;
   size_t taken = 0;  // pictures that are in a batch or done
   size_t done = 0;
@@ -110,9 +110,9 @@ class StreamImpl final : public EngineStream {
   // Touched by the worker when it takes a request and while running_ > 0, by Flush (with the lock)
   // while that is 0.
   TagPolicy policy_;
-  LastLook last_look_;
+  LastInference last_inference_;
   ObjectTracks tracks_;
-  std::vector<int64_t> told_tracks_;  // sorted, of the last answer
+  std::vector<int64_t> last_tracks_;  // sorted, of the last answer
 };
 
 class EngineImpl final : public Engine {
@@ -181,7 +181,7 @@ class EngineImpl final : public Engine {
   Status ScoreNeighbours(const Batch& batch, const Matrix& embeddings, int first, int end);
   void Keep(const BatchItem& item, const float* embedding, const float* cosines);
   InferenceResult ResultOf(StreamImpl* stream, PendingRequest* pending);
-  void KeepLook(StreamImpl* stream, PendingRequest* pending);
+  void KeepInference(StreamImpl* stream, PendingRequest* pending);
   void TagFrame(StreamImpl* stream, PendingRequest* pending, InferenceResult* result);
   void TagObjects(StreamImpl* stream, PendingRequest* pending, InferenceResult* result);
   // The callbacks, without the lock.

@@ -12,7 +12,7 @@ void Cancel(InferenceRequest& request, const char* why) noexcept {
   InferenceResult result;
   result.status = CancelledFor(why);
   result.at = request.at;
-  result.frame = request.frame_number;
+  result.frame_number = request.frame_number;
   try {
     request.done(std::move(result));
   } catch (...) {
@@ -89,10 +89,10 @@ Status StreamImpl::Submit(InferenceRequest request) {
 Status StreamImpl::Queue(InferenceRequest request) {
   auto pending = std::make_shared<PendingRequest>();
   pending->submitted = Clock::now();
-  pending->deadline = pending->submitted + std::chrono::nanoseconds(request.deadline_ns);
-  if (request.look == Look::kTiles)
-    pending->likely_pictures =
-        TilesOf(AreaOf(request.frame), std::max(1, request.tile_rows), request.frame.pixel).size();
+  pending->deadline = pending->submitted + std::chrono::nanoseconds(request.batch_timeout_ns);
+  if (request.tiles && request.regions != Regions::kObjects)
+    pending->tiles =
+        TilesOf(AreaOf(request.frame), std::max(1, request.tile_rows), request.frame.pixel);
   pending->request = std::move(request);
   const bool still = pending->request.still;
   RequestPtr replaced;
@@ -125,8 +125,8 @@ void StreamImpl::Flush() {
     stats_.cancelled += cancelled.size();
     engine_->idle_.wait(lock, [this] { return running_ == 0; });
     policy_.Reset({}, nullptr);
-    last_look_.Reset();
-    told_tracks_.clear();
+    last_inference_.Reset();
+    last_tracks_.clear();
     tracks_.Reset();
   }
   Cancel(cancelled);
@@ -145,7 +145,7 @@ void StreamImpl::Record(const PendingRequest& pending, Clock::time_point now) {
   for (const ObjectTracks::Sighting& sighting : pending.objects)
     stats_.objects_reused += sighting.encode ? 0 : 1;
   if (pending.still) return;
-  if (pending.request.still) ++stats_.submitted;  // had to be looked at after all
+  if (pending.request.still) ++stats_.submitted;  // was encoded after all
   if (pending.status.ok())
     ++stats_.inferred;
   else

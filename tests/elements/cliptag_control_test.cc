@@ -159,7 +159,7 @@ TEST_F(ControlTest, FrameSettingsReachTheRequest) {
   Set("batch-timeout", "1000");
   Through(0);
   EXPECT_EQ(Fake().seen()[0].fit, Fit::kLetterbox);
-  EXPECT_EQ(Fake().seen()[0].deadline_ns, 1000u);
+  EXPECT_EQ(Fake().seen()[0].batch_timeout_ns, 1000u);
   EXPECT_EQ(Fake().seen()[0].at.pts_ns, 0u);
 }
 

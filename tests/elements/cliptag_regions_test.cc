@@ -24,12 +24,12 @@ TEST_F(RegionsTest, TilesAreAskedForWithTheirRows) {
   PlayAndWait();
   Through(0);
   ASSERT_EQ(Fake().seen().size(), 1u);
-  EXPECT_EQ(Fake().seen()[0].look, Look::kTiles);
+  EXPECT_TRUE(Fake().seen()[0].tiles);
   EXPECT_EQ(Fake().seen()[0].tile_rows, 3);
   EXPECT_EQ(Fake().seen()[0].fit, Fit::kModel);
   Set("fit", "squash");
   Through(1);
-  EXPECT_EQ(Fake().seen()[1].look, Look::kFrame);
+  EXPECT_FALSE(Fake().seen()[1].tiles);
   EXPECT_EQ(Fake().seen()[1].fit, Fit::kSquash);
 }
 
@@ -46,7 +46,8 @@ TEST_F(RegionsTest, MarkedObjectsGoToTheEngineWithTheirTracks) {
   ASSERT_EQ(gst_harness_push(harness_, buffer), GST_FLOW_OK);
   Pull();
   const auto seen = Fake().seen()[0];
-  EXPECT_EQ(seen.look, Look::kFrameAndObjects);
+  EXPECT_EQ(seen.regions, Regions::kBoth);
+  EXPECT_FALSE(seen.tiles);
   ASSERT_EQ(seen.objects.size(), 3u);
   EXPECT_EQ(seen.objects[0].rect, (Rect{1, 2, 3, 4}));
   EXPECT_EQ(seen.objects[0].id, 7);
@@ -57,8 +58,19 @@ TEST_F(RegionsTest, MarkedObjectsGoToTheEngineWithTheirTracks) {
   EXPECT_GT(seen.objects[2].rect.width, 1 << 20);
   Set("regions", "objects");
   Through(1);
-  EXPECT_EQ(Fake().seen()[1].look, Look::kObjects);
+  EXPECT_EQ(Fake().seen()[1].regions, Regions::kObjects);
   EXPECT_TRUE(Fake().seen()[1].objects.empty());
+}
+
+TEST_F(RegionsTest, TilesStayTilesBesideObjects) {
+  Set("regions", "both");
+  Set("fit", "tiles");
+  PlayAndWait();
+  ASSERT_EQ(gst_harness_push(harness_, WithRoi(0, 1, 2, 3, 4, 7)), GST_FLOW_OK);
+  Pull();
+  EXPECT_EQ(Fake().seen()[0].regions, Regions::kBoth);
+  EXPECT_TRUE(Fake().seen()[0].tiles);
+  EXPECT_EQ(Fake().seen()[0].objects.size(), 1u);
 }
 
 TEST(RegionsMeta, TagsOfAnObjectAreAttachedToIt) {

@@ -63,7 +63,7 @@ TEST_F(StreamTest, AFrameLeavesAtItsDeadlineWithoutAnother) {
   ASSERT_EQ(Push(0), GST_FLOW_OK);
   EXPECT_TRUE(Pull());  // of a batch of four that never fills
   EXPECT_EQ(Fake().batches(), std::vector<size_t>{1});
-  EXPECT_EQ(Fake().seen()[0].deadline_ns, 30'000'000u);
+  EXPECT_EQ(Fake().seen()[0].batch_timeout_ns, 30'000'000u);
 }
 
 TEST_F(StreamTest, EventsKeepTheirPlaceBetweenFrames) {
@@ -365,14 +365,16 @@ TEST_F(StreamTest, AFrameThatIsTooSmallPassesWithOneWarning) {
 
 TEST_F(StreamTest, AFailingModelLetsFramesPassWithOneWarning) {
   Play();
-  Fake().SetInferStatus(Internal("The model has a cold."));
+  Fake().SetInferStatus(Internal("The model has a cold"));
   for (guint64 n = 0; n < 3; ++n) {
     ASSERT_EQ(Push(n), GST_FLOW_OK);
     EXPECT_EQ(MetaOf(Pull().get()), nullptr);
   }
   const auto warnings = Warnings();
   ASSERT_EQ(warnings.size(), 1u);
-  EXPECT_NE(warnings[0].find("cold"), std::string::npos);
+  EXPECT_NE(warnings[0].find("The model has a cold. The frame passes without tags."),
+            std::string::npos)
+      << warnings[0];
   Fake().SetInferStatus({});
   ASSERT_EQ(Push(3), GST_FLOW_OK);
   EXPECT_NE(MetaOf(Pull().get()), nullptr);

@@ -54,10 +54,10 @@ class FakeStream : public EngineStream {
       const FrameView& v = request.frame;
       const bool readable = v.memory == FrameMemory::kHost;
       auto& seen = request.still ? control_.stills_ : control_.seen_;
-      seen.push_back({v, request.fit, request.at, request.frame_number, request.deadline_ns,
-                      readable ? v.component[0].data[0] : -1, request.look, request.tile_rows,
-                      request.objects, request.replace});
-      const auto deadline = Clock::now() + std::chrono::nanoseconds(request.deadline_ns);
+      seen.push_back({v, request.fit, request.at, request.frame_number, request.batch_timeout_ns,
+                      readable ? v.component[0].data[0] : -1, request.tiles, request.tile_rows,
+                      request.regions, request.objects, request.replace});
+      const auto deadline = Clock::now() + std::chrono::nanoseconds(request.batch_timeout_ns);
       if (request.replace && !queue_.empty() && request.still && !queue_.back().request.still) {
         std::swap(queue_.back().request, request);  // the one that waits stays
       }
@@ -179,13 +179,13 @@ class FakeStream : public EngineStream {
     InferenceResult result;
     result.status = control_.infer_status_;
     result.at = request.at;
-    result.frame = request.frame_number;
+    result.frame_number = request.frame_number;
     if (!result.status.ok()) return result;
     result.still = request.still;
-    if (!request.still) looked_at_ = request.frame_number;
+    if (!request.still) inferred_ = request.frame_number;
     result.embedding = {0.6f, 0.8f};
     for (const TagSpec& spec : control_.spec_.tags) {
-      const double score = control_.score_ ? control_.score_(spec.label, looked_at_) : 0.5;
+      const double score = control_.score_ ? control_.score_(spec.label, inferred_) : 0.5;
       const bool active = score >= control_.policy_.threshold;
       result.tags.push_back({spec.label, score, score / 2, active});
       if (active != active_[spec.label]) {
@@ -239,7 +239,7 @@ class FakeStream : public EngineStream {
   PromptSpec job_spec_;
   std::function<void(Status, std::shared_ptr<const PromptBank>)> job_done_;
   std::map<std::string, bool> active_;
-  uint64_t looked_at_ = 0;  // number of the last frame that was not still
+  uint64_t inferred_ = 0;  // number of the last frame that was not still
   bool running_ = false, stop_ = false;
   std::thread worker_;
 };

@@ -26,10 +26,11 @@ class FakeControl {
     FrameView view;  // its pixels are gone
     Fit fit;
     Moment at;
-    uint64_t frame, deadline_ns;
+    uint64_t frame_number, batch_timeout_ns;
     int luma_like;  // the first sample of component 0, read while the pixels were there; -1: CUDA
-    Look look;
+    bool tiles;
     int tile_rows;
+    Regions regions;
     std::vector<ObjectRegion> objects;
     bool replace;
   };

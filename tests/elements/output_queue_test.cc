@@ -39,8 +39,8 @@ TEST(OutputQueueStart, RefusesUntilReset) {
 
 TEST_F(OutputQueueTest, LeavesInOrderAndWaitsForThePendingHead) {
   Item first;
-  first.pending = std::make_shared<PendingFrame>();
-  auto pending = first.pending;
+  first.held = std::make_shared<HeldFrame>();
+  auto pending = first.held;
   ASSERT_TRUE(queue_.Add(std::move(first)));
   ASSERT_TRUE(queue_.Add(EventItem(gst_event_new_eos())));
   ASSERT_TRUE(queue_.Add(FrameItem(7)));
@@ -52,13 +52,13 @@ TEST_F(OutputQueueTest, LeavesInOrderAndWaitsForThePendingHead) {
     std::this_thread::sleep_for(std::chrono::milliseconds(20));
     completed = true;
     InferenceResult result;
-    result.frame = 42;
+    result.frame_number = 42;
     queue_.Complete(*pending, std::move(result));
   });
   Item item;
   ASSERT_TRUE(queue_.Take(&item));
   EXPECT_TRUE(completed);
-  EXPECT_EQ(item.pending->result.frame, 42u);
+  EXPECT_EQ(item.held->result.frame_number, 42u);
   queue_.Pushed(GST_FLOW_OK);
   ASSERT_TRUE(queue_.Take(&item));
   ASSERT_TRUE(item.event);
@@ -93,8 +93,8 @@ TEST_F(OutputQueueTest, BlocksAtItsBoundAndAsksToHurryOnce) {
 
 TEST_F(OutputQueueTest, StopWakesEveryoneAndResetDropsWhatWasHeld) {
   Item item;
-  item.pending = std::make_shared<PendingFrame>();
-  const std::weak_ptr<PendingFrame> held = item.pending;
+  item.held = std::make_shared<HeldFrame>();
+  const std::weak_ptr<HeldFrame> held = item.held;
   ASSERT_TRUE(queue_.Add(std::move(item)));
   std::thread taker([&] {
     Item taken;
@@ -146,13 +146,13 @@ TEST_F(OutputQueueTest, AtTheEndOfStreamEventsStillLeave) {
   EXPECT_TRUE(queue_.Add(FrameItem()));
 }
 
-TEST(PendingFrameTest, UnmapsAndUnrefsWhateverHappens) {
+TEST(HeldFrameTest, UnmapsAndUnrefsWhateverHappens) {
   GstVideoInfo info;
   gst_video_info_set_format(&info, GST_VIDEO_FORMAT_I420, 4, 4);
   GstBuffer* buffer = gst_buffer_new_allocate(nullptr, info.size, nullptr);
   gst_buffer_ref(buffer);
   {
-    PendingFrame frame;
+    HeldFrame frame;
     ASSERT_TRUE(frame.Map(BufferPtr(buffer), info));
     EXPECT_EQ(GST_MINI_OBJECT_REFCOUNT_VALUE(buffer), 2) << "mapped without a reference";
   }
@@ -160,7 +160,7 @@ TEST(PendingFrameTest, UnmapsAndUnrefsWhateverHappens) {
   EXPECT_TRUE(gst_memory_is_writable(gst_buffer_peek_memory(buffer, 0)));
   gst_buffer_unref(buffer);
 
-  PendingFrame small;
+  HeldFrame small;
   EXPECT_FALSE(small.Map(BufferPtr(gst_buffer_new_allocate(nullptr, 3, nullptr)), info));
   EXPECT_TRUE(small.TakeBuffer());
 }

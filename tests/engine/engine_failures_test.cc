@@ -153,8 +153,9 @@ class RunningFailures : public EngineFailures, public ::testing::WithParamInterf
     request.frame = RgbView(pixels_.data(), kSide * 3, kSide, kSide, RgbOrder::kRgb);
     request.frame_number = number;
     request.at = number * 40'000'000;
-    request.deadline_ns = 0;
-    request.look = number % 2 == 0 ? Look::kFrameAndObjects : Look::kTiles;
+    request.batch_timeout_ns = 0;
+    request.tiles = number % 2 == 1;
+    request.regions = request.tiles ? Regions::kFrame : Regions::kBoth;
     request.objects = {{{4, 4, 30, 30}, 1}};
     request.done = [this](InferenceResult result) {
       spared = true;  // collecting is the test's
@@ -224,7 +225,7 @@ TEST_F(EngineFailures, ACallbackThatThrowsEndsNothing) {
   for (int i = 0; i < 2; ++i) {
     InferenceRequest request;
     request.frame = RgbView(pixels.data(), kSide * 3, kSide, kSide, RgbOrder::kRgb);
-    request.deadline_ns = 0;
+    request.batch_timeout_ns = 0;
     request.done = [&, i](InferenceResult result) {
       if (i == 0) throw std::runtime_error("no");
       results.Put(std::move(result));

@@ -74,12 +74,12 @@ class StreamsTest : public ::testing::Test {
   static void TearDownTestSuite() { delete engine_; }
   static Engine& engine() { return **engine_; }
 
-  InferenceRequest Request(Inbox& inbox, uint64_t number, uint64_t deadline_ns = 1'000'000) {
+  InferenceRequest Request(Inbox& inbox, uint64_t number, uint64_t batch_timeout_ns = 1'000'000) {
     InferenceRequest request;
     request.frame = RgbView(pixels_.data(), kWidth * 3, kWidth, kHeight, RgbOrder::kRgb);
     request.at = number * 40'000'000;
     request.frame_number = number;
-    request.deadline_ns = deadline_ns;
+    request.batch_timeout_ns = batch_timeout_ns;
     request.done = inbox.Slot();
     return request;
   }
@@ -194,10 +194,10 @@ TEST_F(StreamsTest, ANewerFrameTakesThePlaceOfOneThatWaits) {
   const auto results = inbox.Take();
   for (size_t n = 0; n < 9; ++n) {
     EXPECT_EQ(results[n].status.code(), StatusCode::kCancelled);
-    EXPECT_EQ(results[n].frame, n);
+    EXPECT_EQ(results[n].frame_number, n);
   }
   EXPECT_TRUE(results[9].status.ok());
-  EXPECT_EQ(results[9].frame, 9u);
+  EXPECT_EQ(results[9].frame_number, 9u);
   EXPECT_EQ(stream->stats().replaced, 9u);
 }
 
@@ -295,7 +295,7 @@ TEST_F(StreamsTest, TilesReportTheBestOneAndItsPlace) {
   stream->SetPolicy({.scoring = Scoring::kCosine, .top_k = 0});
   Inbox inbox;
   InferenceRequest request = Request(inbox, 3);
-  request.look = Look::kTiles;
+  request.tiles = true;
   request.tile_rows = 1;
   ASSERT_TRUE(stream->Submit(std::move(request)).ok());
   ASSERT_TRUE(inbox.WaitFor(1));
@@ -330,6 +330,36 @@ TEST_F(StreamsTest, TilesReportTheBestOneAndItsPlace) {
   EXPECT_TRUE(Eventually([&] { return stream->stats().pictures == 2 * tiles.size(); }));
 }
 
+TEST_F(StreamsTest, TilesAndObjectsOfOneFrame) {
+  auto stream = engine().OpenStream();
+  Set(*stream, "red; stripes");
+  stream->SetPolicy({.scoring = Scoring::kCosine, .top_k = 0});
+  const std::vector<Rect> tiles = TilesOf({0, 0, kWidth, kHeight}, 1);
+  Inbox inbox;
+  // Of the second frame nothing is encoded: it is still, and its object has not moved.
+  for (uint64_t n = 0; n < 2; ++n) {
+    InferenceRequest request = Request(inbox, n);
+    request.tiles = true;
+    request.tile_rows = 1;
+    request.regions = Regions::kBoth;
+    request.still = n == 1;
+    request.objects = {{{100, 5, 40, 60}, 2}};
+    ASSERT_TRUE(stream->Submit(std::move(request)).ok());
+  }
+  ASSERT_TRUE(inbox.WaitFor(2));
+  for (const InferenceResult& result : inbox.Take()) {
+    ASSERT_TRUE(result.status.ok()) << result.status.message();
+    ASSERT_EQ(result.tags.size(), 4u);
+    for (size_t i = 0; i < 2; ++i) {
+      EXPECT_FALSE(result.tags[i].of_object);
+      EXPECT_NE(std::find(tiles.begin(), tiles.end(), result.tags[i].region), tiles.end());
+      EXPECT_TRUE(result.tags[2 + i].of_object);
+      EXPECT_EQ(result.tags[2 + i].region, (Rect{100, 5, 40, 60}));
+    }
+  }
+  EXPECT_TRUE(Eventually([&] { return stream->stats().pictures == tiles.size() + 1; }));
+}
+
 TEST_F(StreamsTest, MoreTilesThanABatchHolds) {
   auto stream = engine().OpenStream();
   Set(*stream, "red; stripes");
@@ -337,7 +367,7 @@ TEST_F(StreamsTest, MoreTilesThanABatchHolds) {
   for (uint64_t n = 0; n < 5; ++n) {
     InferenceRequest request = Request(inbox, n);
     if (n % 2 == 0) {
-      request.look = Look::kTiles;
+      request.tiles = true;
       request.tile_rows = 3;
     }
     ASSERT_TRUE(stream->Submit(std::move(request)).ok());
@@ -345,7 +375,7 @@ TEST_F(StreamsTest, MoreTilesThanABatchHolds) {
   ASSERT_TRUE(inbox.WaitFor(5));
   const auto results = inbox.Take();
   for (size_t n = 0; n < 5; ++n) {
-    EXPECT_EQ(results[n].frame, n);
+    EXPECT_EQ(results[n].frame_number, n);
     EXPECT_TRUE(results[n].status.ok());
     EXPECT_EQ(results[n].tags.size(), 2u);
   }
@@ -358,7 +388,7 @@ TEST_F(StreamsTest, ObjectsHaveTagsOfTheirOwnAndAreEncodedOnce) {
   Inbox inbox;
   for (uint64_t n = 0; n < 6; ++n) {
     InferenceRequest request = Request(inbox, n);
-    request.look = Look::kFrameAndObjects;
+    request.regions = Regions::kBoth;
     request.objects = {{{5, 5, 40, 40}, 1}, {{100, 5, 40, 60}, 2}};
     ASSERT_TRUE(stream->Submit(std::move(request)).ok());
   }
@@ -445,7 +475,7 @@ TEST_F(StreamsTest, OnAStillPictureObjectsThatAreNewOrMovedAreLookedAt) {
   Inbox inbox;
   const auto look = [&](uint64_t n, std::vector<ObjectRegion> objects) {
     InferenceRequest request = Request(inbox, n);
-    request.look = Look::kFrameAndObjects;
+    request.regions = Regions::kBoth;
     request.objects = std::move(objects);
     request.still = n > 0;
     EXPECT_TRUE(stream->Submit(std::move(request)).ok());
@@ -488,14 +518,14 @@ TEST_F(StreamsTest, AStillFrameNeverTakesThePlaceOfOneToBeLookedAt) {
   submit(1, true);
   ASSERT_TRUE(inbox.WaitFor(1));
   const auto cancelled = inbox.Take();
-  EXPECT_EQ(cancelled[0].frame, 1u);
+  EXPECT_EQ(cancelled[0].frame_number, 1u);
   EXPECT_EQ(cancelled[0].status.code(), StatusCode::kCancelled);
   submit(2, false);
   stream->Hurry();
   ASSERT_TRUE(inbox.WaitFor(2));
   auto results = inbox.Take();
-  EXPECT_EQ(results[0].frame, 0u);
-  EXPECT_EQ(results[1].frame, 2u);
+  EXPECT_EQ(results[0].frame_number, 0u);
+  EXPECT_EQ(results[1].frame_number, 2u);
   EXPECT_TRUE(results[1].status.ok());
 }
 
@@ -505,7 +535,7 @@ TEST_F(StreamsTest, NewPromptsAreAppliedToObjectsThatAreNotEncodedAgain) {
   Inbox inbox;
   const auto look = [&](uint64_t n) {
     InferenceRequest request = Request(inbox, n);
-    request.look = Look::kObjects;
+    request.regions = Regions::kObjects;
     request.objects = {{{5, 5, 40, 40}, 1}};
     EXPECT_TRUE(stream->Submit(std::move(request)).ok());
     EXPECT_TRUE(inbox.WaitFor(1));
@@ -527,7 +557,7 @@ TEST_F(StreamsTest, AFrameWithoutObjectsIsAnsweredInItsTurn) {
   Inbox inbox;
   for (uint64_t n = 0; n < 40; ++n) {
     InferenceRequest request = Request(inbox, n);
-    request.look = n % 3 == 0 ? Look::kFrame : Look::kObjects;
+    request.regions = n % 3 == 0 ? Regions::kFrame : Regions::kObjects;
     if (n % 3 == 1)
       request.objects = {{{5, 5, 40, 40}, static_cast<int64_t>(n)}, {{50, 5, 40, 40}, 500}};
     ASSERT_TRUE(stream->Submit(std::move(request)).ok());
@@ -535,7 +565,7 @@ TEST_F(StreamsTest, AFrameWithoutObjectsIsAnsweredInItsTurn) {
   ASSERT_TRUE(inbox.WaitFor(40));
   const auto results = inbox.Take();
   for (uint64_t n = 0; n < 40; ++n) {
-    EXPECT_EQ(results[n].frame, n);
+    EXPECT_EQ(results[n].frame_number, n);
     EXPECT_TRUE(results[n].status.ok());
     EXPECT_EQ(results[n].tags.empty(), n % 3 == 2);
   }
@@ -552,7 +582,7 @@ TEST_F(StreamsTest, FlushesAndClosuresAtTheWorstMomentAnswerEverythingOnce) {
       for (uint64_t n = 0; n < 7; ++n) {
         Inbox unused;
         InferenceRequest request = Request(unused, n);
-        request.look = n % 2 ? Look::kTiles : Look::kFrame;
+        request.tiles = n % 2 == 1;
         request.replace = round % 2 == 0;
         request.done = [&](InferenceResult) { ++answered; };
         ASSERT_TRUE(stream->Submit(std::move(request)).ok());
@@ -570,7 +600,7 @@ TEST_F(StreamsTest, FlushesAndClosuresAtTheWorstMomentAnswerEverythingOnce) {
   const auto results = steady_inbox.Take();
   for (uint64_t n = 0; n < 100; ++n) {
     EXPECT_TRUE(results[n].status.ok());
-    EXPECT_EQ(results[n].frame, n);
+    EXPECT_EQ(results[n].frame_number, n);
   }
 }
 

@@ -59,12 +59,12 @@ class EngineTest : public ::testing::Test {
 
   static Engine& engine() { return **engine_; }
 
-  InferenceRequest Request(uint64_t number, uint64_t deadline_ns = 1'000'000) {
+  InferenceRequest Request(uint64_t number, uint64_t batch_timeout_ns = 1'000'000) {
     InferenceRequest request;
     request.frame = RgbView(red_.data(), 64 * 3, 64, 64, RgbOrder::kRgb);
     request.at = number * 40'000'000;
     request.frame_number = number;
-    request.deadline_ns = deadline_ns;
+    request.batch_timeout_ns = batch_timeout_ns;
     request.done = inbox_.Slot();
     return request;
   }
@@ -115,7 +115,7 @@ TEST_F(EngineTest, WithoutPromptsThereIsAnEmbeddingAndNoTag) {
   const auto results = inbox_.Take();
   ASSERT_TRUE(results[0].status.ok()) << results[0].status.message();
   EXPECT_TRUE(results[0].tags.empty());
-  EXPECT_EQ(results[0].frame, 7u);
+  EXPECT_EQ(results[0].frame_number, 7u);
   EXPECT_EQ(results[0].at.pts_ns, 280'000'000u);
   ASSERT_EQ(results[0].embedding.size(), static_cast<size_t>(engine().model().embed_dim));
   double norm = 0;
@@ -132,7 +132,7 @@ TEST_F(EngineTest, TagsComeInOrderAndSoftmaxSumsToOne) {
   const auto results = inbox_.Take();
   for (uint64_t i = 0; i < 25; ++i) {
     ASSERT_TRUE(results[i].status.ok()) << results[i].status.message();
-    EXPECT_EQ(results[i].frame, i);
+    EXPECT_EQ(results[i].frame_number, i);
     ASSERT_EQ(results[i].tags.size(), 3u);
     double sum = 0;
     for (const Tag& tag : results[i].tags) sum += tag.score;
@@ -184,7 +184,7 @@ TEST_F(EngineTest, FlushCancelsWhatIsQueuedOnceAndNothingComesAfter) {
     EXPECT_EQ(result.status.code(), StatusCode::kCancelled);
   ASSERT_TRUE(stream->Submit(Request(9)).ok());
   ASSERT_TRUE(inbox_.WaitFor(1));
-  EXPECT_EQ(inbox_.Take()[0].frame, 9u);
+  EXPECT_EQ(inbox_.Take()[0].frame_number, 9u);
 }
 
 TEST_F(EngineTest, ClosingAStreamAnswersWhatIsQueued) {
@@ -215,7 +215,7 @@ TEST_F(EngineTest, StreamsWithDifferentPromptsAndFitsShareTheEngine) {
   }
   uint64_t expected = 0;
   for (const auto& result : other.Take()) {
-    EXPECT_EQ(result.frame, expected++);
+    EXPECT_EQ(result.frame_number, expected++);
     EXPECT_EQ(result.tags.size(), 2u);
   }
 }

@@ -65,7 +65,7 @@ class ExemplarTest : public ::testing::Test {
     std::promise<InferenceResult> told;
     InferenceRequest request;
     request.frame = drawing.View(&pixels);
-    request.deadline_ns = 0;
+    request.batch_timeout_ns = 0;
     request.done = [&](InferenceResult result) { told.set_value(std::move(result)); };
     EXPECT_TRUE(stream_->Submit(std::move(request)).ok());
     InferenceResult result = told.get_future().get();

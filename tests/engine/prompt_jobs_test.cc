@@ -41,7 +41,7 @@ class PromptJobsTest : public ::testing::Test {
   void OneFrame(EngineStream& stream) {
     InferenceRequest request;
     request.frame = RgbView(pixels_.data(), kSide * 3, kSide, kSide, RgbOrder::kRgb);
-    request.deadline_ns = 0;
+    request.batch_timeout_ns = 0;
     request.done = results_.Slot();
     ASSERT_TRUE(stream.Submit(std::move(request)).ok());
     ASSERT_TRUE(results_.WaitFor(1));

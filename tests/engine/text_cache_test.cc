@@ -235,7 +235,7 @@ TEST_F(TextCacheTest, PromptsThatAreKnownSwitchWithoutAStall) {
     InferenceRequest request;
     request.frame = RgbView(grey.data(), 640 * 3, 640, 480, RgbOrder::kRgb);
     request.at = static_cast<uint64_t>(i) * 33'000'000;
-    request.deadline_ns = 0;
+    request.batch_timeout_ns = 0;
     request.done = [&](InferenceResult result) {
       std::lock_guard lock(mutex);
       EXPECT_TRUE(result.status.ok()) << result.status.message();

@@ -47,6 +47,12 @@ TEST(PlainText, CutsTheMiddleAtCharacters) {
   }
 }
 
+TEST(PlainText, EndsASentenceOnce) {
+  EXPECT_EQ(PlainSentence("out of memory"), "out of memory.");
+  EXPECT_EQ(PlainSentence("It is gone."), "It is gone.");
+  EXPECT_EQ(PlainSentence("Which\none?"), "Which?one?");
+}
+
 TEST(PlainText, IsWhatTheLogPassesOn) {
   std::string logged;
   SetLogCallback([&](LogLevel, const std::string& message) { logged = message; });

@@ -123,10 +123,10 @@ class ClipTag {
 
   // plugin/elements/cliptag/live.cc: answers, and frames that do not wait for them
   bool IsLive(Mode mode);  // asks upstream, where it has not said yet
-  GstFlowReturn ChainLive(BufferPtr buffer, const FrameSettings& frame, guint64 number,
+  GstFlowReturn ChainLive(BufferPtr buffer, const FrameSettings& frame, guint64 frame_number,
                           guint64 time, bool due);
-  void LookLive(GstBuffer* buffer, const FrameSettings& frame, guint64 number, guint64 time);
-  void TellArrived();  // on the src pad's task
+  void InferLive(GstBuffer* buffer, const FrameSettings& frame, guint64 frame_number, guint64 time);
+  void PostArrived();  // on the src pad's task
   void WaitForLive();  // at the end of the stream
   // Messages, events and counts of an answer; false if it has no tags to attach.
   bool Tell(const AnswerPtr& answer, guint64 age);
@@ -143,22 +143,22 @@ class ClipTag {
   // False while downstream is late, where that counts: frames go on, without being looked at, but
   // for one a second.
   bool MayLook(bool heed_qos, guint64 running_time, guint64 time);
-  bool IsStill(const FrameSettings& frame, const PendingFrame& pending);
+  bool IsStill(const FrameSettings& frame, const HeldFrame& held);
   // Null, and the buffer back in `item`, if it cannot be looked at.
-  std::shared_ptr<PendingFrame> MakePending(BufferPtr buffer, Item* item);
-  // Maps the buffer where it lies and describes it in `pending`, which has taken it in any case.
-  Status View(BufferPtr buffer, PendingFrame* pending);
+  std::shared_ptr<HeldFrame> Hold(BufferPtr buffer, Item* item);
+  // Maps the buffer where it lies and describes it in `held`, which has taken it in any case.
+  Status View(BufferPtr buffer, HeldFrame* held);
   Orientation CurrentOrientation();
-  InferenceRequest RequestFor(PendingFrame& pending, const FrameSettings& frame, guint64 number);
-  void Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSettings& frame,
-              guint64 number);
-  ResultContext ContextOf(const PendingFrame& pending) const;
+  InferenceRequest RequestFor(HeldFrame& held, const FrameSettings& frame, guint64 frame_number);
+  void Submit(const std::shared_ptr<HeldFrame>& held, const FrameSettings& frame,
+              guint64 frame_number);
+  ResultContext ContextOf(const HeldFrame& held) const;
   void HurryIfLowered(const FrameSettings& frame);
   size_t Bound(const FrameSettings& frame) const;
   void LookAtPool(GstBuffer* buffer);
   GstFlowReturn WaitForPrompts();
   GstFlowReturn PushFrame(Item item);
-  BufferPtr Deliver(PendingFrame& pending);
+  BufferPtr Deliver(HeldFrame& held);
   bool PushEvent(EventPtr event);
   void FailIfEosWaits(GstFlowReturn flow);
 

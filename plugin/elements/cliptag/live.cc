@@ -34,11 +34,11 @@ bool ClipTag::IsLive(Mode mode) {
   return liveness_ == Liveness::kLive;
 }
 
-GstFlowReturn ClipTag::ChainLive(BufferPtr buffer, const FrameSettings& frame, guint64 number,
+GstFlowReturn ClipTag::ChainLive(BufferPtr buffer, const FrameSettings& frame, guint64 frame_number,
                                  guint64 time, bool due) {
   if (prompts_ == Prompts::kFailed) return GST_FLOW_ERROR;  // it has been posted
   newest_time_ = time;
-  if (due && prompts_ == Prompts::kReady) LookLive(buffer.get(), frame, number, time);
+  if (due && prompts_ == Prompts::kReady) InferLive(buffer.get(), frame, frame_number, time);
   MeasureRate();
   if (const AnswerPtr answer = live_.newest(); answer && !answer->result.tags.empty())
     buffer = Attach(std::move(buffer), *answer, answer->AgeAt(time));
@@ -54,29 +54,27 @@ GstFlowReturn ClipTag::ChainLive(BufferPtr buffer, const FrameSettings& frame, g
 
 // The engine reads the frame while it goes on: it is held, and whoever writes to it downstream
 // makes a copy first.
-void ClipTag::LookLive(GstBuffer* buffer, const FrameSettings& frame, guint64 number,
-                       guint64 time) {
+void ClipTag::InferLive(GstBuffer* buffer, const FrameSettings& frame, guint64 frame_number,
+                        guint64 time) {
   Item unused;
-  const std::shared_ptr<PendingFrame> pending =
-      MakePending(BufferPtr(gst_buffer_ref(buffer)), &unused);
-  if (!pending) return;
-  pending->time = time;
-  pending->still = IsStill(frame, *pending);
-  InferenceRequest request = RequestFor(*pending, frame, number);
+  const std::shared_ptr<HeldFrame> held = Hold(BufferPtr(gst_buffer_ref(buffer)), &unused);
+  if (!held) return;
+  held->time = time;
+  held->still = IsStill(frame, *held);
+  InferenceRequest request = RequestFor(*held, frame, frame_number);
   request.replace = true;
   auto answer = std::make_shared<Answer>();  // here, where there being no memory is an error
-  answer->context = ContextOf(*pending);
+  answer->context = ContextOf(*held);
   const unsigned era = live_.Begin();
-  request.done = [this, pending, era, answer](InferenceResult result) {
-    answer->context.frame = result.frame;
-    answer->time = pending->time;
+  request.done = [this, held, era, answer](InferenceResult result) {
+    answer->time = held->time;
     answer->result = std::move(result);
-    pending->TakeBuffer();  // whoever holds the request longer does not hold the frame
-    if (!answer->result.status.ok() && !pending->still) forget_still_ = true;
+    held->TakeBuffer();  // whoever holds the request longer does not hold the frame
+    if (!answer->result.status.ok() && !held->still) forget_still_ = true;
     live_.Arrived(era, answer);
     // By the src pad's task: nobody's handler of messages holds up the engine or the video.
     Item hint;
-    hint.tell = true;
+    hint.answers = true;
     queue_.Add(std::move(hint));
     queue_.Wake();
   };
@@ -87,11 +85,11 @@ void ClipTag::LookLive(GstBuffer* buffer, const FrameSettings& frame, guint64 nu
     done(std::move(failed));
     return;
   }
-  if (!pending->still) ++rate_due_;
+  if (!held->still) ++rate_due_;
   HurryIfLowered(frame);
 }
 
-void ClipTag::TellArrived() {
+void ClipTag::PostArrived() {
   for (const AnswerPtr& answer : live_.Take()) Tell(answer, answer->AgeAt(newest_time_));
 }
 
@@ -106,7 +104,7 @@ bool ClipTag::Tell(const AnswerPtr& answer, guint64 age) {
     if (result.status.code() != StatusCode::kCancelled && !std::exchange(told_not_tagged_, true)) {
       GST_ELEMENT_WARNING(
           element_, LIBRARY, FAILED,
-          ("%s The frame passes without tags.", PlainText(result.status.message()).c_str()),
+          ("%s The frame passes without tags.", PlainSentence(result.status.message()).c_str()),
           (nullptr));
     }
     return false;

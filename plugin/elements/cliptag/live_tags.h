@@ -23,8 +23,9 @@ struct Answer {
   guint64 time = 0;       // in the stream, as StreamClock counts it
 
   guint64 AgeAt(guint64 now) const { return now > time ? now - time : 0; }
-  // A still frame tells what was seen in the one before it.
+  // A still frame has the tags of the one before it.
   void StandOn(const Answer& before) {
+    result.frame_number = before.result.frame_number;
     context = before.context;
     time = before.time;
   }

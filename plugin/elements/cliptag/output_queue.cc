@@ -5,14 +5,14 @@
 
 namespace cliptag {
 
-bool PendingFrame::Map(BufferPtr buffer, const GstVideoInfo& info, GstMapFlags flags) {
+bool HeldFrame::Map(BufferPtr buffer, const GstVideoInfo& info, GstMapFlags flags) {
   buffer_ = std::move(buffer);
   const auto all = static_cast<GstMapFlags>(int{flags} | int{GST_VIDEO_FRAME_MAP_FLAG_NO_REF});
   mapped_ = gst_video_frame_map(&frame_, &info, buffer_.get(), all);
   return mapped_;
 }
 
-void PendingFrame::Unmap() {
+void HeldFrame::Unmap() {
   if (mapped_) gst_video_frame_unmap(&frame_);
   mapped_ = false;
 }
@@ -70,7 +70,7 @@ void OutputQueue::Wake() {
 }
 
 bool OutputQueue::HeadReady() const {
-  return !items_.empty() && (!items_.front().pending || items_.front().pending->done_);
+  return !items_.empty() && (!items_.front().held || items_.front().held->done_);
 }
 
 bool OutputQueue::Take(Item* item) {
@@ -102,12 +102,12 @@ void OutputQueue::Pushed(GstFlowReturn flow) {
   changed_.notify_all();
 }
 
-void OutputQueue::Complete(PendingFrame& pending, InferenceResult result) {
-  pending.Unmap();  // before anyone can see it as done
+void OutputQueue::Complete(HeldFrame& held, InferenceResult result) {
+  held.Unmap();  // before anyone can see it as done
   {
     const std::lock_guard lock(mutex_);
-    pending.result = std::move(result);
-    pending.done_ = true;
+    held.result = std::move(result);
+    held.done_ = true;
   }
   changed_.notify_all();
 }

@@ -1,7 +1,7 @@
 // The way out of `cliptag`: a bounded queue in which buffers wait for their tags, and events behind
 // them for their turn, so that everything leaves in the order in which it came.
 //
-// Ownership: an Item owns its buffer or event. A PendingFrame is shared between its item and the
+// Ownership: an Item owns its buffer or event. A HeldFrame is shared between its item and the
 // engine's request; whichever goes last unmaps and unrefs the buffer.
 // Thread safety: every method may be called from any thread. In use, one thread adds (the sink
 // pad's), one takes (the src pad's task), engine workers complete, any thread flushes.
@@ -25,12 +25,12 @@ namespace cliptag {
 
 // A frame that has been handed to the engine: mapped without a reference, so that its buffer stays
 // writable, and unmapped as soon as the engine has answered.
-class PendingFrame {
+class HeldFrame {
  public:
-  PendingFrame() = default;
-  ~PendingFrame() { Unmap(); }
-  PendingFrame(const PendingFrame&) = delete;
-  PendingFrame& operator=(const PendingFrame&) = delete;
+  HeldFrame() = default;
+  ~HeldFrame() { Unmap(); }
+  HeldFrame(const HeldFrame&) = delete;
+  HeldFrame& operator=(const HeldFrame&) = delete;
 
   // Takes the buffer in any case; false if it cannot be mapped as such a frame.
   bool Map(BufferPtr buffer, const GstVideoInfo& info, GstMapFlags flags = GST_MAP_READ);
@@ -46,7 +46,6 @@ class PendingFrame {
   }
 
   FrameView view;
-  std::vector<ObjectRegion> objects;
   guint64 stream_time = GST_CLOCK_TIME_NONE;
   guint64 time = 0;        // in the stream, as StreamClock counts it
   bool still = false;      // nothing to be seen that was not there before
@@ -61,12 +60,12 @@ class PendingFrame {
 };
 
 struct Item {
-  BufferPtr buffer;                       // a frame that needs no inference
-  std::shared_ptr<PendingFrame> pending;  // or one that does
-  EventPtr event;                         // or an event
-  bool tell = false;                      // or a hint that there is something to tell
+  BufferPtr buffer;                 // a frame that needs no inference
+  std::shared_ptr<HeldFrame> held;  // or one that does
+  EventPtr event;                   // or an event
+  bool answers = false;             // or a hint that answers have come (LiveTags::Take)
 
-  bool is_frame() const { return buffer != nullptr || pending != nullptr; }
+  bool is_frame() const { return buffer != nullptr || held != nullptr; }
 };
 
 class OutputQueue {
@@ -96,7 +95,7 @@ class OutputQueue {
   void Pushed(GstFlowReturn flow);
 
   // --- any side
-  void Complete(PendingFrame& pending, InferenceResult result);
+  void Complete(HeldFrame& held, InferenceResult result);
   GstFlowReturn flow() const;
   // Sets what every blocked and later call returns, and wakes them all.
   void Stop(GstFlowReturn flow);

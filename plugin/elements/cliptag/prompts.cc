@@ -17,7 +17,7 @@ constexpr auto kPollPeriod = std::chrono::milliseconds(100);
 
 // A prompts file that cannot be used, no prompts, an empty label, … stop the element at its start.
 void ClipTag::PostStartError(GstElement* element, const Status& status) {
-  const std::string message = PlainText(status.message());
+  const std::string message = PlainSentence(status.message());
   const char* text = message.c_str();
   switch (status.code()) {
     case StatusCode::kNotFound:
@@ -103,7 +103,7 @@ void ClipTag::WarnPromptsStay(const Status& status) {
     CallLater([this, status] { WarnPromptsStay(status); });
     return;
   }
-  const std::string text = PlainText(status.message());
+  const std::string text = PlainSentence(status.message());
   warning = true;
   GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS,
                       ("%s The prompts stay as they were.", text.c_str()), (nullptr));

@@ -9,7 +9,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/frame.h"
-#include "plugin/engine/tag_policy.h"
+#include "plugin/engine/engine.h"
 #include "plugin/gst/rate_schedule.h"
 
 namespace cliptag {
@@ -30,10 +30,9 @@ struct PromptSettings {
 
 enum class Mode : uint8_t {
   kAuto,   // kLive in live pipelines, else kExact
-  kExact,  // every frame that is looked at leaves with its own tags, in order
+  kExact,  // every frame that is inferred leaves with its own tags, in order
   kLive,   // frames are never held back; the newest tags ride along
 };
-enum class Regions : uint8_t { kFrame, kObjects, kBoth };
 
 // What every frame asks for; small, so that the streaming thread can copy it.
 struct FrameSettings {
@@ -42,7 +41,7 @@ struct FrameSettings {
   guint max_batch = 0;  // 0 = the backend's choice
   guint64 batch_timeout_ns = 10 * GST_MSECOND;
   Fit fit = Fit::kModel;
-  bool tiles = false;  // the property `fit` says so in place of a fit
+  bool tiles = false;  // fit=tiles
   guint tile_rows = 2;
   Regions regions = Regions::kFrame;
   std::optional<Orientation> orientation;  // none: the image-orientation tag's

@@ -32,7 +32,7 @@ GstFlowReturn ClipTag::Chain(GstBuffer* raw) {
     frame = settings_.frame;
   }
   ++frames_in_;
-  const guint64 number = next_frame_++;
+  const guint64 frame_number = next_frame_++;
   const guint64 running_time =
       segment_.format == GST_FORMAT_TIME
           ? gst_segment_to_running_time(&segment_, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer.get()))
@@ -42,10 +42,10 @@ GstFlowReturn ClipTag::Chain(GstBuffer* raw) {
   LookAtPool(buffer.get());
   const bool live = IsLive(frame.mode);
   const bool due = IsDue(frame, time, duration) && MayLook(live || frame.qos, running_time, time);
-  if (live) return ChainLive(std::move(buffer), frame, number, time, due);
+  if (live) return ChainLive(std::move(buffer), frame, frame_number, time, due);
   MeasureRate();
   Item item;
-  std::shared_ptr<PendingFrame> pending;
+  std::shared_ptr<HeldFrame> held;
   if (due) {
     flow = WaitForPrompts();
     if (flow != GST_FLOW_OK) return flow;
@@ -53,10 +53,10 @@ GstFlowReturn ClipTag::Chain(GstBuffer* raw) {
     // deadline.
     flow = queue_.WaitForRoom(Bound(frame), [this] { stream_->Hurry(); });
     if (flow != GST_FLOW_OK) return flow;
-    pending = MakePending(std::move(buffer), &item);
-    if (pending) {
-      pending->time = time;
-      pending->still = IsStill(frame, *pending);
+    held = Hold(std::move(buffer), &item);
+    if (held) {
+      held->time = time;
+      held->still = IsStill(frame, *held);
     }
   } else if (queue_.IsIdle()) {
     return gst_pad_push(src_pad_, buffer.release());
@@ -66,9 +66,9 @@ GstFlowReturn ClipTag::Chain(GstBuffer* raw) {
     item.buffer = std::move(buffer);
   }
   // Into the queue first: the answer may come before Submit() returns.
-  item.pending = pending;
+  item.held = held;
   if (!queue_.Add(std::move(item))) return queue_.flow();
-  if (pending) Submit(pending, frame, number);
+  if (held) Submit(held, frame, frame_number);
   return GST_FLOW_OK;
 }
 
@@ -95,14 +95,14 @@ bool ClipTag::MayLook(bool heed_qos, guint64 running_time, guint64 time) {
   return true;
 }
 
-bool ClipTag::IsStill(const FrameSettings& frame, const PendingFrame& pending) {
+bool ClipTag::IsStill(const FrameSettings& frame, const HeldFrame& held) {
   if (forget_still_.exchange(false)) still_.Forget();
   if (frame.still_threshold <= 0) {
     still_.Forget();
     return false;
   }
-  if (pending.view.memory != FrameMemory::kHost) return false;
-  if (!still_.Check(pending.view, frame.still_threshold)) return false;
+  if (held.view.memory != FrameMemory::kHost) return false;
+  if (!still_.Check(held.view, frame.still_threshold)) return false;
   return true;
 }
 
@@ -137,39 +137,39 @@ GstFlowReturn ClipTag::WaitForPrompts() {
   return prompts_ == Prompts::kReady ? GST_FLOW_OK : GST_FLOW_ERROR;
 }
 
-std::shared_ptr<PendingFrame> ClipTag::MakePending(BufferPtr buffer, Item* item) {
-  auto pending = std::make_shared<PendingFrame>();
-  const Status status = View(std::move(buffer), pending.get());
+std::shared_ptr<HeldFrame> ClipTag::Hold(BufferPtr buffer, Item* item) {
+  auto held = std::make_shared<HeldFrame>();
+  const Status status = View(std::move(buffer), held.get());
   if (status.ok()) {
     if (segment_.format == GST_FORMAT_TIME) {
-      pending->stream_time =
-          gst_segment_to_stream_time(&segment_, GST_FORMAT_TIME, GST_BUFFER_PTS(pending->buffer()));
+      held->stream_time =
+          gst_segment_to_stream_time(&segment_, GST_FORMAT_TIME, GST_BUFFER_PTS(held->buffer()));
     }
-    return pending;
+    return held;
   }
   if (!std::exchange(told_not_mappable_, true)) {
     GST_ELEMENT_WARNING(element_, STREAM, FORMAT,
-                        ("%s It passes without tags.", PlainText(status.message()).c_str()),
+                        ("%s It passes without tags.", PlainSentence(status.message()).c_str()),
                         (nullptr));
   }
-  item->buffer = pending->TakeBuffer();
+  item->buffer = held->TakeBuffer();
   return nullptr;
 }
 
-Status ClipTag::View(BufferPtr buffer, PendingFrame* pending) {
+Status ClipTag::View(BufferPtr buffer, HeldFrame* held) {
   GstVideoInfo info = info_;
   GstMapFlags flags = GST_MAP_READ;
   if (in_cuda_memory_) {
     if (Status status = cuda_.Prepare(buffer.get(), &info, &flags); !status.ok()) {
-      pending->Hold(std::move(buffer));
+      held->Hold(std::move(buffer));
       return status;
     }
   }
-  if (!pending->Map(std::move(buffer), info, flags)) {
+  if (!held->Map(std::move(buffer), info, flags)) {
     return InvalidArgument("The frame does not hold what its caps promise, or cannot be mapped.");
   }
-  CLIPTAG_ASSIGN_OR_RETURN(pending->view, MakeFrameView(pending->frame(), CurrentOrientation()));
-  return in_cuda_memory_ ? CudaFrames::Finish(pending->frame(), &pending->view) : Status();
+  CLIPTAG_ASSIGN_OR_RETURN(held->view, MakeFrameView(held->frame(), CurrentOrientation()));
+  return in_cuda_memory_ ? CudaFrames::Finish(held->frame(), &held->view) : Status();
 }
 
 Orientation ClipTag::CurrentOrientation() {
@@ -184,41 +184,38 @@ Orientation ClipTag::CurrentOrientation() {
   return IsTurnedUpstream(sink_pad_, tagged) ? Orientation::kRotate0 : tagged;
 }
 
-InferenceRequest ClipTag::RequestFor(PendingFrame& pending, const FrameSettings& frame,
-                                     guint64 number) {
+InferenceRequest ClipTag::RequestFor(HeldFrame& held, const FrameSettings& frame,
+                                     guint64 frame_number) {
   InferenceRequest request;
-  request.frame = pending.view;
+  request.frame = held.view;
   request.fit = frame.fit;
-  if (frame.regions == Regions::kFrame) {
-    request.look = frame.tiles ? Look::kTiles : Look::kFrame;
-  } else {
-    request.look = frame.regions == Regions::kBoth ? Look::kFrameAndObjects : Look::kObjects;
-    request.objects = ObjectsOf(pending.buffer());
-  }
+  request.tiles = frame.tiles;
   request.tile_rows = static_cast<int>(frame.tile_rows);
-  const GstBuffer* buffer = pending.buffer();
-  request.at.time_ns = pending.time;
-  request.at.pts_ns = GST_BUFFER_PTS_IS_VALID(buffer) ? GST_BUFFER_PTS(buffer) : pending.time;
-  request.still = pending.still;
-  request.frame_number = number;
-  request.deadline_ns = frame.batch_timeout_ns;
+  request.regions = frame.regions;
+  if (frame.regions != Regions::kFrame) request.objects = ObjectsOf(held.buffer());
+  const GstBuffer* buffer = held.buffer();
+  request.at.time_ns = held.time;
+  request.at.pts_ns = GST_BUFFER_PTS_IS_VALID(buffer) ? GST_BUFFER_PTS(buffer) : held.time;
+  request.still = held.still;
+  request.frame_number = frame_number;
+  request.batch_timeout_ns = frame.batch_timeout_ns;
   return request;
 }
 
-void ClipTag::Submit(const std::shared_ptr<PendingFrame>& pending, const FrameSettings& frame,
-                     guint64 number) {
-  InferenceRequest request = RequestFor(*pending, frame, number);
-  request.done = [this, pending](InferenceResult result) {
+void ClipTag::Submit(const std::shared_ptr<HeldFrame>& held, const FrameSettings& frame,
+                     guint64 frame_number) {
+  InferenceRequest request = RequestFor(*held, frame, frame_number);
+  request.done = [this, held](InferenceResult result) {
     if (!result.status.ok()) forget_still_ = true;
-    queue_.Complete(*pending, std::move(result));
+    queue_.Complete(*held, std::move(result));
   };
   if (Status status = stream_->Submit(std::move(request)); !status.ok()) {
     InferenceResult failed;
     failed.status = std::move(status);
-    queue_.Complete(*pending, std::move(failed));
+    queue_.Complete(*held, std::move(failed));
     return;
   }
-  if (!pending->still) ++rate_due_;
+  if (!held->still) ++rate_due_;
   HurryIfLowered(frame);
 }
 
@@ -238,8 +235,8 @@ void ClipTag::Loop() {
   }
   GstFlowReturn flow = GST_FLOW_OK;
   try {
-    if (item.tell) {
-      TellArrived();
+    if (item.answers) {
+      PostArrived();
     } else if (item.event) {
       PushEvent(std::move(item.event));
     } else {
@@ -254,27 +251,26 @@ void ClipTag::Loop() {
 }
 
 GstFlowReturn ClipTag::PushFrame(Item item) {
-  BufferPtr buffer = item.pending ? Deliver(*item.pending) : std::move(item.buffer);
+  BufferPtr buffer = item.held ? Deliver(*item.held) : std::move(item.buffer);
   return gst_pad_push(src_pad_, buffer.release());
 }
 
-ResultContext ClipTag::ContextOf(const PendingFrame& pending) const {
+ResultContext ClipTag::ContextOf(const HeldFrame& held) const {
   ResultContext context;
-  context.pts = GST_BUFFER_PTS(pending.buffer());
-  context.stream_time = pending.stream_time;
+  context.pts = GST_BUFFER_PTS(held.buffer());
+  context.stream_time = held.stream_time;
   context.model = model_name_;
   return context;
 }
 
-BufferPtr ClipTag::Deliver(PendingFrame& pending) {
+BufferPtr ClipTag::Deliver(HeldFrame& held) {
   auto answer = std::make_shared<Answer>();
-  answer->context = ContextOf(pending);
-  answer->time = pending.time;
-  answer->context.frame = pending.result.frame;
-  answer->result = std::move(pending.result);
+  answer->context = ContextOf(held);
+  answer->time = held.time;
+  answer->result = std::move(held.result);
   if (answer->result.still && last_told_) answer->StandOn(*last_told_);
-  BufferPtr buffer = pending.TakeBuffer();
-  return Tell(answer, 0) ? Attach(std::move(buffer), *answer, answer->AgeAt(pending.time))
+  BufferPtr buffer = held.TakeBuffer();
+  return Tell(answer, 0) ? Attach(std::move(buffer), *answer, answer->AgeAt(held.time))
                          : std::move(buffer);
 }
 

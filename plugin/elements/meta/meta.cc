@@ -99,7 +99,7 @@ size_t AttachToRegions(GstBuffer* buffer,
 void FillStructure(GstStructure* structure, const ResultContext& context,
                    const InferenceResult& result) {
   gst_structure_set(structure, "pts", G_TYPE_UINT64, context.pts, "stream-time", G_TYPE_UINT64,
-                    context.stream_time, "frame", G_TYPE_UINT64, context.frame, "model",
+                    context.stream_time, "frame", G_TYPE_UINT64, result.frame_number, "model",
                     G_TYPE_STRING, context.model.c_str(), "age", G_TYPE_UINT64, context.age,
                     nullptr);
   GValue tags = G_VALUE_INIT;

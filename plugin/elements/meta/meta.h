@@ -17,7 +17,6 @@ namespace cliptag {
 struct ResultContext {
   guint64 pts = GST_CLOCK_TIME_NONE;
   guint64 stream_time = GST_CLOCK_TIME_NONE;
-  guint64 frame = 0;
   guint64 age = 0;
   std::string model;
   bool attach_embedding = false;

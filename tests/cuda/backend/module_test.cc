@@ -141,7 +141,7 @@ TEST_F(ModuleTest, AnEngineAnswersInOrder) {
         request.done = [&, i](InferenceResult result) {
           const std::lock_guard lock(mutex);
           EXPECT_TRUE(result.status.ok()) << result.status.message();
-          order[i % 2].push_back(result.frame);
+          order[i % 2].push_back(result.frame_number);
           rows[i] = std::move(result.embedding);
         };
         EXPECT_TRUE((i % 2 == 0 ? one : two)->Submit(std::move(request)).ok());

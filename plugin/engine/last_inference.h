@@ -1,5 +1,5 @@
-// What a stream's last look at its whole frame has left behind, for the frames after it that show
-// the same: they are not encoded, but time goes on, and prompts and thresholds may change.
+// What the last inference of a stream's whole frame gave, for the frames after it that show the
+// same: they are not encoded, but time goes on, and prompts and thresholds may change.
 //
 // Begin() and StandsFor() are asked in the order of the frames, and so is the rest, later: a frame
 // may be planned before the one in front of it has been encoded. Used by one thread at a time.
@@ -18,28 +18,27 @@ namespace cliptag {
 // an earlier frame; a product this small asks no device. `embeddings` is (pictures, bank.dim).
 std::vector<float> CosinesOf(const PromptBank& bank, std::span<const float> embeddings);
 
-class LastLook {
+class LastInference {
  public:
   // This frame will be encoded.
   void Begin(const InferenceRequest& request);
-  // Whether what will be seen in the frame of the last Begin() is what this one asks for.
+  // Whether the frame of the last Begin() is encoded in the way that this request asks for.
   bool StandsFor(const InferenceRequest& request) const;
 
-  // What was seen: (pictures, dim), and with a bank its cosines, (pictures, rows).
+  // Embeddings: (pictures, dim); with a bank its cosines: (pictures, rows).
   void Keep(std::vector<Rect> pictures, std::vector<float> embeddings,
             std::shared_ptr<const PromptBank> bank, std::vector<float> cosines);
   const std::vector<Rect>& pictures() const { return pictures_; }  // empty: there is nothing
   const std::vector<float>& embeddings() const { return embeddings_; }
   std::span<const float> CosinesWith(const std::shared_ptr<const PromptBank>& bank);
 
-  void Reset() { *this = LastLook(); }
+  void Reset() { *this = LastInference(); }
 
  private:
-  // What decides which part of the frame is seen.
+  // What decides which parts of the frame are encoded.
   struct Asked {
-    Look look;
     Fit fit;
-    int tile_rows;
+    int tile_rows;  // 0 = no tiles
     int width, height;
     Rect crop;
     PixelAspect pixel;
