@@ -1,14 +1,14 @@
 // What the `cliptag` element does: frames in, the same frames out with tags on them.
 //
 // Threads: the sink pad's streaming thread (Chain, serialized events and queries), the src pad's
-// task (Loop), engine workers (callbacks), the prompts watcher, and any number of application
-// threads (properties, flushes, latency queries, states).
+// task (Loop), engine workers (callbacks), GStreamer's threads for later calls, and any number of
+// application threads (properties, flushes, latency queries, states).
 //   control_mutex_   engine_ and stream_ for everyone but the two streaming threads, which run only
 //                    between Start() and Stop() and read them freely; no callback takes it.
 //                    Also whether the src pad is active, so that a flush does not start its task
 //                    late.
 //   settings_mutex_  settings_; held for copies only.
-//   prompts_mutex_   changes of prompts, one after the other; taken before control_mutex_.
+// The lock of prompts_ is taken before control_mutex_.
 // No lock is held while anything is pushed, posted or waited for, with one exception: a flush holds
 // control_mutex_ until the batch that is running ends.
 #pragma once
@@ -27,7 +27,7 @@
 
 #include "plugin/elements/cliptag/live_tags.h"
 #include "plugin/elements/cliptag/output_queue.h"
-#include "plugin/elements/cliptag/prompts_watcher.h"
+#include "plugin/elements/cliptag/prompts/controller.h"
 #include "plugin/elements/cliptag/recent_values.h"
 #include "plugin/elements/cliptag/settings.h"
 #include "plugin/elements/cliptag/stream_clock.h"
@@ -42,7 +42,7 @@
 
 namespace cliptag {
 
-class ClipTag {
+class ClipTag : private PromptsController::Host {
  public:
   ClipTag(GstElement* element, GstPad* sink_pad, GstPad* src_pad)
       : element_(element), sink_pad_(sink_pad), src_pad_(src_pad), cuda_(element) {
@@ -59,9 +59,10 @@ class ClipTag {
   // Properties that are plain values: `change` edits them under the lock.
   void ChangeFrame(const std::function<void(FrameSettings&)>& change);
   void ChangePolicy(const std::function<void(PolicyOptions&)>& change);
-  // Properties that make a new prompt bank. While running, what is wrong with them is a warning and
-  // leaves everything as it was.
-  void ChangePrompts(const std::function<void(PromptSettings&)>& change);
+  // Properties that make a new prompt bank. What is wrong with them is a warning while running.
+  void ChangePrompts(const std::function<void(PromptSettings&)>& change) {
+    prompts_.Change(change);
+  }
   // Properties that are fixed while running: a warning, and nothing changes then.
   void ChangeFixed(const char* property, const std::function<void(FixedSettings&)>& change);
   GstStructure* Stats() const;  // caller owns
@@ -83,38 +84,17 @@ class ClipTag {
   bool SrcQuery(GstQuery* query);
 
  private:
-  enum class Prompts { kNone, kEncoding, kReady, kFailing, kFailed };
-
-  // A call under the sink pad's stream lock, or while the pads are inactive. The lock is GLib's and
-  // orders these calls for everyone but ThreadSanitizer, which does not see it: this says it again.
-  // It keeps nobody out, so calls that do overlap are found out still.
-  class StreamTurn {
-   public:
-    explicit StreamTurn(ClipTag& tag) : turns_(tag.stream_turns_) { ++turns_; }
-    ~StreamTurn() { ++turns_; }
-    StreamTurn(const StreamTurn&) = delete;
-    StreamTurn& operator=(const StreamTurn&) = delete;
-
-   private:
-    std::atomic<unsigned>& turns_;
-  };
-
   // control
   bool running() const;  // between Start() and Stop()
-  static void PostStartError(GstElement* element, const Status& status);
-  // On a thread of GStreamer's, which holds the element: whoever answers a message at once by
-  // stopping the element must not do so on a thread that the stop waits for.
-  void CallLater(std::function<void()> call);
 
   // plugin/elements/cliptag/prompts.cc
-  // What follows from the settings; reads the prompts file and the pictures that it names.
-  static Result<PromptSpec> BuildSpec(const PromptSettings& settings);
-  std::unique_ptr<PromptsWatcher> Watch(const PromptSettings& settings, PromptsWatcher::Stamp seen);
-  void OnPromptsFile(PromptsWatcher::Change change);
-  void ApplyPrompts(PromptSpec spec);
-  void OnPromptsEncoded(Status status, std::shared_ptr<const PromptBank> bank);
-  void TellPrompts(const PromptBank& bank, bool others, double logit_bias);
-  void WarnPromptsStay(const Status& status);
+  void Encode(PromptSpec spec) override;
+  void CallLater(std::function<void()> call) override;
+  void PromptsFailed(const Status& status) override { PostStartError(status); }
+  void PromptsRefused(const Status& status) override;
+  void PromptsTaken(const PromptBank& bank, bool others) override;
+  void PromptsStateChanged() override { queue_.Wake(); }
+  void PostStartError(const Status& status);
   // Makes the engine, in the CUDA context of the elements beside where frames may come in it.
   Result<std::shared_ptr<Engine>> CreateEngine(const Settings& settings);
   bool UpstreamMayUseCuda() const;
@@ -186,14 +166,13 @@ class ClipTag {
   GstPad* const src_pad_;
 
   mutable std::mutex settings_mutex_;
-  Settings settings_;
+  Settings settings_;  // but for the prompts' own: prompts_ has these
 
   mutable std::mutex control_mutex_;
   std::shared_ptr<Engine> engine_;
   std::unique_ptr<EngineStream> stream_;
   bool src_active_ = false;  // guarded by control_mutex_
-  double logit_bias_ = 0;  // of the model; this and the next: unchanged while streaming threads run
-  std::string model_name_;
+  std::string model_name_;   // this and the next: unchanged while streaming threads run
   size_t engine_batch_ = 1;
 
   CudaFrames cuda_;
@@ -203,10 +182,7 @@ class ClipTag {
   TagCounts tag_counts_;
   std::unique_ptr<MetricsRegistration> metrics_;  // from Start() to Stop(), which alone touch it
 
-  std::mutex prompts_mutex_;
-  std::unique_ptr<PromptsWatcher> watcher_;  // guarded by prompts_mutex_
-  uint64_t prompts_change_ = 0;              // guarded by prompts_mutex_: counts changes and stops
-  std::atomic<Prompts> prompts_{Prompts::kNone};
+  PromptsController prompts_{this};
 
   OutputQueue queue_;
   LiveTags live_;
@@ -216,8 +192,8 @@ class ClipTag {
   std::atomic<guint64> late_until_{0};                  // running time, by downstream's QoS events
   std::atomic<bool> forget_still_{false};
 
-  std::atomic<unsigned> stream_turns_{0};
-  // The sink pad's streaming thread alone (its stream lock; StreamTurn).
+  // The sink pad's streaming thread alone, under its stream lock (GlibTurn), or while the pads are
+  // inactive.
   GstVideoInfo info_;
   bool have_info_ = false;
   bool in_cuda_memory_ = false;  // as the caps say

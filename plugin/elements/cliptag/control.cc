@@ -3,12 +3,18 @@
 
 #include "plugin/elements/cliptag/clip_tag.h"
 #include "plugin/elements/cliptag/gstcliptag.h"
+#include "plugin/gst/glib_order.h"
 
 namespace cliptag {
 
 Settings ClipTag::settings() const {
-  const std::lock_guard lock(settings_mutex_);
-  return settings_;
+  Settings settings;
+  {
+    const std::lock_guard lock(settings_mutex_);
+    settings = settings_;
+  }
+  settings.prompts = prompts_.settings();
+  return settings;
 }
 
 bool ClipTag::running() const {
@@ -17,18 +23,16 @@ bool ClipTag::running() const {
 }
 
 bool ClipTag::Start() {
-  const StreamTurn turn(*this);
+  const GlibTurn turn(this);
   const Settings settings = this->settings();
-  // Before the file is read, so that no change in between is missed.
-  const auto seen = PromptsWatcher::StampOf(settings.prompts.prompts_file);
-  Result<PromptSpec> spec = BuildSpec(settings.prompts);  // first: it costs nothing
-  if (!spec.ok()) {
-    PostStartError(element_, spec.status());
+  Result<PromptsController::First> prompts = prompts_.Read();  // before the model, which costs more
+  if (!prompts.ok()) {
+    PostStartError(prompts.status());
     return false;
   }
   Result<std::shared_ptr<Engine>> engine = CreateEngine(settings);
   if (!engine.ok()) {
-    PostStartError(element_, engine.status());
+    PostStartError(engine.status());
     return false;
   }
   const BackendInfo& backend = (*engine)->backend();
@@ -41,7 +45,6 @@ bool ClipTag::Start() {
     stream_ = engine_->OpenStream();
     stream_->SetPolicy(settings.policy);
     model_name_ = engine_->model().name;
-    logit_bias_ = engine_->model().logit_bias;
     engine_batch_ = static_cast<size_t>(std::max(1, engine_->max_batch()));
   }
   if (const int threads = settings.fixed.backend.threads;
@@ -62,14 +65,11 @@ bool ClipTag::Start() {
   rate_inferred_ = 0;
   ages_.Clear();
   reported_latency_ = GST_CLOCK_TIME_NONE;
-  prompts_ = Prompts::kEncoding;
   tag_counts_.Forget();
   metrics_ = OpenMetrics(settings.fixed.metrics_file);
   unread_.Clear();
   messages_dropped_ = 0;
-  const std::lock_guard lock(prompts_mutex_);
-  watcher_ = Watch(settings.prompts, seen);
-  ApplyPrompts(spec.Take());
+  prompts_.Start(prompts.Take());
   return true;
 }
 
@@ -108,15 +108,9 @@ void ClipTag::SetContext(GstContext* context) {
 }
 
 void ClipTag::Stop() {
-  const StreamTurn turn(*this);
+  const GlibTurn turn(this);
   metrics_.reset();  // the last numbers, while they are there
-  std::unique_ptr<PromptsWatcher> watcher;
-  {
-    const std::lock_guard lock(prompts_mutex_);
-    watcher.swap(watcher_);
-    ++prompts_change_;
-  }
-  watcher.reset();
+  prompts_.Stop();
   std::shared_ptr<Engine> engine;
   std::unique_ptr<EngineStream> stream;
   {
@@ -137,7 +131,6 @@ void ClipTag::Stop() {
   }
   cuda_use_ = CudaUse::kUndecided;
   cuda_.Close();
-  prompts_ = Prompts::kNone;
   ForgetStream();
   ResetCounters();
 }

@@ -7,6 +7,7 @@
 #include "plugin/elements/cliptag/clip_tag.h"
 #include "plugin/elements/cliptag/gstcliptag.h"
 #include "plugin/gst/frame_view.h"
+#include "plugin/gst/glib_order.h"
 
 namespace cliptag {
 namespace {
@@ -27,8 +28,8 @@ bool IsInCudaMemory(const GstCaps* caps) {
 
 bool ClipTag::SinkEvent(GstEvent* raw) {
   EventPtr event(raw);
-  std::optional<StreamTurn> turn;
-  if (GST_EVENT_IS_SERIALIZED(raw)) turn.emplace(*this);  // FLUSH_STOP is
+  std::optional<GlibTurn> turn;
+  if (GST_EVENT_IS_SERIALIZED(raw)) turn.emplace(this);  // FLUSH_STOP is
   switch (GST_EVENT_TYPE(raw)) {
     case GST_EVENT_FLUSH_START:
       FlushStart(event.release());

@@ -39,6 +39,7 @@
 #include "plugin/elements/cliptag/clip_tag.h"
 #include "plugin/elements/cliptag/properties.h"
 #include "plugin/gst/frame_view.h"
+#include "plugin/gst/glib_order.h"
 
 GST_DEBUG_CATEGORY(gst_clip_tag_debug);
 
@@ -52,7 +53,8 @@ using cliptag::ClipTag;
 template <typename T, typename F>
 T Guard(gpointer self, T fallback, F&& body) {
   try {
-    return body(*GST_CLIP_TAG(self)->impl.load(std::memory_order_acquire));
+    cliptag::GlibAcquire(self);
+    return body(*GST_CLIP_TAG(self)->impl);
   } catch (...) {
     GST_ELEMENT_ERROR(GST_ELEMENT(self), CORE, FAILED,
                       ("%s", cliptag::CaughtException().message().c_str()), (nullptr));
@@ -119,7 +121,7 @@ void gst_clip_tag_set_context(GstElement* element, GstContext* context) {
 }
 
 void gst_clip_tag_finalize(GObject* object) {
-  delete GST_CLIP_TAG(object)->impl.load();
+  delete GST_CLIP_TAG(object)->impl;
   G_OBJECT_CLASS(gst_clip_tag_parent_class)->finalize(object);
 }
 
@@ -194,6 +196,7 @@ static void gst_clip_tag_init(GstClipTag* self) {
 
   // Before the pads are added: from then on other threads may call.
   self->impl = new ClipTag(GST_ELEMENT(self), sink, src);
+  cliptag::GlibRelease(self);
   gst_element_add_pad(GST_ELEMENT(self), sink);
   gst_element_add_pad(GST_ELEMENT(self), src);
 }

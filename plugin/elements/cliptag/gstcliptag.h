@@ -7,9 +7,6 @@
 
 #include <gst/gst.h>
 
-#include <atomic>
-#include <memory>
-
 namespace cliptag {
 class ClipTag;
 }
@@ -26,8 +23,8 @@ G_END_DECLS
 
 struct _GstClipTag {
   GstElement parent;
-  // Owned; set once, before any other thread can reach the element.
-  std::atomic<cliptag::ClipTag*> impl;
+  // Owned; set once, before any other thread can reach the element (GlibAcquire).
+  cliptag::ClipTag* impl;
 };
 
 GST_DEBUG_CATEGORY_EXTERN(gst_clip_tag_debug);

@@ -36,9 +36,11 @@ bool ClipTag::IsLive(Mode mode) {
 
 GstFlowReturn ClipTag::ChainLive(BufferPtr buffer, const FrameSettings& frame, guint64 frame_number,
                                  guint64 time, bool due) {
-  if (prompts_ == Prompts::kFailed) return GST_FLOW_ERROR;  // it has been posted
+  if (prompts_.state() == PromptsController::State::kFailed)
+    return GST_FLOW_ERROR;  // it has been posted
   newest_time_ = time;
-  if (due && prompts_ == Prompts::kReady) InferLive(buffer.get(), frame, frame_number, time);
+  if (due && prompts_.state() == PromptsController::State::kReady)
+    InferLive(buffer.get(), frame, frame_number, time);
   MeasureRate();
   if (const AnswerPtr answer = live_.newest(); answer && !answer->result.tags.empty())
     buffer = Attach(std::move(buffer), *answer, answer->AgeAt(time));

@@ -15,13 +15,11 @@ std::unique_ptr<MetricsRegistration> ClipTag::OpenMetrics(const std::string& pat
   g_free(name);
   source.stats = [this] { return Stats(); };
   source.tags = [this] { return tag_counts_.All(); };
-  // On a thread of GStreamer's: whoever answers a message at once by stopping the element would
-  // wait for the writer on the writer's own thread.
+  // Not on the writer's own thread: a stop, which may be the answer to the message, waits for it.
   source.warn = [this](const std::string& problem) {
-    const auto post = [](GstElement* element, gpointer text) {
-      GST_ELEMENT_WARNING(element, RESOURCE, WRITE, ("%s", static_cast<gchar*>(text)), (nullptr));
-    };
-    gst_element_call_async(element_, post, g_strdup(problem.c_str()), g_free);
+    CallLater([this, problem] {
+      GST_ELEMENT_WARNING(element_, RESOURCE, WRITE, ("%s", problem.c_str()), (nullptr));
+    });
   };
   return RegisterMetrics(path, std::move(source));
 }

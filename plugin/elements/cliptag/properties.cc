@@ -4,6 +4,7 @@
 #include "plugin/elements/cliptag/clip_tag.h"
 #include "plugin/elements/cliptag/gstcliptag.h"
 #include "plugin/elements/cliptag/property_types.h"
+#include "plugin/gst/glib_order.h"
 #include "plugin/gst/property_table.h"
 
 namespace cliptag {
@@ -250,7 +251,8 @@ constexpr Property<ClipTag> kProperties[] = {
 template <typename F>
 void Guard(GObject* object, const GParamSpec* spec, F&& body) {
   try {
-    body(*GST_CLIP_TAG(object)->impl.load(std::memory_order_acquire));
+    GlibAcquire(object);
+    body(*GST_CLIP_TAG(object)->impl);
   } catch (...) {
     GST_ELEMENT_WARNING(
         object, CORE, FAILED,

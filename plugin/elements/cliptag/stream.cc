@@ -7,6 +7,7 @@
 #include "plugin/elements/cliptag/gstcliptag.h"
 #include "plugin/elements/cliptag/upstream_direction.h"
 #include "plugin/gst/frame_view.h"
+#include "plugin/gst/glib_order.h"
 
 namespace cliptag {
 namespace {
@@ -22,7 +23,7 @@ constexpr int kAssumedRate = 25;  // frames a second, where neither timestamps n
 
 GstFlowReturn ClipTag::Chain(GstBuffer* raw) {
   BufferPtr buffer(raw);
-  const StreamTurn turn(*this);
+  const GlibTurn turn(this);
   GstFlowReturn flow = queue_.flow();
   if (flow != GST_FLOW_OK) return flow;
   if (!have_info_) return GST_FLOW_NOT_NEGOTIATED;
@@ -130,11 +131,11 @@ size_t ClipTag::Bound(const FrameSettings& frame) const {
 
 GstFlowReturn ClipTag::WaitForPrompts() {
   const auto decided = [this] {
-    const Prompts prompts = prompts_;  // while they are kFailing, the error is not posted yet
-    return prompts == Prompts::kReady || prompts == Prompts::kFailed;
+    const auto state = prompts_.state();  // while it is kFailing, the error is not posted yet
+    return state == PromptsController::State::kReady || state == PromptsController::State::kFailed;
   };
   if (!queue_.WaitUntil(decided)) return queue_.flow();
-  return prompts_ == Prompts::kReady ? GST_FLOW_OK : GST_FLOW_ERROR;
+  return prompts_.state() == PromptsController::State::kReady ? GST_FLOW_OK : GST_FLOW_ERROR;
 }
 
 std::shared_ptr<HeldFrame> ClipTag::Hold(BufferPtr buffer, Item* item) {

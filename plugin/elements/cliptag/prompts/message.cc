@@ -1,4 +1,4 @@
-#include "plugin/elements/cliptag/prompts_message.h"
+#include "plugin/elements/cliptag/prompts/message.h"
 
 #include <memory>
 #include <string>
