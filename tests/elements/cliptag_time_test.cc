@@ -2,7 +2,7 @@
 #include <array>
 #include <random>
 
-#include "plugin/elements/cliptag/stream_clock.h"
+#include "plugin/elements/cliptag/input/stream_clock.h"
 #include "plugin/gst/rate_schedule.h"
 #include "tests/elements/cliptag_fixture.h"
 

@@ -1,5 +1,5 @@
 // The queue alone, without pads: order, bounds, flushing, errors, resuming.
-#include "plugin/elements/cliptag/output_queue.h"
+#include "plugin/elements/cliptag/output/queue.h"
 
 #include <atomic>
 #include <thread>

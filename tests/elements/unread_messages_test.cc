@@ -1,5 +1,5 @@
 // How many messages of ours wait on a bus, by what can be seen of it.
-#include "plugin/elements/cliptag/unread_messages.h"
+#include "plugin/elements/cliptag/output/unread_messages.h"
 
 #include "tests/elements/gst_test.h"
 

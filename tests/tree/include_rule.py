@@ -47,7 +47,7 @@ ORDER = {
     "plugin/elements": (
         "plugin/elements/meta/", "plugin/elements/metrics/", "plugin/elements/cuda/", "plugin/elements/overlay/",
         "plugin/elements/keyframes/", "plugin/elements/cliptag/settings.h", "plugin/elements/cliptag/prompts/",
-        "plugin/elements/cliptag/", "plugin/elements/"),
+        "plugin/elements/cliptag/output/", "plugin/elements/cliptag/input/", "plugin/elements/cliptag/", "plugin/elements/"),
     "plugin/cli": (
         "plugin/cli/help_format", "plugin/cli/diagnostics", "plugin/cli/options", "plugin/cli/formats/",
         "plugin/cli/media/", "plugin/cli/bench/measure", "plugin/cli/embed/", "plugin/cli/bench/",

@@ -7,6 +7,16 @@
 
 namespace cliptag {
 
+ClipTag::ClipTag(GstElement* element, GstPad* sink_pad, GstPad* src_pad)
+    : element_(element),
+      sink_pad_(sink_pad),
+      src_pad_(src_pad),
+      cuda_(element),
+      publisher_(element),
+      reader_(sink_pad, &cuda_) {
+  gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
+}
+
 Settings ClipTag::settings() const {
   Settings settings;
   {
@@ -20,6 +30,16 @@ Settings ClipTag::settings() const {
 bool ClipTag::running() const {
   const std::lock_guard lock(control_mutex_);
   return stream_ != nullptr;
+}
+
+FrameSettings ClipTag::frame_settings() const {
+  const std::lock_guard lock(settings_mutex_);
+  return settings_.frame;
+}
+
+Publisher::Options ClipTag::publish_options() const {
+  const std::lock_guard lock(settings_mutex_);
+  return {settings_.frame.post_messages, settings_.frame.attach_embedding};
 }
 
 bool ClipTag::Start() {
@@ -58,17 +78,13 @@ bool ClipTag::Start() {
   for (const std::string& warning : model_warnings) {
     GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS, ("%s", warning.c_str()), (nullptr));
   }
-  told_not_mappable_ = told_not_tagged_ = false;
-  told_memory_ = told_too_slow_ = too_slow_ = false;
-  frames_in_ = frames_tagged_ = skipped_late_ = skipped_still_ = 0;
-  rate_ = 0;
-  rate_inferred_ = 0;
-  ages_.Clear();
+  warned_not_mappable_ = warned_memory_ = false;
+  frames_in_ = 0;
+  pacer_.ClearCounts();
+  rate_.Clear();
   reported_latency_ = GST_CLOCK_TIME_NONE;
-  tag_counts_.Forget();
+  publisher_.Start();
   metrics_ = OpenMetrics(settings.fixed.metrics_file);
-  unread_.Clear();
-  messages_dropped_ = 0;
   prompts_.Start(prompts.Take());
   return true;
 }
@@ -88,7 +104,7 @@ Result<std::shared_ptr<Engine>> ClipTag::CreateEngine(const Settings& settings) 
   return engine;
 }
 
-// A context that nobody shares would be one more on the device, for nothing.
+// A context that no other element shares would only cost memory of the device.
 bool ClipTag::UpstreamMayUseCuda() const {
   if (!CudaFrames::Available()) return false;
   GstPad* peer = gst_pad_get_peer(sink_pad_);
@@ -120,8 +136,7 @@ void ClipTag::Stop() {
   }
   stream.reset();  // waits for callbacks, so nothing of the engine touches this object afterwards
   live_.Drop();
-  EndActiveTags();
-  last_told_.reset();
+  publisher_.EndActive(publish_options());
   liveness_ = Liveness::kUnknown;
   queue_.Reset();
   queue_.Stop(GST_FLOW_FLUSHING);
@@ -131,7 +146,8 @@ void ClipTag::Stop() {
   }
   cuda_use_ = CudaUse::kUndecided;
   cuda_.Close();
-  ForgetStream();
+  reader_.Forget();
+  gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
   ResetCounters();
 }
 
@@ -168,15 +184,16 @@ void ClipTag::ChangePolicy(const std::function<void(PolicyOptions&)>& change) {
 }
 
 GstStructure* ClipTag::Stats() const {
+  const RecentValues& ages = publisher_.ages();
   GstStructure* structure = gst_structure_new(
       "cliptag-stats", "frames-in", G_TYPE_UINT64, frames_in_.load(), "frames-tagged",
-      G_TYPE_UINT64, frames_tagged_.load(), "frames-held", G_TYPE_UINT,
-      static_cast<guint>(queue_.frames()), "skipped-late", G_TYPE_UINT64, skipped_late_.load(),
-      "skipped-still", G_TYPE_UINT64, skipped_still_.load(), "messages-dropped", G_TYPE_UINT64,
-      messages_dropped_.load(), "rate", G_TYPE_DOUBLE, rate_.load(), "too-slow", G_TYPE_BOOLEAN,
-      static_cast<gboolean>(too_slow_), "age-p50", G_TYPE_UINT64,
-      static_cast<guint64>(ages_.Quantile(0.5)), "age-p99", G_TYPE_UINT64,
-      static_cast<guint64>(ages_.Quantile(0.99)), nullptr);
+      G_TYPE_UINT64, publisher_.frames_tagged(), "frames-held", G_TYPE_UINT,
+      static_cast<guint>(queue_.frames()), "skipped-late", G_TYPE_UINT64, pacer_.skipped_late(),
+      "skipped-still", G_TYPE_UINT64, publisher_.skipped_still(), "messages-dropped", G_TYPE_UINT64,
+      publisher_.messages_dropped(), "rate", G_TYPE_DOUBLE, rate_.rate(), "too-slow",
+      G_TYPE_BOOLEAN, static_cast<gboolean>(rate_.too_slow()), "age-p50", G_TYPE_UINT64,
+      static_cast<guint64>(ages.Quantile(0.5)), "age-p99", G_TYPE_UINT64,
+      static_cast<guint64>(ages.Quantile(0.99)), nullptr);
   const std::lock_guard lock(control_mutex_);
   if (!stream_) return structure;
   const StreamStats stats = stream_->stats();

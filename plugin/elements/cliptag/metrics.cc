@@ -14,7 +14,7 @@ std::unique_ptr<MetricsRegistration> ClipTag::OpenMetrics(const std::string& pat
   source.stream = name;
   g_free(name);
   source.stats = [this] { return Stats(); };
-  source.tags = [this] { return tag_counts_.All(); };
+  source.tags = [this] { return publisher_.tags(); };
   // Not on the writer's own thread: a stop, which may be the answer to the message, waits for it.
   source.warn = [this](const std::string& problem) {
     CallLater([this, problem] {

@@ -14,7 +14,7 @@ void ClipTag::Encode(PromptSpec spec) {
   if (!stream_) return;
   stream_->SetPrompts(std::move(spec),
                       [this](Status status, std::shared_ptr<const PromptBank> bank) {
-                        if (status.ok()) tag_counts_.Forget();
+                        if (status.ok()) publisher_.ForgetTags();
                         prompts_.OnEncoded(std::move(status), std::move(bank));
                       });
 }
@@ -79,7 +79,7 @@ void ClipTag::PromptsTaken(const PromptBank& bank, bool others) {
     GST_ELEMENT_WARNING(element_, RESOURCE, SETTINGS, ("%s", PlainText(sentence).c_str()),
                         (nullptr));
   }
-  if (others && settings.frame.post_messages) Post(MakePromptsStructure(bank));
+  if (others && settings.frame.post_messages) publisher_.Post(MakePromptsStructure(bank));
 }
 
 }  // namespace cliptag

@@ -5,8 +5,7 @@
 #include "kernels/base/plain_text.h"
 #include "plugin/elements/cliptag/clip_tag.h"
 #include "plugin/elements/cliptag/gstcliptag.h"
-#include "plugin/elements/cliptag/upstream_direction.h"
-#include "plugin/gst/frame_view.h"
+#include "plugin/elements/meta/meta.h"
 #include "plugin/gst/glib_order.h"
 
 namespace cliptag {
@@ -15,10 +14,6 @@ namespace {
 // Frames held beyond a full batch, so that the next batch fills while one is computed.
 constexpr size_t kMostFramesAhead = 8;
 
-// While downstream is late, a frame is looked at this often all the same.
-constexpr guint64 kLongestBlind = GST_SECOND;
-constexpr int kAssumedRate = 25;  // frames a second, where neither timestamps nor caps tell
-
 }  // namespace
 
 GstFlowReturn ClipTag::Chain(GstBuffer* raw) {
@@ -26,163 +21,92 @@ GstFlowReturn ClipTag::Chain(GstBuffer* raw) {
   const GlibTurn turn(this);
   GstFlowReturn flow = queue_.flow();
   if (flow != GST_FLOW_OK) return flow;
-  if (!have_info_) return GST_FLOW_NOT_NEGOTIATED;
-  FrameSettings frame;
-  {
-    const std::lock_guard lock(settings_mutex_);
-    frame = settings_.frame;
-  }
+  if (!reader_.has_caps()) return GST_FLOW_NOT_NEGOTIATED;
+  const FrameSettings frame = frame_settings();
   ++frames_in_;
-  const guint64 frame_number = next_frame_++;
+  pool_.See(buffer.get());
   const guint64 running_time =
       segment_.format == GST_FORMAT_TIME
           ? gst_segment_to_running_time(&segment_, GST_FORMAT_TIME, GST_BUFFER_PTS(buffer.get()))
           : GST_CLOCK_TIME_NONE;
-  const guint64 duration = FrameDuration(buffer.get());
-  const guint64 time = clock_.Next(running_time, duration);
-  LookAtPool(buffer.get());
+  const guint64 duration = reader_.DurationOf(buffer.get());
+  const FrameTime at{next_frame_++, clock_.Next(running_time, duration)};
   const bool live = IsLive(frame.mode);
-  const bool due = IsDue(frame, time, duration) && MayLook(live || frame.qos, running_time, time);
-  if (live) return ChainLive(std::move(buffer), frame, frame_number, time, due);
+  const bool due = pacer_.Take(frame, live || frame.qos, {running_time, at.time, duration});
+  if (live) return ChainLive(std::move(buffer), frame, at, due);
   MeasureRate();
+  if (!due && queue_.IsIdle()) return gst_pad_push(src_pad_, buffer.release());
+  if (due) flow = WaitForPrompts();
+  if (flow == GST_FLOW_OK) flow = WaitForRoom(frame);
+  if (flow != GST_FLOW_OK) return flow;
   Item item;
-  std::shared_ptr<HeldFrame> held;
   if (due) {
-    flow = WaitForPrompts();
-    if (flow != GST_FLOW_OK) return flow;
-    // When there is no room, no further frame of ours can join the batch: do not wait for its
-    // deadline.
-    flow = queue_.WaitForRoom(Bound(frame), [this] { stream_->Hurry(); });
-    if (flow != GST_FLOW_OK) return flow;
-    held = Hold(std::move(buffer), &item);
-    if (held) {
-      held->time = time;
-      held->still = IsStill(frame, *held);
-    }
-  } else if (queue_.IsIdle()) {
-    return gst_pad_push(src_pad_, buffer.release());
+    item.held = Hold(std::move(buffer), frame, at.time, &item);
   } else {
-    flow = queue_.WaitForRoom(Bound(frame), [this] { stream_->Hurry(); });
-    if (flow != GST_FLOW_OK) return flow;
     item.buffer = std::move(buffer);
   }
+  const std::shared_ptr<HeldFrame> held = item.held;
   // Into the queue first: the answer may come before Submit() returns.
-  item.held = held;
   if (!queue_.Add(std::move(item))) return queue_.flow();
-  if (held) Submit(held, frame, frame_number);
+  if (!held) return GST_FLOW_OK;
+  InferenceRequest request = RequestFor(*held, frame, at.frame_number);
+  request.done = [this, held](InferenceResult result) {
+    if (!result.status.ok()) forget_still_ = true;
+    queue_.Complete(*held, std::move(result));
+  };
+  Submit(std::move(request), frame);
   return GST_FLOW_OK;
 }
 
-guint64 ClipTag::FrameDuration(const GstBuffer* buffer) const {
-  if (GST_BUFFER_DURATION_IS_VALID(buffer)) return GST_BUFFER_DURATION(buffer);
-  const bool known = GST_VIDEO_INFO_FPS_N(&info_) > 0 && GST_VIDEO_INFO_FPS_D(&info_) > 0;
-  return gst_util_uint64_scale(
-      GST_SECOND, static_cast<guint64>(known ? GST_VIDEO_INFO_FPS_D(&info_) : 1),
-      static_cast<guint64>(known ? GST_VIDEO_INFO_FPS_N(&info_) : kAssumedRate));
+GstFlowReturn ClipTag::WaitForPrompts() {
+  using State = PromptsController::State;
+  const auto decided = [this] {
+    const State state = prompts_.state();  // while it is kFailing, the error is not posted yet
+    return state == State::kReady || state == State::kFailed;
+  };
+  if (!queue_.WaitUntil(decided)) return queue_.flow();
+  return prompts_.state() == State::kReady ? GST_FLOW_OK : GST_FLOW_ERROR;
 }
 
-bool ClipTag::IsDue(const FrameSettings& frame, guint64 time, guint64 frame_duration) {
-  if (intervals_++ % frame.interval != 0) return false;
-  return schedule_.TakeIfDue(time, frame.max_rate.period(), frame.interval * frame_duration);
-}
-
-bool ClipTag::MayLook(bool heed_qos, guint64 running_time, guint64 time) {
-  const bool late = heed_qos && GST_CLOCK_TIME_IS_VALID(running_time) && running_time < late_until_;
-  if (late && GST_CLOCK_TIME_IS_VALID(last_looked_ns_) && time - last_looked_ns_ < kLongestBlind) {
-    ++skipped_late_;
-    return false;
-  }
-  last_looked_ns_ = time;
-  return true;
-}
-
-bool ClipTag::IsStill(const FrameSettings& frame, const HeldFrame& held) {
-  if (forget_still_.exchange(false)) still_.Forget();
-  if (frame.still_threshold <= 0) {
-    still_.Forget();
-    return false;
-  }
-  if (held.view.memory != FrameMemory::kHost) return false;
-  if (!still_.Check(held.view, frame.still_threshold)) return false;
-  return true;
-}
-
-void ClipTag::LookAtPool(GstBuffer* buffer) {
-  if (buffer->pool == seen_pool_) return;
-  seen_pool_ = buffer->pool;
-  seen_pool_max_ = 0;
-  if (seen_pool_ == nullptr) return;
-  GstStructure* config = gst_buffer_pool_get_config(seen_pool_);
-  guint max = 0;
-  if (gst_buffer_pool_config_get_params(config, nullptr, nullptr, nullptr, &max)) {
-    seen_pool_max_ = max;
-  }
-  gst_structure_free(config);
+// When there is no room, no further frame of ours can join the batch: it does not wait for its
+// deadline.
+GstFlowReturn ClipTag::WaitForRoom(const FrameSettings& frame) {
+  return queue_.WaitForRoom(Bound(frame), [this] { stream_->Hurry(); });
 }
 
 size_t ClipTag::Bound(const FrameSettings& frame) const {
   size_t batch = engine_batch_;
   if (frame.max_batch > 0) batch = std::min<size_t>(batch, frame.max_batch);
-  size_t bound = batch + std::min(batch, kMostFramesAhead);
-  // A pool that cannot grow: leave upstream a buffer to fill.
-  if (seen_pool_max_ > 0) bound = std::min<size_t>(bound, std::max(seen_pool_max_, 2u) - 1);
-  return bound;
+  return std::min(batch + std::min(batch, kMostFramesAhead), pool_.most_held());
 }
 
-GstFlowReturn ClipTag::WaitForPrompts() {
-  const auto decided = [this] {
-    const auto state = prompts_.state();  // while it is kFailing, the error is not posted yet
-    return state == PromptsController::State::kReady || state == PromptsController::State::kFailed;
-  };
-  if (!queue_.WaitUntil(decided)) return queue_.flow();
-  return prompts_.state() == PromptsController::State::kReady ? GST_FLOW_OK : GST_FLOW_ERROR;
-}
-
-std::shared_ptr<HeldFrame> ClipTag::Hold(BufferPtr buffer, Item* item) {
+std::shared_ptr<HeldFrame> ClipTag::Hold(BufferPtr buffer, const FrameSettings& frame, guint64 time,
+                                         Item* item) {
   auto held = std::make_shared<HeldFrame>();
-  const Status status = View(std::move(buffer), held.get());
-  if (status.ok()) {
-    if (segment_.format == GST_FORMAT_TIME) {
-      held->stream_time =
-          gst_segment_to_stream_time(&segment_, GST_FORMAT_TIME, GST_BUFFER_PTS(held->buffer()));
+  const Status status = reader_.Read(std::move(buffer), frame.orientation, held.get());
+  if (!status.ok()) {
+    if (!std::exchange(warned_not_mappable_, true)) {
+      GST_ELEMENT_WARNING(element_, STREAM, FORMAT,
+                          ("%s It passes without tags.", PlainSentence(status.message()).c_str()),
+                          (nullptr));
     }
-    return held;
+    item->buffer = held->TakeBuffer();
+    return nullptr;
   }
-  if (!std::exchange(told_not_mappable_, true)) {
-    GST_ELEMENT_WARNING(element_, STREAM, FORMAT,
-                        ("%s It passes without tags.", PlainSentence(status.message()).c_str()),
-                        (nullptr));
+  if (segment_.format == GST_FORMAT_TIME) {
+    held->stream_time =
+        gst_segment_to_stream_time(&segment_, GST_FORMAT_TIME, GST_BUFFER_PTS(held->buffer()));
   }
-  item->buffer = held->TakeBuffer();
-  return nullptr;
+  held->time = time;
+  held->still = IsStill(frame, *held);
+  return held;
 }
 
-Status ClipTag::View(BufferPtr buffer, HeldFrame* held) {
-  GstVideoInfo info = info_;
-  GstMapFlags flags = GST_MAP_READ;
-  if (in_cuda_memory_) {
-    if (Status status = cuda_.Prepare(buffer.get(), &info, &flags); !status.ok()) {
-      held->Hold(std::move(buffer));
-      return status;
-    }
-  }
-  if (!held->Map(std::move(buffer), info, flags)) {
-    return InvalidArgument("The frame does not hold what its caps promise, or cannot be mapped.");
-  }
-  CLIPTAG_ASSIGN_OR_RETURN(held->view, MakeFrameView(held->frame(), CurrentOrientation()));
-  return in_cuda_memory_ ? CudaFrames::Finish(held->frame(), &held->view) : Status();
-}
-
-Orientation ClipTag::CurrentOrientation() {
-  {
-    const std::lock_guard lock(settings_mutex_);
-    if (settings_.frame.orientation) return *settings_.frame.orientation;
-  }
-  // The stream's own tag wins over the container's, as in videoflip.
-  const Orientation tagged =
-      stream_orientation_.value_or(global_orientation_.value_or(Orientation::kRotate0));
-  // Asked of every frame that has a tag: a videoflip may be set anew without a word to this pad.
-  return IsTurnedUpstream(sink_pad_, tagged) ? Orientation::kRotate0 : tagged;
+bool ClipTag::IsStill(const FrameSettings& frame, const HeldFrame& held) {
+  if (forget_still_.exchange(false)) still_.Forget();
+  if (frame.still_threshold <= 0) still_.Forget();
+  return frame.still_threshold > 0 && held.view.memory == FrameMemory::kHost &&
+         still_.Check(held.view, frame.still_threshold);
 }
 
 InferenceRequest ClipTag::RequestFor(HeldFrame& held, const FrameSettings& frame,
@@ -194,8 +118,8 @@ InferenceRequest ClipTag::RequestFor(HeldFrame& held, const FrameSettings& frame
   request.tile_rows = static_cast<int>(frame.tile_rows);
   request.regions = frame.regions;
   if (frame.regions != Regions::kFrame) request.objects = ObjectsOf(held.buffer());
-  const GstBuffer* buffer = held.buffer();
   request.at.time_ns = held.time;
+  const GstBuffer* buffer = held.buffer();
   request.at.pts_ns = GST_BUFFER_PTS_IS_VALID(buffer) ? GST_BUFFER_PTS(buffer) : held.time;
   request.still = held.still;
   request.frame_number = frame_number;
@@ -203,24 +127,14 @@ InferenceRequest ClipTag::RequestFor(HeldFrame& held, const FrameSettings& frame
   return request;
 }
 
-void ClipTag::Submit(const std::shared_ptr<HeldFrame>& held, const FrameSettings& frame,
-                     guint64 frame_number) {
-  InferenceRequest request = RequestFor(*held, frame, frame_number);
-  request.done = [this, held](InferenceResult result) {
-    if (!result.status.ok()) forget_still_ = true;
-    queue_.Complete(*held, std::move(result));
-  };
-  if (Status status = stream_->Submit(std::move(request)); !status.ok()) {
-    InferenceResult failed;
-    failed.status = std::move(status);
-    queue_.Complete(*held, std::move(failed));
-    return;
-  }
-  if (!held->still) ++rate_due_;
-  HurryIfLowered(frame);
-}
-
-void ClipTag::HurryIfLowered(const FrameSettings& frame) {
+void ClipTag::Submit(InferenceRequest request, const FrameSettings& frame) {
+  const bool still = request.still;
+  InferenceResult failed;
+  failed.frame_number = request.frame_number;
+  const auto done = request.done;
+  failed.status = stream_->Submit(std::move(request));
+  if (!failed.status.ok()) return done(std::move(failed));
+  if (!still) rate_.Due();
   // A max-batch that has been lowered since the engine was made.
   if (frame.max_batch > 0 && frame.max_batch < engine_batch_ && ++since_hurry_ >= frame.max_batch) {
     since_hurry_ = 0;
@@ -237,23 +151,20 @@ void ClipTag::Loop() {
   GstFlowReturn flow = GST_FLOW_OK;
   try {
     if (item.answers) {
-      PostArrived();
+      PublishArrived();
     } else if (item.event) {
       PushEvent(std::move(item.event));
     } else {
-      flow = PushFrame(std::move(item));
+      BufferPtr buffer = item.held ? Deliver(*item.held) : std::move(item.buffer);
+      item.held.reset();
+      flow = gst_pad_push(src_pad_, buffer.release());
     }
-  } catch (...) {  // whoever waits for the queue learns of it, too
+  } catch (...) {  // those that wait for the queue have to learn of it, too
     queue_.Pushed(GST_FLOW_ERROR);
     throw;
   }
   queue_.Pushed(flow);
   if (flow != GST_FLOW_OK) FailIfEosWaits(flow);
-}
-
-GstFlowReturn ClipTag::PushFrame(Item item) {
-  BufferPtr buffer = item.held ? Deliver(*item.held) : std::move(item.buffer);
-  return gst_pad_push(src_pad_, buffer.release());
 }
 
 ResultContext ClipTag::ContextOf(const HeldFrame& held) const {
@@ -269,17 +180,17 @@ BufferPtr ClipTag::Deliver(HeldFrame& held) {
   answer->context = ContextOf(held);
   answer->time = held.time;
   answer->result = std::move(held.result);
-  if (answer->result.still && last_told_) answer->StandOn(*last_told_);
+  if (answer->result.still && publisher_.last()) answer->StandOn(*publisher_.last());
   BufferPtr buffer = held.TakeBuffer();
-  return Tell(answer, 0) ? Attach(std::move(buffer), *answer, answer->AgeAt(held.time))
-                         : std::move(buffer);
+  const Publisher::Options options = publish_options();
+  if (!Publish(answer, 0, options)) return buffer;
+  return publisher_.Attach(std::move(buffer), *answer, answer->AgeAt(held.time), options);
 }
 
 bool ClipTag::PushEvent(EventPtr event) {
   if (GST_EVENT_TYPE(event.get()) == GST_EVENT_EOS) {
     FlushEngine();  // nothing is queued: it forgets which tags are active
-    EndActiveTags();
-    last_told_.reset();
+    publisher_.EndActive(publish_options());
   }
   return gst_pad_push_event(src_pad_, event.release());
 }

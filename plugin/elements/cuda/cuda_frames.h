@@ -24,9 +24,6 @@ namespace cliptag {
 
 inline constexpr char kCudaMemoryFeature[] = "memory:CUDAMemory";
 
-// Whether the first structure of the caps is of frames in CUDA memory.
-bool IsInCudaMemory(const GstCaps* caps);
-
 class CudaFrames {
  public:
   explicit CudaFrames(GstElement* element) : element_(element) {}

@@ -1,4 +1,4 @@
-#include "plugin/elements/cliptag/unread_messages.h"
+#include "plugin/elements/cliptag/output/unread_messages.h"
 
 #include <memory>
 

@@ -1,4 +1,4 @@
-#include "plugin/elements/cliptag/live_tags.h"
+#include "plugin/elements/cliptag/output/live_tags.h"
 
 #include <iterator>
 #include <utility>

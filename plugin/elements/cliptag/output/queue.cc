@@ -1,4 +1,4 @@
-#include "plugin/elements/cliptag/output_queue.h"
+#include "plugin/elements/cliptag/output/queue.h"
 
 #include <algorithm>
 #include <iterator>

@@ -1,4 +1,4 @@
-#include "plugin/elements/cliptag/upstream_direction.h"
+#include "plugin/elements/cliptag/input/upstream_direction.h"
 
 #include <gst/video/video.h>
 
