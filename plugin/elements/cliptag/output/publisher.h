@@ -1,7 +1,7 @@
 // What becomes of an answer of the engine: bus messages, the metadata on a buffer, and counts.
 //
-// Thread safety: Publish(), Attach() and EndActive() are called by one thread at a time, the one
-// that pushes, or while none does; any thread may call the others. Posts without a lock held.
+// Thread safety: Publish(), EndActive() and last() belong to one thread at a time, the src pad's
+// task or one that has stopped it; any thread may call the others. Posts without a lock held.
 #pragma once
 
 #include <gst/gst.h>
