@@ -13,7 +13,7 @@
 namespace cliptag {
 namespace {
 
-constexpr int kCpuBatch = 4;  // weights are read once for four frames; more adds latency alone
+constexpr int kCpuBatch = 4;  // weights are read once for four frames; more only adds latency
 constexpr int kDeviceBatch = 32;
 constexpr int kTryWidth = 640, kTryHeight = 480;
 
@@ -115,7 +115,7 @@ bool EngineImpl::BatchDue(Clock::time_point now, Clock::time_point* next) const 
 
 bool EngineImpl::TakePicture(StreamImpl* stream, Batch* batch) {
   const RequestPtr pending = stream->queue_.front();
-  // A batch holds one fit alone: it is preprocessed in one call.
+  // All frames of a batch have the same fit: it is preprocessed in one call.
   if (!batch->pictures.empty() &&
       pending->request.fit != batch->items[batch->pictures.front()].pending->request.fit)
     return false;

@@ -3,14 +3,14 @@
 // here.
 //
 // Fairness: a batch takes one picture of each stream in turn, and goes on where the last one ended.
-// A stream that is slow, flushes, changes its prompts all the time or hands in frames that cannot
-// be read costs the others nothing but their share of the worker's time.
+// A stream that is slow, flushes, changes its prompts all the time or submits frames that cannot be
+// read costs the others only a share of the worker's time.
 //
 // Ownership: streams hold the engine alive. A request borrows the frame's pixels until its callback
 // has run; the callback runs exactly once for every accepted request, on the worker (or, for a
 // request that is cancelled or replaced, on the thread that does so), with no lock of the engine
 // held. Callbacks should not throw: what they do throw is logged. Thread safety: every method may
-// be called from any thread and takes the lock only to hand over.
+// be called from any thread and holds the lock only to hand over data.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ namespace cliptag {
 struct EngineOptions {
   std::string model = "starter";  // a name or a path, see FindModel
   BackendOptions backend;
-  // Whatever keeps backend.cuda_context valid: held for as long as the engine.
+  // Keeps backend.cuda_context valid; held for as long as the engine.
   std::shared_ptr<void> cuda_context_owner;
   int max_batch = 0;  // 0 = the backend's choice
 };
@@ -39,7 +39,7 @@ struct EngineOptions {
 // What is tagged.
 enum class Regions : uint8_t {
   kFrame,
-  kObjects,  // `objects` alone, each with tags of its own
+  kObjects,  // only `objects`, each with its own tags
   kBoth,
 };
 
@@ -66,11 +66,11 @@ struct InferenceRequest {
   std::vector<ObjectRegion> objects;
   // A request of this stream that still waits, and may be replaced, too, is answered with
   // kCancelled, and this one takes its place in the queue and its deadline: at most one waits.
-  // One that is `still` takes the place of such ones alone, and is itself cancelled otherwise.
+  // One that is `still` replaces only still ones, and is itself cancelled otherwise.
   bool replace = false;
-  // The frame shows what the one before it showed, as far as anybody can tell: what was seen in
-  // that stands, and time goes on. Objects that are new or have moved are encoded all the same, and
-  // so is the frame if something else is asked of it now.
+  // The frame shows what the one before it showed: that one's embedding is used again, and time
+  // goes on. Objects that are new or have moved are encoded all the same, and so is the frame if
+  // this request asks for other parts of it.
   bool still = false;
   Moment at;
   uint64_t frame_number = 0;
@@ -81,7 +81,7 @@ struct InferenceRequest {
 
 struct StreamStats {
   uint64_t submitted = 0, inferred = 0, failed = 0, cancelled = 0;
-  uint64_t replaced = 0;        // by a newer frame, before they were looked at
+  uint64_t replaced = 0;        // by a newer frame, before inference
   uint64_t pictures = 0;        // encoded: frames, tiles and objects
   uint64_t objects_reused = 0;  // whose embedding of an earlier frame stood
   size_t queued = 0;            // requests that wait now
@@ -95,10 +95,10 @@ class EngineStream {
  public:
   virtual ~EngineStream() = default;  // cancels what is queued and waits for what runs
 
-  // Encodes the prompts, and the pictures that the spec brings decoded, on the worker between
-  // batches, then swaps them in whole; `done` tells how it went (the old prompts stay on error).
-  // Requests submitted before the swap may use the old ones. A newer call overtakes an older one,
-  // and closing the stream ends it, also while it is encoded (which is then told kCancelled).
+  // Encodes the prompts, and the decoded pictures in the spec, on the worker between batches, then
+  // swaps them in at once; `done` gets the outcome (the old prompts stay on error).
+  // Requests submitted before the swap may use the old ones. A newer call replaces an older one,
+  // and closing the stream ends it, also while it is encoded (`done` then gets kCancelled).
   virtual void SetPrompts(PromptSpec spec,
                           std::function<void(Status, std::shared_ptr<const PromptBank>)> done) = 0;
   virtual void SetPolicy(const PolicyOptions& options) = 0;
@@ -123,7 +123,7 @@ class Engine : public std::enable_shared_from_this<Engine> {
   // Loads the model and checks it (SelfCheck). Blocks; errors are sentences for the user.
   static Result<std::shared_ptr<Engine>> Create(const EngineOptions& options);
   // The engine that runs in this process for the same model, device and precision, else a new one.
-  // Its threads and largest batch are those of whoever came first.
+  // Its threads and largest batch are those of the first caller.
   static Result<std::shared_ptr<Engine>> Share(const EngineOptions& options);
   virtual ~Engine() = default;
 

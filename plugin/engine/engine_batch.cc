@@ -51,7 +51,7 @@ void EngineImpl::Plan(StreamImpl* stream, PendingRequest* pending) {
   pending->stands = request.still && stream->last_inference_.StandsFor(request);
   if (request.regions != Regions::kObjects && !pending->stands) {
     if (request.tiles)
-      pending->pictures = pending->tiles;
+      pending->pictures = std::move(pending->tiles);
     else
       pending->pictures.push_back({});
     stream->last_inference_.Begin(request);
@@ -101,7 +101,7 @@ Status EngineImpl::Score(const Batch& batch, const Matrix& embeddings) {
   const auto pending_of = [&](int i) { return batch.items[batch.pictures[i]].pending.get(); };
   CLIPTAG_RETURN_IF_ERROR(backend_->CopyToHost(embeddings.Rows(0, n), host_embeddings_.data()));
   for (int first = 0; first < n;) {
-    // Neighbours with the same bank share one product; what goes wrong with it is theirs alone.
+    // Neighbours with the same bank share one product; an error fails only them.
     int end = first + 1;
     while (end < n && pending_of(end)->bank == pending_of(first)->bank) ++end;
     const Status status = Catching([&] { return ScoreNeighbours(batch, embeddings, first, end); });
@@ -261,7 +261,7 @@ void EngineImpl::Answer(const Batch& batch, const Status& status) noexcept {
       result.at = pending.request.at;
       result.frame_number = pending.request.frame_number;
     }
-    // The callback, and what it holds, goes before the books are closed: never under the lock.
+    // The callback, and what it holds, is destroyed here: never under the lock.
     const auto done = std::exchange(pending.request.done, nullptr);
     try {
       done(std::move(result));

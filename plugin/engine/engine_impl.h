@@ -7,11 +7,10 @@
 // Threads: N streaming threads call StreamImpl; one worker runs Loop(). `mutex_` guards every
 // member marked so, of the engine and of its streams alike, and is never held while the model runs
 // or a callback is called. The model and its backend belong to the worker once it runs. An
-// exception on the worker ends with the requests or the prompt job that it came of, as their
-// status.
+// exception on the worker becomes the status of the requests or the prompt job that it was working
+// on.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -28,6 +27,7 @@
 #include "plugin/engine/engine.h"
 #include "plugin/engine/last_inference.h"
 #include "plugin/engine/object_tracks.h"
+#include "plugin/engine/recent_values.h"
 
 namespace cliptag {
 
@@ -89,8 +89,6 @@ class StreamImpl final : public EngineStream {
 
  private:
   friend class EngineImpl;
-  static constexpr size_t kLatencies = 512;
-
   Status Queue(InferenceRequest request);  // may throw; then it is not accepted
   void Record(const PendingRequest& request, Clock::time_point now);
 
@@ -105,8 +103,7 @@ class StreamImpl final : public EngineStream {
   std::optional<PromptJob> job_;
   StreamStats stats_;
   uint64_t batched_frames_ = 0;  // sum of the sizes of its batches
-  std::array<uint64_t, kLatencies> latencies_ns_{};
-  uint64_t latency_count_ = 0;
+  RecentValues latencies_ns_;
   // Touched by the worker when it takes a request and while running_ > 0, by Flush (with the lock)
   // while that is 0.
   TagPolicy policy_;
@@ -133,7 +130,7 @@ class EngineImpl final : public Engine {
  private:
   friend class StreamImpl;
 
-  // One picture of a request; or none, of a request that has nothing to be encoded.
+  // One picture of a request; kNone for a request of which nothing has to be encoded.
   struct BatchItem {
     StreamImpl* stream = nullptr;
     RequestPtr pending;

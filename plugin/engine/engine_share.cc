@@ -1,4 +1,4 @@
-// One engine for all who ask for the same model on the same device in the same precision.
+// One engine for all requests of the same model on the same device in the same precision.
 #include <algorithm>
 #include <condition_variable>
 #include <filesystem>
@@ -36,7 +36,7 @@ Registry& TheRegistry() {
   return *registry;
 }
 
-// A model that is being loaded: whoever wants it as well waits until this is gone, however the
+// A model that is being loaded: other callers that want it wait until this is gone, however the
 // loading ends. Made with the registry's mutex held, destroyed without it.
 class Making {
  public:
@@ -65,7 +65,7 @@ bool IsBackend(BackendKind kind, const std::string& name) {
          (kind == BackendKind::kCuda && name == "cuda");
 }
 
-// What was asked for is the same, or it is what came of another question.
+// The same was asked for, or this is what another request resulted in.
 bool Serves(const Shared& shared, const Engine& engine, const std::string& directory,
             const BackendOptions& wanted) {
   const BackendInfo& info = engine.backend();

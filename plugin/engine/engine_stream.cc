@@ -150,26 +150,20 @@ void StreamImpl::Record(const PendingRequest& pending, Clock::time_point now) {
     ++stats_.inferred;
   else
     ++stats_.failed;
-  latencies_ns_[latency_count_++ % kLatencies] =
-      std::chrono::duration_cast<std::chrono::nanoseconds>(now - pending.submitted).count();
+  latencies_ns_.Add(static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(now - pending.submitted).count()));
 }
 
 StreamStats StreamImpl::stats() const {
   StreamStats stats;
-  std::array<uint64_t, kLatencies> latencies;
-  size_t n = 0;
   {
     std::lock_guard lock(engine_->mutex_);
     stats = stats_;
     stats.queued = queue_.size();
     if (stats.batches > 0) stats.mean_batch = static_cast<double>(batched_frames_) / stats.batches;
-    n = std::min<uint64_t>(latency_count_, kLatencies);
-    std::copy_n(latencies_ns_.begin(), n, latencies.begin());
   }
-  if (n == 0) return stats;
-  std::sort(latencies.begin(), latencies.begin() + n);
-  stats.latency_p50_ns = latencies[n / 2];
-  stats.latency_p99_ns = latencies[std::min(n - 1, n * 99 / 100)];
+  stats.latency_p50_ns = latencies_ns_.Quantile(0.5);
+  stats.latency_p99_ns = latencies_ns_.Quantile(0.99);
   return stats;
 }
 

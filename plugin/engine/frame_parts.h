@@ -1,7 +1,8 @@
-// Parts of a frame that are looked at by themselves: tiles, and squares around objects.
+// Parts of a frame that are encoded one by one: tiles, and squares around objects.
 //
-// Coordinates are pixels of the frame as it is stored; where these are not square, `pixel` says so,
-// and what is a square to the eye is none in numbers. Thread safety: pure functions.
+// Coordinates are pixels of the frame as it is stored. Where these are not square, `pixel` says so:
+// a part that is a square on screen then has another width than height. Thread safety: pure
+// functions.
 #pragma once
 
 #include <vector>
@@ -10,7 +11,7 @@
 
 namespace cliptag {
 
-// What may be looked at: the crop of the view, or all of it.
+// The part of the frame that is used: the crop of the view, or all of it.
 Rect AreaOf(const FrameView& view);
 
 // What `a` and `b` share; of width 0 if nothing.

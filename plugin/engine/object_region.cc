@@ -7,7 +7,7 @@
 namespace cliptag {
 namespace {
 
-// Overlap from which on two regions may be of one object by their place alone: what trackers take.
+// Overlap from which on two regions count as one object by their place: what trackers take.
 constexpr double kSamePlace = 0.3;
 constexpr double kSameId = 0.5;  // what the same number is worth beside it
 

@@ -23,7 +23,7 @@ struct ObjectRegion {
   bool operator==(const ObjectRegion&) const = default;
 };
 
-// For each of `now` which of `before` it is, or -1; none is two of them. A tracker's id decides
+// For each of `now` which of `before` it is, or -1; no two get the same one. A tracker's id decides
 // where both have one. Else the overlap does, and the same id beside it: it tells which of two that
 // overlap is meant, and finds again what has moved away from where it was. A number that is new
 // where another one of the detector's has persisted is another object.

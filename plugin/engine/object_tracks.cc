@@ -9,10 +9,10 @@
 namespace cliptag {
 namespace {
 
-constexpr double kUnmoved = 0.6;           // overlap at which an embedding stands
+constexpr double kUnmoved = 0.6;           // overlap from which on an embedding is used again
 constexpr uint64_t kAged = 2'000'000'000;  // ns, of an embedding
 constexpr uint64_t kGone = 5'000'000'000;  // ns without a sighting
-constexpr size_t kMostTracks = 1024;       // a tracker that numbers anew with every frame
+constexpr size_t kMostTracks = 1024;       // for a tracker that gives new numbers in every frame
 
 uint64_t Distance(uint64_t a, uint64_t b) { return a > b ? a - b : b - a; }
 
@@ -20,9 +20,9 @@ uint64_t Distance(uint64_t a, uint64_t b) { return a > b ? a - b : b - a; }
 
 ObjectTracks::Tracks::iterator ObjectTracks::Begin(const ObjectRegion& object) {
   Track track;
-  const bool told = std::any_of(tracks_.begin(), tracks_.end(),
-                                [&](const auto& other) { return other.second.id == object.id; });
-  if (!told) track.id = object.id;
+  const bool known = std::any_of(tracks_.begin(), tracks_.end(),
+                                 [&](const auto& other) { return other.second.id == object.id; });
+  if (!known) track.id = object.id;
   track.last = object;
   return tracks_.emplace(next_track_++, std::move(track)).first;
 }

@@ -1,6 +1,6 @@
 // What one stream knows of the objects in its frames: of each track the embedding, and the state of
 // its tags. An object is encoded again only when its track is new, when it has moved or when its
-// embedding has aged; in between its embedding stands, and is scored with the prompts of the day.
+// embedding has aged; in between its embedding is used again, with the prompts of that time.
 //
 // Used by one thread at a time.
 #pragma once
@@ -20,10 +20,10 @@ class ObjectTracks {
   // An object of one frame. Valid until Forget() or Reset(), unless its track goes before that.
   struct Sighting {
     int64_t track = 0;    // the track's own number
-    int64_t id = -1;      // that is told of it
+    int64_t id = -1;      // the id that is reported
     Rect rect;            // cut to the frame
     ObjectRegion marked;  // as it was given
-    bool encode = false;  // else the track's embedding stands
+    bool encode = false;  // else the track's embedding is used again
   };
 
   // Finds the tracks of a frame's objects and begins those that are new. Objects outside of `area`
@@ -35,7 +35,7 @@ class ObjectTracks {
   // The embedding that See() asked for; empty if it could not be made: the next frame tries again.
   void Encoded(const Sighting& sighting, std::span<const float> embedding);
 
-  // Null when there is none.
+  // Null if the track has gone or has no embedding.
   const std::vector<float>* EmbeddingOf(const Sighting& sighting) const;
   TagPolicy* PolicyOf(const Sighting& sighting);
 
@@ -47,8 +47,8 @@ class ObjectTracks {
 
  private:
   struct Track {
-    int64_t id = -1;    // the first that it was given, unless another one is told by it
-    ObjectRegion last;  // where it was seen, with the id of then
+    int64_t id = -1;    // the first that it was given, unless another track reports that id
+    ObjectRegion last;  // where it was seen last, with the id that it had there
     Moment seen;
     Rect encoded_at;  // where the object was then
     uint64_t encoded_ns = 0;

@@ -11,7 +11,7 @@
 namespace cliptag {
 namespace {
 
-constexpr double kChunkMs = 10;  // of encoding texts between two looks at the frames that wait
+constexpr double kChunkMs = 10;  // of encoding texts before frames that wait have their turn
 constexpr size_t kMany = 500;
 // Texts and pictures of a job that may run between the chunks of a larger one: a few labels in all
 // the templates that there are.
@@ -83,15 +83,15 @@ Status EngineImpl::BetweenChunks(size_t done) {
 
 Status EngineImpl::EncodeTexts(std::span<const std::string> texts, float* rows,
                                std::vector<std::string>* truncated) {
-  size_t told = 0;
+  size_t counted = 0;
   CLIPTAG_RETURN_IF_ERROR(
       text_cache_.Encode(*model_, texts, rows, truncated, kChunkMs, [&](size_t done) {
-        const size_t more = done - std::exchange(told, done);
+        const size_t more = done - std::exchange(counted, done);
         return BetweenChunks(more);
       }));
   // Ten thousand that are known take some time, too.
-  if (told < texts.size() && texts.size() >= kMany) return BetweenChunks(texts.size() - told);
-  running_job_.done += texts.size() - told;
+  if (counted < texts.size() && texts.size() >= kMany) return BetweenChunks(texts.size() - counted);
+  running_job_.done += texts.size() - counted;
   return {};
 }
 
@@ -132,7 +132,7 @@ Result<std::shared_ptr<LoadedBank>> EngineImpl::LoadBank(std::shared_ptr<const P
 Result<std::shared_ptr<LoadedBank>> EngineImpl::BankFor(PromptSpec spec) {
   if (spec.templates.empty()) spec.templates = model_->config().templates;
   CLIPTAG_RETURN_IF_ERROR(CheckBankModel(spec, model_->config().name, model_->text_identity()));
-  // Pictures are decoded by each on his own: to compare them would take longer than to encode them.
+  // Pictures are decoded per stream: to compare them would take longer than to encode them.
   const bool shared = std::all_of(spec.tags.begin(), spec.tags.end(),
                                   [](const TagSpec& tag) { return tag.pictures.empty(); });
   const std::string key = shared ? KeyOf(spec) : std::string();

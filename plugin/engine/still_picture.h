@@ -1,4 +1,4 @@
-// Whether a picture is still the one that was last looked at: by a thumbnail of its brightness.
+// Whether a picture shows what the last one showed, judged by a thumbnail of its brightness.
 //
 // Cost: some ten thousand samples of the frame, whatever its size. Thread safety: one thread at a
 // time.
@@ -17,7 +17,7 @@ struct Thumbnail {
   std::array<float, size_t{kColumns} * kRows> cells{};
 };
 
-// Of the part of the frame that is looked at, whose samples must be in host memory. Frames in RGB
+// Of the part of the frame that is used, whose samples must be in host memory. Frames in RGB
 // are taken by (R + 2 G + B) / 4.
 Thumbnail ThumbnailOf(const FrameView& frame);
 
@@ -27,7 +27,7 @@ double Difference(const Thumbnail& a, const Thumbnail& b);
 class StillPicture {
  public:
   // True if the frame differs from the one that was last kept by less than `threshold`. Else, and
-  // when there is none yet, it is kept.
+  // the first time, it is kept.
   bool Check(const FrameView& frame, double threshold);
   void Forget() { known_ = false; }
 

@@ -163,7 +163,7 @@ void ScoreParts(const PromptBank& bank, std::span<const float> cosines, Scoring 
   for (size_t part = 0; part * rows < cosines.size(); ++part) {
     ScoreTags(bank, cosines.subspan(part * rows, rows), scoring, logit_scale, logit_bias, own);
     for (size_t i = 0; i < own.size(); ++i) {
-      // Never active, and whoever sorts them needs an order.
+      // NaN is never active, and sorting needs an order.
       const double score = std::isfinite(own[i]) ? own[i] : 0.0;
       if (part > 0 && score <= scores[i]) continue;
       scores[i] = score;
@@ -218,7 +218,7 @@ void TagPolicy::Decide(const TagSpec& tag, const PolicyOptions& options, Moment 
                        std::vector<TagEvent>* events) {
   const Thresholds t = ThresholdsOf(tag, options);
   const double score = state->last;
-  // Risen in what is now the future: time has jumped back, and the wait begins anew.
+  // Risen in what is now the future: time has jumped back, and the wait starts again.
   if (state->phase == Phase::kRisen && now.time_ns < state->since.time_ns)
     state->phase = Phase::kInactive;
   if (state->phase != Phase::kInactive && score < t.off) {

@@ -1,12 +1,12 @@
 // From cosines to tags: scores that mean something, smoothing, thresholds with hysteresis, edges.
 //
-// What counts is the time at which the frames are shown, which may come at any distance; their pts,
-// which may begin anew while time goes on, are only told. A score is smoothed by an
-// exponential mean, s += (x - s) (1 - exp(-dt / smoothing)); the first score after a reset starts
-// it, and so does one whose time lies before the last one's. A tag becomes active once its smoothed
-// score has reached the threshold and has not fallen below the off-threshold for min-duration
-// since; the edge that is then told lies where the
-// threshold was reached, so that no span is told that is shorter than min-duration.
+// Durations are counted in the time at which the frames are shown, at whatever distance they come;
+// their pts, which may start again while that time goes on, are only reported. A score is smoothed
+// by an exponential mean, s += (x - s) (1 - exp(-dt / smoothing)); the first score after a reset
+// starts it, and so does one whose time lies before the last one's. A tag becomes active once its
+// smoothed score has reached the threshold and has not fallen below the off-threshold for
+// min-duration since; the edge that is then reported lies where the threshold was reached, so that
+// no reported span is shorter than min-duration.
 //
 // One TagPolicy per stream; used by one thread at a time.
 #pragma once
@@ -38,11 +38,11 @@ struct Tag {
   double score = 0;   // 0..1, by the scoring asked for, smoothed: what is held to the thresholds
   double cosine = 0;  // raw
   bool active = false;
-  int part = 0;  // which of the parts of the frame that were looked at this is about
+  int part = 0;  // index of the part of the frame that has this score
   // Of a tile or an object: where in the frame, in its pixels. Width 0: the frame as a whole.
   Rect region;
   bool of_object = false;
-  int64_t id = -1;      // that is told of the object, -1 = none
+  int64_t id = -1;      // reported of the object, -1 = no id
   ObjectRegion marked;  // as its detector gave it; the region is cut to the frame
   int64_t track = -1;   // the object's own number in the stream
 };
@@ -55,19 +55,19 @@ struct Moment {
   Moment(uint64_t time_ns, uint64_t pts_ns) : time_ns(time_ns), pts_ns(pts_ns) {}
 
   uint64_t time_ns = 0;  // what durations are counted in; does not go back within a stream
-  uint64_t pts_ns = 0;   // what is told
+  uint64_t pts_ns = 0;   // what is reported
 };
 
 struct TagEvent {
   std::string label;
   bool of_object = false;
-  int64_t id = -1;           // that is told of the object, -1 = none
+  int64_t id = -1;           // reported of the object, -1 = no id
   int64_t track = -1;        // the object's own number in the stream
   bool start = false;        // else end
-  Moment at;                 // the edge: a start is told min-duration after it
+  Moment at;                 // the edge: a start is reported min-duration after it
   double score = 0;          // at the edge
   uint64_t duration_ns = 0;  // at the end: since the start
-  double peak = 0;           // the largest score from the start's edge until this was told
+  double peak = 0;           // the largest score from the start's edge until this was reported
 };
 
 // Scores of every tag from the cosines of one embedding with every row of the bank.

@@ -1,9 +1,8 @@
 // The queue alone, without pads: order, bounds, flushing, errors, resuming.
-#include "plugin/elements/cliptag/output/queue.h"
-
 #include <atomic>
 #include <thread>
 
+#include "plugin/elements/cliptag/output/queue.h"
 #include "tests/elements/gst_test.h"
 
 namespace cliptag {

@@ -166,7 +166,8 @@ class ClipTag : private PromptsController::Host {
   enum class CudaUse { kUndecided, kYes, kNo };
   std::atomic<CudaUse> cuda_use_{CudaUse::kUndecided};  // decided while running
 
-  std::unique_ptr<MetricsRegistration> metrics_;  // from Start() to Stop(), which alone touch it
+  std::unique_ptr<MetricsRegistration>
+      metrics_;  // from Start() to Stop(), the only ones to touch it
   PromptsController prompts_{this};
   OutputQueue queue_;
   LiveTags live_;
@@ -189,7 +190,7 @@ class ClipTag : private PromptsController::Host {
   guint since_hurry_ = 0;
   bool warned_not_mappable_ = false;
 
-  std::atomic<guint64> reported_latency_{GST_CLOCK_TIME_NONE};  // none: it has not been asked for
+  std::atomic<guint64> reported_latency_{GST_CLOCK_TIME_NONE};  // invalid: not asked for yet
   std::atomic<guint64> frames_in_{0};
   std::atomic<bool> warned_memory_{false};
 };

@@ -41,7 +41,7 @@ bool ClipTag::SinkEvent(GstEvent* raw) {
     case GST_EVENT_EOS:
       if (stream_) stream_->Hurry();
       WaitForLive();
-      live_.Forget();  // what may come behind the end begins anew
+      live_.Forget();  // what may come after the end starts without tags
       pacer_.OnEos();
       break;
     default:

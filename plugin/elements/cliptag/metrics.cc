@@ -1,4 +1,4 @@
-// The property `metrics-file`: what is told to the writer of that file.
+// The property `metrics-file`: registers this element with the writer of that file.
 #include <string>
 #include <utility>
 

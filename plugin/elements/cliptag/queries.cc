@@ -77,7 +77,7 @@ bool ClipTag::Allocation(GstQuery* query) {
     GstVideoInfo info;
     if (caps == nullptr || !gst_video_info_from_caps(&info, caps)) return false;
     guint size = static_cast<guint>(GST_VIDEO_INFO_SIZE(&info));
-    // Memory that nobody downstream has an opinion on is best in the context that reads it here.
+    // Downstream proposes no pool: memory in the context that reads it here is best.
     GstBufferPool* pool = IsInCudaMemory(caps) ? cuda_.NewPool(caps, held, 0, &size) : nullptr;
     gst_query_add_allocation_pool(query, pool, size, held, 0);
     if (pool != nullptr) gst_object_unref(pool);

@@ -44,7 +44,7 @@ struct FrameSettings {
   bool tiles = false;  // fit=tiles
   guint tile_rows = 2;
   Regions regions = Regions::kFrame;
-  std::optional<Orientation> orientation;  // none: the image-orientation tag's
+  std::optional<Orientation> orientation;  // unset: by the image-orientation tag
   Mode mode = Mode::kAuto;
   double still_threshold = 0;  // 0 = off
   bool qos = false;            // in kExact, too: kLive always heeds it

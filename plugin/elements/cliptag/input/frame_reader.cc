@@ -49,7 +49,7 @@ Orientation FrameReader::TaggedOrientation() const {
   // The stream's own tag wins over the container's, as in videoflip.
   const Orientation tagged =
       stream_orientation_.value_or(global_orientation_.value_or(Orientation::kRotate0));
-  // Asked for every frame that has a tag: a videoflip may be set anew without an event to this pad.
+  // Asked for every frame that has a tag: a videoflip may change without an event to this pad.
   return IsTurnedUpstream(sink_pad_, tagged) ? Orientation::kRotate0 : tagged;
 }
 

@@ -28,7 +28,7 @@ class FrameReader {
   bool has_caps() const { return has_caps_; }
   guint64 DurationOf(const GstBuffer* buffer) const;
   // Maps the buffer where it lies and describes it in `held`, which has taken it in any case.
-  // `orientation`: none = by the stream's tag.
+  // `orientation`: unset = by the stream's tag.
   Status Read(BufferPtr buffer, const std::optional<Orientation>& orientation, HeldFrame* held);
 
  private:

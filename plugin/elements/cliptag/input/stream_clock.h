@@ -1,8 +1,8 @@
 // How much time has passed in a stream, frame by frame: its running time, which goes on over
-// segments, and on its own where that is not known or jumps back (timestamps that wrap or begin
-// anew within a segment).
+// segments, and on its own where that is not known or jumps back (timestamps that wrap or start
+// again within a segment).
 //
-// Not thread safe: belongs to whoever holds the pad's stream lock.
+// Not thread safe: belongs to the holder of the pad's stream lock.
 #pragma once
 
 #include <gst/gst.h>
@@ -36,7 +36,7 @@ class StreamClock {
     } else if (!known || running_time > latest_) {
       latest_ = running_time;
     } else if (latest_ - running_time > kMostOutOfTurn * step) {
-      latest_ = running_time;  // timestamps that begin anew
+      latest_ = running_time;  // timestamps that start again
       ahead_ = 0;
     } else {
       ahead_ += step;

@@ -1,9 +1,9 @@
 // Whether the picture has been turned upright before it comes here.
 //
 // The image-orientation tag says how to turn what a camera or a file holds. videoflip and its like
-// turn it, but (GStreamer 1.22.0, for one, or with a direction that is named) let the tag pass as
-// it came: who goes by the tag alone turns the picture once more. What is known is which elements
-// lie before a pad, and what they are set to.
+// turn it, but (GStreamer 1.22.0, for one, or with a direction that is named) let the tag pass
+// unchanged: following the tag would turn the picture again. So the elements before a pad are asked
+// what they are set to.
 //
 // Thread safety: may be called from any thread; meant for the streaming one.
 #pragma once

@@ -17,14 +17,14 @@ void LiveTags::Arrived(unsigned era, std::shared_ptr<Answer> answer) {
   if (answer->result.status.code() == StatusCode::kCancelled) return;
   if (answer->result.still && newest_) answer->StandOn(*newest_);
   if (era == era_ && answer->result.status.ok()) newest_ = answer;
-  untold_.push_back(std::move(answer));
+  unposted_.push_back(std::move(answer));
 }
 
 std::vector<AnswerPtr> LiveTags::Take() {
   const std::lock_guard lock(mutex_);
-  std::vector<AnswerPtr> answers(std::make_move_iterator(untold_.begin()),
-                                 std::make_move_iterator(untold_.end()));
-  untold_.clear();
+  std::vector<AnswerPtr> answers(std::make_move_iterator(unposted_.begin()),
+                                 std::make_move_iterator(unposted_.end()));
+  unposted_.clear();
   return answers;
 }
 
@@ -40,7 +40,7 @@ bool LiveTags::awaits_any() const {
 
 bool LiveTags::is_busy() const {
   const std::lock_guard lock(mutex_);
-  return awaited_ > 0 || !untold_.empty();
+  return awaited_ > 0 || !unposted_.empty();
 }
 
 void LiveTags::Forget() {
@@ -54,7 +54,7 @@ void LiveTags::Drop() {
   std::deque<AnswerPtr> dropped;
   Forget();
   const std::lock_guard lock(mutex_);
-  dropped.swap(untold_);
+  dropped.swap(unposted_);
 }
 
 }  // namespace cliptag

@@ -11,9 +11,9 @@
 
 #include "plugin/elements/cliptag/output/active_tags.h"
 #include "plugin/elements/cliptag/output/live_tags.h"
-#include "plugin/elements/cliptag/output/recent_values.h"
 #include "plugin/elements/cliptag/output/unread_messages.h"
 #include "plugin/elements/metrics/tag_counts.h"
+#include "plugin/engine/recent_values.h"
 #include "plugin/gst/gst_ptr.h"
 
 namespace cliptag {
@@ -26,7 +26,7 @@ class Publisher {
 
   explicit Publisher(GstElement* element) : element_(element) {}
 
-  void Start();  // counts and warnings begin anew
+  void Start();  // counts and warnings start again
   // Posts an answer and counts it; false if there are no tags to attach. `age`: how much older its
   // frame is than the newest one.
   bool Publish(const AnswerPtr& answer, guint64 age, const Options& options);

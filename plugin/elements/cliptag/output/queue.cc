@@ -64,7 +64,7 @@ bool OutputQueue::WaitUntil(const std::function<bool()>& ready) {
 }
 
 void OutputQueue::Wake() {
-  // Locked, so that a waiter that has just looked does not miss it.
+  // Locked, so that a waiter that has just checked does not miss it.
   { const std::lock_guard lock(mutex_); }
   changed_.notify_all();
 }

@@ -2,7 +2,7 @@
 // them for their turn, so that everything leaves in the order in which it came.
 //
 // Ownership: an Item owns its buffer or event. A HeldFrame is shared between its item and the
-// engine's request; whichever goes last unmaps and unrefs the buffer.
+// engine's request; the last one unmaps and unrefs the buffer.
 // Thread safety: every method may be called from any thread. In use, one thread adds (the sink
 // pad's), one takes (the src pad's task), engine workers complete, any thread flushes.
 #pragma once
@@ -101,8 +101,8 @@ class OutputQueue {
   void Stop(GstFlowReturn flow);
   // After Stop(): as if new. What was held is dropped.
   void Reset();
-  // Goes on after an error that has passed (not linked, end of stream); false if there was none of
-  // them.
+  // Goes on after that error, which has passed (not linked, end of stream); false if flow() is
+  // another.
   bool ResumeFrom(GstFlowReturn flow);
   // An end-of-stream event is held behind what could not be pushed.
   bool HoldsEos() const;

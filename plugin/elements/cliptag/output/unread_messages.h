@@ -1,7 +1,7 @@
-// How many of an element's messages wait on the bus: one that nobody reads keeps them all.
+// How many of an element's messages wait on the bus: without a reader it keeps them all.
 //
-// There is no asking a bus whether somebody listens, nor how much it holds. But it is a queue,
-// whose head can be seen: of our messages those wait that are not older than a head that is an
+// A bus does not say whether it has a reader, nor how much it holds. But it is a queue, whose head
+// can be seen: of our messages those wait that are not older than a head that is an
 // element's message, and those that were posted while another head has stood. A message that was
 // read and is still held somewhere is not counted, nor one that a sync handler dropped.
 //

@@ -37,7 +37,7 @@ class PromptsController {
     virtual void PromptsRefused(const Status& status) = 0;
     // The engine has taken them; `others`: in the place of earlier ones.
     virtual void PromptsTaken(const PromptBank& bank, bool others) = 0;
-    // Who waits for state() looks again.
+    // Wakes what waits for a state.
     virtual void PromptsStateChanged() = 0;
   };
 
@@ -66,7 +66,7 @@ class PromptsController {
   void Start(First first);
   void Stop();
   // `change` edits the settings, perhaps more than once. What is wrong with them is reported before
-  // this returns if the element runs, and is not looked for if it does not.
+  // this returns if the element runs, and at the start if it does not.
   void Change(const std::function<void(PromptSettings&)>& change);
   // On the engine's worker, which serves other elements too.
   void OnEncoded(Status status, std::shared_ptr<const PromptBank> bank);

@@ -5,8 +5,8 @@
 // same for one poll, so that nothing is read half written.
 //
 // Thread safety: a watch is made and destroyed on any thread, but not within a callback. Callbacks
-// run on the polling thread, with a lock held that the destructor takes: none runs once that has
-// returned, and each has to be short.
+// run on the polling thread, with a lock held that the destructor takes: they have ended when that
+// returns, and each has to be short.
 #pragma once
 
 #include <sys/stat.h>
@@ -25,7 +25,7 @@ class FileWatch {
   enum class Change { kContent, kGone };
   using Callback = std::function<void(Change)>;
 
-  // What a file looked like; compare to see a change.
+  // The state of a file; compare to see a change.
   struct Stamp {
     bool exists = false;
     dev_t device = 0;

@@ -23,7 +23,7 @@ class RecentValues {
     count_ = 0;
   }
 
-  // The value below which that share of them lies, 0..1; 0 if there are none.
+  // The value below which that share of them lies, 0..1; 0 if it is empty.
   uint64_t Quantile(double share) const {
     std::array<uint64_t, kSize> sorted;
     size_t n = 0;
