@@ -41,10 +41,10 @@ TEST_F(PacerTest, EveryNthFrameFromAFlushOn) {
 }
 
 TEST_F(PacerTest, NoMoreASecondThanMaxRate) {
-  settings_.max_rate_n = 5;
+  settings_.max_rate = {5, 1};
   EXPECT_EQ(Taken(0, 100), 20);
   settings_.interval = 2;
-  settings_.max_rate_n = 0;
+  settings_.max_rate = {};
   EXPECT_EQ(Taken(100, 200), 50);
 }
 
