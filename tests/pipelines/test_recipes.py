@@ -101,7 +101,11 @@ class CameraTest(RecipeTest):
             line = camera.stderr.readline()
         self.assertIn("again in 0.2 s", line)
         seen = len(self.rows("tags.jsonl"))
-        time.sleep(1)  # some tries in vain
+        for _ in range(3):  # tries in vain
+            while " again in " not in line:
+                line = camera.stderr.readline()
+                self.assertTrue(line, "the camera has ended")
+            line = ""
         self.serve(port)
         self.wait_for(lambda: len(self.rows("tags.jsonl")) >= seen + 3, "tags after it had come back")
         camera.send_signal(signal.SIGTERM)
