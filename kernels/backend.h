@@ -1,13 +1,13 @@
-// What an encoder needs of a machine: memory, and about ten coarse operations on row-major
-// matrices. The encoders in models/ are written once against this interface; kernels/ref (naive,
-// double precision), kernels/cpu and kernels/cuda implement it, and tests compare them operation by
+// What an encoder needs from a device: memory, and coarse operations on row-major matrices. The
+// encoders in models/ are written once against this interface; kernels/ref (naive, double
+// precision), kernels/cpu and kernels/cuda implement it, and tests compare them operation by
 // operation.
 //
-// Ownership: Linear and Memory belong to whoever asked for them, are immutable once filled, and
-// must not outlive their Backend. A Matrix borrows. Thread safety: a Backend is used by one thread
-// at a time (the engine's worker); different Backends are independent. Operations are ordered as
-// called and may be asynchronous until Sync(). Running never allocates: Prepare* calls size
-// everything for the largest case; the first call of a new shape may plan it.
+// Ownership: the caller owns Linear, Convolution, Memory and Graph, which must not outlive their
+// Backend. A Matrix borrows. Thread safety: a Backend is used by one thread at a time (the engine's
+// worker); different Backends are independent. Operations are ordered as called and may be
+// asynchronous until Sync(). Running never allocates: Prepare* calls size everything for the
+// largest case; the first call of a new shape may plan it.
 #pragma once
 
 #include <cstdint>
@@ -19,53 +19,19 @@
 #include "kernels/base/function_ref.h"
 #include "kernels/base/status.h"
 #include "kernels/frame.h"
+#include "kernels/tensor.h"
 
 namespace cliptag {
 
-enum class DType : uint8_t { kF32, kF16, kBF16, kI32 };
-constexpr size_t SizeOf(DType t) { return t == DType::kF16 || t == DType::kBF16 ? 2 : 4; }
-
-enum class Activation : uint8_t {
-  kNone,
-  kGelu,       // x * (1 + erf(x / sqrt 2)) / 2
-  kQuickGelu,  // x * sigmoid(1.702 x)
-  kTanhGelu,   // x * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2
-};
 enum class Precision : uint8_t { kAuto, kFp32, kBf16, kFp16, kInt8 };
-enum class BackendKind : uint8_t { kAuto, kCpu, kCuda };
+// kRef: the tests' oracle, which no option names.
+enum class BackendKind : uint8_t { kAuto, kCpu, kCuda, kRef };
 
 // "fp32" … "int8"; "auto".
 const char* ToString(Precision precision);
 Result<Precision> ParsePrecision(const std::string& name);
 const char* ToString(BackendKind kind);
 Result<BackendKind> ParseBackendKind(const std::string& name);
-
-// A tensor in ordinary memory that someone else owns, for example a mapped file; may be unaligned.
-struct HostTensor {
-  const void* data = nullptr;
-  DType type = DType::kF32;
-  std::vector<int64_t> shape;
-
-  int64_t elements() const {
-    int64_t n = 1;
-    for (int64_t d : shape) n *= d;
-    return n;
-  }
-};
-
-// A row-major matrix in the backend's memory; `stride` counts elements from row to row.
-struct Matrix {
-  void* data = nullptr;
-  DType type = DType::kF32;
-  int64_t rows = 0, cols = 0, stride = 0;
-
-  Matrix Rows(int64_t first, int64_t count) const {
-    return {static_cast<char*>(data) + first * stride * SizeOf(type), type, count, cols, stride};
-  }
-  Matrix Cols(int64_t first, int64_t count) const {
-    return {static_cast<char*>(data) + first * SizeOf(type), type, rows, count, stride};
-  }
-};
 
 // Backend memory, 64-byte aligned (256 on CUDA). Frees itself.
 class Memory {
@@ -137,27 +103,33 @@ struct AttentionArgs {
 };
 
 // A sequence of operations that is the same at every run: same operations, same matrices. A backend
-// may record it and replay it at less cost; the CPU just runs it. Whoever owns it drops it when a
-// matrix moves. Must not outlive its Backend.
-class Recording {
+// may record it as a CUDA graph and replay that at less cost; the CPU just runs it. Its owner drops
+// it when a matrix moves.
+class Graph {
  public:
-  virtual ~Recording() = default;
-  // `operations` calls nothing of the backend but the operations from Gemm to Similarity (not
-  // Preprocess, whose frames differ), and may not be called at all.
+  virtual ~Graph() = default;
+  // `operations` calls only the operations from Gemm to SqueezeExcite (not Preprocess, whose frames
+  // differ). A replay does not call it.
   virtual Status Run(FunctionRef<Status()> operations) = 0;
 };
 
+// What some backends, or some machines, do not have.
+enum class Feature : uint8_t {
+  kConvolutions,           // with a ReLU or nothing after them: CLIP's ResNets
+  kDepthwiseConvolutions,  // and convolutions with an activation, and SqueezeExcite: FastViT
+};
+
 struct BackendInfo {
-  std::string name;  // "cpu", "cuda", "ref"
+  BackendKind kind = BackendKind::kCpu;
   Precision precision = Precision::kFp32;
   int threads = 1;
   bool asynchronous = false;  // operations go on while the caller prepares the next ones
   std::string description;    // "AMD EPYC, 2 threads, AVX512-BF16, oneDNN 2.6.3"
   // Of the CPU, "avx512_bf16": what numbers may depend on beside the precision.
   std::string instructions;
+  std::string machine;  // CPU and libraries: what choices() depends on
   // Where the precision was left open: one that is quicker here than the one above, but right for
-  // some models alone, so that whoever has a model must try it (models/auto_precision.h). kAuto:
-  // there is none.
+  // some models only, and to be tried on each model (models/auto_precision.h). kAuto: none.
   Precision quicker = Precision::kAuto;
   // What multiplies the shapes packed so far, a line each, where the backend had a choice.
   std::vector<std::string> products;
@@ -171,19 +143,25 @@ class Backend {
   // What Gemm reads and LayerNorm, Attention and Preprocess write; the residual stream is always
   // f32.
   virtual DType compute_type() const = 0;
+  // An error says what is missing, and what to do.
+  virtual Status Supports(Feature feature) = 0;
 
   // --- memory and weights: loading time, may allocate -------------------------------------------
   virtual Result<std::unique_ptr<Memory>> Allocate(size_t bytes) = 0;
   // Copies a host tensor to backend memory, converted to `type`, contiguous.
   virtual Result<std::unique_ptr<Memory>> Upload(const HostTensor& tensor, DType type) = 0;
   virtual Result<std::unique_ptr<Linear>> PackLinear(const LinearSpec& spec) = 0;
+  // Which of several implementations a backend has chosen by timing them, as text, and those that
+  // it is to choose again without timing: the last bits of a product depend on them, so that what a
+  // first process chose is kept for later ones (models/product_choices.h). None by default.
+  virtual std::string choices() const { return {}; }
+  virtual void SetChoices(const std::string& choices) { (void)choices; }
   // Plans the products of `linear` with that many rows, so that running does not.
   virtual Status PrepareGemm(const Linear& linear, int64_t rows) = 0;
 
-  // --- operations
-  // --------------------------------------------------------------------------------- Frames to the
-  // normalised tensor: out (frames * patches, 3 * patch * patch) of compute_type, a row per patch
-  // in reading order, columns ordered (channel, y, x) as in a convolution's weight.
+  // --- operations -------------------------------------------------------------------------------
+  // Frames to the normalised tensor: out (frames * patches, 3 * patch * patch) of compute_type, a
+  // row per patch in reading order, columns ordered (channel, y, x) as in a convolution's weight.
   virtual Status Preprocess(std::span<const FrameView> frames, const PreprocessSpec& spec,
                             const Matrix& out) = 0;
   // out = activation(x W^T + b), added to what `out` holds when `accumulate` (residual; f32 only,
@@ -207,19 +185,20 @@ class Backend {
                              int tokens, const Matrix& out) = 0;
   // out row i = x row indices[i]; indices in backend memory; same type.
   virtual Status GatherRows(const Matrix& x, const int32_t* indices, const Matrix& out) = 0;
+  // out (batch, width) f32 = the mean of each item's tokens in x (batch * tokens, width) f32,
+  // without its first `skip` ones.
+  virtual Status AverageTokens(const Matrix& x, int skip, const Matrix& out) = 0;
   // Every row (f32) to unit length in place; a zero row stays zero.
   virtual Status NormalizeRows(const Matrix& x) = 0;
-  // cosines (n, bank rows) f32 = embeddings (n, dim) f32 times bank (m, dim) f32 transposed. With
-  // k > 0 also the k largest of each row, best first (ties: lower index first), into top (n, k)
-  // int32.
-  virtual Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines,
-                            int k, int32_t* top) = 0;
+  // cosines (n, m) f32 = embeddings (n, dim) f32 times bank (m, dim) f32 transposed.
+  virtual Status Similarity(const Matrix& embeddings, const Matrix& bank,
+                            const Matrix& cosines) = 0;
 
   // --- operations of EVA's blocks ---------------------------------------------------------------
-  // Rotary positions, in place: columns 2 i and 2 i + 1 of each head of x (batch * tokens, heads *
-  // head_dim) of compute_type become (a cos - b sin, b cos + a sin) of row r % tokens of `turns`
-  // (tokens, head_dim) f32, which holds cos and sin there.
-  virtual Status Rotate(const Matrix& x, const Matrix& turns) = 0;
+  // Rotary position embedding, in place: columns 2 i and 2 i + 1 of each head of x (batch * tokens,
+  // heads * head_dim) of compute_type become (a cos - b sin, b cos + a sin) of row r % tokens of
+  // `angles` (tokens, head_dim) f32, which holds cos and sin there.
+  virtual Status Rope(const Matrix& x, const Matrix& angles) = 0;
   // out (rows, n) = silu of the first n columns of x (rows, 2 n), times the others; both
   // compute_type. out may be those first columns.
   virtual Status GatedSilu(const Matrix& x, const Matrix& out) = 0;
@@ -229,19 +208,19 @@ class Backend {
                               const Matrix& residual, const Matrix& out) = 0;
 
   // --- operations of convolutional encoders -----------------------------------------------------
-  virtual Result<std::unique_ptr<Convolution>> PackConvolution(const ConvolutionSpec& spec);
+  virtual Result<std::unique_ptr<Convolution>> PackConvolution(const ConvolutionSpec& spec) = 0;
   // out = relu(x * W + b + residual); `residual` (as out) may be null, relu may be off. All of
   // compute_type.
   virtual Status Convolve(const FeatureMap& x, const Convolution& convolution,
-                          const FeatureMap* residual, bool relu, const FeatureMap& out);
+                          const FeatureMap* residual, bool relu, const FeatureMap& out) = 0;
   // The mean of every window x window square that lies inside, side by side.
-  virtual Status AveragePool(const FeatureMap& x, int window, const FeatureMap& out);
-  // out = activation(x * sigmoid(gates)): a gate for each channel of a picture, (batch, channels)
-  // of compute_type. `out` may be x itself.
-  virtual Status Gate(const FeatureMap& x, const Matrix& gates, Activation activation,
-                      const FeatureMap& out);
+  virtual Status AveragePool(const FeatureMap& x, int window, const FeatureMap& out) = 0;
+  // The end of a squeeze-excite block: out = activation(x * sigmoid(gates)), a gate for each
+  // channel of a picture, (batch, channels) of compute_type. `out` may be x itself.
+  virtual Status SqueezeExcite(const FeatureMap& x, const Matrix& gates, Activation activation,
+                               const FeatureMap& out);
 
-  virtual std::unique_ptr<Recording> CreateRecording();
+  virtual std::unique_ptr<Graph> CreateGraph();
 
   virtual Status CopyToHost(const Matrix& x, float* host) = 0;  // any type; contiguous f32; syncs
   virtual Status CopyFromHost(const void* host, size_t bytes, void* device) = 0;
@@ -257,8 +236,8 @@ struct BackendOptions {
   int threads = 0;  // 0 = every core this process may use
 };
 
-// Whether those options may lead to the CUDA backend: its module is there, and neither the kind nor
-// the precision is against it.
+// Whether these options may lead to the CUDA backend: its module is installed, and neither the kind
+// nor the precision rules it out.
 bool MayUseCuda(const BackendOptions& options);
 
 // The oracle: naive, double precision inside, f32 at its edges. For tests.

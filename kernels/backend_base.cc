@@ -5,28 +5,19 @@
 namespace cliptag {
 namespace {
 
-class PlainRecording : public Recording {
+class PlainGraph : public Graph {
  public:
   Status Run(FunctionRef<Status()> operations) override { return operations(); }
 };
 
 }  // namespace
 
-Result<std::unique_ptr<Convolution>> Backend::PackConvolution(const ConvolutionSpec&) {
-  return Unsupported("The " + info().name + " backend has no convolutions.");
-}
-Status Backend::Convolve(const FeatureMap&, const Convolution&, const FeatureMap*, bool,
-                         const FeatureMap&) {
-  return Unsupported("The " + info().name + " backend has no convolutions.");
-}
-Status Backend::AveragePool(const FeatureMap&, int, const FeatureMap&) {
-  return Unsupported("The " + info().name + " backend has no pooling.");
-}
-Status Backend::Gate(const FeatureMap&, const Matrix&, Activation, const FeatureMap&) {
-  return Unsupported("The " + info().name + " backend has no gates.");
+Status Backend::SqueezeExcite(const FeatureMap&, const Matrix&, Activation, const FeatureMap&) {
+  return Unsupported(std::string("The ") + ToString(info().kind) +
+                     " backend has no squeeze-excite.");
 }
 
-std::unique_ptr<Recording> Backend::CreateRecording() { return std::make_unique<PlainRecording>(); }
+std::unique_ptr<Graph> Backend::CreateGraph() { return std::make_unique<PlainGraph>(); }
 
 const char* ToString(Precision precision) {
   switch (precision) {
@@ -60,6 +51,8 @@ const char* ToString(BackendKind kind) {
       return "cpu";
     case BackendKind::kCuda:
       return "cuda";
+    case BackendKind::kRef:
+      return "ref";
   }
   return "unknown";
 }

@@ -154,15 +154,14 @@ Status CheckAttention(const AttentionArgs& a, DType compute_type) {
   return CheckType("Attention: out", a.out, compute_type, compute_type);
 }
 
-Status CheckRotate(const Matrix& x, const Matrix& turns, DType compute_type) {
-  CLIPTAG_RETURN_IF_ERROR(CheckMatrix("Rotate: x", x));
-  CLIPTAG_RETURN_IF_ERROR(CheckType("Rotate: x", x, compute_type, compute_type));
-  CLIPTAG_RETURN_IF_ERROR(CheckMatrix("Rotate: turns", turns));
-  CLIPTAG_RETURN_IF_ERROR(CheckType("Rotate: turns", turns, DType::kF32, DType::kF32));
-  if (turns.cols % 2 == 0 && x.cols % turns.cols == 0 && x.rows % turns.rows == 0) return {};
-  return InvalidArgument("Rotate: x is " + Shape(x) +
-                         " but should be whole sequences of heads of " + Shape(turns) +
-                         ", in pairs.");
+Status CheckRope(const Matrix& x, const Matrix& angles, DType compute_type) {
+  CLIPTAG_RETURN_IF_ERROR(CheckMatrix("Rope: x", x));
+  CLIPTAG_RETURN_IF_ERROR(CheckType("Rope: x", x, compute_type, compute_type));
+  CLIPTAG_RETURN_IF_ERROR(CheckMatrix("Rope: angles", angles));
+  CLIPTAG_RETURN_IF_ERROR(CheckType("Rope: angles", angles, DType::kF32, DType::kF32));
+  if (angles.cols % 2 == 0 && x.cols % angles.cols == 0 && x.rows % angles.rows == 0) return {};
+  return InvalidArgument("Rope: x is " + Shape(x) + " but should be whole sequences of heads of " +
+                         Shape(angles) + ", in pairs.");
 }
 
 Status CheckGatedSilu(const Matrix& x, DType compute_type, const Matrix& out) {
@@ -222,13 +221,23 @@ Status CheckGatherRows(const Matrix& x, const int32_t* indices, const Matrix& ou
   return CheckType("GatherRows: out", out, x.type, x.type);
 }
 
+Status CheckAverageTokens(const Matrix& x, int skip, const Matrix& out) {
+  CLIPTAG_RETURN_IF_ERROR(CheckMatrix("AverageTokens: x", x));
+  CLIPTAG_RETURN_IF_ERROR(CheckType("AverageTokens: x", x, DType::kF32, DType::kF32));
+  CLIPTAG_RETURN_IF_ERROR(CheckShape("AverageTokens: out", out, out.rows, x.cols));
+  CLIPTAG_RETURN_IF_ERROR(CheckType("AverageTokens: out", out, DType::kF32, DType::kF32));
+  if (x.rows % out.rows == 0 && skip >= 0 && skip < x.rows / out.rows) return {};
+  return InvalidArgument("AverageTokens: " + std::to_string(x.rows) + " rows are not " +
+                         std::to_string(out.rows) + " sequences of more than " +
+                         std::to_string(skip) + " tokens.");
+}
+
 Status CheckNormalizeRows(const Matrix& x) {
   CLIPTAG_RETURN_IF_ERROR(CheckMatrix("NormalizeRows: x", x));
   return CheckType("NormalizeRows: x", x, DType::kF32, DType::kF32);
 }
 
-Status CheckSimilarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines, int k,
-                       const int32_t* top) {
+Status CheckSimilarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines) {
   CLIPTAG_RETURN_IF_ERROR(CheckMatrix("Similarity: embeddings", embeddings));
   CLIPTAG_RETURN_IF_ERROR(CheckMatrix("Similarity: bank", bank));
   CLIPTAG_RETURN_IF_ERROR(
@@ -239,12 +248,7 @@ Status CheckSimilarity(const Matrix& embeddings, const Matrix& bank, const Matri
                            " dimensions but the bank has " + std::to_string(bank.cols) + ".");
   }
   CLIPTAG_RETURN_IF_ERROR(CheckShape("Similarity: cosines", cosines, embeddings.rows, bank.rows));
-  CLIPTAG_RETURN_IF_ERROR(CheckType("Similarity: cosines", cosines, DType::kF32, DType::kF32));
-  if (k < 0 || k > bank.rows) {
-    return InvalidArgument("Similarity: k is " + std::to_string(k) + " but the bank has " +
-                           std::to_string(bank.rows) + " rows.");
-  }
-  return k > 0 ? CheckPointer("Similarity: top", top) : Status();
+  return CheckType("Similarity: cosines", cosines, DType::kF32, DType::kF32);
 }
 
 Status CheckCopyToHost(const Matrix& x, const float* host) {

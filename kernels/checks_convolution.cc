@@ -91,16 +91,16 @@ Status CheckAveragePool(const FeatureMap& x, int window, DType compute_type,
                   compute_type);
 }
 
-Status CheckGate(const FeatureMap& x, const Matrix& gates, DType compute_type,
-                 const FeatureMap& out) {
+Status CheckSqueezeExcite(const FeatureMap& x, const Matrix& gates, DType compute_type,
+                          const FeatureMap& out) {
   const int channels = static_cast<int>(x.pixels.cols);
-  CLIPTAG_RETURN_IF_ERROR(CheckInput("Gate: x", x, channels, compute_type));
+  CLIPTAG_RETURN_IF_ERROR(CheckInput("SqueezeExcite: x", x, channels, compute_type));
   if (gates.data == nullptr || gates.rows != x.batch || gates.cols != channels ||
       gates.stride != gates.cols || gates.type != compute_type) {
-    return InvalidArgument("Gate: the gates should be " + std::to_string(x.batch) + "x" +
+    return InvalidArgument("SqueezeExcite: the gates should be " + std::to_string(x.batch) + "x" +
                            std::to_string(channels) + ", without gaps, of the backend's type.");
   }
-  return CheckMap("Gate: out", out, x.batch, x.height, x.width, channels, compute_type);
+  return CheckMap("SqueezeExcite: out", out, x.batch, x.height, x.width, channels, compute_type);
 }
 
 }  // namespace cliptag

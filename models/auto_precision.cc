@@ -47,7 +47,7 @@ Result<Tower> OpenTower(const std::string& directory) {
 std::string TrialIdentity(const Tower& tower, const BackendInfo& info) {
   ContentHash hash;
   hash.AddText(ImageIdentity(tower.config, tower.tensors));
-  hash.AddText(info.name);
+  hash.AddText(ToString(info.kind));
   hash.AddText(info.instructions);
   hash.AddText(ToString(info.precision));
   hash.AddText(ToString(info.quicker));

@@ -12,6 +12,7 @@
 #include "models/encoders/text_encoder.h"
 #include "models/finite.h"
 #include "models/probe_pictures.h"
+#include "models/product_choices.h"
 #include "models/tower_identity.h"
 #include "models/weights/weights.h"
 
@@ -20,6 +21,13 @@ namespace cliptag {
 namespace {
 
 constexpr char kDamaged[] = "; its weights are damaged, or overflow in this precision.";
+
+// What the image tower needs from a backend beyond the operations that all have: known before any
+// weights are read.
+Status CheckSupported(const VisionConfig& vision, Backend& backend) {
+  if (vision.is_fastvit()) return backend.Supports(Feature::kDepthwiseConvolutions);
+  return vision.is_resnet() ? backend.Supports(Feature::kConvolutions) : Status();
+}
 
 }  // namespace
 
@@ -59,6 +67,7 @@ Status ClipModel::Impl::LoadWords() {
 
 Status ClipModel::Impl::Load(const std::string& directory) {
   CLIPTAG_ASSIGN_OR_RETURN(config, ReadModelConfig(directory));
+  CLIPTAG_RETURN_IF_ERROR(CheckSupported(config.vision, backend));
   for (const std::string& warning : config.warnings) Log(LogLevel::kWarning, warning);
   CLIPTAG_ASSIGN_OR_RETURN(const auto weights, OpenWeights(config));
   const Status status = LoadFrom(*weights);
@@ -74,8 +83,10 @@ Status ClipModel::Impl::LoadFrom(const Weights& weights) {
   CLIPTAG_RETURN_IF_ERROR(weights.CheckAllAreUsed(config.path));
   CLIPTAG_RETURN_IF_ERROR(LoadWords());
   CLIPTAG_ASSIGN_OR_RETURN(text_identity, TextIdentity(config, words));
+  ProductChoices choices(backend, config.name);
   CLIPTAG_ASSIGN_OR_RETURN(image, LoadImageEncoder(backend, workspace, config, vision));
   CLIPTAG_ASSIGN_OR_RETURN(text, LoadTextEncoder(backend, workspace, config, words));
+  choices.Keep();
   return {};
 }
 

@@ -24,7 +24,7 @@ Result<LoadedModel> LoadModel(const std::string& directory, const BackendOptions
   CLIPTAG_ASSIGN_OR_RETURN(loaded.backend, CreateBackend(options));
   Status status = LoadOn(directory, options, prepare, &loaded);
   const bool may_fall_back =
-      options.kind == BackendKind::kAuto && loaded.backend->info().name != "cpu";
+      options.kind == BackendKind::kAuto && loaded.backend->info().kind != BackendKind::kCpu;
   if (!status.ok() && may_fall_back) {
     const std::string why = status.message();
     loaded.model.reset();

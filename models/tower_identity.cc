@@ -111,7 +111,7 @@ void AddConfig(const ModelConfig& config, const VisionTensors& tensors, ContentH
                            static_cast<int>(image.transformer.gated_mlp),
                            static_cast<int>(image.transformer.inner_norms),
                            static_cast<int>(image.transformer.post_norm),
-                           image.rotary.reference,
+                           image.rope.reference,
                            static_cast<int>(tensors.projection.transposed),
                            pixels.size,
                            pixels.patch,

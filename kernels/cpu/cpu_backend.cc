@@ -24,6 +24,21 @@ namespace {
 
 float* Row(const Matrix& m, int64_t r) { return static_cast<float*>(m.data) + r * m.stride; }
 
+// out (cols) = the mean of the rows of x, added up in double precision, a few columns at a time.
+void AverageRows(const Matrix& x, float* out) {
+  constexpr int64_t kColumns = 16;
+  for (int64_t first = 0; first < x.cols; first += kColumns) {
+    const int64_t count = std::min(kColumns, x.cols - first);
+    double sums[kColumns] = {};
+    for (int64_t r = 0; r < x.rows; ++r) {
+      for (int64_t c = 0; c < count; ++c) sums[c] += Row(x, r)[first + c];
+    }
+    for (int64_t c = 0; c < count; ++c) {
+      out[first + c] = static_cast<float>(sums[c] / static_cast<double>(x.rows));
+    }
+  }
+}
+
 class CpuBackend : public Backend {
  public:
   CpuBackend(BackendInfo info, DType compute_type, const SimdKernels& kernels,
@@ -40,6 +55,7 @@ class CpuBackend : public Backend {
 
   const BackendInfo& info() const override { return info_; }
   DType compute_type() const override { return compute_type_; }
+  Status Supports(Feature) override { return {}; }
 
   Result<std::unique_ptr<Memory>> Allocate(size_t bytes) override { return AllocateHost(bytes); }
   Result<std::unique_ptr<Memory>> Upload(const HostTensor& tensor, DType type) override {
@@ -47,9 +63,11 @@ class CpuBackend : public Backend {
   }
   Result<std::unique_ptr<Linear>> PackLinear(const LinearSpec& spec) override {
     auto linear = gemm_->Pack(spec);
-    info_.products = gemm_->choices();
+    info_.products = gemm_->products();
     return linear;
   }
+  std::string choices() const override { return gemm_->choices(); }
+  void SetChoices(const std::string& choices) override { gemm_->SetChoices(choices); }
   Status PrepareGemm(const Linear& linear, int64_t rows) override {
     return gemm_->Prepare(linear, rows);
   }
@@ -78,12 +96,12 @@ class CpuBackend : public Backend {
     Norm(x, gamma, beta, epsilon, &residual, out);
     return {};
   }
-  Status Rotate(const Matrix& x, const Matrix& turns) override {
-    CLIPTAG_RETURN_IF_ERROR(CheckRotate(x, turns, compute_type_));
+  Status Rope(const Matrix& x, const Matrix& angles) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckRope(x, angles, compute_type_));
     pool_->RunRows(x.rows, x.cols, [&](int64_t first, int64_t rows, int) {
       for (int64_t r = first; r < first + rows; ++r) {
-        kernels_.rotate(x.Rows(r, 1).data, IsBf16(x), x.cols, Row(turns, r % turns.rows),
-                        turns.cols);
+        kernels_.rope(x.Rows(r, 1).data, IsBf16(x), x.cols, Row(angles, r % angles.rows),
+                      angles.cols);
       }
     });
     return {};
@@ -149,6 +167,17 @@ class CpuBackend : public Backend {
     return {};
   }
 
+  Status AverageTokens(const Matrix& x, int skip, const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckAverageTokens(x, skip, out));
+    const int64_t tokens = x.rows / out.rows;
+    pool_->RunRows(out.rows, tokens * x.cols, [&](int64_t first, int64_t rows, int) {
+      for (int64_t item = first; item < first + rows; ++item) {
+        AverageRows(x.Rows(item * tokens + skip, tokens - skip), Row(out, item));
+      }
+    });
+    return {};
+  }
+
   Status NormalizeRows(const Matrix& x) override {
     CLIPTAG_RETURN_IF_ERROR(CheckNormalizeRows(x));
     pool_->RunRows(x.rows, x.cols, [&](int64_t first, int64_t rows, int) {
@@ -157,13 +186,12 @@ class CpuBackend : public Backend {
     return {};
   }
 
-  Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines, int k,
-                    int32_t* top) override;
+  Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines) override;
 
   Result<std::unique_ptr<Convolution>> PackConvolution(const ConvolutionSpec& spec) override {
     CLIPTAG_RETURN_IF_ERROR(CheckConvolutionSpec(spec));
     auto convolution = convolutions_.Pack(spec);
-    info_.products = gemm_->choices();
+    info_.products = gemm_->products();
     return convolution;
   }
   Status Convolve(const FeatureMap& x, const Convolution& convolution, const FeatureMap* residual,
@@ -176,14 +204,14 @@ class CpuBackend : public Backend {
     convolutions_.AveragePool(x, window, out);
     return {};
   }
-  Status Gate(const FeatureMap& x, const Matrix& gates, Activation activation,
-              const FeatureMap& out) override {
-    CLIPTAG_RETURN_IF_ERROR(CheckGate(x, gates, compute_type_, out));
+  Status SqueezeExcite(const FeatureMap& x, const Matrix& gates, Activation activation,
+                       const FeatureMap& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckSqueezeExcite(x, gates, compute_type_, out));
     pool_->RunRows(x.pixels.rows, x.pixels.cols, [&](int64_t first, int64_t rows, int) {
       for (int64_t r = first; r < first + rows; ++r) {
         const Matrix gate = gates.Rows(r / (int64_t{x.height} * x.width), 1);
-        kernels_.gate(x.pixels.Rows(r, 1).data, gate.data, IsBf16(gate), x.pixels.cols, activation,
-                      out.pixels.Rows(r, 1).data);
+        kernels_.squeeze_excite(x.pixels.Rows(r, 1).data, gate.data, IsBf16(gate), x.pixels.cols,
+                                activation, out.pixels.Rows(r, 1).data);
       }
     });
     return {};
@@ -282,32 +310,13 @@ Status CpuBackend::Attention(const AttentionArgs& a) {
   return {};
 }
 
-Status CpuBackend::Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines,
-                              int k, int32_t* top) {
-  CLIPTAG_RETURN_IF_ERROR(CheckSimilarity(embeddings, bank, cosines, k, top));
+Status CpuBackend::Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines) {
+  CLIPTAG_RETURN_IF_ERROR(CheckSimilarity(embeddings, bank, cosines));
   // Bank rows are the outer loop: a share of the bank stays in cache for all embeddings.
   pool_->RunRows(bank.rows, bank.cols * embeddings.rows, [&](int64_t first, int64_t rows, int) {
     for (int64_t e = 0; e < embeddings.rows; ++e) {
       kernels_.dot_rows(Row(embeddings, e), Row(bank, first), bank.stride, rows, bank.cols,
                         Row(cosines, e) + first);
-    }
-  });
-  if (k == 0) return {};
-  CLIPTAG_RETURN_IF_ERROR(GrowScratch(bank.rows * sizeof(int32_t)));
-  pool_->RunRows(embeddings.rows, bank.rows, [&](int64_t first, int64_t rows, int worker) {
-    int32_t* order = static_cast<int32_t*>(scratch_[worker]->data());
-    for (int64_t e = first; e < first + rows; ++e) {
-      const float* scores = Row(cosines, e);
-      for (int64_t m = 0; m < bank.rows; ++m) order[m] = static_cast<int32_t>(m);
-      // NaN sorts last: comparisons with it would not be an order.
-      const auto better = [scores](int32_t a, int32_t b) {
-        const float x = scores[a], y = scores[b];
-        if (std::isnan(x) || std::isnan(y))
-          return std::isnan(x) < std::isnan(y) || (std::isnan(x) == std::isnan(y) && a < b);
-        return x != y ? x > y : a < b;
-      };
-      std::partial_sort(order, order + k, order + bank.rows, better);
-      std::copy_n(order, k, top + e * k);
     }
   });
   return {};
@@ -340,9 +349,10 @@ Result<std::unique_ptr<Backend>> CreateCpuBackend(const BackendOptions& options)
   CLIPTAG_ASSIGN_OR_RETURN(auto gemm,
                            CpuGemm::Create(level, compute_type, int8, kernels, pool.get()));
   BackendInfo info;
-  info.name = "cpu";
+  info.kind = BackendKind::kCpu;
   info.precision = int8 ? Precision::kInt8 : bf16 ? Precision::kBf16 : Precision::kFp32;
   info.instructions = ToString(level);
+  info.machine = CpuName() + ", " + OneDnn::Version();
   if (options.precision == Precision::kAuto && HasFastInt8(level)) {
     info.quicker = Precision::kInt8;
   }

@@ -3,12 +3,11 @@
 #include <cstring>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "kernels/checks.h"
 #include "kernels/cuda/attention/operation.h"
 #include "kernels/cuda/device/runtime.h"
-#include "kernels/cuda/graph_recording.h"
+#include "kernels/cuda/graph.h"
 #include "kernels/cuda/libraries/convolutions.h"
 #include "kernels/cuda/libraries/products.h"
 #include "kernels/cuda/operations.h"
@@ -41,6 +40,7 @@ class CudaBackend : public Backend {
 
   const BackendInfo& info() const override { return info_; }
   DType compute_type() const override { return compute_type_; }
+  Status Supports(Feature feature) override;
 
   Result<std::unique_ptr<Memory>> Allocate(size_t bytes) override;
   Result<std::unique_ptr<Memory>> Upload(const HostTensor& tensor, DType type) override;
@@ -70,10 +70,10 @@ class CudaBackend : public Backend {
     CLIPTAG_RETURN_IF_ERROR(device_.Enter());
     return RunAddLayerNorm(stream_.get(), x, gamma, beta, epsilon, residual, out);
   }
-  Status Rotate(const Matrix& x, const Matrix& turns) override {
-    CLIPTAG_RETURN_IF_ERROR(CheckRotate(x, turns, compute_type_));
+  Status Rope(const Matrix& x, const Matrix& angles) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckRope(x, angles, compute_type_));
     CLIPTAG_RETURN_IF_ERROR(device_.Enter());
-    return RunRotate(stream_.get(), x, turns);
+    return RunRope(stream_.get(), x, angles);
   }
   Status GatedSilu(const Matrix& x, const Matrix& out) override {
     CLIPTAG_RETURN_IF_ERROR(CheckGatedSilu(x, compute_type_, out));
@@ -103,21 +103,29 @@ class CudaBackend : public Backend {
     CLIPTAG_RETURN_IF_ERROR(device_.Enter());
     return RunGatherRows(stream_.get(), x, indices, out);
   }
+  Status AverageTokens(const Matrix& x, int skip, const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckAverageTokens(x, skip, out));
+    CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+    return RunAverageTokens(stream_.get(), x, skip, out);
+  }
   Status NormalizeRows(const Matrix& x) override {
     CLIPTAG_RETURN_IF_ERROR(CheckNormalizeRows(x));
     CLIPTAG_RETURN_IF_ERROR(device_.Enter());
     return RunNormalizeRows(stream_.get(), x);
   }
-  Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines, int k,
-                    int32_t* top) override;
+  Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckSimilarity(embeddings, bank, cosines));
+    CLIPTAG_RETURN_IF_ERROR(device_.Enter());
+    return RunSimilarity(stream_.get(), embeddings, bank, cosines);
+  }
 
   Result<std::unique_ptr<Convolution>> PackConvolution(const ConvolutionSpec& spec) override;
   Status Convolve(const FeatureMap& x, const Convolution& convolution, const FeatureMap* residual,
                   bool relu, const FeatureMap& out) override;
   Status AveragePool(const FeatureMap& x, int window, const FeatureMap& out) override;
 
-  std::unique_ptr<Recording> CreateRecording() override {
-    return std::make_unique<GraphRecording>(device_, stream_.get());
+  std::unique_ptr<Graph> CreateGraph() override {
+    return std::make_unique<CudaGraph>(device_, stream_.get());
   }
 
   Status CopyToHost(const Matrix& x, float* host) override;
@@ -134,8 +142,6 @@ class CudaBackend : public Backend {
 
   // The first model with convolutions opens cuDNN.
   Status NeedConvolutions();
-  // At least `bytes`, of zeros where it is new, as the last of `scratch`.
-  Status Reserve(std::vector<std::unique_ptr<DeviceMemory>>& scratch, size_t bytes);
 
   Device device_;
   DType compute_type_;
@@ -145,8 +151,6 @@ class CudaBackend : public Backend {
   std::unique_ptr<Convolutions> convolutions_;  // null until one is wanted
   std::unique_ptr<FrameStaging> staging_;
   std::unique_ptr<PinnedMemory> results_;  // on their way to the host
-  // Of Similarity. The last is the largest; recordings may hold the others.
-  std::vector<std::unique_ptr<DeviceMemory>> maxima_, tickets_;
 };
 
 Result<std::unique_ptr<Backend>> CudaBackend::Create(Device device, DType compute_type) {
@@ -158,7 +162,7 @@ Result<std::unique_ptr<Backend>> CudaBackend::Create(Device device, DType comput
   CLIPTAG_ASSIGN_OR_RETURN(backend->staging_, FrameStaging::Create(stream));
   const Device& d = backend->device_;
   BackendInfo& info = backend->info_;
-  info.name = "cuda";
+  info.kind = BackendKind::kCuda;
   info.asynchronous = true;
   info.precision = compute_type == DType::kF16 ? Precision::kFp16 : Precision::kBf16;
   info.description = d.name + ", compute capability " + std::to_string(d.major) + "." +
@@ -212,14 +216,18 @@ Status CudaBackend::NeedConvolutions() {
   return {};
 }
 
+Status CudaBackend::Supports(Feature feature) {
+  if (feature == Feature::kConvolutions) return NeedConvolutions();
+  return Unsupported(
+      "The CUDA backend has no depthwise convolutions and none with GELU, which MobileCLIP's "
+      "FastViT towers are made of; backend=cpu has them.");
+}
+
 Result<std::unique_ptr<Convolution>> CudaBackend::PackConvolution(const ConvolutionSpec& spec) {
   CLIPTAG_RETURN_IF_ERROR(CheckConvolutionSpec(spec));
-  if (spec.groups != 1 || spec.activation != Activation::kNone) {
-    return Unsupported(
-        "The CUDA backend has no depthwise convolutions and none with GELU, which MobileCLIP's "
-        "FastViT towers are made of; backend=cpu has them.");
-  }
-  CLIPTAG_RETURN_IF_ERROR(NeedConvolutions());
+  const bool plain = spec.groups == 1 && spec.activation == Activation::kNone;
+  CLIPTAG_RETURN_IF_ERROR(
+      Supports(plain ? Feature::kConvolutions : Feature::kDepthwiseConvolutions));
   return convolutions_->Pack(spec);
 }
 
@@ -234,31 +242,6 @@ Status CudaBackend::AveragePool(const FeatureMap& x, int window, const FeatureMa
   CLIPTAG_RETURN_IF_ERROR(CheckAveragePool(x, window, compute_type_, out));
   CLIPTAG_RETURN_IF_ERROR(NeedConvolutions());
   return convolutions_->AveragePool(x, window, out);
-}
-
-Status CudaBackend::Reserve(std::vector<std::unique_ptr<DeviceMemory>>& scratch, size_t bytes) {
-  if (!scratch.empty() && scratch.back()->bytes() >= bytes) return {};
-  // By half more each time, so that all together are no more than three times the last.
-  const size_t wanted = scratch.empty() ? bytes : bytes + bytes / 2;
-  CLIPTAG_ASSIGN_OR_RETURN(auto memory, DeviceMemory::Allocate(wanted));
-  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaMemsetAsync(memory->data(), 0, wanted, stream_.get()),
-                               "memory was cleared");
-  scratch.push_back(std::move(memory));
-  return {};
-}
-
-Status CudaBackend::Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines,
-                               int k, int32_t* top) {
-  CLIPTAG_RETURN_IF_ERROR(CheckSimilarity(embeddings, bank, cosines, k, top));
-  CLIPTAG_RETURN_IF_ERROR(device_.Enter());
-  const SimilarityScratch scratch = SimilarityScratchFor(embeddings.rows, bank.rows);
-  if (k > 0) {
-    CLIPTAG_RETURN_IF_ERROR(Reserve(maxima_, scratch.maxima_bytes));
-    CLIPTAG_RETURN_IF_ERROR(Reserve(tickets_, scratch.tickets_bytes));
-  }
-  return RunSimilarity(stream_.get(), embeddings, bank, cosines, k, top,
-                       k > 0 ? static_cast<float*>(maxima_.back()->data()) : nullptr,
-                       k > 0 ? static_cast<unsigned*>(tickets_.back()->data()) : nullptr);
 }
 
 Status CudaBackend::CopyToHost(const Matrix& x, float* host) {

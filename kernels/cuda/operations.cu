@@ -2,11 +2,12 @@
 #include "kernels/cuda/device/stream_launch.cuh"
 #include "kernels/cuda/operations.h"
 #include "kernels/cuda/rows/activation.cuh"
-#include "kernels/cuda/rows/gate.cuh"
+#include "kernels/cuda/rows/average.cuh"
+#include "kernels/cuda/rows/gated_silu.cuh"
 #include "kernels/cuda/rows/gather.cuh"
 #include "kernels/cuda/rows/layer_norm.cuh"
 #include "kernels/cuda/rows/normalize.cuh"
-#include "kernels/cuda/rows/rotate.cuh"
+#include "kernels/cuda/rows/rope.cuh"
 #include "kernels/cuda/rows/similarity.cuh"
 
 namespace cliptag::cuda {
@@ -39,10 +40,10 @@ void WithShortType(DType type, Function&& run) {
 }
 
 template <typename Out, typename In>
-LayerNormParams<Out, float, In> NormParams(const Matrix& x, const float* gamma, const float* beta,
-                                           float epsilon, const Matrix& out) {
-  LayerNormParams<Out, float, In> params;
-  params.x = As<In>(x);
+LayerNormParams<Out, In> NormParams(const Matrix& x, const float* gamma, const float* beta,
+                                    float epsilon, const Matrix& out) {
+  LayerNormParams<Out, In> params;
+  params.x = As<const In>(x);
   params.gamma = gamma;
   params.beta = beta;
   params.out = As<Out>(out);
@@ -101,13 +102,13 @@ Status RunAddLayerNorm(cudaStream_t stream, const Matrix& x, const float* gamma,
   return Started(launch, "a layer norm was added");
 }
 
-Status RunRotate(cudaStream_t stream, const Matrix& x, const Matrix& turns) {
+Status RunRope(cudaStream_t stream, const Matrix& x, const Matrix& angles) {
   StreamLauncher launch(stream);
   WithShortType(x.type, [&](auto type) {
     using T = decltype(type);
-    const RotateParams<T> params{As<T>(x),    As<float>(turns), x.stride,        turns.stride,
-                                 Int(x.rows), Int(x.cols),      Int(turns.rows), Int(turns.cols)};
-    LaunchRotate(params, launch);
+    const RopeParams<T> params{As<T>(x),    As<float>(angles), x.stride,         angles.stride,
+                               Int(x.rows), Int(x.cols),       Int(angles.rows), Int(angles.cols)};
+    LaunchRope(params, launch);
   });
   return Started(launch, "positions were turned");
 }
@@ -193,19 +194,23 @@ Status RunGatherRows(cudaStream_t stream, const Matrix& x, const int32_t* indice
   return Started(launch, "rows were gathered");
 }
 
+Status RunAverageTokens(cudaStream_t stream, const Matrix& x, int skip, const Matrix& out) {
+  StreamLauncher launch(stream);
+  const int tokens = Int(x.rows / out.rows);
+  LaunchAverageTokens({As<float>(x), As<float>(out), x.stride, out.stride, Int(out.rows), tokens,
+                       skip, Int(out.cols)},
+                      launch);
+  return Started(launch, "tokens were averaged");
+}
+
 Status RunNormalizeRows(cudaStream_t stream, const Matrix& x) {
   StreamLauncher launch(stream);
   LaunchNormalizeRows({As<float>(x), x.stride, Int(x.rows), Int(x.cols)}, launch);
   return Started(launch, "embeddings were brought to unit length");
 }
 
-SimilarityScratch SimilarityScratchFor(int64_t embeddings, int64_t bank) {
-  return {SimilarityMaxima(Int(embeddings), Int(bank)) * sizeof(float),
-          SimilarityTickets(Int(embeddings)) * sizeof(unsigned)};
-}
-
 Status RunSimilarity(cudaStream_t stream, const Matrix& embeddings, const Matrix& bank,
-                     const Matrix& cosines, int k, int32_t* top, float* maxima, unsigned* tickets) {
+                     const Matrix& cosines) {
   StreamLauncher launch(stream);
   SimilarityParams params;
   params.embeddings = As<float>(embeddings);
@@ -217,10 +222,6 @@ Status RunSimilarity(cudaStream_t stream, const Matrix& embeddings, const Matrix
   params.n = Int(embeddings.rows);
   params.m = Int(bank.rows);
   params.dim = Int(bank.cols);
-  params.k = k;
-  params.top = top;
-  params.maxima = maxima;
-  params.tickets = tickets;
   LaunchSimilarity(params, launch);
   return Started(launch, "embeddings were compared");
 }

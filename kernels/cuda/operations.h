@@ -21,7 +21,7 @@ Status RunLayerNorm(cudaStream_t stream, const Matrix& x, const float* gamma, co
                     float epsilon, const Matrix& out);
 Status RunAddLayerNorm(cudaStream_t stream, const Matrix& x, const float* gamma, const float* beta,
                        float epsilon, const Matrix& residual, const Matrix& out);
-Status RunRotate(cudaStream_t stream, const Matrix& x, const Matrix& turns);
+Status RunRope(cudaStream_t stream, const Matrix& x, const Matrix& angles);
 Status RunGatedSilu(cudaStream_t stream, const Matrix& x, const Matrix& out);
 Status RunAssembleTokens(cudaStream_t stream, const Matrix& patches, const float* class_token,
                          const Matrix& position, int batch, const Matrix& out);
@@ -29,15 +29,9 @@ Status RunEmbedTokens(cudaStream_t stream, const int32_t* ids, const Matrix& tab
                       const Matrix& position, int tokens, const Matrix& out);
 Status RunGatherRows(cudaStream_t stream, const Matrix& x, const int32_t* indices,
                      const Matrix& out);
+Status RunAverageTokens(cudaStream_t stream, const Matrix& x, int skip, const Matrix& out);
 Status RunNormalizeRows(cudaStream_t stream, const Matrix& x);
-
-// `maxima` and `tickets`: device memory of at least SimilarityScratchFor(n, m); tickets are zero
-// before the first call and again after each.
-struct SimilarityScratch {
-  size_t maxima_bytes = 0, tickets_bytes = 0;
-};
-SimilarityScratch SimilarityScratchFor(int64_t embeddings, int64_t bank);
 Status RunSimilarity(cudaStream_t stream, const Matrix& embeddings, const Matrix& bank,
-                     const Matrix& cosines, int k, int32_t* top, float* maxima, unsigned* tickets);
+                     const Matrix& cosines);
 
 }  // namespace cliptag::cuda

@@ -108,12 +108,13 @@ float* Row(const Matrix& m, int64_t r) { return static_cast<float*>(m.data) + r 
 class RefBackend : public Backend {
  public:
   RefBackend() {
-    info_.name = "ref";
+    info_.kind = BackendKind::kRef;
     info_.description = "reference: one thread, double precision";
   }
 
   const BackendInfo& info() const override { return info_; }
   DType compute_type() const override { return DType::kF32; }
+  Status Supports(Feature) override { return {}; }
 
   Result<std::unique_ptr<Memory>> Allocate(size_t bytes) override { return AllocateHost(bytes); }
   Result<std::unique_ptr<Memory>> Upload(const HostTensor& tensor, DType type) override {
@@ -187,14 +188,14 @@ class RefBackend : public Backend {
     return {};
   }
 
-  Status Rotate(const Matrix& x, const Matrix& turns) override {
-    CLIPTAG_RETURN_IF_ERROR(CheckRotate(x, turns, DType::kF32));
+  Status Rope(const Matrix& x, const Matrix& angles) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckRope(x, angles, DType::kF32));
     for (int64_t r = 0; r < x.rows; ++r) {
-      const float* turn = Row(turns, r % turns.rows);
+      const float* turn = Row(angles, r % angles.rows);
       for (int64_t c = 0; c < x.cols; c += 2) {
         float* pair = Row(x, r) + c;
         const double a = pair[0], b = pair[1];
-        const double cosine = turn[c % turns.cols], sine = turn[c % turns.cols + 1];
+        const double cosine = turn[c % angles.cols], sine = turn[c % angles.cols + 1];
         pair[0] = static_cast<float>(a * cosine - b * sine);
         pair[1] = static_cast<float>(b * cosine + a * sine);
       }
@@ -262,6 +263,19 @@ class RefBackend : public Backend {
     return {};
   }
 
+  Status AverageTokens(const Matrix& x, int skip, const Matrix& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckAverageTokens(x, skip, out));
+    const int64_t tokens = x.rows / out.rows;
+    for (int64_t item = 0; item < out.rows; ++item) {
+      for (int64_t c = 0; c < out.cols; ++c) {
+        double sum = 0;
+        for (int64_t t = skip; t < tokens; ++t) sum += Row(x, item * tokens + t)[c];
+        Row(out, item)[c] = static_cast<float>(sum / static_cast<double>(tokens - skip));
+      }
+    }
+    return {};
+  }
+
   Status NormalizeRows(const Matrix& x) override {
     CLIPTAG_RETURN_IF_ERROR(CheckNormalizeRows(x));
     for (int64_t r = 0; r < x.rows; ++r) {
@@ -323,9 +337,9 @@ class RefBackend : public Backend {
     return {};
   }
 
-  Status Gate(const FeatureMap& x, const Matrix& gates, Activation activation,
-              const FeatureMap& out) override {
-    CLIPTAG_RETURN_IF_ERROR(CheckGate(x, gates, DType::kF32, out));
+  Status SqueezeExcite(const FeatureMap& x, const Matrix& gates, Activation activation,
+                       const FeatureMap& out) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckSqueezeExcite(x, gates, DType::kF32, out));
     FillMap(out, [&](int item, int y, int column, int channel) {
       const double open = 1.0 / (1.0 + std::exp(-double{Row(gates, item)[channel]}));
       return Activate(Pixel(x, item, y, column, channel) * open, activation);
@@ -333,10 +347,8 @@ class RefBackend : public Backend {
     return {};
   }
 
-  Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines, int k,
-                    int32_t* top) override {
-    CLIPTAG_RETURN_IF_ERROR(CheckSimilarity(embeddings, bank, cosines, k, top));
-    std::vector<int32_t> order(bank.rows);
+  Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines) override {
+    CLIPTAG_RETURN_IF_ERROR(CheckSimilarity(embeddings, bank, cosines));
     for (int64_t r = 0; r < embeddings.rows; ++r) {
       float* scores = Row(cosines, r);
       for (int64_t m = 0; m < bank.rows; ++m) {
@@ -344,11 +356,7 @@ class RefBackend : public Backend {
         for (int64_t c = 0; c < bank.cols; ++c)
           dot += double{Row(embeddings, r)[c]} * Row(bank, m)[c];
         scores[m] = static_cast<float>(dot);
-        order[m] = static_cast<int32_t>(m);
       }
-      std::stable_sort(order.begin(), order.end(),
-                       [&](int32_t a, int32_t b) { return scores[a] > scores[b]; });
-      std::copy_n(order.begin(), k, top + r * k);
     }
     return {};
   }

@@ -67,7 +67,7 @@ struct ResNetConfig {
 
 // Rotary positions of patches: queries and keys are turned by angles that grow with the row, in the
 // first half of a head, and the column, in the second.
-struct RotaryConfig {
+struct RopeConfig {
   int reference = 0;  // patches a side of the grid whose places are whole numbers; 0: no rotation
 };
 
@@ -90,7 +90,7 @@ struct FastVitConfig {
 
 struct VisionConfig {
   TransformerConfig transformer;
-  RotaryConfig rotary;
+  RopeConfig rope;
   ResNetConfig resnet;    // with a width: this in place of the transformer; patch_size is then 1
   FastVitConfig fastvit;  // likewise, with stages
   int image_size = 224;

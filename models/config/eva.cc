@@ -37,7 +37,7 @@ const EvaTower* Find(std::string_view name) {
 }
 
 // Angles for rows and for columns, of pairs of a head's columns.
-void CheckRotary(const TransformerConfig& t, FieldReader* arguments) {
+void CheckRope(const TransformerConfig& t, FieldReader* arguments) {
   if (t.width % t.heads == 0 && t.head_dim() % 4 == 0) return;
   arguments->Fail(StatusCode::kDataLoss, "num_heads",
                   "is " + std::to_string(t.heads) + ", which makes no heads of a width of " +
@@ -79,8 +79,8 @@ void ReadEvaVision(FieldReader* vision, const std::string& file, Status* status,
   out->pre_norm = false;
   if (tower.kind == EvaKind::kSecond) {
     t.gated_mlp = t.inner_norms = true;
-    out->rotary.reference = arguments.Int("ref_feat_shape", 16);
-    CheckRotary(t, &arguments);
+    out->rope.reference = arguments.Int("ref_feat_shape", 16);
+    CheckRope(t, &arguments);
   }
   arguments.RefuseOthers({});
 }

@@ -1,5 +1,4 @@
-// Creates the image encoder of any kind. The ViT itself is in the .cc; see
-// encoders/blocks/encoder.h.
+// The image tower that a configuration describes, on a Backend; see encoders/blocks/encoder.h.
 #pragma once
 
 #include <memory>

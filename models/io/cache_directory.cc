@@ -28,7 +28,10 @@ std::string CacheDirectory(const std::string& kind) {
   if (const char* own = std::getenv("CLIPTAG_CACHE")) {
     return *own == '\0' ? "" : std::string(own) + "/" + kind;
   }
-  if (const char* own = std::getenv("CLIPTAG_TEXT_CACHE")) return own;  // its old name
+  if (const char* own = std::getenv("CLIPTAG_TEXT_CACHE")) {  // its old name, for two kinds
+    const bool old = kind == "texts" || kind == "precision";
+    return *own == '\0' || old ? own : std::string(own) + "/" + kind;
+  }
   const std::string cache = UserCacheDirectory();
   return cache.empty() ? "" : cache + "/" + kind;
 }

@@ -4,11 +4,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <filesystem>
 #include <system_error>
-
-#include "models/io/write_all.h"
 
 namespace cliptag {
 namespace {
@@ -24,6 +23,17 @@ fs::path TargetOf(const std::string& path) {
   std::error_code error;
   const fs::path target = fs::canonical(path, error);
   return error ? fs::path(path) : target;
+}
+
+// All of `bytes`, also where a call has taken a part or a signal came. 0, or an errno.
+int WriteAll(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return n < 0 ? errno : EIO;
+    bytes.remove_prefix(static_cast<size_t>(n));
+  }
+  return 0;
 }
 
 }  // namespace
@@ -56,16 +66,18 @@ Status CheckReplaceable(const std::string& path) {
   return access(folder.c_str(), W_OK | X_OK) == 0 ? Status() : Because(errno);
 }
 
-Status ReplaceFile(const std::string& path, std::string_view bytes) {
-  CLIPTAG_RETURN_IF_ERROR(CheckReplaceable(path));
-  const fs::path target = TargetOf(path);
-  const std::string part = PartOf(target.string());
+Status ReplaceFile(const std::string& path, std::string_view bytes, ReplaceOptions options) {
+  if (options.follow_links) CLIPTAG_RETURN_IF_ERROR(CheckReplaceable(path));
+  const fs::path target = options.follow_links ? TargetOf(path) : fs::path(path);
+  static std::atomic<unsigned> count{0};  // threads may replace one file at once
+  const std::string part = PartOf(target.string()) + "-" + std::to_string(count++);
   const int fd = CreatePart(part);
   if (fd < 0) return Because(errno);
   struct stat before {};
-  if (stat(target.c_str(), &before) == 0) (void)!fchmod(fd, before.st_mode & 07777);
+  if (lstat(target.c_str(), &before) == 0 && S_ISREG(before.st_mode))
+    (void)!fchmod(fd, before.st_mode & 07777);
   int error = WriteAll(fd, bytes);
-  if (error == 0) error = SyncFile(fd);
+  if (error == 0 && options.sync) error = SyncFile(fd);
   if (close(fd) != 0 && error == 0) error = errno;
   if (error == 0 && rename(part.c_str(), target.c_str()) != 0) error = errno;
   if (error == 0) return {};

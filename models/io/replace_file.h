@@ -4,7 +4,7 @@
 // for it would be replaced by one.
 //
 // Messages are the reason alone ("No space left on device"); callers say what the file is.
-// Thread safety: pure functions over files; of two at once the last one wins.
+// Thread safety: pure functions over files; of two replacements at once the last one wins.
 #pragma once
 
 #include <string>
@@ -17,7 +17,11 @@ namespace cliptag {
 // What can be told of writing to `path` before there is anything to write.
 Status CheckReplaceable(const std::string& path);
 
-Status ReplaceFile(const std::string& path, std::string_view bytes);
+struct ReplaceOptions {
+  bool follow_links = true;  // else a link is replaced itself
+  bool sync = true;          // waits until the bytes are on the disk
+};
+Status ReplaceFile(const std::string& path, std::string_view bytes, ReplaceOptions options = {});
 
 // The pieces, for what is too large to be held in memory whole.
 

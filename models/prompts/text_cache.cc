@@ -20,7 +20,7 @@ constexpr int kRevision = 1;
 std::string StoreIdentity(ClipModel& model) {
   ContentHash hash;
   hash.AddText(model.text_identity());
-  hash.AddText(model.backend().info().name);
+  hash.AddText(ToString(model.backend().info().kind));
   hash.AddText(ToString(model.backend().info().precision));
   hash.AddText(CLIPTAG_VERSION);
   hash.AddNumber(kRevision);

@@ -22,7 +22,7 @@ Result<std::shared_ptr<Engine>> Make(const EngineOptions& options) {
   int max_batch = 0;
   CLIPTAG_ASSIGN_OR_RETURN(
       LoadedModel loaded, LoadModel(directory, options.backend, [&](ClipModel& model) -> Status {
-        const bool cpu = model.backend().info().name == "cpu";
+        const bool cpu = model.backend().info().kind == BackendKind::kCpu;
         max_batch = options.max_batch > 0 ? options.max_batch : cpu ? kCpuBatch : kDeviceBatch;
         CLIPTAG_RETURN_IF_ERROR(model.image().Setup(max_batch));
         return model.SelfCheck();

@@ -120,7 +120,7 @@ Status EngineImpl::ScoreNeighbours(const Batch& batch, const Matrix& embeddings,
     const Matrix bank_rows{bank->rows->data(), DType::kF32, rows, dim, dim};
     const Matrix cosines{bank->cosines->data(), DType::kF32, end - first, rows, rows};
     CLIPTAG_RETURN_IF_ERROR(
-        backend_->Similarity(embeddings.Rows(first, end - first), bank_rows, cosines, 0, nullptr));
+        backend_->Similarity(embeddings.Rows(first, end - first), bank_rows, cosines));
     host_cosines_.resize((end - first) * rows);
     CLIPTAG_RETURN_IF_ERROR(backend_->CopyToHost(cosines, host_cosines_.data()));
   }

@@ -60,21 +60,16 @@ class Making {
   const std::string directory_;
 };
 
-bool IsBackend(BackendKind kind, const std::string& name) {
-  return (kind == BackendKind::kCpu && name == "cpu") ||
-         (kind == BackendKind::kCuda && name == "cuda");
-}
-
 // The same was asked for, or this is what another request resulted in.
 bool Serves(const Shared& shared, const Engine& engine, const std::string& directory,
             const BackendOptions& wanted) {
   const BackendInfo& info = engine.backend();
   if (shared.directory != directory) return false;
-  if (wanted.kind != shared.asked.kind && !IsBackend(wanted.kind, info.name)) return false;
+  if (wanted.kind != shared.asked.kind && wanted.kind != info.kind) return false;
   if (wanted.precision != shared.asked.precision && wanted.precision != info.precision)
     return false;
   // The CPU is one device, and has no contexts.
-  return info.name == "cpu" ||
+  return info.kind == BackendKind::kCpu ||
          (wanted.device == shared.asked.device && wanted.cuda_context == shared.asked.cuda_context);
 }
 

@@ -2,7 +2,7 @@
 // forward pass spends its time.
 //
 // Asynchronous backends are waited for after every operation, so that the sum is more than a pass
-// of their own takes. Recordings are not used: their replays would be one operation.
+// of their own takes. Graphs are not used: their replays would be one operation.
 //
 // Ownership: borrows the other Backend; what it hands out is the other's. Thread safety: as that.
 #pragma once
@@ -34,6 +34,7 @@ class TimedBackend final : public Backend {
 
   const BackendInfo& info() const override { return inner_.info(); }
   DType compute_type() const override { return inner_.compute_type(); }
+  Status Supports(Feature feature) override { return inner_.Supports(feature); }
   Result<std::unique_ptr<Memory>> Allocate(size_t bytes) override { return inner_.Allocate(bytes); }
   Result<std::unique_ptr<Memory>> Upload(const HostTensor& tensor, DType type) override {
     return inner_.Upload(tensor, type);
@@ -62,8 +63,8 @@ class TimedBackend final : public Backend {
     return Time("norms",
                 [&] { return inner_.AddLayerNorm(x, gamma, beta, epsilon, residual, out); });
   }
-  Status Rotate(const Matrix& x, const Matrix& turns) override {
-    return Time("rotations", [&] { return inner_.Rotate(x, turns); });
+  Status Rope(const Matrix& x, const Matrix& angles) override {
+    return Time("rotations", [&] { return inner_.Rope(x, angles); });
   }
   Status GatedSilu(const Matrix& x, const Matrix& out) override {
     return Time("gates", [&] { return inner_.GatedSilu(x, out); });
@@ -83,12 +84,14 @@ class TimedBackend final : public Backend {
   Status GatherRows(const Matrix& x, const int32_t* indices, const Matrix& out) override {
     return Time("rest", [&] { return inner_.GatherRows(x, indices, out); });
   }
+  Status AverageTokens(const Matrix& x, int skip, const Matrix& out) override {
+    return Time("averages", [&] { return inner_.AverageTokens(x, skip, out); });
+  }
   Status NormalizeRows(const Matrix& x) override {
     return Time("rest", [&] { return inner_.NormalizeRows(x); });
   }
-  Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines, int k,
-                    int32_t* top) override {
-    return Time("similarity", [&] { return inner_.Similarity(embeddings, bank, cosines, k, top); });
+  Status Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines) override {
+    return Time("similarity", [&] { return inner_.Similarity(embeddings, bank, cosines); });
   }
   Result<std::unique_ptr<Convolution>> PackConvolution(const ConvolutionSpec& spec) override {
     return inner_.PackConvolution(spec);
@@ -101,9 +104,9 @@ class TimedBackend final : public Backend {
   Status AveragePool(const FeatureMap& x, int window, const FeatureMap& out) override {
     return Time("averages", [&] { return inner_.AveragePool(x, window, out); });
   }
-  Status Gate(const FeatureMap& x, const Matrix& gates, Activation activation,
-              const FeatureMap& out) override {
-    return Time("gates", [&] { return inner_.Gate(x, gates, activation, out); });
+  Status SqueezeExcite(const FeatureMap& x, const Matrix& gates, Activation activation,
+                       const FeatureMap& out) override {
+    return Time("gates", [&] { return inner_.SqueezeExcite(x, gates, activation, out); });
   }
   Status CopyToHost(const Matrix& x, float* host) override {
     return Time("copies", [&] { return inner_.CopyToHost(x, host); });

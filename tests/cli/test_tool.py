@@ -536,9 +536,8 @@ class Bench(ToolTest):
                 self.assertEqual(quick, result["precision"] == "int8", result["precision"])
                 self.assertEqual(quick, "192x768: avx512_vnni" in "\n".join(result["products"]) or
                                  "192x768: amx_int8" in "\n".join(result["products"]))
-        trials = os.listdir(self.at("trials")) if quick else []
-        self.assertEqual(quick, len(trials) == 1 and trials[0].startswith("starter-") and
-                         trials[0].endswith(".precision"), trials)
+        trials = [f for f in os.listdir(self.at("trials")) if f.endswith(".precision")] if quick else []
+        self.assertEqual(quick, len(trials) == 1 and trials[0].startswith("starter-"), trials)
 
     def test_fields_of_every_stage(self):
         for stage in ("encode", "preprocess", "text", "all"):

@@ -1,5 +1,4 @@
-// Layer norm, alone, after a residual addition, before one, and of gathered rows, against the
-// oracle.
+// Layer norm, alone and before a residual addition, against the oracle.
 #include "kernels/cuda/rows/layer_norm.cuh"
 
 #include <numeric>
@@ -12,26 +11,22 @@ namespace {
 struct LayerNormCase {
   int rows = 3, cols = 64;
   int padding = 8;  // between rows, elements
-  bool delta = false, delta_bias = false, beta = true, in_place = false;
+  bool beta = true, in_place = false;
   bool residual = false;  // of 16-bit rows
   int residual_padding = 8;
-  std::vector<int32_t> indices;
   uint32_t order = 0;
   float offset = 0;  // of every value: a mean far from zero
 };
 
-template <typename Out, typename Delta, typename In>
+template <typename Out, typename In>
 class LayerNormRun {
  public:
   explicit LayerNormRun(const LayerNormCase& c)
       : case_(c),
-        source_rows_(c.indices.empty() ? c.rows : 7),
-        x_(source_rows_, c.cols, c.cols + c.padding),
-        delta_(source_rows_, c.cols, c.cols + 2 * c.padding),
+        x_(c.rows, c.cols, c.cols + c.padding),
         out_(c.rows, c.cols, c.cols + c.padding),
-        residual_(source_rows_, c.cols, c.cols + c.residual_padding),
-        vectors_(3, c.cols, c.cols),
-        indices_(std::max<size_t>(c.indices.size(), 1)) {
+        residual_(c.rows, c.cols, c.cols + c.residual_padding),
+        vectors_(2, c.cols, c.cols) {
     Random random(static_cast<uint32_t>(c.cols));
     x_.Fill(random, 2);
     for (int64_t r = 0; r < x_.rows(); ++r) {
@@ -40,23 +35,17 @@ class LayerNormRun {
       }
     }
     residual_.Fill(random, 2);
-    delta_.Fill(random);
     vectors_.Fill(random);
-    std::copy(c.indices.begin(), c.indices.end(), indices_.span().begin());
   }
 
   void Check() {
-    const std::vector<float> summed = Summed();
+    const std::vector<float> x = x_.ToHost();
     const std::vector<float> before = residual_.ToHost();
-    LayerNormParams<Out, Delta, In> p;
+    LayerNormParams<Out, In> p;
     p.x = x_.data();
-    p.delta = case_.delta ? delta_.data() : nullptr;
-    p.delta_bias = case_.delta_bias ? vector(2) : nullptr;
-    p.indices = case_.indices.empty() ? nullptr : indices_.data();
     p.gamma = vector(0);
     p.beta = case_.beta ? vector(1) : nullptr;
     p.x_stride = x_.stride();
-    p.delta_stride = delta_.stride();
     p.out_stride = out_.stride();
     p.rows = case_.rows;
     p.cols = case_.cols;
@@ -77,25 +66,13 @@ class LayerNormRun {
     EXPECT_TRUE(out_.SentinelsIntact());
     EXPECT_TRUE(residual_.SentinelsIntact());
     if (!case_.in_place) {
-      EXPECT_EQ(x_.ToHost(), summed);
+      EXPECT_EQ(x_.ToHost(), x);
     }
-    CheckOutput(summed, before);
+    CheckOutput(x, before);
   }
 
  private:
   float* vector(int i) { return vectors_.data() + i * vectors_.stride(); }
-
-  // What x must hold afterwards, exactly: two f32 additions.
-  std::vector<float> Summed() {
-    std::vector<float> x = x_.ToHost();
-    if (!case_.delta) return x;
-    const std::vector<float> delta = delta_.ToHost();
-    for (size_t i = 0; i < x.size(); ++i) {
-      x[i] += delta[i];
-      if (case_.delta_bias) x[i] += vector(2)[i % static_cast<size_t>(case_.cols)];
-    }
-    return x;
-  }
 
   // Sums in f32 in the order of the columns; `before`, where there is a residual, is added.
   template <typename To>
@@ -117,86 +94,63 @@ class LayerNormRun {
     return out;
   }
 
-  void CheckOutput(const std::vector<float>& summed, const std::vector<float>& before) {
-    const auto cols = static_cast<size_t>(case_.cols);
-    std::vector<float> picked;
-    for (size_t r = 0; r < static_cast<size_t>(case_.rows); ++r) {
-      const size_t from = case_.indices.empty() ? r : static_cast<size_t>(case_.indices[r]);
-      picked.insert(picked.end(), summed.begin() + static_cast<ptrdiff_t>(from * cols),
-                    summed.begin() + static_cast<ptrdiff_t>((from + 1) * cols));
-    }
-    std::vector<float> expected(picked.size());
+  void CheckOutput(std::vector<float> x, const std::vector<float>& before) {
+    std::vector<float> expected(x.size());
     const Status status = CreateRefBackend()->LayerNorm(
-        HostMatrix(picked, case_.rows, case_.cols), vector(0), case_.beta ? vector(1) : nullptr,
-        1e-5f, HostMatrix(expected, case_.rows, case_.cols));
+        HostMatrix(x, case_.rows, case_.cols), vector(0), case_.beta ? vector(1) : nullptr, 1e-5f,
+        HostMatrix(expected, case_.rows, case_.cols));
     ASSERT_TRUE(status.ok()) << status.message();
     const std::vector<float> result = case_.in_place ? x_.ToHost() : out_.ToHost();
     if (case_.residual) {
       for (size_t i = 0; i < expected.size(); ++i) expected[i] += before[i];
       const std::vector<float> sums = residual_.ToHost();
-      ExpectAsGoodAsPlain(sums, Plain<float>(picked, before), expected, 1e-6);
+      ExpectAsGoodAsPlain(sums, Plain<float>(x, before), expected, 1e-6);
       for (size_t i = 0; i < sums.size(); ++i) ASSERT_EQ(result[i], Round<Out>(sums[i])) << i;
       return;
     }
     EXPECT_EQ(residual_.ToHost(), before);
-    ExpectAsGoodAsPlain(result, Plain<Out>(picked, before), expected, 1e-6);
+    ExpectAsGoodAsPlain(result, Plain<Out>(x, before), expected, 1e-6);
   }
 
   LayerNormCase case_;
-  int64_t source_rows_;
   DeviceMatrix<In> x_;
-  DeviceMatrix<Delta> delta_;
   DeviceMatrix<Out> out_;
   DeviceMatrix<float> residual_;
-  DeviceMatrix<float> vectors_;  // gamma, beta, delta_bias
-  DeviceBuffer<int32_t> indices_;
+  DeviceMatrix<float> vectors_;  // gamma, beta
 };
 
-template <typename Out, typename Delta, typename In = float>
+template <typename Out, typename In>
 void Check(const LayerNormCase& c) {
-  SCOPED_TRACE(testing::Message() << TypeName<Out>() << " from " << TypeName<Delta>() << ", "
-                                  << c.rows << " x " << c.cols << ", padding " << c.padding
-                                  << ", delta " << c.delta << c.delta_bias << ", of "
-                                  << TypeName<In>());
-  LayerNormRun<Out, Delta, In>(c).Check();
+  SCOPED_TRACE(testing::Message() << TypeName<Out>() << " from " << TypeName<In>() << ", " << c.rows
+                                  << " x " << c.cols << ", padding " << c.padding);
+  LayerNormRun<Out, In>(c).Check();
 }
 
 TEST(LayerNorm, EveryWidthAndType) {
   // Widths of the registers' kernels at and around their limits, then odd ones.
   for (const int cols :
        {8, 64, 248, 256, 264, 512, 768, 776, 1024, 1280, 2048, 2056, 1, 7, 33, 257}) {
-    Check<Half, Half>({.cols = cols, .order = 1});
-    Check<BFloat16, Half>({.cols = cols});
-    Check<float, Half>({.cols = cols});
+    Check<Half, float>({.cols = cols, .order = 1});
+    Check<BFloat16, float>({.cols = cols});
+    Check<float, float>({.cols = cols});
   }
 }
 
 TEST(LayerNorm, RowsThatDoNotFillABlock) {
-  for (const int rows : {1, 2, 3, 4, 5, 9}) Check<Half, Half>({.rows = rows, .cols = 72});
-}
-
-TEST(LayerNorm, AfterAResidualAddition) {
-  for (const int cols : {64, 768, 1024, 1664, 100, 2304}) {
-    for (const bool bias : {false, true}) {
-      Check<Half, Half>({.rows = 5, .cols = cols, .delta = true, .delta_bias = bias});
-      Check<BFloat16, BFloat16>({.rows = 2, .cols = cols, .delta = true, .delta_bias = bias});
-      Check<BFloat16, float>({.rows = 2, .cols = cols, .delta = true, .delta_bias = bias});
-    }
-  }
+  for (const int rows : {1, 2, 3, 4, 5, 9}) Check<Half, float>({.rows = rows, .cols = 72});
 }
 
 TEST(LayerNorm, InPlace) {
   for (const int cols : {512, 515}) {
-    Check<float, Half>({.cols = cols, .in_place = true});
-    Check<float, Half>({.cols = cols, .delta = true, .in_place = true, .order = 4});
+    Check<float, float>({.cols = cols, .in_place = true, .order = 4});
   }
 }
 
 TEST(LayerNorm, OfShortRows) {
   for (const int cols : {8, 248, 256, 264, 768, 776, 1024, 1280, 2048, 2056, 1, 7, 129, 2730}) {
     for (const bool in_place : {false, true}) {
-      Check<Half, float, Half>({.cols = cols, .in_place = in_place, .order = 2});
-      Check<BFloat16, float, BFloat16>({.cols = cols, .padding = 3, .in_place = in_place});
+      Check<Half, Half>({.cols = cols, .in_place = in_place, .order = 2});
+      Check<BFloat16, BFloat16>({.cols = cols, .padding = 3, .in_place = in_place});
     }
   }
 }
@@ -205,35 +159,28 @@ TEST(LayerNorm, AddedToTheResidualStream) {
   for (const int cols : {64, 768, 1024, 1792, 2304, 100, 129}) {
     for (const bool in_place : {false, true}) {
       for (const bool beta : {false, true}) {
-        Check<Half, float, Half>(
+        Check<Half, Half>(
             {.rows = 5, .cols = cols, .beta = beta, .in_place = in_place, .residual = true});
       }
-      Check<BFloat16, float, BFloat16>(
+      Check<BFloat16, BFloat16>(
           {.rows = 2, .cols = cols, .in_place = in_place, .residual = true, .order = 3});
-      Check<BFloat16, float, BFloat16>(
+      Check<BFloat16, BFloat16>(
           {.rows = 2, .cols = cols, .padding = 5, .in_place = in_place, .residual = true});
-      Check<Half, float, Half>(
+      Check<Half, Half>(
           {.rows = 2, .cols = cols, .in_place = in_place, .residual = true, .residual_padding = 1});
     }
   }
 }
 
-TEST(LayerNorm, OfGatheredRows) {
-  for (const int cols : {512, 45}) {
-    Check<Half, Half>({.rows = 4, .cols = cols, .indices = {6, 0, 3, 3}});
-    Check<float, Half>({.rows = 1, .cols = cols, .indices = {5}});
-  }
-}
-
 TEST(LayerNorm, WithoutBetaAndOddStrides) {
-  Check<Half, Half>({.cols = 256, .beta = false});
-  Check<Half, Half>({.cols = 256, .padding = 3});  // rows are not aligned
-  Check<Half, Half>({.cols = 99, .beta = false});
+  Check<Half, float>({.cols = 256, .beta = false});
+  Check<Half, float>({.cols = 256, .padding = 3});  // rows are not aligned
+  Check<Half, float>({.cols = 99, .beta = false});
 }
 
 TEST(LayerNorm, MeanFarFromZero) {
-  Check<float, Half>({.cols = 1024, .offset = 3000});
-  Check<float, Half>({.cols = 1025, .offset = 3000});
+  Check<float, float>({.cols = 1024, .offset = 3000});
+  Check<float, float>({.cols = 1025, .offset = 3000});
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ def add(file, test, filters, *mutants):
         MUTANTS.append(Mutant(f"kernels/cuda/{file}", what, old, new, test, filters))
 
 
-add("attention.cuh", "cuda_attention_small_test", "*",
+add("attention/attention.cuh", "cuda_attention_small_test", "*",
     ("no barrier before K is read",
      "    __syncthreads();   // everyone's part of it; and nobody reads the other K tile any more\n", ""),
     ("no barrier before V is read", "    __syncthreads();   // as above\n", ""),
@@ -26,7 +26,7 @@ add("attention.cuh", "cuda_attention_small_test", "*",
     ("a block stops a key early", "visible = block_row + block_rows;", "visible = block_row + block_rows - 1;"),
     ("a warp stops its rows early", "limit = w.first_row + Warp::kRows - first;", "limit = w.first_row - first;"))
 
-add("kernels/cuda/attention/warp.cuh", "cuda_attention_small_test", "*",
+add("attention/warp.cuh", "cuda_attention_small_test", "*",
     ("fragments of K swapped", "Mma16816<T>(score[r][2 * n], q[r][s], k[0], k[1]);",
      "Mma16816<T>(score[r][2 * n], q[r][s], k[1], k[0]);"),
     ("key halves of K swapped", "lane / 16 * 8 + lane % 8) * kStride + lane / 8 % 2 * 8",
@@ -57,14 +57,14 @@ add("kernels/cuda/attention/warp.cuh", "cuda_attention_small_test", "*",
     ("outputs leave before they are staged", "    __syncwarp();\n", ""),
     ("one row too many is written", "if (first_row + row < tokens) {", "if (first_row + row <= tokens) {"))
 
-add("kernels/cuda/attention/params.cuh", "cuda_attention_small_test", "*",
+add("attention/params.cuh", "cuda_attention_small_test", "*",
     ("lengths beyond the keys", "return length < p.kv_tokens ? length : p.kv_tokens;", "return length;"))
 
-add("kernels/cuda/attention/tile.h", "cuda_attention_small_test", "*",
+add("attention/tile.h", "cuda_attention_small_test", "*",
     ("rows without padding: bank conflicts", "(head_dim / 8 | 1) * 8", "head_dim"),
     ("a warp too few", "(warps + blocks - 1) / blocks", "warps / blocks"))
 
-add("kernels/cuda/attention/single.cuh", "cuda_attention_small_test", "*OneQuery*:*Lengths*",
+add("attention/single.cuh", "cuda_attention_small_test", "*OneQuery*:*Lengths*",
     ("one key too many", "if (first + u * State::kGroups + group >= visible)",
      "if (first + u * State::kGroups + group > visible)"),
     ("no barrier before the warps are merged", "    __syncthreads();\n", ""),
@@ -75,7 +75,7 @@ add("kernels/cuda/attention/single.cuh", "cuda_attention_small_test", "*OneQuery
     ("groups that saw nothing", "const float shrink = Exp2(largest - (m == NegativeInfinity() ? 0.0f : m));",
      "const float shrink = Exp2(largest - m);"))
 
-add("kernels/cuda/attention/general.cuh", "cuda_attention_small_test", "*General*",
+add("attention/general.cuh", "cuda_attention_small_test", "*General*",
     ("one key too many", "if (key < visible) {", "if (key <= visible) {"),
     ("a query sees the key after it", "visible > query + 1) visible = query + 1;",
      "visible > query + 2) visible = query + 2;"),
@@ -84,63 +84,58 @@ add("kernels/cuda/attention/general.cuh", "cuda_attention_small_test", "*General
     ("the last rows of V are left out", "int j = 0; j < count; ++j", "int j = 0; j + 1 < count; ++j"),
     ("one query too many", "if (query >= p.q_tokens) return;", "if (query > p.q_tokens) return;"))
 
-add("columns.cuh", "cuda_rows_test", "LayerNorm*",
+add("device/columns.cuh", "cuda_rows_test", "LayerNorm*",
     ("no barrier before the block's sums are read", "  __syncthreads();\n", ""),
     ("odd strides pass for wide", "stride * static_cast<int64_t>(sizeof(T)) % 16 == 0 && ", ""))
 
-add("layer_norm.cuh", "cuda_rows_test", "LayerNorm*",
+add("rows/layer_norm.cuh", "cuda_rows_test", "LayerNorm*",
     ("lanes beyond the width count for the variance",
      "    if ((c * kWarpSize + lane) * 8 < p.cols) {\n", "    {\n"),
     ("one row too many", "if (row >= p.rows) return;", "if (row > p.rows) return;"),
-    ("the sum is not written back", "  StoreColumns(from, x);\n", ""),
     ("registers for fewer columns than there are", "p.cols <= 768", "p.cols <= 776"),
     ("the norm is not added", "      for (int i = 0; i < kColumns; ++i) y[i] += before[i];\n", ""),
     ("the stream is not written back", "      StoreColumns(residual, y);\n", ""),
-    ("odd streams pass for wide", " &&\n                    IsWide(p.residual, p.residual_stride, p.cols)", ""),
-    ("gathering ignored", "? row : p.indices[row];\n  float x[kChunks][8];", "? row : row;\n  float x[kChunks][8];"))
+    ("odd streams pass for wide", " &&\n                    IsWide(p.residual, p.residual_stride, p.cols)", ""))
 
-add("activation.cuh", "cuda_rows_test", "Activations*",
+add("rows/activation.cuh", "cuda_rows_test", "Activations*",
     ("no bias", "Activate<kActivation>(x[i] + bias[i])", "Activate<kActivation>(x[i])"),
     ("a wrong slope", "1.702f *", "1.7f *"),
     ("half a row", "col += kActivationThreads * kColumns", "col += 2 * kActivationThreads * kColumns"))
 
-add("gate.cuh", "cuda_rows_test", "GatedSilu*",
+add("rows/gated_silu.cuh", "cuda_rows_test", "GatedSilu*",
     ("gates and values swapped", "LoadColumns(x + p.cols + col, value)", "LoadColumns(x + col, value)"),
     ("a wrong slope", "kLog2e = 1.4426950408889634f", "kLog2e = 1.5f"),
-    ("half a row", "col += kGateThreads * kColumns", "col += 2 * kGateThreads * kColumns"))
+    ("half a row", "col += kGatedSiluThreads * kColumns", "col += 2 * kGatedSiluThreads * kColumns"))
 
-add("rotate.cuh", "cuda_rows_test", "Rotate*",
-    ("turned the other way", "v[i] = a * t[i] - b * t[i + 1];", "v[i] = a * t[i] + b * t[i + 1];"),
-    ("every sequence but the first is turned by others' angles", "row % p.tokens * p.turn_stride", "0 * p.turn_stride"),
-    ("every head by the first one's columns", "turns + col % p.head_dim", "turns + col % 8"),
-    ("odd heads pass for wide", " && IsWide(p.turns, p.turn_stride, p.head_dim)", ""))
+add("rows/rope.cuh", "cuda_rows_test", "Rope*",
+    ("rotated the other way", "v[i] = a * t[i] - b * t[i + 1];", "v[i] = a * t[i] + b * t[i + 1];"),
+    ("every token by the first one's angles", "row % p.tokens * p.angles_stride", "0 * p.angles_stride"),
+    ("every head by the first one's columns", "angles + col % p.head_dim, t", "angles + col % 8, t"),
+    ("odd heads pass for wide", " && IsWide(p.angles, p.angles_stride, p.head_dim)", ""))
 
-add("gather.cuh", "cuda_rows_test", "*Tokens*:GatherRows*",
+add("rows/gather.cuh", "cuda_rows_test", "*Tokens*:GatherRows*",
     ("patches off by the class token", "+ token - extra) * p.patches_stride", "+ token) * p.patches_stride"),
     ("positions do not start again", "row % p.tokens * p.position_stride", "row * p.position_stride"),
     ("the end of a row is left out", "i < p.row_bytes", "i < p.row_bytes - kBytes"))
 
-add("normalize.cuh", "cuda_rows_test", "NormalizeRows*",
+add("rows/average.cuh", "cuda_rows_test", "AverageTokens*",
+    ("no barrier before the groups meet", "  __syncthreads();\n", ""),
+    ("the first tokens count", "int t = p.skip + group", "int t = group"),
+    ("columns beyond the last", "if (group != 0 || col >= p.cols) return;", "if (group != 0) return;"))
+
+add("rows/normalize.cuh", "cuda_rows_test", "NormalizeRows*",
     ("zero rows are divided by zero", "  if (largest == 0) return;\n", ""),
     ("squares overflow", "v[i] / largest * (v[i] / largest)", "v[i] * v[i] / largest / largest"))
 
-add("similarity.cuh", "cuda_rows_test", "Similarity*",
+add("rows/similarity.cuh", "cuda_rows_test", "Similarity*",
     ("no barrier after a slab has come",
      "    __syncthreads();  // everyone's part of it; and nobody reads slab i - 1 any more\n", ""),
     ("a slab is not waited for", "CpAsyncWait<kSimilarityStages - 2>", "CpAsyncWait<kSimilarityStages - 1>"),
     ("a wrong stage", "slabs + i % kSimilarityStages", "slabs + i % (kSimilarityStages - 1)"),
     ("dimensions beyond the last", "&& dim + col < p.dim", ""),
-    ("ties go to the higher index", "(0xffffffffu - static_cast<uint32_t>(index))", "static_cast<uint32_t>(index)"),
-    ("NaN comes first", "  if (!(value == value)) bits = 0;\n", ""),
-    ("the ticket is not given back", "    if (*last) *ticket = 0;  // for the next launch\n", ""),
-    ("a block selects before the last has finished", "== gridDim.x - 1", "== gridDim.x - 2"),
-    ("candidates overflow", "if (found > kSelectCandidates || found < k)", "if (found < k)"),
-    ("prompts beyond the last", "if (index < m) keys[u]", "keys[u]"),
-    ("fewer candidates than k", "if (found > kSelectCandidates || found < k)",
-     "if (found > kSelectCandidates)"),
-    ("the tile's maximum is that of eight", "int lanes = 8; lanes > 0", "int lanes = 4; lanes > 0"))
+    ("prompts beyond the last", "row < p.n && prompt < p.m", "row < p.n"))
 
-add("kernels/cuda/preprocess/tensor.cuh", "cuda_preprocess_test", "Preprocess*",
+add("preprocess/tensor.cuh", "cuda_preprocess_test", "Preprocess*",
     ("a stage is not waited for", "CpAsyncWait<kRingStages - 2>", "CpAsyncWait<kRingStages - 1>"),
     ("values leave before they are there", "      __syncwarp();  // the values are there\n", ""),
     ("values are overwritten", "      __syncwarp();  // nobody reads the values any more\n", ""),
@@ -163,7 +158,7 @@ add("kernels/cuda/preprocess/tensor.cuh", "cuda_preprocess_test", "Preprocess*",
     ("lying pictures written upright", "own.swap == 0 && writer.p.pairs != 0", "writer.p.pairs != 0"),
     ("words are not shifted", "words >> frame.shift & frame.word_mask", "words & frame.word_mask"))
 
-add("kernels/cuda/preprocess/exact.cuh", "cuda_preprocess_test", "Preprocess*",
+add("preprocess/exact.cuh", "cuda_preprocess_test", "Preprocess*",
     ("a stage is not waited for", "CpAsyncWait<kExactRingStages - 2>", "CpAsyncWait<kExactRingStages - 1>"),
     ("sums are cut, not rounded", "+ (1 << (kFixedBits - 1))", "+ 0"),
     ("the lower digits are left out", "Mma16816<Half>(sum[c][i][1], l, b0, b1);", ""),
@@ -179,7 +174,7 @@ add("kernels/cuda/preprocess/exact.cuh", "cuda_preprocess_test", "Preprocess*",
     ("values leave before they are there", "    __syncwarp();  // the values are there\n", ""),
     ("components by their number, not their place", "frame.rows[0].offset[c];", "c;"))
 
-add("kernels/cuda/preprocess/taps.cuh", "cuda_preprocess_test", "Preprocess*",
+add("preprocess/taps.cuh", "cuda_preprocess_test", "Preprocess*",
     ("no barrier before a slab is read", "      __syncthreads();  // the slab's sums are there\n", ""),
     ("no barrier before the next slab", "      __syncthreads();  // nobody reads the slab any more\n", ""),
     ("a sample too few", "i < taps.count; ++i", "i < taps.count - 1; ++i"),
@@ -189,22 +184,22 @@ add("kernels/cuda/preprocess/taps.cuh", "cuda_preprocess_test", "Preprocess*",
      "first_sample = one.first;"),
     ("the upper byte is lost", "word |= from[1] << 8;", "word |= from[1];"))
 
-add("kernels/cuda/preprocess/pixels.cuh", "cuda_preprocess_test", "Preprocess*",
+add("preprocess/pixels.cuh", "cuda_preprocess_test", "Preprocess*",
     ("U and V swapped", "(frame.bu * value[1] + frame.zero[2])", "(frame.bu * value[2] + frame.zero[2])"),
     ("bars show the picture's edge", "x < frame.end_x", "x <= frame.end_x"),
     ("no clamp", "fminf(fmaxf(rgb[c], 0.0f), 1.0f)", "rgb[c]"),
     ("a frame's patches follow those of half a frame", "index) * p.grid * p.grid", "index) * p.grid * (p.grid / 2)"))
 
-add("preprocess.cuh", "cuda_preprocess_test", "Preprocess*",
+add("preprocess/preprocess.cuh", "cuda_preprocess_test", "Preprocess*",
     ("the first block of a frame goes to the one before", "first_block <= block", "first_block < block"))
 
-add("preprocess_plan.cc", "cuda_preprocess_test", "Preprocess*",
+add("preprocess/plan.cc", "cuda_preprocess_test", "Preprocess*",
     ("crops begin at the frame's corner", "key.start = along ? geometry.crop.x", "key.start = along ? 0"),
     ("chroma sited as luma", "key.cosited = key.shift > 0 && ", "key.cosited = false && "),
     ("odd strides pass for wide", "&& rows.row_stride % bytes == 0", ""),
     ("12 bits pass for 10", "if (bits <= 10) {", "if (bits <= 12) {"))
 
-add("kernels/cuda/preprocess/filter.cc", "cuda_preprocess_test", "Preprocess*",
+add("preprocess/filter.cc", "cuda_preprocess_test", "Preprocess*",
     ("windows are not turned round", "    if (axis.flip) std::reverse(begin, windows.weights.end());\n", ""),
     ("a window's last sample is left out of its tile", "range.end = std::max(range.end, window.end());",
      "range.end = std::max(range.end, window.end() - 1);"),

@@ -49,13 +49,19 @@ def run(program, filters):
     return Outcome(True, failed[0].split("]", 1)[1].split("(")[0].strip() if failed else "crashes")
 
 
-def apply(folder, mutant):
-    """Writes the mutated file; returns its path and the text to restore."""
+def read(folder, mutant):
+    """The path and text of the file to mutate; stops where the mutant does not fit it."""
     path = os.path.join(folder, mutant.file)
     with open(path, encoding="utf-8") as f:
         text = f.read()
     if text.count(mutant.old) != 1:
         sys.exit(f"{mutant.what}: {mutant.file} has its text {text.count(mutant.old)} times, not once:\n{mutant.old}")
+    return path, text
+
+
+def apply(folder, mutant):
+    """Writes the mutated file; returns its path and the text to restore."""
+    path, text = read(folder, mutant)
     with open(path, "w", encoding="utf-8") as f:
         f.write(text.replace(mutant.old, mutant.new))
     return path, text
@@ -63,12 +69,14 @@ def apply(folder, mutant):
 
 def main():
     parser = argparse.ArgumentParser(prog="tests/mutate_kernels.sh")
-    parser.add_argument("--list", action="store_true", help="print the mutants and stop")
+    parser.add_argument("--list", action="store_true", help="print the mutants, each checked to fit its file, and stop")
     parser.add_argument("--keep", metavar="DIR", help="work there and leave it, so that the next run is quicker")
     parser.add_argument("words", nargs="*", metavar="WORD")
     options = parser.parse_args()
     chosen = [m for m in MUTANTS if not options.words or any(w in m.file + " " + m.what for w in options.words)]
     if options.list:
+        for mutant in chosen:
+            read(ROOT, mutant)
         print("\n".join(f"{m.file}: {m.what}" for m in chosen))
         return 0
     with tempfile.TemporaryDirectory() as temporary:

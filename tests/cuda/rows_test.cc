@@ -1,10 +1,11 @@
 // The kernels that go over rows once: activations, gates, rotary positions, token assembly,
 // embedding, gathering, unit length.
 #include "kernels/cuda/rows/activation.cuh"
-#include "kernels/cuda/rows/gate.cuh"
+#include "kernels/cuda/rows/average.cuh"
+#include "kernels/cuda/rows/gated_silu.cuh"
 #include "kernels/cuda/rows/gather.cuh"
 #include "kernels/cuda/rows/normalize.cuh"
-#include "kernels/cuda/rows/rotate.cuh"
+#include "kernels/cuda/rows/rope.cuh"
 #include "tests/cuda/test_support.h"
 
 namespace cliptag::cuda {
@@ -162,26 +163,26 @@ TEST(GatedSilu, FarFromZero) {
 }
 
 template <typename T>
-void CheckRotate(int tokens, int heads, int head_dim, int padding) {
+void CheckRope(int tokens, int heads, int head_dim, int padding) {
   SCOPED_TRACE(testing::Message() << TypeName<T>() << ", " << heads << " x " << head_dim << " + "
                                   << padding);
   const int rows = 2 * tokens, cols = heads * head_dim;
   DeviceMatrix<T> x(rows, cols, cols + padding);
-  DeviceMatrix<float> turns(tokens, head_dim, head_dim + padding);
+  DeviceMatrix<float> angles(tokens, head_dim, head_dim + padding);
   Random random(static_cast<uint32_t>(cols));
   x.Fill(random);
-  turns.Fill(random);
+  angles.Fill(random);
   const std::vector<float> before = x.ToHost();
   EmulatedLauncher launcher;
-  LaunchRotate(RotateParams<T>{x.data(), turns.data(), x.stride(), turns.stride(), rows, cols,
-                               tokens, head_dim},
-               launcher);
+  LaunchRope(RopeParams<T>{x.data(), angles.data(), x.stride(), angles.stride(), rows, cols, tokens,
+                           head_dim},
+             launcher);
   ASSERT_EQ(launcher.report().error, "");
   EXPECT_TRUE(x.SentinelsIntact());
-  EXPECT_TRUE(turns.SentinelsIntact());
-  std::vector<float> exact = before, table = turns.ToHost(), plain(before.size());
-  const Status status = CreateRefBackend()->Rotate(HostMatrix(exact, rows, cols),
-                                                   HostMatrix(table, tokens, head_dim));
+  EXPECT_TRUE(angles.SentinelsIntact());
+  std::vector<float> exact = before, table = angles.ToHost(), plain(before.size());
+  const Status status =
+      CreateRefBackend()->Rope(HostMatrix(exact, rows, cols), HostMatrix(table, tokens, head_dim));
   ASSERT_TRUE(status.ok()) << status.message();
   for (size_t i = 0; i < plain.size(); i += 2) {
     const size_t row = i / static_cast<size_t>(cols) % static_cast<size_t>(tokens);
@@ -193,12 +194,12 @@ void CheckRotate(int tokens, int heads, int head_dim, int padding) {
   ExpectAsGoodAsPlain(x.ToHost(), plain, exact, 1e-6);
 }
 
-TEST(Rotate, EveryTypeAndWidth) {
+TEST(Rope, EveryTypeAndWidth) {
   for (const auto& [heads, head_dim] :
        {std::pair{24, 64}, {1, 8}, {3, 16}, {5, 72}, {32, 64}, {1, 2}, {3, 4}, {2, 20}, {7, 44}}) {
-    CheckRotate<Half>(3, heads, head_dim, 8);
-    CheckRotate<BFloat16>(4, heads, head_dim, 0);
-    CheckRotate<BFloat16>(2, heads, head_dim, 6);
+    CheckRope<Half>(3, heads, head_dim, 8);
+    CheckRope<BFloat16>(4, heads, head_dim, 0);
+    CheckRope<BFloat16>(2, heads, head_dim, 6);
   }
 }
 
@@ -327,6 +328,32 @@ TEST(GatherRows, EveryTypeAndWidth) {
       CheckGather<Half>(cols, padding);
       CheckGather<float>(cols, padding);
     }
+  }
+}
+
+void CheckAverage(int batch, int tokens, int skip, int cols, int padding) {
+  SCOPED_TRACE(testing::Message() << batch << " x " << tokens << " x " << cols << " + " << padding
+                                  << " without " << skip);
+  DeviceMatrix<float> x(batch * tokens, cols, cols + padding), out(batch, cols, cols + padding);
+  Random random(static_cast<uint32_t>(cols));
+  x.Fill(random);
+  EmulatedLauncher launcher;
+  LaunchAverageTokens({x.data(), out.data(), x.stride(), out.stride(), batch, tokens, skip, cols},
+                      launcher);
+  ASSERT_EQ(launcher.report().error, "");
+  EXPECT_TRUE(out.SentinelsIntact());
+  std::vector<float> in = x.ToHost(), expected(static_cast<size_t>(batch * cols));
+  const Status status = CreateRefBackend()->AverageTokens(HostMatrix(in, batch * tokens, cols),
+                                                          skip, HostMatrix(expected, batch, cols));
+  ASSERT_TRUE(status.ok()) << status.message();
+  EXPECT_LE(LargestError(out.ToHost(), expected), 1e-6);
+}
+
+TEST(AverageTokens, EverySize) {
+  for (const int cols : {1, 31, 32, 33, 768}) {
+    CheckAverage(2, 50, 1, cols, 0);
+    CheckAverage(1, 7, 0, cols, 3);
+    CheckAverage(3, 2, 1, cols, 8);
   }
 }
 

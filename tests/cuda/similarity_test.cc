@@ -1,4 +1,4 @@
-// Similarity with the prompt bank and the selection of the best, against the oracle.
+// Similarity with the prompt bank, against the oracle.
 #include "kernels/cuda/rows/similarity.cuh"
 
 #include <numeric>
@@ -9,10 +9,9 @@ namespace cliptag::cuda {
 namespace {
 
 struct SimilarityCase {
-  int n = 1, m = 100, dim = 64, k = 5;
+  int n = 1, m = 100, dim = 64;
   int padding = 0;
   uint32_t order = 0;
-  int levels = 0;  // of the bank's values: few make many ties; 0 = continuous
 };
 
 class SimilarityRun {
@@ -21,32 +20,21 @@ class SimilarityRun {
       : case_(c),
         embeddings_(c.n, c.dim, c.dim + c.padding),
         bank_(c.m, c.dim, c.dim + c.padding),
-        cosines_(c.n, c.m, c.m + c.padding),
-        top_(c.n, std::max(c.k, 1), std::max(c.k, 1)),
-        maxima_(SimilarityMaxima(c.n, c.m)),
-        tickets_(SimilarityTickets(c.n)) {
-    Random random(static_cast<uint32_t>(c.m + c.k));
+        cosines_(c.n, c.m, c.m + c.padding) {
+    Random random(static_cast<uint32_t>(c.m));
     // Unit length, roughly, so that cosines are of the size they have.
     embeddings_.Fill(random, 1 / std::sqrt(static_cast<float>(c.dim)));
     bank_.Fill(random, 1 / std::sqrt(static_cast<float>(c.dim)));
-    if (c.levels > 0) MakeTies(random);
-    std::fill(tickets_.span().begin(), tickets_.span().end(), 0u);
   }
 
   void Check() {
-    SCOPED_TRACE(testing::Message()
-                 << "n " << case_.n << ", m " << case_.m << ", dim " << case_.dim << ", k "
-                 << case_.k << ", padding " << case_.padding << ", levels " << case_.levels);
+    SCOPED_TRACE(testing::Message() << "n " << case_.n << ", m " << case_.m << ", dim " << case_.dim
+                                    << ", padding " << case_.padding);
     EmulatedLauncher launcher(case_.order);
     LaunchSimilarity(Params(), launcher);
     ASSERT_EQ(launcher.report().error, "");
     EXPECT_TRUE(cosines_.SentinelsIntact());
-    EXPECT_TRUE(top_.SentinelsIntact());
-    EXPECT_TRUE(maxima_.GuardsIntact());
-    EXPECT_TRUE(tickets_.GuardsIntact());
-    for (const unsigned ticket : tickets_.span()) EXPECT_EQ(ticket, 0u);
     CheckCosines();
-    CheckTop();
   }
 
   SimilarityParams Params() {
@@ -60,29 +48,7 @@ class SimilarityRun {
     p.n = case_.n;
     p.m = case_.m;
     p.dim = case_.dim;
-    p.k = case_.k;
-    if (case_.k > 0) {
-      p.top = top_.data();
-      p.maxima = maxima_.data();
-      p.tickets = tickets_.data();
-    }
     return p;
-  }
-
-  // The k best of the cosines that the kernel itself wrote: exact, ties to the lower index, NaN
-  // last.
-  void CheckTop() {
-    for (int r = 0; r < case_.n; ++r) {
-      std::vector<int32_t> order(case_.m);
-      std::iota(order.begin(), order.end(), 0);
-      const auto value = [&](int32_t i) {
-        const float x = cosines_.at(r, i);
-        return std::isnan(x) ? -INFINITY : x;
-      };
-      std::stable_sort(order.begin(), order.end(),
-                       [&](int32_t a, int32_t b) { return value(a) > value(b); });
-      for (int i = 0; i < case_.k; ++i) ASSERT_EQ(top_.at(r, i), order[i]) << r << ", " << i;
-    }
   }
 
   DeviceMatrix<float>& embeddings() { return embeddings_; }
@@ -90,20 +56,12 @@ class SimilarityRun {
   DeviceMatrix<float>& cosines() { return cosines_; }
 
  private:
-  // Every prompt is a multiple of the first: equal levels are equal cosines, bit for bit.
-  void MakeTies(Random& random) {
-    for (int64_t r = 1; r < case_.m; ++r) {
-      const auto level = static_cast<float>(random.Below(case_.levels));
-      for (int64_t i = 0; i < case_.dim; ++i) bank_.at(r, i) = bank_.at(0, i) * level;
-    }
-  }
-
   void CheckCosines() {
     std::vector<float> embeddings = embeddings_.ToHost(), bank = bank_.ToHost();
     std::vector<float> expected(static_cast<size_t>(case_.n) * case_.m), plain;
-    const Status status = CreateRefBackend()->Similarity(
-        HostMatrix(embeddings, case_.n, case_.dim), HostMatrix(bank, case_.m, case_.dim),
-        HostMatrix(expected, case_.n, case_.m), 0, nullptr);
+    const Status status = CreateRefBackend()->Similarity(HostMatrix(embeddings, case_.n, case_.dim),
+                                                         HostMatrix(bank, case_.m, case_.dim),
+                                                         HostMatrix(expected, case_.n, case_.m));
     ASSERT_TRUE(status.ok()) << status.message();
     for (int r = 0; r < case_.n; ++r) {
       for (int j = 0; j < case_.m; ++j) {
@@ -118,9 +76,6 @@ class SimilarityRun {
 
   SimilarityCase case_;
   DeviceMatrix<float> embeddings_, bank_, cosines_;
-  DeviceMatrix<int32_t> top_;
-  DeviceBuffer<float> maxima_;
-  DeviceBuffer<unsigned> tickets_;
 };
 
 TEST(Similarity, SizesAroundTheTiles) {
@@ -139,48 +94,21 @@ TEST(Similarity, DimensionsAroundTheSlabs) {
   }
 }
 
-TEST(Similarity, EveryK) {
-  for (const int k : {0, 1, 2, 31, 32, 33, 63, 64, 65, 99, 300}) {
-    SimilarityRun({.n = 2, .m = 300, .dim = 16, .k = k}).Check();
-  }
-  SimilarityRun({.n = 20, .m = 700, .dim = 16, .k = 40}).Check();
-  SimilarityRun({.n = 1, .m = 1, .dim = 16, .k = 1}).Check();
-}
-
-TEST(Similarity, TiesGoToTheLowerIndex) {
-  for (const int levels : {1, 2, 5}) {
-    // In one level all cosines are zero but the first; with 500 prompts the candidates overflow.
-    SimilarityRun({.n = 3, .m = 500, .dim = 8, .k = 32, .order = 9, .levels = levels}).Check();
-    SimilarityRun({.n = 20, .m = 500, .dim = 8, .k = 5, .levels = levels}).Check();
-  }
-}
-
 TEST(Similarity, TenThousandPrompts) {
-  SimilarityRun({.n = 3, .m = 10001, .dim = 32, .k = 32, .order = 5}).Check();
-  SimilarityRun({.n = 18, .m = 10001, .dim = 8, .k = 5}).Check();
-  // More tiles than a warp's list of maxima holds.
-  SimilarityRun({.n = 1, .m = 17000, .dim = 4, .k = 3}).Check();
+  SimilarityRun({.n = 3, .m = 10001, .dim = 32, .order = 5}).Check();
+  SimilarityRun({.n = 18, .m = 10001, .dim = 8}).Check();
 }
 
-TEST(Similarity, AgainWithTheSameTickets) {
-  SimilarityRun run({.n = 9, .m = 200, .dim = 24, .k = 7});
-  run.Check();
-  run.Check();
-}
-
-TEST(Similarity, NaNComesLast) {
-  for (const int k : {5, 100}) {
-    SimilarityRun run({.n = 2, .m = 100, .dim = 8, .k = k});
-    run.embeddings().at(1, 3) = NAN;  // all of a row
-    run.bank().at(37, 2) = NAN;       // and one of the other
-    EmulatedLauncher launcher;
-    LaunchSimilarity(run.Params(), launcher);
-    ASSERT_EQ(launcher.report().error, "");
-    EXPECT_TRUE(std::isnan(run.cosines().at(1, 99)));
-    EXPECT_TRUE(std::isnan(run.cosines().at(0, 37)));
-    EXPECT_FALSE(std::isnan(run.cosines().at(0, 38)));
-    run.CheckTop();
-  }
+TEST(Similarity, NaNStaysInItsRowAndColumn) {
+  SimilarityRun run({.n = 2, .m = 100, .dim = 8});
+  run.embeddings().at(1, 3) = NAN;
+  run.bank().at(37, 2) = NAN;
+  EmulatedLauncher launcher;
+  LaunchSimilarity(run.Params(), launcher);
+  ASSERT_EQ(launcher.report().error, "");
+  EXPECT_TRUE(std::isnan(run.cosines().at(1, 99)));
+  EXPECT_TRUE(std::isnan(run.cosines().at(0, 37)));
+  EXPECT_FALSE(std::isnan(run.cosines().at(0, 38)));
 }
 
 }  // namespace

@@ -226,7 +226,7 @@ TEST_F(ControlTest, StatsCount) {
     EXPECT_TRUE(gst_structure_get_uint64(stats, field, &value)) << field;
     EXPECT_EQ(value, 1u) << field;
   }
-  EXPECT_STREQ(gst_structure_get_string(stats, "backend"), "fake");
+  EXPECT_STREQ(gst_structure_get_string(stats, "backend"), "ref");
   gst_structure_free(stats);
 }
 

@@ -250,7 +250,7 @@ class FakeEngine : public Engine {
       : context_owner_(std::move(context_owner)) {
     config_.name = control_.options_.model;
     config_.warnings = control_.model_warnings;
-    info_.name = control_.backend_name;
+    info_.kind = control_.backend_kind;
     max_batch_ = control_.options_.max_batch > 0 ? control_.options_.max_batch : control_.max_batch;
     ++control_.engines_;
   }
@@ -302,7 +302,7 @@ void FakeControl::Reset() {
   max_batch = 4;
   expected_latency_ns = 3'000'000;
   create_status = {};
-  backend_name = "fake";
+  backend_kind = BackendKind::kRef;
   model_warnings.clear();
   throws_at_stream = throws_at_prompts = false;
   score_ = nullptr;

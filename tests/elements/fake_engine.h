@@ -43,7 +43,7 @@ class FakeControl {
   int max_batch = 4;
   uint64_t expected_latency_ns = 3'000'000;
   Status create_status;
-  std::string backend_name = "fake";
+  BackendKind backend_kind = BackendKind::kRef;
   std::vector<std::string> model_warnings;
   bool throws_at_stream = false, throws_at_prompts = false;  // a start that fails half way
 

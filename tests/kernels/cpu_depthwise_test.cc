@@ -158,14 +158,14 @@ TEST_P(CpuDepthwiseTest, Gates) {
       gates.Set(0, 0, -200.0f);
       TestMatrix out(x.get().rows, channels, type()), exact(x.get().rows, channels, DType::kF32);
       const TestMatrix exact_x = x.AsFloat(), exact_gates = gates.AsFloat();
-      ASSERT_STATUS_OK(cpu_->Gate({x, batch, height, width}, gates.get(), activation,
-                                  {out, batch, height, width}));
-      ASSERT_STATUS_OK(ref_->Gate({exact_x, batch, height, width}, exact_gates.get(), activation,
-                                  {exact, batch, height, width}));
+      ASSERT_STATUS_OK(cpu_->SqueezeExcite({x, batch, height, width}, gates.get(), activation,
+                                           {out, batch, height, width}));
+      ASSERT_STATUS_OK(ref_->SqueezeExcite({exact_x, batch, height, width}, exact_gates.get(),
+                                           activation, {exact, batch, height, width}));
       ExpectLikeExact(out, exact, 2e-6, std::to_string(channels) + " channels");
       // In place.
-      ASSERT_STATUS_OK(cpu_->Gate({x, batch, height, width}, gates.get(), activation,
-                                  {x, batch, height, width}));
+      ASSERT_STATUS_OK(cpu_->SqueezeExcite({x, batch, height, width}, gates.get(), activation,
+                                           {x, batch, height, width}));
       EXPECT_EQ(x.values(), out.values());
     }
   }
@@ -195,8 +195,9 @@ TEST_P(CpuDepthwiseTest, WhatCannotBe) {
   TestMatrix x(4, 2, type()), out(4, 2, type()), gates(2, 2, type());
   EXPECT_EQ(cpu_->Convolve({x, 1, 2, 2}, **convolution, nullptr, true, {out, 1, 2, 2}).message(),
             "Convolve: with an activation nothing is added and there is no ReLU.");
-  EXPECT_EQ(cpu_->Gate({x, 1, 2, 2}, gates.get(), Activation::kNone, {out, 1, 2, 2}).message(),
-            "Gate: the gates should be 1x2, without gaps, of the backend's type.");
+  EXPECT_EQ(
+      cpu_->SqueezeExcite({x, 1, 2, 2}, gates.get(), Activation::kNone, {out, 1, 2, 2}).message(),
+      "SqueezeExcite: the gates should be 1x2, without gaps, of the backend's type.");
 }
 
 INSTANTIATE_CPU_TESTS(CpuDepthwiseTest);

@@ -27,7 +27,7 @@ TestMatrix Of(int64_t rows, int64_t cols, const std::vector<float>& values) {
 }
 
 TEST_F(RefBackendTest, SaysWhatItIs) {
-  EXPECT_EQ(backend_->info().name, "ref");
+  EXPECT_EQ(backend_->info().kind, BackendKind::kRef);
   EXPECT_EQ(backend_->info().threads, 1);
   EXPECT_EQ(backend_->compute_type(), DType::kF32);
 }
@@ -88,10 +88,10 @@ TEST_F(RefBackendTest, AddsALayerNorm) {
 }
 
 TEST_F(RefBackendTest, Rotates) {
-  // Two tokens of two heads of two pairs; the first token's turns are none and a quarter.
+  // Two tokens of two heads of two pairs; the first token's angles are none and a quarter.
   TestMatrix x = Of(2, 8, {1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8});
-  TestMatrix turns = Of(2, 4, {1, 0, 0, 1, 0.6f, 0.8f, -1, 0});
-  ASSERT_STATUS_OK(backend_->Rotate(x, turns));
+  TestMatrix angles = Of(2, 4, {1, 0, 0, 1, 0.6f, 0.8f, -1, 0});
+  ASSERT_STATUS_OK(backend_->Rope(x, angles));
   ExpectClose(x.values(), {1, 2, -4, 3, 5, 6, -8, 7, -1, 2, -3, -4, -1.8f, 7.6f, -7, -8}, 1e-6,
               "turned");
 }
@@ -150,6 +150,12 @@ TEST_F(RefBackendTest, EmbedTokensAndGatherRows) {
   EXPECT_EQ(out.values(), (std::vector<float>{5, 6, 1, 2, 3, 4, 3, 4}));
 }
 
+TEST_F(RefBackendTest, AverageTokens) {
+  TestMatrix x = Of(6, 2, {9, 9, 1, 2, 3, 6, 8, 8, -1, 0, 0, 5}), out(2, 2, DType::kF32);
+  ASSERT_STATUS_OK(backend_->AverageTokens(x, 1, out));
+  EXPECT_EQ(out.values(), (std::vector<float>{2, 4, -0.5f, 2.5f}));
+}
+
 TEST_F(RefBackendTest, NormalizeRows) {
   TestMatrix x = Of(2, 2, {3, -4, 0, 0});
   ASSERT_STATUS_OK(backend_->NormalizeRows(x));
@@ -159,10 +165,8 @@ TEST_F(RefBackendTest, NormalizeRows) {
 TEST_F(RefBackendTest, Similarity) {
   TestMatrix e = Of(1, 2, {1, 2}), bank = Of(4, 2, {1, 0, 0, 1, 2, 0, 0, 1});
   TestMatrix cosines(1, 4, DType::kF32);
-  int32_t top[4] = {-1, -1, -1, -1};
-  ASSERT_STATUS_OK(backend_->Similarity(e, bank, cosines, 3, top));
+  ASSERT_STATUS_OK(backend_->Similarity(e, bank, cosines));
   EXPECT_EQ(cosines.values(), (std::vector<float>{1, 2, 2, 2}));
-  EXPECT_EQ(std::vector<int32_t>(top, top + 4), (std::vector<int32_t>{1, 2, 3, -1}));
 }
 
 TEST_F(RefBackendTest, UploadConvertsAndCopies) {
@@ -258,7 +262,8 @@ TEST_F(RefBackendTest, ConvolvesDepthwise) {
 
 TEST_F(RefBackendTest, Gates) {
   TestMatrix x = Of(2, 2, {1, 2, 3, 4}), gates = Of(1, 2, {0, -1000}), out(2, 2, DType::kF32);
-  ASSERT_STATUS_OK(backend_->Gate({x, 1, 1, 2}, gates.get(), Activation::kNone, {out, 1, 1, 2}));
+  ASSERT_STATUS_OK(
+      backend_->SqueezeExcite({x, 1, 1, 2}, gates.get(), Activation::kNone, {out, 1, 1, 2}));
   EXPECT_EQ(out.values(), (std::vector<float>{0.5, 0, 1.5, 0}));
 }
 

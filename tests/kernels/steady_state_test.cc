@@ -73,7 +73,6 @@ TEST_P(SteadyState, OperationsDoNotAllocate) {
   for (TestMatrix* m : {&x, &gamma, &norm, &qkv, &position}) m->Fill(random);
   const float* g = static_cast<float*>(gamma.get().data);
   const std::vector<int32_t> ids(kBatch * kTokens, 3);
-  std::vector<int32_t> top(2 * 5);
   std::vector<float> host(kBatch * kTokens * kWidth);
 
   AttentionArgs a;
@@ -86,7 +85,7 @@ TEST_P(SteadyState, OperationsDoNotAllocate) {
   EXPECT_EQ(0, AllocationsOf([&] { return backend.LayerNorm(x, g, g, 1e-5f, norm); }));
   EXPECT_EQ(0, AllocationsOf([&] { return backend.AddLayerNorm(norm, g, g, 1e-5f, x, norm); }));
   EXPECT_EQ(0, AllocationsOf([&] {
-              return backend.Rotate(qkv.get().Cols(0, 2 * kWidth), position.get().Cols(0, 64));
+              return backend.Rope(qkv.get().Cols(0, 2 * kWidth), position.get().Cols(0, 64));
             }));
   EXPECT_EQ(0,
             AllocationsOf([&] { return backend.GatedSilu(qkv.get().Cols(0, 2 * kWidth), norm); }));
@@ -96,10 +95,10 @@ TEST_P(SteadyState, OperationsDoNotAllocate) {
   EXPECT_EQ(
       0, AllocationsOf([&] { return backend.AssembleTokens(norm, nullptr, position, kBatch, x); }));
   EXPECT_EQ(0, AllocationsOf([&] { return backend.GatherRows(x, ids.data(), x); }));
+  EXPECT_EQ(0, AllocationsOf([&] { return backend.AverageTokens(x, 1, x.get().Rows(0, kBatch)); }));
   EXPECT_EQ(0, AllocationsOf([&] { return backend.NormalizeRows(x); }));
-  EXPECT_EQ(0, AllocationsOf([&] {
-              return backend.Similarity(x.get().Rows(0, 2), position, cosines, 5, top.data());
-            }));
+  EXPECT_EQ(
+      0, AllocationsOf([&] { return backend.Similarity(x.get().Rows(0, 2), position, cosines); }));
   EXPECT_EQ(0, AllocationsOf([&] { return backend.CopyToHost(x, host.data()); }));
 }
 
@@ -135,7 +134,8 @@ TEST_P(SteadyState, ConvolutionsDoNotAllocate) {
   ASSERT_TRUE(depthwise.ok()) << depthwise.status().message();
   EXPECT_EQ(0,
             AllocationsOf([&] { return backend.Convolve(to, **depthwise, nullptr, false, to); }));
-  EXPECT_EQ(0, AllocationsOf([&] { return backend.Gate(to, gates, Activation::kGelu, to); }));
+  EXPECT_EQ(0,
+            AllocationsOf([&] { return backend.SqueezeExcite(to, gates, Activation::kGelu, to); }));
 }
 
 // A handful of objects of oneDNN's for each part of a product, whatever its size.

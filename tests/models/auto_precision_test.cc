@@ -94,7 +94,9 @@ class AutoPrecisionTest : public ::testing::Test {
   std::string Cache() const { return cache_.path(); }
   std::vector<std::string> Files() const {
     std::vector<std::string> files;
-    for (const auto& entry : fs::directory_iterator(Cache())) files.push_back(entry.path());
+    for (const auto& entry : fs::directory_iterator(Cache())) {
+      if (entry.path().filename() != "products") files.push_back(entry.path());
+    }
     return files;
   }
   std::string OnlyFile() const {

@@ -73,7 +73,7 @@ TEST(FamilyConfigTest, EvaIsReadByTimmsName) {
   EXPECT_EQ(config.vision.transformer.mlp_width, 2730);
   EXPECT_FLOAT_EQ(config.vision.transformer.layer_norm_eps, 1e-6f);
   EXPECT_EQ(config.vision.tokens(), 577);
-  EXPECT_EQ(config.vision.rotary.reference, 16);
+  EXPECT_EQ(config.vision.rope.reference, 16);
   EXPECT_TRUE(config.vision.transformer.gated_mlp && config.vision.transformer.inner_norms);
   EXPECT_FALSE(config.vision.transformer.post_norm || config.vision.pre_norm);
   EXPECT_TRUE(config.vision.eva && config.vision.class_token && config.vision.patch_bias);
@@ -85,7 +85,7 @@ TEST(FamilyConfigTest, EvaIsReadByTimmsName) {
   EXPECT_EQ(config.vision.transformer.mlp_width, 15360);
   EXPECT_EQ(config.vision.transformer.layers, 64);
   EXPECT_EQ(config.vision.transformer.head_dim(), 112);
-  EXPECT_EQ(config.vision.rotary.reference, 0);
+  EXPECT_EQ(config.vision.rope.reference, 0);
   EXPECT_TRUE(config.vision.transformer.post_norm);
   EXPECT_FALSE(config.vision.transformer.gated_mlp || config.vision.transformer.inner_norms);
   config = read("eva_giant_patch14_224", "");

@@ -1,7 +1,7 @@
 // Winograd's transforms with AVX512-BF16: of maps in bf16 to rows in bf16. Subnormals become zeros.
 #include <immintrin.h>
 
-#include "kernels/cpu/convolution/winograd_kernels.h"
+#include "kernels/cpu/convolution/winograd.h"
 
 namespace cliptag {
 namespace {

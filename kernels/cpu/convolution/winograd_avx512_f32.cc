@@ -1,7 +1,7 @@
 // Winograd's transforms with AVX-512 of maps in f32.
 #include <immintrin.h>
 
-#include "kernels/cpu/convolution/winograd_kernels.h"
+#include "kernels/cpu/convolution/winograd.h"
 
 namespace cliptag {
 namespace {

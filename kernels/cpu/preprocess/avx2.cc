@@ -1,6 +1,6 @@
 #include <immintrin.h>
 
-#include "kernels/cpu/preprocess/isa.h"
+#include "kernels/cpu/preprocess/kernels.h"
 
 namespace cliptag {
 namespace {
@@ -12,6 +12,6 @@ namespace {
 
 }  // namespace
 
-extern const PreprocessKernels kAvx2PreprocessKernels = MakeKernels("avx2", &DownPairsU8);
+extern const PreprocessKernels kPreprocessAvx2 = MakeKernels("avx2", &DownPairsU8);
 
 }  // namespace cliptag

@@ -1,6 +1,6 @@
 #include <immintrin.h>
 
-#include "kernels/cpu/preprocess/isa.h"
+#include "kernels/cpu/preprocess/kernels.h"
 
 namespace cliptag {
 namespace {
@@ -12,6 +12,6 @@ namespace {
 
 }  // namespace
 
-extern const PreprocessKernels kAvx512PreprocessKernels = MakeKernels("avx512", &DownPairsU8);
+extern const PreprocessKernels kPreprocessAvx512 = MakeKernels("avx512", &DownPairsU8);
 
 }  // namespace cliptag

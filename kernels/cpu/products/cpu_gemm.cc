@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <map>
 #include <mutex>
+#include <sstream>
+#include <string_view>
 #include <tuple>
 #include <utility>
 
@@ -97,9 +99,7 @@ Result<std::unique_ptr<CpuGemm>> CpuGemm::Create(CpuLevel level, DType compute_t
   return gemm;
 }
 
-Result<Products*> CpuGemm::Choose(const LinearShape& whole) {
-  if (!panels_) return onednn_.get();
-  const LinearShape shape{std::min(whole.out, kTimedOutputs), whole.in};
+Result<CpuGemm::Choice> CpuGemm::Time(const LinearShape& shape) const {
   const TimedKey key{level_, compute_type_, shape.out, shape.in};
   const std::lock_guard lock(timed_mutex);
   auto found = TimedShapes().find(key);
@@ -119,15 +119,48 @@ Result<Products*> CpuGemm::Choose(const LinearShape& whole) {
   char times[96];
   std::snprintf(times, sizeof(times), " (%.3f ms, oneDNN %.3f ms)", timed.panel_ms,
                 timed.onednn_ms);
-  Note(whole, (timed.onednn() ? "oneDNN" : panel_kernel_->name) + std::string(times));
-  return timed.onednn() ? onednn_.get() : panels_.get();
+  return Choice{timed.onednn(), times};
 }
 
-void CpuGemm::Note(const LinearShape& shape, const std::string& choice) {
+Result<Products*> CpuGemm::Choose(const LinearShape& whole) {
+  if (!panels_) return onednn_.get();
+  const LinearShape shape{std::min(whole.out, kTimedOutputs), whole.in};
+  auto found = choices_.find({shape.in, shape.out});
+  if (found == choices_.end()) {
+    CLIPTAG_ASSIGN_OR_RETURN(Choice choice, Time(shape));
+    found = choices_.emplace(std::pair(shape.in, shape.out), std::move(choice)).first;
+  }
+  const Choice& choice = found->second;
+  Note(whole, (choice.onednn ? "oneDNN" : panel_kernel_->name) + choice.why);
+  return choice.onednn ? onednn_.get() : panels_.get();
+}
+
+std::string CpuGemm::choices() const {
+  std::string text;
+  for (const auto& [shape, choice] : choices_) {
+    text += (text.empty() ? "" : " ") + std::to_string(shape.first) + "x" +
+            std::to_string(shape.second) + (choice.onednn ? "=onednn" : "=own");
+  }
+  return text;
+}
+
+void CpuGemm::SetChoices(const std::string& choices) {
+  std::istringstream words(choices);
+  for (std::string word; words >> word;) {
+    long long in = 0, out = 0;
+    char product[8] = {};
+    if (std::sscanf(word.c_str(), "%lldx%lld=%7s", &in, &out, product) != 3) continue;
+    const bool onednn = std::string_view(product) == "onednn";
+    if (!onednn && std::string_view(product) != "own") continue;
+    choices_[{in, out}] = {onednn, " (as at an earlier start)"};
+  }
+}
+
+void CpuGemm::Note(const LinearShape& shape, const std::string& product) {
   const std::string line =
-      std::to_string(shape.in) + "x" + std::to_string(shape.out) + ": " + choice;
-  if (std::find(choices_.begin(), choices_.end(), line) == choices_.end()) {
-    choices_.push_back(line);
+      std::to_string(shape.in) + "x" + std::to_string(shape.out) + ": " + product;
+  if (std::find(products_.begin(), products_.end(), line) == products_.end()) {
+    products_.push_back(line);
   }
 }
 

@@ -1,14 +1,17 @@
 // Products of activations and weights on the CPU, each weight packed for whatever multiplies its
 // shape fastest on this machine: the panels of our own, or oneDNN.
 //
-// Where both can, the first weight of a shape is timed both ways (see Choose) and the answer kept
-// for the process: some ten milliseconds a shape, once.
+// Where both can, the first weight of a shape is timed both ways (see Choose), some ten
+// milliseconds a shape, and the answer kept for the process; SetChoices takes the answers of an
+// earlier one.
 //
 // Ownership: borrows the pool. Thread safety: used by one thread at a time.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/backend.h"
@@ -35,17 +38,26 @@ class CpuGemm {
 
   // One line for each shape that was packed: "768x2304: avx512_bf16 14x32 (0.31 ms,
   // oneDNN 0.35 ms)".
-  const std::vector<std::string>& choices() const { return choices_; }
+  const std::vector<std::string>& products() const { return products_; }
+
+  // See Backend: "192x768=onednn 768x192=own", inputs by outputs.
+  std::string choices() const;
+  void SetChoices(const std::string& choices);
 
  private:
   class PackedLinear;
+  struct Choice {
+    bool onednn = false;
+    std::string why;
+  };
 
   CpuGemm(CpuLevel level, DType compute_type, const SimdKernels& kernels, ThreadPool* pool)
       : level_(level), compute_type_(compute_type), kernels_(kernels), pool_(pool) {}
 
   // What multiplies weights of that shape faster.
   Result<Products*> Choose(const LinearShape& shape);
-  void Note(const LinearShape& shape, const std::string& choice);
+  Result<Choice> Time(const LinearShape& shape) const;
+  void Note(const LinearShape& shape, const std::string& product);
 
   const CpuLevel level_;
   const DType compute_type_;
@@ -54,7 +66,8 @@ class CpuGemm {
   std::unique_ptr<Products> int8_, panels_, onednn_;  // those that there are
   const PanelKernel* panel_kernel_ = nullptr;
   const PanelKernel* int8_kernel_ = nullptr;
-  std::vector<std::string> choices_;
+  std::vector<std::string> products_;
+  std::map<std::pair<int64_t, int64_t>, Choice> choices_;  // by inputs and timed outputs
 };
 
 }  // namespace cliptag

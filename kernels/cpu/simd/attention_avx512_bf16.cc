@@ -10,8 +10,8 @@
 // through the softmax (spills).
 #include <immintrin.h>
 
+#include "kernels/cpu/machine/instruction_sets.h"
 #include "kernels/cpu/simd/attention_tiles.h"
-#include "kernels/cpu/simd/levels.h"
 #include "kernels/cpu/simd/simd.h"
 
 namespace cliptag {

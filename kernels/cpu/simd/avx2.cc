@@ -1,6 +1,5 @@
 // The vector kernels with 256-bit vectors: AVX2 and FMA.
 #include "kernels/cpu/simd/attention_tiles.h"
-#include "kernels/cpu/simd/levels.h"
 #include "kernels/cpu/simd/simd.h"
 
 namespace cliptag {

@@ -1,6 +1,5 @@
 // The vector kernels with 512-bit vectors: AVX-512 F, BW, CD, DQ, VL.
 #include "kernels/cpu/simd/attention_tiles.h"
-#include "kernels/cpu/simd/levels.h"
 #include "kernels/cpu/simd/simd.h"
 
 namespace cliptag {

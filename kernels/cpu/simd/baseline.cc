@@ -1,6 +1,5 @@
 // The vector kernels with 128-bit vectors: SSE2, NEON.
 #include "kernels/cpu/simd/attention_tiles.h"
-#include "kernels/cpu/simd/levels.h"
 #include "kernels/cpu/simd/simd.h"
 
 namespace cliptag {

@@ -4,7 +4,7 @@
 // product. Subnormal results become zeros.
 #include <immintrin.h>
 
-#include "kernels/cpu/simd/levels.h"
+#include "kernels/cpu/machine/instruction_sets.h"
 #include "kernels/cpu/simd/simd.h"
 
 namespace cliptag {

@@ -79,9 +79,9 @@ struct SimdKernels {
   void (*layer_norm)(const NormTask& task);
   void (*attention)(const AttentionTask& task);
   void (*epilogue)(const EpilogueTask& task);
-  // Pairs of x (n) turned as complex numbers by `turns` (head_dim), cos and sin of each, over and
+  // Pairs of x (n) turned as complex numbers by `angles` (head_dim), cos and sin of each, over and
   // over.
-  void (*rotate)(void* x, bool bf16, int64_t n, const float* turns, int64_t head_dim);
+  void (*rope)(void* x, bool bf16, int64_t n, const float* angles, int64_t head_dim);
   // out[i] = silu(gate[i]) * value[i]; out may be `gate`.
   void (*gated_silu)(const void* gate, const void* value, bool bf16, int64_t n, void* out);
   // out[i] = a[i] + b[i].
@@ -102,8 +102,8 @@ struct SimdKernels {
   void (*average_pixels)(const void* x, bool bf16, int64_t channels, int64_t row_stride, int window,
                          void* out);
   // out[i] = activation(x[i] * sigmoid(gates[i])), all of one type; `out` may be x.
-  void (*gate)(const void* x, const void* gates, bool bf16, int64_t n, Activation activation,
-               void* out);
+  void (*squeeze_excite)(const void* x, const void* gates, bool bf16, int64_t n,
+                         Activation activation, void* out);
   // out (pixels, kDepthwiseChannels) = of each pixel channel (phase + i) / repeat for i below
   // `channels`, then zeros; pixels `stride` elements apart.
   void (*widen_pixels)(const void* x, bool bf16, int64_t stride, int64_t pixels, int channels,

@@ -98,7 +98,7 @@ class CudnnConvolutions : public Convolutions {
   cudnnTensorDescriptor_t x_ = nullptr, out_ = nullptr, bias_ = nullptr;
   cudnnActivationDescriptor_t relu_ = nullptr, identity_ = nullptr;
   cudnnPoolingDescriptor_t pooling_ = nullptr;
-  // The last is the largest; recordings may hold the others.
+  // The last is the largest; graphs may hold the others.
   std::vector<std::unique_ptr<DeviceMemory>> workspaces_;
   std::map<Key, size_t> planned_;
 };

@@ -1,6 +1,6 @@
 // Convolutions and pooling by cuDNN: channels last, 16-bit values, f32 sums, with bias, residual
 // and ReLU in the same call. Sizes are planned when they first come; the workspace grows then, and
-// never while a graph is captured, since a recording's first run is an ordinary one.
+// never while a graph is captured, since a graph's first run is an ordinary one.
 //
 // Ownership: borrows device and stream. Thread safety: used by one thread at a time.
 #pragma once

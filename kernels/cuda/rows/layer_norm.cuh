@@ -1,18 +1,17 @@
-// Layer norm of f32 rows, with what surrounds it in a transformer: the residual addition before it,
-// and the gathering of the one row of each batch item that the final norm is for. And of 16-bit
-// rows, alone (within a block) or added to the residual stream (after a part of a block).
+// Layer norm of f32 rows; and of 16-bit rows, alone (within a block) or added to the residual
+// stream (after a part of a block).
 //
-//   LayerNormKernel      a warp a row, four rows a block; the row stays in registers, so that
-//   memory is
-//                        read once and the variance is that of the differences, not of the squares.
+//   LayerNormKernel      a warp a row, four rows a block; the row stays in registers: memory is
+//   read
+//                        once, and the variance is that of the differences, not of the squares.
 //                        Widths up to 2,048 that 8 divides, aligned.
-//   LayerNormWideKernel  a block a row, any width and alignment; reads the row three times (L1 or
-//   L2).
+//   LayerNormWideKernel  a block a row, any width and alignment; reads the row three times, twice
+//   of
+//                        them from L1 or L2.
 //
 // Cost, ViT-L/14 at batch 64 (16,448 rows of 1,024): reads 67 MB, writes 34 MB: 23 us at 4.3 TB/s,
-// the bound; with the residual addition 34 MB and 67 MB more: 47 us, where addition and norm apart
-// would be 63 us. Rejected: a block a row for these widths (barriers, and eight columns a thread
-// leave most idle); Welford's update (a division for every element; two sums over registers are as
+// the bound. Rejected: a block a row for these widths (barriers, and eight columns a thread leave
+// most idle); Welford's update (a division for every element; two sums over registers are as
 // exact).
 #pragma once
 
@@ -25,51 +24,25 @@ inline constexpr int kLayerNormThreads = 128;
 inline constexpr int kLayerNormWideThreads = 256;
 inline constexpr int kLayerNormEarlyRows = 2048;  // or fewer
 
-template <typename Out, typename Delta, typename In = float>
+template <typename Out, typename In>
 struct LayerNormParams {
-  In* x = nullptr;  // (rows, cols); with delta it is updated, else only read
-  const Delta* delta =
-      nullptr;  // (rows, cols), null = no residual addition: x += delta + delta_bias
-  const float* delta_bias = nullptr;  // (cols) or null
-  const int32_t* indices = nullptr;   // out row i = norm of x row indices[i]; null = of row i
-  const float* gamma = nullptr;       // (cols)
-  const float* beta = nullptr;        // (cols) or null
-  Out* out = nullptr;                 // (rows, cols); may be x
-  // (rows, cols) or null: residual += norm, and out = residual. Of 16-bit x alone, as delta is of
-  // f32 x alone.
+  const In* x = nullptr;         // (rows, cols)
+  const float* gamma = nullptr;  // (cols)
+  const float* beta = nullptr;   // (cols) or null
+  Out* out = nullptr;            // (rows, cols); may be x
+  // (rows, cols) or null: residual += norm, and out = residual. Of 16-bit x alone.
   float* residual = nullptr;
-  int64_t x_stride = 0, delta_stride = 0, out_stride = 0, residual_stride = 0;  // elements
+  int64_t x_stride = 0, out_stride = 0, residual_stride = 0;  // elements
   int rows = 0, cols = 0;
   float epsilon = 0;
 };
-
-// x (+ delta + its bias) of one row, from column `col` on; updates x.
-template <int kColumns, typename Out, typename Delta, typename In>
-__device__ __forceinline__ void LoadResidual(const LayerNormParams<Out, Delta, In>& p, int64_t row,
-                                             int col, float (&x)[kColumns]) {
-  In* from = p.x + row * p.x_stride + col;
-  LoadColumns(from, x);
-  if constexpr (std::is_same_v<In, float>) {
-    if (p.delta == nullptr) return;
-    float added[kColumns];
-    LoadColumns(p.delta + row * p.delta_stride + col, added);
-#pragma unroll
-    for (int i = 0; i < kColumns; ++i) x[i] += added[i];
-    if (p.delta_bias != nullptr) {
-      LoadColumns(p.delta_bias + col, added);
-#pragma unroll
-      for (int i = 0; i < kColumns; ++i) x[i] += added[i];
-    }
-    StoreColumns(from, x);
-  }
-}
 
 // Gain and offset of some columns.
 template <int kColumns>
 struct Affine {
   float gamma[kColumns], beta[kColumns];
-  template <typename Out, typename Delta, typename In>
-  __device__ __forceinline__ void Load(const LayerNormParams<Out, Delta, In>& p, int col) {
+  template <typename Out, typename In>
+  __device__ __forceinline__ void Load(const LayerNormParams<Out, In>& p, int col) {
     LoadColumns(p.gamma + col, gamma);
 #pragma unroll
     for (int i = 0; i < kColumns; ++i) beta[i] = 0;
@@ -77,10 +50,9 @@ struct Affine {
   }
 };
 
-template <int kColumns, typename Out, typename Delta, typename In>
-__device__ __forceinline__ void StoreNormalized(const LayerNormParams<Out, Delta, In>& p, int row,
-                                                int col, float mean, float scale,
-                                                const float (&x)[kColumns],
+template <int kColumns, typename Out, typename In>
+__device__ __forceinline__ void StoreNormalized(const LayerNormParams<Out, In>& p, int row, int col,
+                                                float mean, float scale, const float (&x)[kColumns],
                                                 const Affine<kColumns>& affine) {
   float y[kColumns];
 #pragma unroll
@@ -102,14 +74,13 @@ __device__ __forceinline__ void StoreNormalized(const LayerNormParams<Out, Delta
 
 // kChunks: of eight columns, of a lane; kChunks * 256 >= cols. kEarly: gains and offsets are loaded
 // with the row, not when they are needed, for where no other rows hide what that takes.
-template <typename Out, typename Delta, int kChunks, bool kEarly, typename In = float>
-__global__ void __launch_bounds__(kLayerNormThreads)
-    LayerNormKernel(LayerNormParams<Out, Delta, In> p) {
+template <typename Out, typename In, int kChunks, bool kEarly>
+__global__ void __launch_bounds__(kLayerNormThreads) LayerNormKernel(LayerNormParams<Out, In> p) {
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const int row = static_cast<int>(blockIdx.x) * (kLayerNormThreads / kWarpSize) +
                   static_cast<int>(threadIdx.x) / kWarpSize;
   if (row >= p.rows) return;  // a whole warp
-  const int64_t from = p.indices == nullptr ? row : p.indices[row];
+  const In* x_row = p.x + static_cast<int64_t>(row) * p.x_stride;
   float x[kChunks][8];
   Affine<8> early[kEarly ? kChunks : 1];
   if constexpr (kEarly) {
@@ -125,7 +96,7 @@ __global__ void __launch_bounds__(kLayerNormThreads)
     const int col = (c * kWarpSize + lane) * 8;
 #pragma unroll
     for (int i = 0; i < 8; ++i) x[c][i] = 0;
-    if (col < p.cols) LoadResidual<8>(p, from, col, x[c]);
+    if (col < p.cols) LoadColumns(x_row + col, x[c]);
 #pragma unroll
     for (int i = 0; i < 8; ++i) sum += x[c][i];
   }
@@ -153,18 +124,13 @@ __global__ void __launch_bounds__(kLayerNormThreads)
   }
 }
 
-template <typename Out, typename Delta, typename In = float>
+template <typename Out, typename In>
 __global__ void __launch_bounds__(kLayerNormWideThreads)
-    LayerNormWideKernel(LayerNormParams<Out, Delta, In> p) {
+    LayerNormWideKernel(LayerNormParams<Out, In> p) {
   const int row = static_cast<int>(blockIdx.x), thread = static_cast<int>(threadIdx.x);
-  const int64_t from = p.indices == nullptr ? row : p.indices[row];
-  const In* source = p.x + from * p.x_stride;
+  const In* source = p.x + static_cast<int64_t>(row) * p.x_stride;
   float sum = 0;
-  for (int col = thread; col < p.cols; col += kLayerNormWideThreads) {
-    float x[1];
-    LoadResidual<1>(p, from, col, x);
-    sum += x[0];
-  }
+  for (int col = thread; col < p.cols; col += kLayerNormWideThreads) sum += ToFloat(source[col]);
   const float mean = BlockSum<kLayerNormWideThreads, 0>(sum) / static_cast<float>(p.cols);
   float squares = 0;
   for (int col = thread; col < p.cols; col += kLayerNormWideThreads) {
@@ -181,11 +147,10 @@ __global__ void __launch_bounds__(kLayerNormWideThreads)
   }
 }
 
-// Any width of at least 1. With `indices`, no delta: rows may repeat.
-template <typename Out, typename Delta, typename In, typename Launch>
-void LaunchLayerNorm(const LayerNormParams<Out, Delta, In>& p, Launch&& launch) {
+// Any width of at least 1.
+template <typename Out, typename In, typename Launch>
+void LaunchLayerNorm(const LayerNormParams<Out, In>& p, Launch&& launch) {
   const bool wide = IsWide(p.x, p.x_stride, p.cols) && IsWide(p.out, p.out_stride, p.cols) &&
-                    IsWide(p.delta, p.delta_stride, p.cols) && IsWide(p.delta_bias, 0, p.cols) &&
                     IsWide(p.gamma, 0, p.cols) && IsWide(p.beta, 0, p.cols) &&
                     IsWide(p.residual, p.residual_stride, p.cols);
   constexpr int kRows = kLayerNormThreads / kWarpSize;  // of a block
@@ -193,15 +158,15 @@ void LaunchLayerNorm(const LayerNormParams<Out, Delta, In>& p, Launch&& launch) 
                           kLayerNormThreads, 0};
   const bool early = p.rows <= kLayerNormEarlyRows;
   if (wide && p.cols <= 768) {
-    early ? launch(LayerNormKernel<Out, Delta, 3, true, In>, shape, p)
-          : launch(LayerNormKernel<Out, Delta, 3, false, In>, shape, p);
+    early ? launch(LayerNormKernel<Out, In, 3, true>, shape, p)
+          : launch(LayerNormKernel<Out, In, 3, false>, shape, p);
   } else if (wide && p.cols <= 1024) {
-    early ? launch(LayerNormKernel<Out, Delta, 4, true, In>, shape, p)
-          : launch(LayerNormKernel<Out, Delta, 4, false, In>, shape, p);
+    early ? launch(LayerNormKernel<Out, In, 4, true>, shape, p)
+          : launch(LayerNormKernel<Out, In, 4, false>, shape, p);
   } else if (wide && p.cols <= 2048) {
-    launch(LayerNormKernel<Out, Delta, 8, false, In>, shape, p);
+    launch(LayerNormKernel<Out, In, 8, false>, shape, p);
   } else {
-    launch(LayerNormWideKernel<Out, Delta, In>,
+    launch(LayerNormWideKernel<Out, In>,
            LaunchShape{static_cast<unsigned>(p.rows), 1, 1, kLayerNormWideThreads, 0}, p);
   }
 }

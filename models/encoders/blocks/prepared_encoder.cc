@@ -26,7 +26,7 @@ Status PreparedEncoder::Setup(int max_batch) {
   CLIPTAG_RETURN_IF_ERROR(backend_.CopyFromHost(zeros.data(), bytes, pixels_->data()));
   CLIPTAG_RETURN_IF_ERROR(backend_.Sync());
   CLIPTAG_ASSIGN_OR_RETURN(embeddings_, backend_.Allocate(max_batch * embed_dim_ * sizeof(float)));
-  recordings_.clear();  // what they run on is gone
+  graphs_.clear();  // what they run on is gone
   CLIPTAG_RETURN_IF_ERROR(SetupBatches(max_batch));
   max_batch_ = prepared_ = max_batch;
   return {};
@@ -58,21 +58,17 @@ Result<Matrix> PreparedEncoder::EncodePrepared(int batch) {
                            std::to_string(prepared_) + " are prepared.");
   }
   const Matrix out{embeddings_->data(), DType::kF32, batch, embed_dim_, embed_dim_};
-  if (CanBeRecorded()) {
-    CLIPTAG_RETURN_IF_ERROR(RecordingOf(batch).Run([&] { return Forward(batch, out); }));
-  } else {
-    CLIPTAG_RETURN_IF_ERROR(Forward(batch, out));
-  }
+  CLIPTAG_RETURN_IF_ERROR(GraphOf(batch).Run([&] { return Forward(batch, out); }));
   return out;
 }
 
-Recording& PreparedEncoder::RecordingOf(int batch) {
-  if (recorded_workspace_ != workspace_.data()) recordings_.clear();
-  recorded_workspace_ = workspace_.data();
-  recordings_.resize(static_cast<size_t>(max_batch_));
-  std::unique_ptr<Recording>& recording = recordings_[static_cast<size_t>(batch) - 1];
-  if (!recording) recording = backend_.CreateRecording();
-  return *recording;
+Graph& PreparedEncoder::GraphOf(int batch) {
+  if (graph_workspace_ != workspace_.data()) graphs_.clear();
+  graph_workspace_ = workspace_.data();
+  graphs_.resize(static_cast<size_t>(max_batch_));
+  std::unique_ptr<Graph>& graph = graphs_[static_cast<size_t>(batch) - 1];
+  if (!graph) graph = backend_.CreateGraph();
+  return *graph;
 }
 
 Status PreparedEncoder::Encode(std::span<const FrameView> frames, const PreprocessSpec& spec,

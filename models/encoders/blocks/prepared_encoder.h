@@ -1,5 +1,5 @@
 // What every image tower does alike: it keeps the prepared pixels and the embeddings, cuts many
-// pictures into batches, and records its forward pass, once per size of batch.
+// pictures into batches, and runs its forward pass as a Graph, one per size of batch.
 //
 // Ownership: borrows backend and workspace. Used by the Backend's thread.
 #pragma once
@@ -43,10 +43,9 @@ class PreparedEncoder : public ImageEncoder {
   virtual size_t WorkspaceBytes(int max_batch) const = 0;
   // Sizes and plans what else passes of 1..max_batch pictures need.
   virtual Status SetupBatches(int max_batch) = 0;
-  // From the prepared pixels to the unit embeddings in `out`: (batch, embed_dim) f32.
+  // From the prepared pixels to the unit embeddings in `out`: (batch, embed_dim) f32, by operations
+  // that a Graph may hold alone.
   virtual Status Forward(int batch, const Matrix& out) = 0;
-  // Whether Forward calls nothing that a recording may not.
-  virtual bool CanBeRecorded() const { return true; }
 
   Backend& backend_;
   Workspace& workspace_;
@@ -55,15 +54,15 @@ class PreparedEncoder : public ImageEncoder {
 
  private:
   int64_t Patches() const { return int64_t{spec_.size / spec_.patch} * (spec_.size / spec_.patch); }
-  // The recording of Forward for that batch; a new one when the workspace has moved.
-  Recording& RecordingOf(int batch);
+  // The graph of Forward for that batch; a new one when the workspace has moved.
+  Graph& GraphOf(int batch);
 
   int max_batch_ = 0;
   int prepared_ = 0;                    // frames in pixels_
   std::unique_ptr<Memory> pixels_;      // see Pixels
   std::unique_ptr<Memory> embeddings_;  // (max_batch, embed_dim) f32
-  const void* recorded_workspace_ = nullptr;
-  std::vector<std::unique_ptr<Recording>> recordings_;  // by batch - 1
+  const void* graph_workspace_ = nullptr;
+  std::vector<std::unique_ptr<Graph>> graphs_;  // by batch - 1
 };
 
 }  // namespace cliptag

@@ -46,37 +46,6 @@ LinearSpec Scaled(const HostTensor& weight, const HostTensor& bias, const HostTe
 
 }  // namespace
 
-Result<Norm> Norm::Load(Backend& backend, const NormTensors& tensors, float epsilon) {
-  Norm norm;
-  CLIPTAG_ASSIGN_OR_RETURN(norm.gamma_, backend.Upload(tensors.gamma, DType::kF32));
-  CLIPTAG_ASSIGN_OR_RETURN(norm.beta_, backend.Upload(tensors.beta, DType::kF32));
-  norm.epsilon_ = epsilon;
-  return norm;
-}
-
-AttentionArgs QueryEach(const Matrix& q, const Matrix& kv, int batch, int64_t tokens, int64_t heads,
-                        const Matrix& out) {
-  AttentionArgs args;
-  args.q = q;
-  args.k = kv.Cols(0, q.cols);
-  args.v = kv.Cols(q.cols, q.cols);
-  args.out = out;
-  args.batch = batch;
-  args.q_tokens = 1;
-  args.kv_tokens = static_cast<int>(tokens);
-  args.heads = static_cast<int>(heads);
-  args.head_dim = static_cast<int>(q.cols / heads);
-  args.scale = 1.0f / std::sqrt(static_cast<float>(args.head_dim));
-  return args;
-}
-
-Result<std::unique_ptr<Linear>> PackProjection(Backend& backend, const ProjectionTensors& tensors) {
-  if (tensors.weight.data == nullptr) return std::unique_ptr<Linear>();
-  LinearSpec spec{{tensors.weight}, {}, tensors.transposed, /*precise=*/true};
-  if (tensors.bias.data != nullptr) spec.biases = {tensors.bias};
-  return backend.PackLinear(spec);
-}
-
 Result<std::unique_ptr<Transformer>> Transformer::Load(Backend& backend,
                                                        const TransformerConfig& config,
                                                        const std::vector<BlockTensors>& blocks,
@@ -196,8 +165,8 @@ Status Transformer::RunBlock(const Block& block, const Matrix& x, const Sequence
   const Matrix qkv = Reshape(scratch.wide, rows, 3 * width);
   if (!config_.post_norm) CLIPTAG_RETURN_IF_ERROR(block.norm1.Run(backend_, x, norm));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(norm, *block.qkv, Activation::kNone, false, qkv));
-  if (s.turns.data != nullptr) {
-    CLIPTAG_RETURN_IF_ERROR(backend_.Rotate(qkv.Cols(0, 2 * width), s.turns));
+  if (s.angles.data != nullptr) {
+    CLIPTAG_RETURN_IF_ERROR(backend_.Rope(qkv.Cols(0, 2 * width), s.angles));
   }
   AttentionArgs args;
   args.batch = s.batch;
@@ -225,8 +194,8 @@ Status Transformer::RunPooledBlock(const Block& block, const Matrix& x, const Se
   const Matrix q = Reshape(scratch.pooled_wide, batch, width);
   if (!config_.post_norm) CLIPTAG_RETURN_IF_ERROR(block.norm1.Run(backend_, x, norm));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(norm, *block.kv, Activation::kNone, false, kv));
-  if (s.turns.data != nullptr) {
-    CLIPTAG_RETURN_IF_ERROR(backend_.Rotate(kv.Cols(0, width), s.turns));
+  if (s.angles.data != nullptr) {
+    CLIPTAG_RETURN_IF_ERROR(backend_.Rope(kv.Cols(0, width), s.angles));
   }
   CLIPTAG_RETURN_IF_ERROR(backend_.GatherRows(norm, s.pooled_rows, pooled_norm));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(pooled_norm, *block.q, Activation::kNone, false, q));

@@ -16,36 +16,10 @@
 #include "kernels/base/status.h"
 #include "models/config/config.h"
 #include "models/encoders/blocks/block_tensors.h"
+#include "models/encoders/blocks/norm.h"
 #include "models/encoders/blocks/workspace.h"
 
 namespace cliptag {
-
-// A layer norm's parameters in backend memory.
-class Norm {
- public:
-  static Result<Norm> Load(Backend& backend, const NormTensors& tensors, float epsilon);
-  Status Run(Backend& backend, const Matrix& x, const Matrix& out) const {
-    return backend.LayerNorm(x, static_cast<const float*>(gamma_->data()),
-                             static_cast<const float*>(beta_->data()), epsilon_, out);
-  }
-  // residual += the norm of x; out: that, rounded.
-  Status Add(Backend& backend, const Matrix& x, const Matrix& residual, const Matrix& out) const {
-    return backend.AddLayerNorm(x, static_cast<const float*>(gamma_->data()),
-                                static_cast<const float*>(beta_->data()), epsilon_, residual, out);
-  }
-
- private:
-  std::unique_ptr<Memory> gamma_, beta_;
-  float epsilon_ = 1e-5f;
-};
-
-// Packs a projection; null when it has no weight.
-Result<std::unique_ptr<Linear>> PackProjection(Backend& backend, const ProjectionTensors& tensors);
-
-// Attention of one query for each item of a batch, (batch, width), to all its tokens: `kv` holds
-// keys and values side by side, (batch * tokens, 2 * width).
-AttentionArgs QueryEach(const Matrix& q, const Matrix& kv, int batch, int64_t tokens, int64_t heads,
-                        const Matrix& out);
 
 class Transformer {
  public:
@@ -68,8 +42,8 @@ class Transformer {
     const int32_t* pooled_lengths = nullptr;
     // Of the other blocks, likewise: how many leading keys a sequence's tokens see (null = all).
     const int32_t* lengths = nullptr;
-    // (tokens, head_dim) f32, see Backend::Rotate; no data without. Pooled tokens are not turned.
-    Matrix turns;
+    // (tokens, head_dim) f32, see Backend::Rope; no data without. Pooled tokens are not turned.
+    Matrix angles;
   };
 
   // `pooled`: the last block is for one token of each sequence only. `precise`: no weight is

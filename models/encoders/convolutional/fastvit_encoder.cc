@@ -106,7 +106,7 @@ class FastVitEncoder : public PreparedEncoder {
   Status RunBlock(const Block& block, const FeatureMap& x, const Buffers& b, const Matrix& to);
   Result<FeatureMap> Attend(const Block& block, const FeatureMap& x, const Buffers& b);
   // In place.
-  Status Gate(const Squeeze& squeeze, const FeatureMap& x, const Buffers& b);
+  Status SqueezeExcite(const Squeeze& squeeze, const FeatureMap& x, const Buffers& b);
   Status RunEnd(const FeatureMap& x, const Buffers& b, const Matrix& out);
   Result<FeatureMap> Convolve(const FeatureMap& x, const Convolution& convolution, const Matrix& to,
                               const FeatureMap* residual = nullptr, bool relu = false);
@@ -279,19 +279,20 @@ Result<FeatureMap> FastVitEncoder::RunStem(const Matrix& pixels, int pictures, c
   return Convolve(x, *stem_[2], b.map);
 }
 
-Status FastVitEncoder::Gate(const Squeeze& squeeze, const FeatureMap& x, const Buffers& b) {
+Status FastVitEncoder::SqueezeExcite(const Squeeze& squeeze, const FeatureMap& x,
+                                     const Buffers& b) {
   const FeatureMap means = Square(b.means, x.batch, 1, x.pixels.cols);
   CLIPTAG_RETURN_IF_ERROR(backend_.AveragePool(x, x.height, means));
   CLIPTAG_ASSIGN_OR_RETURN(const FeatureMap middle,
                            Convolve(means, *squeeze.reduce, b.middle, nullptr, true));
   CLIPTAG_ASSIGN_OR_RETURN(const FeatureMap gates, Convolve(middle, *squeeze.expand, b.gates));
-  return backend_.Gate(x, gates.pixels, Activation::kGelu, x);
+  return backend_.SqueezeExcite(x, gates.pixels, Activation::kGelu, x);
 }
 
 Result<FeatureMap> FastVitEncoder::Halve(const Stage& stage, const FeatureMap& x,
                                          const Buffers& b) {
   CLIPTAG_ASSIGN_OR_RETURN(const FeatureMap y, Convolve(x, *stage.large, b.mixed));
-  if (stage.squeeze.reduce) CLIPTAG_RETURN_IF_ERROR(Gate(stage.squeeze, y, b));
+  if (stage.squeeze.reduce) CLIPTAG_RETURN_IF_ERROR(SqueezeExcite(stage.squeeze, y, b));
   return Convolve(y, *stage.point, stage.position ? b.narrow : b.map);
 }
 
@@ -352,7 +353,7 @@ Result<FeatureMap> FastVitEncoder::Attend(const Block& block, const FeatureMap& 
 
 Status FastVitEncoder::RunEnd(const FeatureMap& x, const Buffers& b, const Matrix& out) {
   CLIPTAG_ASSIGN_OR_RETURN(const FeatureMap y, Convolve(x, *last_, b.wide));
-  CLIPTAG_RETURN_IF_ERROR(Gate(last_squeeze_, y, b));
+  CLIPTAG_RETURN_IF_ERROR(SqueezeExcite(last_squeeze_, y, b));
   const FeatureMap means = Square(b.means, x.batch, 1, config_.features());
   CLIPTAG_RETURN_IF_ERROR(backend_.AveragePool(y, y.height, means));
   CLIPTAG_RETURN_IF_ERROR(backend_.Gemm(means.pixels, *head_, Activation::kNone, false, out));

@@ -61,7 +61,7 @@ void PrintJson(const BenchOptions& options, const BenchResult& result) {
   json["latency_ms"] = {{"median", result.timing.median_ms()}, {"p99", result.timing.p99_ms()}};
   json["model"] = options.model.model;
   json["stage"] = options.stage;
-  json["backend"] = result.backend.name;
+  json["backend"] = ToString(result.backend.kind);
   json["device"] = result.backend.description;
   json["precision"] = ToString(result.backend.precision);
   json["batch"] = options.shape.batch;
@@ -80,7 +80,7 @@ void PrintTable(const BenchOptions& options, const BenchResult& result) {
     std::cout << ", " << options.shape.format << " " << options.shape.width << "x"
               << options.shape.height;
   }
-  std::cout << "\n  on           " << result.backend.name << ", "
+  std::cout << "\n  on           " << ToString(result.backend.kind) << ", "
             << ToString(result.backend.precision) << ", " << result.backend.description << '\n';
   char text[256];
   std::snprintf(text, sizeof(text),

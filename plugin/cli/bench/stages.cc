@@ -140,7 +140,7 @@ class AllStage : public PreprocessStage {
     const Matrix bank{bank_memory_->data(), DType::kF32, rows, dim, dim};
     const Matrix cosines{cosine_memory_->data(), DType::kF32, shape_.batch, rows, rows};
     Backend& backend = model_.backend();
-    CLIPTAG_RETURN_IF_ERROR(backend.Similarity(embeddings, bank, cosines, 0, nullptr));
+    CLIPTAG_RETURN_IF_ERROR(backend.Similarity(embeddings, bank, cosines));
     CLIPTAG_RETURN_IF_ERROR(backend.CopyToHost(cosines, cosines_.data()));
     for (int b = 0; b < shape_.batch; ++b) {
       ScoreTags(*bank_, std::span(cosines_).subspan(size_t(b) * size_t(rows), size_t(rows)),

@@ -143,7 +143,7 @@ nlohmann::ordered_json ToJson(const EvalOptions& options, const EvalResult& resu
   json["model"] = result.model;
   json["model_path"] = result.model_path;
   json["text_identity"] = result.text_identity;
-  json["backend"] = result.backend.name;
+  json["backend"] = ToString(result.backend.kind);
   json["precision"] = ToString(result.backend.precision);
   json["device"] = result.backend.description;
   if (result.zero_shot) {

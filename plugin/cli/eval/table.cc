@@ -123,7 +123,7 @@ void Probe(const EvalOptions& options, const ProbeResult& probe, std::string* ou
 }  // namespace
 
 std::string ToTable(const EvalOptions& options, const EvalResult& result) {
-  std::string out = "model " + result.model + ", " + result.backend.name + ", " +
+  std::string out = "model " + result.model + ", " + ToString(result.backend.kind) + ", " +
                     ToString(result.backend.precision) + "\n";
   if (result.zero_shot) {
     ZeroShot(*result.zero_shot, &out);

@@ -209,7 +209,7 @@ Result<Json> TryOut(const ModelOptions& options, double seconds) {
   CLIPTAG_ASSIGN_OR_RETURN(const Timing timing,
                            Measure([&](int64_t i) { return stage->Run(i); }, seconds));
   const BackendInfo& backend = session.backend->info();
-  return Json{{"backend", backend.name},
+  return Json{{"backend", ToString(backend.kind)},
               {"precision", ToString(backend.precision)},
               {"description", backend.description},
               {"images_per_second", 1000 / timing.median_ms()},

@@ -58,7 +58,7 @@ bool ClipTag::Start() {
   const BackendInfo& backend = (*engine)->backend();
   const std::vector<std::string>& model_warnings = (*engine)->model().warnings;
   GST_INFO_OBJECT(element_, "model %s on %s in %s: %s", (*engine)->model().name.c_str(),
-                  backend.name.c_str(), ToString(backend.precision), backend.description.c_str());
+                  ToString(backend.kind), ToString(backend.precision), backend.description.c_str());
   {
     const std::lock_guard lock(control_mutex_);
     engine_ = engine.Take();
@@ -68,7 +68,7 @@ bool ClipTag::Start() {
     engine_batch_ = static_cast<size_t>(std::max(1, engine_->max_batch()));
   }
   if (const int threads = settings.fixed.backend.threads;
-      threads > 0 && backend.name == "cpu" && backend.threads != threads) {
+      threads > 0 && backend.kind == BackendKind::kCpu && backend.threads != threads) {
     GST_ELEMENT_WARNING(
         element_, RESOURCE, SETTINGS,
         ("The model runs in this process already, with %d threads: threads=%d is not taken.",
@@ -99,7 +99,8 @@ Result<std::shared_ptr<Engine>> ClipTag::CreateEngine(const Settings& settings) 
   options.cuda_context_owner = cuda_.Keep();
   const CudaFrames::Scope scope(cuda_);
   CLIPTAG_ASSIGN_OR_RETURN(std::shared_ptr<Engine> engine, Engine::Share(options));
-  const bool shares = options.backend.cuda_context != nullptr && engine->backend().name == "cuda";
+  const bool shares =
+      options.backend.cuda_context != nullptr && engine->backend().kind == BackendKind::kCuda;
   cuda_use_ = shares ? CudaUse::kYes : CudaUse::kNo;
   return engine;
 }
@@ -210,7 +211,7 @@ GstStructure* ClipTag::Stats() const {
                     stats.mean_batch, "latency-p50", G_TYPE_UINT64,
                     static_cast<guint64>(stats.latency_p50_ns), "latency-p99", G_TYPE_UINT64,
                     static_cast<guint64>(stats.latency_p99_ns), "model", G_TYPE_STRING,
-                    model_name_.c_str(), "backend", G_TYPE_STRING, backend.name.c_str(),
+                    model_name_.c_str(), "backend", G_TYPE_STRING, ToString(backend.kind),
                     "precision", G_TYPE_STRING, ToString(backend.precision), "threads", G_TYPE_UINT,
                     static_cast<guint>(backend.threads), nullptr);
   return structure;

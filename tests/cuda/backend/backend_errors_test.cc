@@ -124,19 +124,17 @@ Status RunEverything(
   CLIPTAG_ASSIGN_OR_RETURN(const auto patches, backend.Allocate(4 * 192 * 2));
   CLIPTAG_ASSIGN_OR_RETURN(const auto out, backend.Allocate(4 * 32 * 4));
   CLIPTAG_ASSIGN_OR_RETURN(const auto scores, backend.Allocate(4 * 3 * 4));
-  CLIPTAG_ASSIGN_OR_RETURN(const auto top, backend.Allocate(4 * 4));
   const Matrix x{patches->data(), type, 4, 192, 192}, y{out->data(), DType::kF32, 4, 32, 32};
   const Matrix cosines{scores->data(), DType::kF32, 4, 3, 3};
-  const auto recording = backend.CreateRecording();
+  const auto graph = backend.CreateGraph();
   for (int run = 0; run < 3; ++run) {
     CLIPTAG_RETURN_IF_ERROR(backend.Preprocess({&frame.view, 1}, spec, x));
-    CLIPTAG_RETURN_IF_ERROR(recording->Run([&]() -> Status {
+    CLIPTAG_RETURN_IF_ERROR(graph->Run([&]() -> Status {
       CLIPTAG_RETURN_IF_ERROR(backend.Gemm(x, *linear, Activation::kQuickGelu, false, y));
       CLIPTAG_RETURN_IF_ERROR(backend.Gemm(x, *linear, Activation::kNone, true, y));
       return backend.NormalizeRows(y);
     }));
-    CLIPTAG_RETURN_IF_ERROR(backend.Similarity(y, {rows->data(), DType::kF32, 3, 32, 32}, cosines,
-                                               1, static_cast<int32_t*>(top->data())));
+    CLIPTAG_RETURN_IF_ERROR(backend.Similarity(y, {rows->data(), DType::kF32, 3, 32, 32}, cosines));
     std::vector<float> host(4 * 32);
     CLIPTAG_RETURN_IF_ERROR(backend.CopyToHost(y, host.data()));
     for (const float v : host) {
@@ -239,9 +237,9 @@ TEST_F(BackendErrorsTest, WhatCannotBeCapturedRuns) {
   const auto backend = CreateDeviceBackend({.kind = BackendKind::kCuda});
   ASSERT_TRUE(backend.ok());
   int runs = 0;
-  const auto recording = (*backend)->CreateRecording();
+  const auto graph = (*backend)->CreateGraph();
   for (int i = 0; i < 3; ++i) {
-    const Status status = recording->Run([&]() -> Status {
+    const Status status = graph->Run([&]() -> Status {
       CLIPTAG_RETURN_IF_ERROR((*backend)->Allocate(1 << 10).status());
       ++runs;
       return {};
@@ -250,34 +248,6 @@ TEST_F(BackendErrorsTest, WhatCannotBeCapturedRuns) {
   }
   EXPECT_EQ(runs, 3);
   EXPECT_EQ(standin::GetCounters().graphs_launched, 0u);
-}
-
-// What a recording works in stays when a larger case needs more.
-TEST_F(BackendErrorsTest, RecordingsKeepTheirScratch) {
-  standin::Reset();
-  const auto backend = CreateDeviceBackend({.kind = BackendKind::kCuda});
-  ASSERT_TRUE(backend.ok());
-  std::mt19937 random(7);
-  const auto filled = [&](int rows) {
-    TestMatrix m(rows, 8, DType::kF32);
-    m.Fill(random);
-    return m;
-  };
-  const OnDevice few(**backend, filled(1)), many(**backend, filled(40)), bank(**backend, filled(9)),
-      large_bank(**backend, filled(70)), cosines(**backend, TestMatrix(1, 9, DType::kF32)),
-      more_cosines(**backend, TestMatrix(40, 70, DType::kF32)),
-      top(**backend, TestMatrix(1, 2, DType::kF32)),
-      more_top(**backend, TestMatrix(40, 2, DType::kF32));
-  const auto compare = [&] { return (*backend)->Similarity(few, bank, cosines, 2, top.ints()); };
-  const auto recording = (*backend)->CreateRecording();
-  for (int i = 0; i < 2; ++i) ASSERT_STATUS_OK(recording->Run(compare));
-  const std::vector<float> before = top.values();
-  ASSERT_STATUS_OK((*backend)->Similarity(many, large_bank, more_cosines, 2, more_top.ints()));
-  for (int i = 0; i < 2; ++i) ASSERT_STATUS_OK(recording->Run(compare));
-  ASSERT_STATUS_OK((*backend)->Sync());
-  EXPECT_EQ(standin::GetCounters().graphs_launched, 3u);
-  EXPECT_EQ(top.values(), before);
-  EXPECT_EQ(standin::TakeProblems(), std::vector<std::string>());
 }
 
 TEST_F(BackendErrorsTest, TheDeviceIsLost) {
@@ -319,13 +289,13 @@ TEST_F(BackendErrorsTest, WhatAUserOwnsIsFreedByAnyThread) {
   spec.weight = {weight.get().data, DType::kF16, {8, 8, 1, 1}};
   auto convolution = backend->PackConvolution(spec);
   ASSERT_TRUE(memory.ok() && uploaded.ok() && linear.ok() && convolution.ok());
-  auto recording = backend->CreateRecording();
-  for (int i = 0; i < 2; ++i) ASSERT_STATUS_OK(recording->Run([] { return Status(); }));
+  auto graph = backend->CreateGraph();
+  for (int i = 0; i < 2; ++i) ASSERT_STATUS_OK(graph->Run([] { return Status(); }));
   // A thread for each: the first would make the device that of the others.
   const auto free_elsewhere = [](auto owned) {
     std::thread([moved = std::move(owned)]() mutable { moved.reset(); }).join();
   };
-  free_elsewhere(std::move(recording));
+  free_elsewhere(std::move(graph));
   free_elsewhere(memory.Take());
   free_elsewhere(uploaded.Take());
   free_elsewhere(linear.Take());
@@ -334,7 +304,7 @@ TEST_F(BackendErrorsTest, WhatAUserOwnsIsFreedByAnyThread) {
   EXPECT_EQ(standin::TakeProblems(), std::vector<std::string>());
 }
 
-// Each with its own streams and recordings; what one allocates does not end the other's capture.
+// Each with its own streams and graphs; what one allocates does not end the other's capture.
 TEST_F(BackendErrorsTest, TwoBackendsInTwoThreads) {
   standin::Reset();
   Status status[2];

@@ -33,17 +33,17 @@ TEST_P(BackendEvaTest, NormsOfShortRows) {
 TEST_P(BackendEvaTest, RotationsAndGates) {
   for (const auto& [heads, head_dim] : {std::pair{6, 64}, {3, 20}}) {
     const int tokens = 5, width = heads * head_dim;
-    TestMatrix x(2 * tokens, width, type(), 8), turns(tokens, head_dim, DType::kF32);
+    TestMatrix x(2 * tokens, width, type(), 8), angles(tokens, head_dim, DType::kF32);
     x.Fill(random_);
-    turns.Fill(random_);
+    angles.Fill(random_);
     const OnDevice device_x(*backend_, x),
         out(*backend_, TestMatrix(2 * tokens, width / 2, type()));
     TestMatrix exact(2 * tokens, width / 2, DType::kF32), turned = x.AsFloat();
     ASSERT_STATUS_OK(backend_->GatedSilu(device_x, out));
     ASSERT_STATUS_OK(ref_->GatedSilu(turned, exact));
     ExpectLikeExact(out, exact, "gates of " + std::to_string(width));
-    ASSERT_STATUS_OK(backend_->Rotate(device_x, OnDevice(*backend_, turns)));
-    ASSERT_STATUS_OK(ref_->Rotate(turned, turns));
+    ASSERT_STATUS_OK(backend_->Rope(device_x, OnDevice(*backend_, angles)));
+    ASSERT_STATUS_OK(ref_->Rope(turned, angles));
     ExpectLikeExact(device_x, turned, "rotation of " + std::to_string(head_dim));
   }
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -59,7 +60,7 @@ TEST_F(ModuleTest, OpensWhatItIsToldTo) {
   EXPECT_TRUE(HasCudaModule());
   const auto backend = CreateBackend({.kind = BackendKind::kCuda});
   ASSERT_TRUE(backend.ok()) << backend.status().message();
-  EXPECT_EQ((*backend)->info().name, "cuda");
+  EXPECT_EQ((*backend)->info().kind, BackendKind::kCuda);
   EXPECT_EQ((*backend)->info().precision, Precision::kFp16);
 }
 
@@ -75,12 +76,12 @@ TEST_F(ModuleTest, AModuleThatCannotBeLoaded) {
 }
 
 TEST_F(ModuleTest, AutoTakesTheGpuOrTheCpu) {
-  EXPECT_EQ((*CreateBackend({}))->info().name, "cuda");
-  EXPECT_EQ((*CreateBackend({.precision = Precision::kFp32}))->info().name, "cpu");
+  EXPECT_EQ((*CreateBackend({}))->info().kind, BackendKind::kCuda);
+  EXPECT_EQ((*CreateBackend({.precision = Precision::kFp32}))->info().kind, BackendKind::kCpu);
   Configure("devices=0");
   const auto backend = CreateBackend({});
   ASSERT_TRUE(backend.ok());
-  EXPECT_EQ((*backend)->info().name, "cpu");
+  EXPECT_EQ((*backend)->info().kind, BackendKind::kCpu);
   EXPECT_THAT(said_, HasSubstr("backend=auto takes the CPU: This machine has no NVIDIA GPU"));
   said_.clear();
   EXPECT_TRUE(CreateBackend({}).ok());
@@ -97,18 +98,34 @@ constexpr auto Prepare = [](ClipModel& model) -> Status {
 TEST_F(ModuleTest, LoadsAModel) {
   const auto loaded = LoadModel(TinyModel(), {.kind = BackendKind::kCuda}, Prepare);
   ASSERT_TRUE(loaded.ok()) << loaded.status().message();
-  EXPECT_EQ(loaded->backend->info().name, "cuda");
+  EXPECT_EQ(loaded->backend->info().kind, BackendKind::kCuda);
 }
 
 TEST_F(ModuleTest, AModelThatDoesNotFitGoesToTheCpu) {
   Configure("memory_mb=32");  // the library's workspace, and nothing else
   const auto loaded = LoadModel(TinyModel(), {}, Prepare);
   ASSERT_TRUE(loaded.ok()) << loaded.status().message();
-  EXPECT_EQ(loaded->backend->info().name, "cpu");
+  EXPECT_EQ(loaded->backend->info().kind, BackendKind::kCpu);
   EXPECT_THAT(said_, HasSubstr("The CPU is used instead of the GPU."));
   EXPECT_THAT(said_, HasSubstr("MiB"));
   const Status told = LoadModel(TinyModel(), {.kind = BackendKind::kCuda}, Prepare).status();
   EXPECT_EQ(told.code(), StatusCode::kResourceExhausted) << told.message();
+}
+
+// A tower that the GPU cannot run is known from the configuration, before any weights are read.
+TEST_F(ModuleTest, WhatTheGpuDoesNotSupportNeedsNoWeights) {
+  const std::string directory = std::string(std::getenv("CLIPTAG_DATA")) + "/models/mobileclip-s";
+  const std::string bare = testing::TempDir() + "/bare-mobileclip";
+  std::filesystem::create_directories(bare);
+  std::filesystem::copy_file(directory + "/open_clip_config.json", bare + "/open_clip_config.json",
+                             std::filesystem::copy_options::overwrite_existing);
+  const Status status = LoadModel(bare, {.kind = BackendKind::kCuda}, Prepare).status();
+  EXPECT_EQ(status.code(), StatusCode::kUnsupported) << status.message();
+  EXPECT_THAT(status.message(), HasSubstr("backend=cpu has them"));
+  const auto loaded = LoadModel(directory, {}, Prepare);
+  ASSERT_TRUE(loaded.ok()) << loaded.status().message();
+  EXPECT_EQ(loaded->backend->info().kind, BackendKind::kCpu);
+  EXPECT_THAT(said_, HasSubstr("The CPU is used instead of the GPU."));
 }
 
 // Many frames of two streams: batches follow one another while the device computes, answers come in

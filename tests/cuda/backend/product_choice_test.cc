@@ -171,10 +171,10 @@ TEST_F(ProductChoiceTest, TheFirstWithoutMemory) {
 
 TEST_F(ProductChoiceTest, TheFirstWhileAGraphIsRecorded) {
   Open({120, 100});
-  const auto recording = backend_->CreateRecording();
-  ASSERT_STATUS_OK(recording->Run([] { return Status(); }));
-  ASSERT_STATUS_OK(recording->Run(
-      [&] { return backend_->Gemm(*x_, *linear_, Activation::kNone, false, *out_); }));
+  const auto graph = backend_->CreateGraph();
+  ASSERT_STATUS_OK(graph->Run([] { return Status(); }));
+  ASSERT_STATUS_OK(
+      graph->Run([&] { return backend_->Gemm(*x_, *linear_, Activation::kNone, false, *out_); }));
   ASSERT_STATUS_OK(backend_->Sync());
   EXPECT_EQ(standin::GetCounters().graphs_launched, 1u);
   EXPECT_EQ(Products(), (Times{1, 0, 0, 0, 0, 0, 0, 0}));

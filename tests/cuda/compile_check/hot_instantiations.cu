@@ -4,11 +4,12 @@
 #include "kernels/cuda/attention/launch.cuh"
 #include "kernels/cuda/preprocess/preprocess.cuh"
 #include "kernels/cuda/rows/activation.cuh"
-#include "kernels/cuda/rows/gate.cuh"
+#include "kernels/cuda/rows/average.cuh"
+#include "kernels/cuda/rows/gated_silu.cuh"
 #include "kernels/cuda/rows/gather.cuh"
 #include "kernels/cuda/rows/layer_norm.cuh"
 #include "kernels/cuda/rows/normalize.cuh"
-#include "kernels/cuda/rows/rotate.cuh"
+#include "kernels/cuda/rows/rope.cuh"
 #include "kernels/cuda/rows/similarity.cuh"
 
 namespace cliptag::cuda {
@@ -30,10 +31,10 @@ void Rows(const void**& table) {
         LayerNormKernel<T, float, 8, false>, ActivationKernel<T, T, Activation::kGelu, 8>,
         ActivationKernel<T, T, Activation::kQuickGelu, 8>, EmbedTokensKernel<T, 8>);
   // Of EVA's blocks.
-  Refer(table, LayerNormKernel<T, float, 3, false, T>, LayerNormKernel<T, float, 3, true, T>,
-        LayerNormKernel<T, float, 4, false, T>, LayerNormKernel<T, float, 4, true, T>,
-        LayerNormKernel<T, float, 8, false, T>, LayerNormWideKernel<T, float, T>,
-        AssembleTokensKernel<float, 8, T>, RotateKernel<T, 4>, GatedSiluKernel<T, 8>);
+  Refer(table, LayerNormKernel<T, T, 3, false>, LayerNormKernel<T, T, 3, true>,
+        LayerNormKernel<T, T, 4, false>, LayerNormKernel<T, T, 4, true>,
+        LayerNormKernel<T, T, 8, false>, LayerNormWideKernel<T, T>,
+        AssembleTokensKernel<float, 8, T>, RopeKernel<T, 4>, GatedSiluKernel<T, 8>);
 }
 
 void HotKernels(const void** table) {
@@ -51,7 +52,7 @@ void HotKernels(const void** table) {
   // Before the first block: on f32 alone.
   Refer(table, AssembleTokensKernel<float, 8>, LayerNormKernel<float, float, 3, false>,
         LayerNormKernel<float, float, 4, false>, LayerNormKernel<float, float, 8, false>);
-  Refer(table, GatherRowsKernel<true>, NormalizeRowsKernel<8>,
+  Refer(table, GatherRowsKernel<true>, AverageTokensKernel<kAverageGroups>, NormalizeRowsKernel<8>,
         SimilarityKernel<kSimilaritySmallTile, kSimilaritySmallGroup, 16>,
         SimilarityKernel<kSimilarityLargeTile, kSimilarityLargeGroup, 16>);
 }

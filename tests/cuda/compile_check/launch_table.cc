@@ -6,11 +6,12 @@
 #include "kernels/cuda/attention/launch.cuh"
 #include "kernels/cuda/preprocess/launch.cuh"
 #include "kernels/cuda/rows/activation.cuh"
-#include "kernels/cuda/rows/gate.cuh"
+#include "kernels/cuda/rows/average.cuh"
+#include "kernels/cuda/rows/gated_silu.cuh"
 #include "kernels/cuda/rows/gather.cuh"
 #include "kernels/cuda/rows/layer_norm.cuh"
 #include "kernels/cuda/rows/normalize.cuh"
-#include "kernels/cuda/rows/rotate.cuh"
+#include "kernels/cuda/rows/rope.cuh"
 #include "kernels/cuda/rows/similarity.cuh"
 
 int main() {
@@ -25,11 +26,12 @@ int main() {
   std::printf("LayerNormKernel * %d 0\n", kLayerNormThreads);
   std::printf("LayerNormWideKernel * %d 0\n", kLayerNormWideThreads);
   std::printf("ActivationKernel * %d 0\n", kActivationThreads);
-  std::printf("GatedSiluKernel * %d 0\n", kGateThreads);
-  std::printf("RotateKernel * %d 0\n", kRotateThreads);
+  std::printf("GatedSiluKernel * %d 0\n", kGatedSiluThreads);
+  std::printf("RopeKernel * %d 0\n", kRopeThreads);
   std::printf("AssembleTokensKernel * %d 0\n", kGatherThreads);
   std::printf("EmbedTokensKernel * %d 0\n", kGatherThreads);
   std::printf("GatherRowsKernel * %d 0\n", kGatherThreads);
+  std::printf("AverageTokensKernel * %d 0\n", kAverageColumns * kAverageGroups);
   std::printf("NormalizeRowsKernel * %d 0\n", kNormalizeThreads);
   // The most; 1080p has 5 KiB of fragments.
   std::printf("PreprocessKernel * %d %zu\n", kPreprocessThreads,

@@ -185,25 +185,15 @@ class Block {
           [&](int) { return cuda::RunAttention(stream, args); }});
   }
 
-  // To a thousand prompts, the five best.
+  // To a thousand prompts.
   void MeasureSimilarity() {
-    constexpr int kPrompts = 1000, kBest = 5;
+    constexpr int kPrompts = 1000;
     const int64_t w = shape_.embed;
     const RandomMatrix embeddings(batch_, w, DType::kF32), bank(kPrompts, w, DType::kF32);
     const RandomMatrix cosines(batch_, kPrompts, DType::kF32);
-    const auto top = Check(cuda::DeviceMemory::Allocate(sizeof(int32_t) * kBest * batch_));
-    const auto scratch = cuda::SimilarityScratchFor(batch_, kPrompts);
-    const auto maxima = Check(cuda::DeviceMemory::Allocate(scratch.maxima_bytes));
-    const auto tickets = Check(cuda::DeviceMemory::Allocate(scratch.tickets_bytes));
-    Check(cudaMemset(tickets->data(), 0, scratch.tickets_bytes));
-    Check(cudaDeviceSynchronize());
     const double bytes = 4.0 * (w * (batch_ + kPrompts) + batch_ * kPrompts);
-    Time({"similarity", bytes, 2.0 * batch_ * kPrompts * w, [&](int) {
-            return cuda::RunSimilarity(timer_.stream(), embeddings, bank, cosines, kBest,
-                                       static_cast<int32_t*>(top->data()),
-                                       static_cast<float*>(maxima->data()),
-                                       static_cast<unsigned*>(tickets->data()));
-          }});
+    Time({"similarity", bytes, 2.0 * batch_ * kPrompts * w,
+          [&](int) { return cuda::RunSimilarity(timer_.stream(), embeddings, bank, cosines); }});
   }
 
   const Options& options_;

@@ -103,17 +103,17 @@ StreamTimer::~StreamTimer() {
 }
 
 Timing StreamTimer::Measure(double seconds, int calls, FunctionRef<Status(int)> run) {
-  cuda::GraphRecording recording(device_, stream());
+  cuda::CudaGraph graph(device_, stream());
   const auto batch = [&]() -> Status {
     for (int i = 0; i < calls; ++i) CLIPTAG_RETURN_IF_ERROR(run(i));
     return {};
   };
-  for (int i = 0; i < 3; ++i) Check(recording.Run(batch));  // plain, recorded, replayed
+  for (int i = 0; i < 3; ++i) Check(graph.Run(batch));  // plain, recorded, replayed
   Check(cudaStreamSynchronize(stream()));
   std::vector<double> times;
   for (const double end = Now() + seconds; Now() < end || times.size() < 5;) {
     Check(cudaEventRecord(start_, stream()));
-    Check(recording.Run(batch));
+    Check(graph.Run(batch));
     Check(cudaEventRecord(stop_, stream()));
     Check(cudaEventSynchronize(stop_));
     float ms = 0;

@@ -13,7 +13,7 @@
 
 #include "kernels/base/function_ref.h"
 #include "kernels/cuda/device/runtime.h"
-#include "kernels/cuda/graph_recording.h"
+#include "kernels/cuda/graph.h"
 
 namespace cliptag::bench {
 

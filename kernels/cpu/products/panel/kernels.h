@@ -1,5 +1,4 @@
-// The kernels behind PanelKernelFor, one per instruction set and type that is compiled, and what
-// their sources share.
+// What the sources of the panel kernels share.
 #pragma once
 
 #include "kernels/cpu/products/panel/panel.h"
@@ -39,12 +38,5 @@ static inline void AdvanceRows(int rows, EpilogueTask* finish) {
         static_cast<const char*>(finish->residual) + rows * finish->residual_stride * bytes;
   }
 }
-
-extern const PanelKernel kPanelInt8Portable;
-extern const PanelKernel kPanelAvx512F32;
-extern const PanelKernel kPanelAvx512Bf16;
-extern const PanelKernel kPanelAvx512Vnni;
-extern const PanelKernel kPanelAmxBf16;
-extern const PanelKernel kPanelAmxInt8;
 
 }  // namespace cliptag

@@ -36,6 +36,6 @@ void Tile(const PanelTask& task, const TileTask& tile, float* block) {
 
 }  // namespace
 
-extern const PanelKernel kPanelInt8Portable = {"int8 1x32", PanelType::kInt8, 4, 4, Multiply};
+extern const PanelKernel kPanelInt8Baseline = {"int8 1x32", PanelType::kInt8, 4, 4, Multiply};
 
 }  // namespace cliptag

@@ -1,5 +1,5 @@
-// The angles of rotary positions: EVA02 turns queries and keys by them (Backend::Rotate), so that a
-// score depends on how far apart two patches lie.
+// The angles of rotary position embeddings: EVA02 rotates queries and keys by them (Backend::Rope),
+// so that a score depends on how far apart two patches lie.
 //
 // Thread safety: a pure function.
 #pragma once
@@ -11,6 +11,6 @@
 namespace cliptag {
 
 // (tokens, head_dim): cos and sin of each pair of a head's columns. The class token is not turned.
-std::vector<float> RotaryTurns(const VisionConfig& vision);
+std::vector<float> RopeAngles(const VisionConfig& vision);
 
 }  // namespace cliptag

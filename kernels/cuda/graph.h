@@ -1,7 +1,6 @@
-// A Recording as a CUDA graph: the first run is an ordinary one (libraries choose algorithms,
-// kernels are loaded), the second is captured, all later ones replay. Some 100 launches of a ViT-B
-// become one. Where they cannot be captured, or the graph cannot be run, they go on as ordinary
-// ones.
+// A Graph as a CUDA graph: the first run is an ordinary one (libraries choose algorithms, kernels
+// are loaded), the second is captured, all later ones replay it. Some 100 launches of a ViT-B
+// become one. Where a capture or a replay fails, later runs are ordinary ones.
 //
 // Ownership: borrows the stream. Thread safety: as its Backend.
 #pragma once
@@ -13,10 +12,10 @@
 
 namespace cliptag::cuda {
 
-class GraphRecording : public Recording {
+class CudaGraph : public Graph {
  public:
-  GraphRecording(const Device& device, cudaStream_t stream) : device_(device), stream_(stream) {}
-  ~GraphRecording() override;
+  CudaGraph(const Device& device, cudaStream_t stream) : device_(device), stream_(stream) {}
+  ~CudaGraph() override;
   Status Run(FunctionRef<Status()> operations) override;
 
  private:

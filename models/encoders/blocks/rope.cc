@@ -1,27 +1,27 @@
-#include "models/encoders/blocks/rotary.h"
+#include "models/encoders/blocks/rope.h"
 
 #include <cmath>
 
 namespace cliptag {
 
-std::vector<float> RotaryTurns(const VisionConfig& vision) {
-  constexpr double kSlowest = 10000;  // the last angles turn so many times slower than the first
+std::vector<float> RopeAngles(const VisionConfig& vision) {
+  constexpr double kSlowest = 10000;  // the last frequency is the first divided by nearly this
   const int side = vision.image_size / vision.patch_size;
   const int pairs = vision.transformer.head_dim() / 2, bands = pairs / 2;
-  std::vector<float> turns;
-  turns.reserve(static_cast<size_t>(vision.tokens()) * pairs * 2);
+  std::vector<float> angles;
+  angles.reserve(static_cast<size_t>(vision.tokens()) * pairs * 2);
   const auto add = [&](double angle) {
-    turns.push_back(static_cast<float>(std::cos(angle)));
-    turns.push_back(static_cast<float>(std::sin(angle)));
+    angles.push_back(static_cast<float>(std::cos(angle)));
+    angles.push_back(static_cast<float>(std::sin(angle)));
   };
   for (int i = 0; vision.class_token && i < pairs; ++i) add(0);
   for (int patch = 0; patch < vision.patches(); ++patch) {
     for (const int place : {patch / side, patch % side}) {
-      const double at = static_cast<double>(place) / side * vision.rotary.reference;
+      const double at = static_cast<double>(place) / side * vision.rope.reference;
       for (int i = 0; i < bands; ++i) add(at * std::pow(kSlowest, -double(i) / bands));
     }
   }
-  return turns;
+  return angles;
 }
 
 }  // namespace cliptag

@@ -13,7 +13,7 @@
 
 namespace cliptag::cuda {
 
-inline constexpr int kGateThreads = 256;
+inline constexpr int kGatedSiluThreads = 256;
 
 template <typename T>
 struct GatedSiluParams {
@@ -24,11 +24,11 @@ struct GatedSiluParams {
 };
 
 template <typename T, int kColumns>
-__global__ void __launch_bounds__(kGateThreads) GatedSiluKernel(GatedSiluParams<T> p) {
+__global__ void __launch_bounds__(kGatedSiluThreads) GatedSiluKernel(GatedSiluParams<T> p) {
   const int64_t row = blockIdx.x;
   const T* x = p.x + row * p.x_stride;
   for (int col = static_cast<int>(threadIdx.x) * kColumns; col < p.cols;
-       col += kGateThreads * kColumns) {
+       col += kGatedSiluThreads * kColumns) {
     float gate[kColumns], value[kColumns];
     LoadColumns(x + col, gate);
     LoadColumns(x + p.cols + col, value);
@@ -43,7 +43,7 @@ __global__ void __launch_bounds__(kGateThreads) GatedSiluKernel(GatedSiluParams<
 
 template <typename T, typename Launch>
 void LaunchGatedSilu(const GatedSiluParams<T>& p, Launch&& launch) {
-  const LaunchShape shape{static_cast<unsigned>(p.rows), 1, 1, kGateThreads, 0};
+  const LaunchShape shape{static_cast<unsigned>(p.rows), 1, 1, kGatedSiluThreads, 0};
   if (IsWide(p.x, p.x_stride, p.cols) && IsWide(p.out, p.out_stride, p.cols)) {
     launch(GatedSiluKernel<T, 8>, shape, p);
   } else {

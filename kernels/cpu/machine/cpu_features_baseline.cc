@@ -1,4 +1,4 @@
-// DetectCpuLevel where the backend has portable code only.
+// DetectCpuLevel where the backend has the baseline alone.
 #include "kernels/cpu/machine/cpu_features.h"
 
 namespace cliptag {

@@ -1,19 +1,19 @@
-#include "kernels/cuda/graph_recording.h"
+#include "kernels/cuda/graph.h"
 
 #include "kernels/base/log.h"
 
 namespace cliptag::cuda {
 
-GraphRecording::~GraphRecording() {
+CudaGraph::~CudaGraph() {
   if (exec_ == nullptr) return;
   (void)device_.Enter();
   (void)cudaGraphExecDestroy(exec_);
 }
 
-Status GraphRecording::Capture(FunctionRef<Status()> operations) {
+Status CudaGraph::Capture(FunctionRef<Status()> operations) {
   // Other threads go on allocating: only this one's calls are held to what a graph may hold.
   CLIPTAG_RETURN_IF_CUDA_ERROR(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
-                               "a recording was begun");
+                               "a graph was begun");
   const Status status = operations();
   cudaGraph_t graph = nullptr;
   cudaError_t error = cudaStreamEndCapture(stream_, &graph);
@@ -24,7 +24,7 @@ Status GraphRecording::Capture(FunctionRef<Status()> operations) {
   return FromCuda(error, "operations were recorded");
 }
 
-Status GraphRecording::Run(FunctionRef<Status()> operations) {
+Status CudaGraph::Run(FunctionRef<Status()> operations) {
   if (state_ == State::kNew) {
     CLIPTAG_RETURN_IF_ERROR(operations());
     state_ = State::kWarm;
@@ -37,7 +37,7 @@ Status GraphRecording::Run(FunctionRef<Status()> operations) {
     state_ = failure.ok() ? State::kRecorded : State::kPlain;
   }
   if (state_ == State::kRecorded) {
-    failure = FromCuda(cudaGraphLaunch(exec_, stream_), "a recording was replayed");
+    failure = FromCuda(cudaGraphLaunch(exec_, stream_), "a graph was replayed");
     if (failure.ok()) return {};
     state_ = State::kPlain;
   }
