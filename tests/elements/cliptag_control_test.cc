@@ -1,8 +1,7 @@
 // Start and stop, properties, queries of `cliptag`.
-#include <atomic>
-#include <thread>
 
 #include "plugin/elements/meta/gstcliptagmeta.h"
+#include "tests/elements/blocking_call.h"
 #include "tests/elements/cliptag_fixture.h"
 
 namespace cliptag::test {
@@ -64,25 +63,19 @@ TEST_F(ControlTest, PromptsThatCannotBeEncodedStopTheStream) {
 TEST_F(ControlTest, TheFirstFrameWaitsForThePrompts) {
   Fake().HoldPrompts();
   Play();
-  std::atomic<bool> pushed{false};
-  std::thread upstream([&] {
-    EXPECT_EQ(Push(0), GST_FLOW_OK);
-    pushed = true;
-  });
-  std::this_thread::sleep_for(std::chrono::milliseconds(30));
-  EXPECT_FALSE(pushed);
+  BlockingCall upstream([&] { EXPECT_EQ(Push(0), GST_FLOW_OK); });
+  EXPECT_TRUE(upstream.Blocks());
   Fake().ReleasePrompts();
-  upstream.join();
+  upstream.Join();
   EXPECT_NE(MetaOf(Pull().get()), nullptr);
 }
 
 TEST_F(ControlTest, StoppingWhilePromptsAreEncoded) {
   Fake().HoldPrompts();
   Play();
-  std::thread upstream([&] { EXPECT_EQ(Push(0), GST_FLOW_FLUSHING); });
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  BlockingCall upstream([&] { EXPECT_EQ(Push(0), GST_FLOW_FLUSHING); });
+  EXPECT_TRUE(upstream.Blocks());
   EXPECT_EQ(gst_element_set_state(element_, GST_STATE_READY), GST_STATE_CHANGE_SUCCESS);
-  upstream.join();
 }
 
 TEST_F(ControlTest, FiftyStateCyclesWithFramesInFlight) {

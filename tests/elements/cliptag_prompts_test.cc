@@ -2,10 +2,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
-#include <thread>
 
+#include "plugin/elements/cliptag/prompts/file_watch.h"
 #include "tests/elements/cliptag_fixture.h"
 #include "tests/elements/run_pipeline.h"
 #include "tests/elements/temporary_folder.h"
@@ -222,7 +223,13 @@ TEST_F(PromptsFileTest, CanBeTakenBackWhilePlaying) {
   Set("prompts-file", "");
   ASSERT_TRUE(WaitFor([] { return Fake().labels() == Labels{"cat", "dog"}; }));
   Write("two\n");
-  std::this_thread::sleep_for(std::chrono::milliseconds(400));
+  // One thread polls for all watches: a file that is reported after this one was written comes
+  // later.
+  const std::string later = path_ + ".later";
+  std::ofstream(later) << "x";
+  std::atomic<bool> reported{false};
+  const FileWatch watch(later, {}, [&](FileWatch::Change) { reported = true; });
+  ASSERT_TRUE(WaitFor([&] { return reported.load(); }));
   EXPECT_EQ(Fake().labels(), (Labels{"cat", "dog"})) << "no longer watched";
   Set("prompts-file", path_);
   ASSERT_TRUE(WaitFor([] { return Fake().labels() == Labels{"two"}; }));

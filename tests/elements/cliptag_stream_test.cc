@@ -3,6 +3,7 @@
 #include <mutex>
 #include <thread>
 
+#include "tests/elements/blocking_call.h"
 #include "tests/elements/cliptag_fixture.h"
 
 namespace cliptag::test {
@@ -73,16 +74,27 @@ TEST_F(StreamTest, EventsKeepTheirPlaceBetweenFrames) {
   ASSERT_EQ(Push(0), GST_FLOW_OK);
   GstEvent* custom =
       gst_event_new_custom(GST_EVENT_CUSTOM_DOWNSTREAM, gst_structure_new_empty("in-between"));
+  // What arrives downstream, in its order.
+  std::vector<std::string> arrived;
+  gst_pad_add_probe(
+      harness_->sinkpad,
+      static_cast<GstPadProbeType>(GST_PAD_PROBE_TYPE_BUFFER | GST_PAD_PROBE_TYPE_EVENT_DOWNSTREAM),
+      [](GstPad*, GstPadProbeInfo* info, gpointer user) {
+        GstEvent* event = GST_PAD_PROBE_INFO_TYPE(info) & GST_PAD_PROBE_TYPE_BUFFER
+                              ? nullptr
+                              : GST_PAD_PROBE_INFO_EVENT(info);
+        static_cast<std::vector<std::string>*>(user)->push_back(
+            event == nullptr                          ? "frame"
+            : gst_event_has_name(event, "in-between") ? "in-between"
+                                                      : GST_EVENT_TYPE_NAME(event));
+        return GST_PAD_PROBE_OK;
+      },
+      &arrived, nullptr);
   ASSERT_TRUE(gst_harness_push_event(harness_, custom));
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  EXPECT_EQ(gst_harness_events_in_queue(harness_), 0u) << "it overtook a frame";
-  EXPECT_EQ(gst_harness_buffers_in_queue(harness_), 0u);
   Fake().Release();
   EXPECT_TRUE(Pull());
-  GstEvent* event = gst_harness_pull_event(harness_);
-  ASSERT_NE(event, nullptr);
-  EXPECT_TRUE(gst_event_has_name(event, "in-between"));
-  gst_event_unref(event);
+  gst_event_unref(gst_harness_pull_event(harness_));
+  EXPECT_EQ(arrived, (std::vector<std::string>{"frame", "in-between"}));
 }
 
 TEST_F(StreamTest, EndOfStreamDrainsAtOnce) {
@@ -108,18 +120,17 @@ TEST_F(StreamTest, UpstreamBlocksAtTheBoundAndGoesOn) {
   Play();
   Fake().Hold();
   std::atomic<int> pushed{0};
-  std::thread upstream([&] {
+  BlockingCall upstream([&] {
     for (guint64 n = 0; n < 8; ++n) {
       EXPECT_EQ(Push(n), GST_FLOW_OK);
       ++pushed;
     }
   });
-  ASSERT_TRUE(WaitFor([&] { return pushed == 4; }));
-  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  ASSERT_TRUE(WaitFor([&] { return pushed >= 4; }));
+  EXPECT_TRUE(upstream.Blocks());
   EXPECT_EQ(pushed, 4) << "a batch, and one more that fills meanwhile";
   Fake().Release();
   for (int n = 0; n < 8; ++n) EXPECT_TRUE(Pull());
-  upstream.join();
 }
 
 TEST_F(StreamTest, AFixedPoolOfThreeUpstreamDoesNotStarve) {
@@ -193,8 +204,6 @@ TEST_F(StreamTest, FramesNotLookedAtGoStraightThroughButNeverOvertake) {
   Fake().Hold();
   ASSERT_EQ(Push(0), GST_FLOW_OK);
   ASSERT_EQ(Push(1), GST_FLOW_OK);
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  EXPECT_EQ(gst_harness_buffers_in_queue(harness_), 0u);
   Fake().Release();
   EXPECT_EQ(GST_BUFFER_PTS(Pull().get()), 0u);
   EXPECT_EQ(GST_BUFFER_PTS(Pull().get()), kFrame);
@@ -235,12 +244,12 @@ TEST_F(StreamTest, AFlushWakesUpstreamThatIsBlocked) {
   Play();
   Fake().Hold();
   std::atomic<GstFlowReturn> last{GST_FLOW_OK};
-  std::thread upstream([&] {
+  BlockingCall upstream([&] {
     for (guint64 n = 0; n < 10 && last == GST_FLOW_OK; ++n) last = Push(n);
   });
-  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  EXPECT_TRUE(upstream.Blocks());
   gst_pad_push_event(harness_->srcpad, gst_event_new_flush_start());
-  upstream.join();
+  upstream.Join();
   EXPECT_EQ(last, GST_FLOW_FLUSHING);
   gst_pad_push_event(harness_->srcpad, gst_event_new_flush_stop(TRUE));
 }
@@ -286,15 +295,11 @@ TEST_F(StreamTest, StoppingWhileUpstreamIsBlockedReturns) {
   Fake().max_batch = 1;
   Play();
   Fake().Hold();
-  std::atomic<bool> done{false};
-  std::thread upstream([&] {
+  BlockingCall upstream([&] {
     while (Push(0) == GST_FLOW_OK) continue;
-    done = true;
   });
-  std::this_thread::sleep_for(std::chrono::milliseconds(30));
+  EXPECT_TRUE(upstream.Blocks());
   ASSERT_EQ(gst_element_set_state(element_, GST_STATE_READY), GST_STATE_CHANGE_SUCCESS);
-  upstream.join();
-  EXPECT_TRUE(done);
 }
 
 TEST_F(StreamTest, ErrorsOfDownstreamReachUpstream) {

@@ -1,8 +1,6 @@
 // The queue alone, without pads: order, bounds, flushing, errors, resuming.
-#include <atomic>
-#include <thread>
-
 #include "plugin/elements/cliptag/output/queue.h"
+#include "tests/elements/blocking_call.h"
 #include "tests/elements/gst_test.h"
 
 namespace cliptag {
@@ -46,17 +44,13 @@ TEST_F(OutputQueueTest, LeavesInOrderAndWaitsForThePendingHead) {
   EXPECT_FALSE(queue_.IsIdle());
   EXPECT_TRUE(queue_.HoldsEos());
 
-  std::atomic<bool> completed{false};
-  std::thread worker([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    completed = true;
-    InferenceResult result;
-    result.frame_number = 42;
-    queue_.Complete(*pending, std::move(result));
-  });
   Item item;
-  ASSERT_TRUE(queue_.Take(&item));
-  EXPECT_TRUE(completed);
+  test::BlockingCall taker([&] { EXPECT_TRUE(queue_.Take(&item)); });
+  EXPECT_TRUE(taker.Blocks());
+  InferenceResult result;
+  result.frame_number = 42;
+  queue_.Complete(*pending, std::move(result));
+  taker.Join();
   EXPECT_EQ(item.held->result.frame_number, 42u);
   queue_.Pushed(GST_FLOW_OK);
   ASSERT_TRUE(queue_.Take(&item));
@@ -67,7 +61,6 @@ TEST_F(OutputQueueTest, LeavesInOrderAndWaitsForThePendingHead) {
   EXPECT_FALSE(queue_.IsIdle()) << "it is still being pushed";
   queue_.Pushed(GST_FLOW_OK);
   EXPECT_TRUE(queue_.IsIdle());
-  worker.join();
 }
 
 TEST_F(OutputQueueTest, BlocksAtItsBoundAndAsksToHurryOnce) {
@@ -76,17 +69,13 @@ TEST_F(OutputQueueTest, BlocksAtItsBoundAndAsksToHurryOnce) {
   int hurried = 0;
   EXPECT_EQ(queue_.WaitForRoom(2, [&] { ++hurried; }), GST_FLOW_OK);
   EXPECT_EQ(hurried, 0);
-  std::atomic<bool> through{false};
-  std::thread adder([&] {
-    EXPECT_EQ(queue_.WaitForRoom(1, [&] { ++hurried; }), GST_FLOW_OK);
-    through = true;
-  });
   Item item;
   ASSERT_TRUE(queue_.Take(&item));
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  EXPECT_FALSE(through) << "a frame that is being pushed still takes its room";
+  test::BlockingCall adder(
+      [&] { EXPECT_EQ(queue_.WaitForRoom(1, [&] { ++hurried; }), GST_FLOW_OK); });
+  EXPECT_TRUE(adder.Blocks()) << "a frame that is being pushed still takes its room";
   queue_.Pushed(GST_FLOW_OK);
-  adder.join();
+  adder.Join();
   EXPECT_EQ(hurried, 1);
 }
 
@@ -95,16 +84,16 @@ TEST_F(OutputQueueTest, StopWakesEveryoneAndResetDropsWhatWasHeld) {
   item.held = std::make_shared<HeldFrame>();
   const std::weak_ptr<HeldFrame> held = item.held;
   ASSERT_TRUE(queue_.Add(std::move(item)));
-  std::thread taker([&] {
+  test::BlockingCall taker([&] {
     Item taken;
     EXPECT_FALSE(queue_.Take(&taken));
   });
-  std::thread adder([&] { EXPECT_EQ(queue_.WaitForRoom(1, nullptr), GST_FLOW_FLUSHING); });
-  std::thread drainer([&] { EXPECT_FALSE(queue_.WaitIdle()); });
-  std::thread waiter([&] { EXPECT_FALSE(queue_.WaitUntil([] { return false; })); });
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  test::BlockingCall adder([&] { EXPECT_EQ(queue_.WaitForRoom(1, nullptr), GST_FLOW_FLUSHING); });
+  test::BlockingCall drainer([&] { EXPECT_FALSE(queue_.WaitIdle()); });
+  test::BlockingCall waiter([&] { EXPECT_FALSE(queue_.WaitUntil([] { return false; })); });
+  for (test::BlockingCall* call : {&taker, &adder, &drainer, &waiter}) EXPECT_TRUE(call->Blocks());
   queue_.Stop(GST_FLOW_FLUSHING);
-  for (std::thread* thread : {&taker, &adder, &drainer, &waiter}) thread->join();
+  for (test::BlockingCall* call : {&taker, &adder, &drainer, &waiter}) call->Join();
   EXPECT_FALSE(held.expired());
   queue_.Reset();
   EXPECT_TRUE(held.expired());
