@@ -4,7 +4,7 @@
 // A frame costs a GstBuffer and a GstMemory around bytes that all sources share, so that what is
 // measured is not the making of frames. Its flag GST_BUFFER_FLAG_MARKER says that the frame counts.
 //
-// Ownership: whoever makes a source keeps its feed, and the feed's pictures and window, until the
+// Ownership: the maker of a source keeps its feed, and the feed's pictures and window, until the
 // source is gone and so are its buffers. Thread safety: the feed's counts and the window may be
 // read and set from any thread.
 #pragma once
@@ -15,6 +15,7 @@
 #include <mutex>
 
 #include "plugin/cli/media/raw_frames.h"
+#include "plugin/gst/glib_order.h"
 
 namespace cliptag {
 
@@ -32,18 +33,14 @@ class BenchWindow {
   std::atomic<guint64> begin_ns_{GST_CLOCK_TIME_NONE}, end_ns_{GST_CLOCK_TIME_NONE};
 };
 
-// While one lives, its thread works for a stream. GLib's locks order that before and after
-// everything else that it has to be ordered with, but ThreadSanitizer does not see them: this says
-// it again, in one count for all, which is there before any stream is.
-class BenchTurn {
+// A call that works for a stream: GLib orders it with all others that it has to be ordered with.
+// One address stands for all streams, since calls come before a stream is set up, too.
+class BenchTurn : public GlibTurn {
  public:
-  BenchTurn() { ++count_; }
-  ~BenchTurn() { ++count_; }
-  BenchTurn(const BenchTurn&) = delete;
-  BenchTurn& operator=(const BenchTurn&) = delete;
+  BenchTurn() : GlibTurn(&kOrder) { GlibRelease(&kOrder); }
 
  private:
-  static constinit inline std::atomic<guint64> count_{0};
+  static constexpr char kOrder = 0;
 };
 
 struct BenchFeed {

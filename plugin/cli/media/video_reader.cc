@@ -5,7 +5,6 @@
 #include <gst/video/video.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -18,6 +17,7 @@
 #include "plugin/cli/media/media_reader.h"
 #include "plugin/cli/media/playlists.h"
 #include "plugin/gst/frame_view.h"
+#include "plugin/gst/glib_order.h"
 #include "plugin/gst/rate_schedule.h"
 
 namespace cliptag {
@@ -39,10 +39,6 @@ guint64 PeriodOfRate(double fps) {
                  : 0;
 }
 
-// Counts readers that are set up. For ThreadSanitizer: GLib's locks, which it does not see, hand
-// the reader to callbacks on GStreamer's threads, and the reader's own lock cannot publish itself.
-std::atomic<int> readers_made{0};
-
 class VideoReader : public MediaReader {
  public:
   VideoReader(std::string path, const MediaOptions& options)
@@ -54,7 +50,7 @@ class VideoReader : public MediaReader {
 
  private:
   static VideoReader* From(gpointer self) {
-    (void)readers_made.load(std::memory_order_acquire);
+    GlibAcquire(self);
     return static_cast<VideoReader*>(self);
   }
   static gboolean OnContinue(GstElement*, GstPad*, GstCaps* caps, gpointer self);
@@ -141,7 +137,7 @@ Status VideoReader::Start() {
   gst_element_link(convert_, parts[3]);
   std::error_code unknown;
   EndGifs(decode, std::filesystem::file_size(path_, unknown));
-  readers_made.fetch_add(1, std::memory_order_release);
+  GlibRelease(this);  // from here on callbacks may come
   g_signal_connect(decode, "autoplug-continue", G_CALLBACK(OnContinue), this);
   RefuseReadingElsewhere(decode);
   g_signal_connect(decode, "pad-added", G_CALLBACK(OnPad), this);

@@ -70,8 +70,8 @@ class KeyframeStream {
   Rate max_rate_;  // this and counts_: guarded by mutex_
   Counts counts_;
 
-  // Of whoever holds the sink pad's stream lock. That one is GLib's: this says the same to those
-  // who (ThreadSanitizer) cannot see it, and is only taken under it.
+  // Only taken under the sink pad's stream lock, for ThreadSanitizer, which does not see GLib's
+  // locks.
   std::mutex stream_mutex_;
   bool have_caps_ = false;  // this and all up to told_: guarded by stream_mutex_
   VideoCodec codec_ = VideoCodec::kH264;
