@@ -3,8 +3,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <cstring>
+#include <iostream>
 #include <mutex>
 
 #include "kernels/base/log.h"
@@ -76,9 +79,9 @@ void PrintWarning(const std::string& message) { Print("warning: ", message); }
 
 void PrintNote(const std::string& message) { Print("", message); }
 
-int Fail(const Status& status) {
-  PrintError(status.message());
-  return 1;
+int ExitCode(const Status& status, bool bad_files) {
+  if (!status.ok()) PrintError(status.message());
+  return status.ok() && !bad_files ? 0 : 1;
 }
 
 Progress::Progress() = default;
@@ -127,6 +130,14 @@ MuteStderr::~MuteStderr() {
   if (state.verbose || state.stderr_fd == STDERR_FILENO || --state.mute_depth > 0) return;
   std::fflush(stderr);
   dup2(state.stderr_fd, STDERR_FILENO);
+}
+
+Status FlushOutput() {
+  errno = 0;
+  std::cout.flush();
+  if (std::cout.good()) return {};
+  return ResourceExhausted(std::string("cannot write to standard output: ") +
+                           (errno ? std::strerror(errno) : "it does not take all of it"));
 }
 
 }  // namespace cliptag

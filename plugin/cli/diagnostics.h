@@ -18,8 +18,12 @@ void InitDiagnostics(bool verbose);
 void PrintError(const std::string& message);    // "cliptag: error: …"
 void PrintWarning(const std::string& message);  // "cliptag: warning: …"
 void PrintNote(const std::string& message);     // "cliptag: …": what is being waited for
-// Prints the error and returns the exit code of a command that failed.
-int Fail(const Status& status);
+// The exit code of a command that ended so: 1 after an error, which is printed, and where it has
+// left out files that it could not read, which it has printed itself.
+int ExitCode(const Status& status, bool bad_files = false);
+
+// Everything written to standard output so far has arrived there.
+Status FlushOutput();
 
 // A line of counts that rewrites itself, shown on a terminal only and gone when it is destroyed.
 class Progress {

@@ -9,9 +9,9 @@
 #include <string>
 #include <vector>
 
+#include "plugin/cli/command_line.h"
 #include "plugin/cli/diagnostics.h"
 #include "plugin/cli/help_format.h"
-#include "plugin/cli/options.h"
 
 namespace {
 
@@ -83,8 +83,7 @@ int Run(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     if (e.get_exit_code() == 0) {  // --help, --version
       app.exit(e);
-      const cliptag::Status written = cliptag::FlushOutput();
-      return written.ok() ? 0 : cliptag::Fail(written);
+      return cliptag::ExitCode(cliptag::FlushOutput());
     }
     cliptag::InitDiagnostics(verbose);
     const CLI::App& command = DeepestCommand(app);

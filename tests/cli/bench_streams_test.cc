@@ -1,6 +1,8 @@
 // The parts of `cliptag bench --streams` that need no stream.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "plugin/cli/bench/streams.h"
 #include "plugin/cli/media/mapped_frame.h"
 

@@ -49,7 +49,8 @@ ORDER = {
         "plugin/elements/keyframes/", "plugin/elements/cliptag/settings.h", "plugin/elements/cliptag/prompts/",
         "plugin/elements/cliptag/output/", "plugin/elements/cliptag/input/", "plugin/elements/cliptag/", "plugin/elements/"),
     "plugin/cli": (
-        "plugin/cli/help_format", "plugin/cli/diagnostics", "plugin/cli/options", "plugin/cli/formats/",
+        "plugin/cli/help_format", "plugin/cli/diagnostics", "plugin/cli/options", "plugin/cli/command_line",
+        "plugin/cli/session", "plugin/cli/formats/",
         "plugin/cli/media/", "plugin/cli/bench/measure", "plugin/cli/embed/", "plugin/cli/bench/",
         "plugin/cli/eval/measures/", "plugin/cli/eval/corruptions/",
         "plugin/cli/eval/calibrate/", "plugin/cli/eval/plot/", "plugin/cli/eval/", "plugin/cli/models/",

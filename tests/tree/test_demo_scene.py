@@ -5,6 +5,7 @@ active without its thing in the picture.
 """
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -154,6 +155,44 @@ class DemoErrorsTest(unittest.TestCase):
             self.refused("empty.mp4 is empty", empty)
             self.refused("one VIDEO at most, not 2", "a.mp4", "b.mp4")
             self.refused("there is no directory /nowhere/model", CLIPTAG_MODEL="/nowhere/model")
+
+
+class DemoTargetsTest(unittest.TestCase):
+    """What is built: no tests, and the CUDA backend only where there is a card, for the cards that are there."""
+
+    def meson_calls(self, capabilities):
+        """How demo.sh calls meson where nvidia-smi prints these lines; None: there is no driver."""
+        with tempfile.TemporaryDirectory() as root:
+            os.makedirs(os.path.join(root, "bin"))
+            shutil.copytree(PIPELINES, os.path.join(root, "pipelines"))
+            smi = "exit 9" if capabilities is None else f"printf '{capabilities}'"
+            # It ends where the build would begin.
+            for name, body in {"meson": 'echo "$*" >>calls; [[ $1 != compile ]]', "nvidia-smi": smi}.items():
+                path = os.path.join(root, "bin", name)
+                with open(path, "w", encoding="utf-8") as f:
+                    f.write(f"#!/bin/bash\n{body}\n")
+                os.chmod(path, 0o755)
+            environment = {**os.environ, "PATH": os.path.join(root, "bin") + ":" + os.environ["PATH"],
+                           "CLIPTAG_SKIP_SETUP": "1"}
+            run = subprocess.run([os.path.join(root, "pipelines", "demo.sh")], env=environment, capture_output=True,
+                                 text=True, check=False, timeout=20)
+            self.assertEqual(1, run.returncode, run.stderr)
+            self.assertEqual(capabilities is None, "demo: no NVIDIA GPU here" in run.stdout, run.stdout)
+            with open(os.path.join(root, "calls"), encoding="utf-8") as f:
+                return f.read().splitlines()
+
+    def test_cards_that_are_there(self):
+        for capabilities, option in ((r"9.0\n9.0\n", " -Dgpu_architectures=90a"),
+                                     (r"12.0\n8.6\n", " -Dgpu_architectures=86,120"),
+                                     (r"9.0\n8.7\n", ""), (r"[N/A]\n", "")):
+            with self.subTest(capabilities=capabilities):
+                self.assertEqual(["setup build -Dtests=disabled" + option, "compile -C build runtime_cuda"],
+                                 self.meson_calls(capabilities))
+
+    def test_no_card(self):
+        if os.path.exists("/dev/nvidia0") or os.path.exists("/dev/dxg"):
+            self.skipTest("there is an NVIDIA GPU")
+        self.assertEqual(["setup build -Dtests=disabled", "compile -C build runtime"], self.meson_calls(None))
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@
 #include "plugin/cli/bench/measure.h"
 #include "plugin/cli/bench/stages.h"
 #include "plugin/cli/bench/streams.h"
+#include "plugin/cli/command_line.h"
 #include "plugin/cli/diagnostics.h"
-#include "plugin/cli/options.h"
+#include "plugin/cli/session.h"
 
 namespace cliptag {
 namespace {
@@ -97,26 +98,24 @@ void PrintTable(const BenchOptions& options, const BenchResult& result) {
 
 int RunStreams(const BenchOptions& options) {
   const Result<StreamsResult> result = BenchStreams(options.streams);
-  if (!result.ok()) return Fail(result.status());
+  if (!result.ok()) return ExitCode(result.status());
   if (options.json) {
     std::cout << ToJson(options.streams, *result).dump(1) << '\n';
   } else {
     std::cout << ToTable(options.streams, *result);
   }
-  const Status written = FlushOutput();
-  return written.ok() ? 0 : Fail(written);
+  return ExitCode(FlushOutput());
 }
 
 int RunBench(const BenchOptions& options) {
   const Result<BenchResult> result = Bench(options);
-  if (!result.ok()) return Fail(result.status());
+  if (!result.ok()) return ExitCode(result.status());
   if (options.json) {
     PrintJson(options, *result);
   } else {
     PrintTable(options, *result);
   }
-  const Status written = FlushOutput();
-  return written.ok() ? 0 : Fail(written);
+  return ExitCode(FlushOutput());
 }
 
 // Options that are of no use without --streams, or with it.

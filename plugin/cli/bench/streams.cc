@@ -10,6 +10,7 @@
 
 #include "plugin/cli/bench/hostile.h"
 #include "plugin/cli/bench/stream.h"
+#include "plugin/cli/diagnostics.h"
 #include "plugin/cli/media/mapped_frame.h"
 
 namespace cliptag {

@@ -1,6 +1,7 @@
 // What `cliptag bench --streams` says in the end.
 #include <algorithm>
 #include <cstdio>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "plugin/cli/bench/hostile.h"

@@ -8,10 +8,11 @@
 #include "models/config/find_model.h"
 #include "models/prompts/bank_file.h"
 #include "models/tower_identity.h"
+#include "plugin/cli/command_line.h"
 #include "plugin/cli/diagnostics.h"
-#include "plugin/cli/embed/prompt_options.h"
+#include "plugin/cli/embed/prompts.h"
 #include "plugin/cli/formats/npy_reader.h"
-#include "plugin/cli/options.h"
+#include "plugin/cli/session.h"
 
 namespace cliptag {
 namespace {
@@ -83,7 +84,7 @@ Status Import(const ImportOptions& options) {
 
 int Info(const std::string& path, bool as_json) {
   const Result<PromptSpec> spec = ReadBankFile(path);
-  if (!spec.ok()) return Fail(spec.status());
+  if (!spec.ok()) return ExitCode(spec.status());
   const size_t dim = spec->tags[0].row->size();
   if (as_json) {
     Json json = {{"model", spec->bank.model},
@@ -102,8 +103,7 @@ int Info(const std::string& path, bool as_json) {
       std::cout << (i ? "; " : "") << spec->tags[i].label;
     std::cout << '\n';
   }
-  const Status written = FlushOutput();
-  return written.ok() ? 0 : Fail(written);
+  return ExitCode(FlushOutput());
 }
 
 void AddExport(CLI::App& command, Command* chosen) {
@@ -118,10 +118,7 @@ void AddExport(CLI::App& command, Command* chosen) {
       "Example:\n  cliptag bank export --prompts-file street.json --output street.safetensors");
   app->callback([options, check, chosen] {
     check();
-    *chosen = [options] {
-      const Status status = Export(*options);
-      return status.ok() ? 0 : Fail(status);
-    };
+    *chosen = [options] { return ExitCode(Export(*options)); };
   });
 }
 
@@ -150,12 +147,7 @@ void AddImport(CLI::App& command, Command* chosen) {
       "Example:\n"
       "  cliptag bank import --embeddings coco.npy --labels coco.txt --templates \"a {}\" \\\n"
       "    --for-model ./ViT-B-32.pt --output coco.safetensors");
-  app->callback([options, chosen] {
-    *chosen = [options] {
-      const Status status = Import(*options);
-      return status.ok() ? 0 : Fail(status);
-    };
-  });
+  app->callback([options, chosen] { *chosen = [options] { return ExitCode(Import(*options)); }; });
 }
 
 }  // namespace

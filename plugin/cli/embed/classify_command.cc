@@ -6,12 +6,13 @@
 #include <vector>
 
 #include "models/prompts/prompts.h"
+#include "plugin/cli/command_line.h"
 #include "plugin/cli/diagnostics.h"
 #include "plugin/cli/embed/classify_output.h"
 #include "plugin/cli/embed/encode_files.h"
-#include "plugin/cli/embed/prompt_options.h"
+#include "plugin/cli/embed/prompts.h"
 #include "plugin/cli/media/input_files.h"
-#include "plugin/cli/options.h"
+#include "plugin/cli/session.h"
 #include "plugin/engine/tag_policy.h"
 
 namespace cliptag {
@@ -114,8 +115,7 @@ Status Classify(ClassifyOptions options, bool* bad_files) {
 int RunClassify(const ClassifyOptions& options) {
   bool bad_files = false;
   const Status status = Classify(options, &bad_files);
-  if (!status.ok()) return Fail(status);
-  return bad_files ? 1 : 0;
+  return ExitCode(status, bad_files);
 }
 
 }  // namespace

@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "plugin/cli/diagnostics.h"
 #include "plugin/cli/formats/csv.h"
-#include "plugin/cli/options.h"
 
 namespace cliptag {
 namespace {

@@ -3,13 +3,14 @@
 #include <memory>
 #include <vector>
 
+#include "plugin/cli/command_line.h"
 #include "plugin/cli/diagnostics.h"
 #include "plugin/cli/embed/encode_files.h"
 #include "plugin/cli/formats/npy.h"
 #include "plugin/cli/formats/row_names.h"
 #include "plugin/cli/media/input_files.h"
 #include "plugin/cli/media/media_reader.h"
-#include "plugin/cli/options.h"
+#include "plugin/cli/session.h"
 
 namespace cliptag {
 namespace {
@@ -119,8 +120,7 @@ void AddEmbedCommand(CLI::App& app, Command* chosen) {
     *chosen = [options] {
       bool bad_files = false;
       const Status status = Embed(*options, &bad_files);
-      if (!status.ok()) return Fail(status);
-      return bad_files ? 1 : 0;
+      return ExitCode(status, bad_files);
     };
   });
 }

@@ -8,6 +8,7 @@
 
 #include "kernels/base/status.h"
 #include "kernels/frame.h"
+#include "models/clip_model.h"
 #include "plugin/cli/options.h"
 
 namespace cliptag {

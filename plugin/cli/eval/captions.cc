@@ -8,10 +8,12 @@
 #include <span>
 #include <utility>
 
+#include "plugin/cli/diagnostics.h"
 #include "plugin/cli/embed/encode_files.h"
 #include "plugin/cli/formats/csv.h"
 #include "plugin/cli/formats/text_lines.h"
 #include "plugin/cli/media/media_reader.h"
+#include "plugin/cli/session.h"
 
 namespace cliptag {
 namespace {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/base/status.h"
+#include "models/clip_model.h"
 #include "plugin/cli/eval/measures/metrics.h"
 #include "plugin/cli/eval/measures/result.h"
 

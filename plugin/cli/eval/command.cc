@@ -2,13 +2,13 @@
 #include <iostream>
 #include <memory>
 
-#include "plugin/cli/embed/prompt_options.h"
+#include "plugin/cli/command_line.h"
+#include "plugin/cli/diagnostics.h"
 #include "plugin/cli/eval/calibrate/eval_calibrate.h"
 #include "plugin/cli/eval/measures/result.h"
 #include "plugin/cli/eval/plot/plot.h"
 #include "plugin/cli/eval/report.h"
 #include "plugin/cli/eval/run.h"
-#include "plugin/cli/options.h"
 
 namespace cliptag {
 namespace {
@@ -16,18 +16,14 @@ namespace {
 int RunCalibrate(const CalibrateOptions& options) {
   bool bad_files = false;
   const Status status = CalibrateThresholds(options, &bad_files);
-  if (!status.ok()) return Fail(status);
-  return bad_files ? 1 : 0;
+  return ExitCode(status, bad_files);
 }
 
 Status Evaluate(const EvalOptions& options, bool* bad_files) {
   CLIPTAG_ASSIGN_OR_RETURN(const EvalResult result, RunEvaluation(options));
   *bad_files = !result.unreadable.empty();
   if (options.json) {
-    // A file's name may be any bytes; JSON's strings are UTF-8.
-    std::cout << ToJson(options, result)
-                     .dump(1, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
-              << '\n';
+    std::cout << ToJson(options, result) << '\n';
   } else {
     std::cout << ToTable(options, result);
   }
@@ -38,8 +34,7 @@ Status Evaluate(const EvalOptions& options, bool* bad_files) {
 int RunEval(const EvalOptions& options) {
   bool bad_files = false;
   const Status status = Evaluate(options, &bad_files);
-  if (!status.ok()) return Fail(status);
-  return bad_files ? 1 : 0;
+  return ExitCode(status, bad_files);
 }
 
 // What the command line says, for either way.

@@ -1,5 +1,8 @@
 #include "plugin/cli/eval/report.h"
 
+#include <nlohmann/json.hpp>
+#include <opencv2/core/version.hpp>
+
 #include "plugin/cli/eval/corruptions/corruptions.h"
 
 namespace cliptag {
@@ -136,7 +139,7 @@ Json Probe(const EvalOptions& options, const ProbeResult& probe) {
 
 }  // namespace
 
-nlohmann::ordered_json ToJson(const EvalOptions& options, const EvalResult& result) {
+std::string ToJson(const EvalOptions& options, const EvalResult& result) {
   Json json;
   json["cliptag"] = CLIPTAG_VERSION;
   json["opencv"] = CV_VERSION;
@@ -164,7 +167,8 @@ nlohmann::ordered_json ToJson(const EvalOptions& options, const EvalResult& resu
   for (const Unreadable& one : result.unreadable) {
     json["unreadable"].push_back({{"file", one.file}, {"why", one.why}});
   }
-  return json;
+  // A file's name may be any bytes; JSON's strings are UTF-8.
+  return json.dump(1, ' ', false, Json::error_handler_t::replace);
 }
 
 }  // namespace cliptag

@@ -3,14 +3,13 @@
 // Thread safety: pure functions.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "plugin/cli/eval/measures/result.h"
 
 namespace cliptag {
 
-nlohmann::ordered_json ToJson(const EvalOptions& options, const EvalResult& result);
+std::string ToJson(const EvalOptions& options, const EvalResult& result);
 std::string ToTable(const EvalOptions& options, const EvalResult& result);
 
 // What a corruption came to, over its strengths or over all of them.

@@ -11,6 +11,7 @@
 #include "plugin/cli/eval/plot/plot.h"
 #include "plugin/cli/eval/probe.h"
 #include "plugin/cli/eval/zero_shot.h"
+#include "plugin/cli/session.h"
 
 namespace cliptag {
 namespace {

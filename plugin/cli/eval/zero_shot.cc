@@ -5,9 +5,11 @@
 #include <utility>
 
 #include "models/prompts/prompts.h"
-#include "plugin/cli/embed/prompt_options.h"
+#include "plugin/cli/diagnostics.h"
+#include "plugin/cli/embed/prompts.h"
 #include "plugin/cli/eval/corruptions/corrupted.h"
 #include "plugin/cli/media/media_reader.h"
+#include "plugin/cli/session.h"
 
 namespace cliptag {
 namespace {

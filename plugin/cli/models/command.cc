@@ -11,13 +11,13 @@
 #include "models/weights/weights.h"
 #include "plugin/cli/bench/measure.h"
 #include "plugin/cli/bench/stages.h"
+#include "plugin/cli/command_line.h"
 #include "plugin/cli/diagnostics.h"
 #include "plugin/cli/hub/cache.h"
 #include "plugin/cli/hub/record.h"
 #include "plugin/cli/hub/settings.h"
 #include "plugin/cli/models/model_facts.h"
-#include "plugin/cli/models/pull_command.h"
-#include "plugin/cli/options.h"
+#include "plugin/cli/session.h"
 
 namespace cliptag {
 namespace {
@@ -32,11 +32,6 @@ constexpr char kAboutStarter[] =
 
 std::string Dump(const Json& json) {
   return json.dump(1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-int Finish() {
-  const Status written = FlushOutput();
-  return written.ok() ? 0 : Fail(written);
 }
 
 // A model that can be named, or a path that can.
@@ -105,7 +100,7 @@ int ListCommand(bool as_json) {
   if (as_json) {
     for (const Json& entry : cached) list.push_back(entry);
     std::cout << Dump(list) << '\n';
-    return Finish();
+    return ExitCode(FlushOutput());
   }
   PrintList(list);
   if (!cached.empty()) std::cout << "\nin Hugging Face's cache, for `cliptag models pull ID`:\n";
@@ -113,7 +108,7 @@ int ListCommand(bool as_json) {
     std::cout << entry["id"].get<std::string>() << "  " << SizeText(entry["bytes"].get<int64_t>())
               << '\n';
   }
-  return Finish();
+  return ExitCode(FlushOutput());
 }
 
 Json TowerJson(const TransformerConfig& t, int64_t parameters, double flops) {
@@ -277,14 +272,14 @@ void PrintInfo(const Json& json) {
 
 int InfoCommand(const ModelOptions& options, double seconds, bool as_json) {
   const Result<std::string> directory = FindModel(options.model);
-  if (!directory.ok()) return Fail(directory.status());
+  if (!directory.ok()) return ExitCode(directory.status());
   const Result<ModelConfig> config = ReadWholeConfig(*directory);
-  if (!config.ok()) return Fail(config.status());
+  if (!config.ok()) return ExitCode(config.status());
   Result<Json> json = Describe(*config);
-  if (!json.ok()) return Fail(json.status());
+  if (!json.ok()) return ExitCode(json.status());
   if (seconds > 0) {
     const Result<Json> run = TryOut(options, seconds);
-    if (!run.ok()) return Fail(run.status());
+    if (!run.ok()) return ExitCode(run.status());
     (*json)["run"] = *run;
   }
   if (as_json) {
@@ -292,7 +287,7 @@ int InfoCommand(const ModelOptions& options, double seconds, bool as_json) {
   } else {
     PrintInfo(*json);
   }
-  return Finish();
+  return ExitCode(FlushOutput());
 }
 
 }  // namespace

@@ -164,4 +164,15 @@ double TextFlops(const ModelConfig& config) {
   return BlockFlops(t.transformer, t.context_length) + 2.0 * t.transformer.width * config.embed_dim;
 }
 
+std::string SizeText(int64_t bytes) {
+  constexpr const char* kUnits[] = {"kB", "MB", "GB", "TB"};
+  if (bytes < 1000) return std::to_string(bytes) + " bytes";
+  double amount = static_cast<double>(bytes) / 1000;
+  size_t unit = 0;
+  for (; amount >= 999.5 && unit < 3; ++unit) amount /= 1000;
+  char text[32];
+  std::snprintf(text, sizeof(text), amount < 99.95 ? "%.1f %s" : "%.0f %s", amount, kUnits[unit]);
+  return text;
+}
+
 }  // namespace cliptag

@@ -33,4 +33,7 @@ int64_t DirectoryBytes(const std::string& directory);
 double ImageFlops(const ModelConfig& config);
 double TextFlops(const ModelConfig& config);
 
+// "504 bytes", "12.3 kB", "94.2 MB".
+std::string SizeText(int64_t bytes);
+
 }  // namespace cliptag

@@ -1,5 +1,4 @@
-#include "plugin/cli/models/pull_command.h"
-
+// cliptag models pull: a model from a hub.
 #include <signal.h>
 
 #include <algorithm>
@@ -13,8 +12,10 @@
 #include "models/config/config.h"
 #include "models/config/find_model.h"
 #include "plugin/cli/bench/measure.h"
+#include "plugin/cli/command_line.h"
 #include "plugin/cli/diagnostics.h"
 #include "plugin/cli/hub/pull.h"
+#include "plugin/cli/models/model_facts.h"
 
 namespace cliptag {
 namespace {
@@ -121,7 +122,7 @@ int PullCommand(PullRequest request) {
   PullProgress progress;
   const Result<PulledModel> model = PullModel(request, &progress);
   if (!model.ok()) {
-    const int code = Fail(model.status());
+    const int code = ExitCode(model.status());
     return model.status().code() == StatusCode::kCancelled ? kInterrupted : code;
   }
   if (request.look_only) {
@@ -131,22 +132,10 @@ int PullCommand(PullRequest request) {
               << model->directory << ")\n";
     WarnIfHidden(*model);
   }
-  const Status written = FlushOutput();
-  return written.ok() ? 0 : Fail(written);
+  return ExitCode(FlushOutput());
 }
 
 }  // namespace
-
-std::string SizeText(int64_t bytes) {
-  constexpr const char* kUnits[] = {"kB", "MB", "GB", "TB"};
-  if (bytes < 1000) return std::to_string(bytes) + " bytes";
-  double amount = static_cast<double>(bytes) / 1000;
-  size_t unit = 0;
-  for (; amount >= 999.5 && unit < 3; ++unit) amount /= 1000;
-  char text[32];
-  std::snprintf(text, sizeof(text), amount < 99.95 ? "%.1f %s" : "%.0f %s", amount, kUnits[unit]);
-  return text;
-}
 
 void AddPullCommand(CLI::App& models, Command* chosen) {
   CLI::App* command = models.add_subcommand("pull", "Get a model from a hub");

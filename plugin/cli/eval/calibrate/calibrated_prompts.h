@@ -6,8 +6,8 @@
 
 #include "kernels/base/status.h"
 #include "models/prompts/prompts.h"
-#include "plugin/cli/embed/prompt_options.h"
 #include "plugin/cli/eval/calibrate/calibrate.h"
+#include "plugin/cli/options.h"
 
 namespace cliptag {
 

@@ -10,9 +10,12 @@
 #include <vector>
 
 #include "models/prompts/prompts.h"
+#include "plugin/cli/diagnostics.h"
 #include "plugin/cli/embed/encode_files.h"
+#include "plugin/cli/embed/prompts.h"
 #include "plugin/cli/eval/calibrate/calibrated_prompts.h"
 #include "plugin/cli/eval/measures/dataset.h"
+#include "plugin/cli/session.h"
 #include "plugin/engine/tag_policy.h"
 
 namespace cliptag {

@@ -5,7 +5,6 @@
 #include <string>
 
 #include "kernels/base/status.h"
-#include "plugin/cli/embed/prompt_options.h"
 #include "plugin/cli/eval/calibrate/calibrate.h"
 #include "plugin/cli/options.h"
 

@@ -4,15 +4,19 @@
 // in memory and not kept. Thread safety: one thread calls; it makes them on threads of its own.
 #pragma once
 
-#include <opencv2/core.hpp>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "kernels/base/status.h"
 #include "models/clip_model.h"
+#include "plugin/cli/diagnostics.h"
 #include "plugin/cli/embed/encode_files.h"
 #include "plugin/cli/eval/measures/result.h"
+
+namespace cv {
+class Mat;
+}
 
 namespace cliptag {
 

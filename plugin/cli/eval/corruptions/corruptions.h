@@ -11,9 +11,12 @@
 #pragma once
 
 #include <cstdint>
-#include <opencv2/core.hpp>
 #include <span>
 #include <string>
+
+namespace cv {
+class Mat;
+}
 
 namespace cliptag {
 

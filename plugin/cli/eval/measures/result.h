@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/backend.h"
 #include "plugin/cli/eval/measures/classes.h"
 #include "plugin/cli/eval/measures/linear_probe.h"
 #include "plugin/cli/eval/measures/metrics.h"

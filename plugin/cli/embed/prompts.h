@@ -1,8 +1,6 @@
-// What to look for, for the subcommands that score: options, the spec that follows, its bank.
+// The prompts of the subcommands that score: what the options name, and its bank.
 #pragma once
 
-#include <CLI/CLI.hpp>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -11,16 +9,9 @@
 #include "kernels/base/status.h"
 #include "models/clip_model.h"
 #include "models/prompts/prompts.h"
+#include "plugin/cli/options.h"
 
 namespace cliptag {
-
-struct PromptOptions {
-  std::string prompts, prompts_file, templates, background;
-};
-
-// --prompts, --prompts-file, --templates, --background. Call the result once the command line has
-// been read: it throws CLI::RequiredError when there is nothing to look for.
-std::function<void()> AddPromptOptions(CLI::App& app, PromptOptions* options);
 
 // The spec, exemplar pictures decoded. A prompts file's own templates and background go before the
 // options', as in the element.

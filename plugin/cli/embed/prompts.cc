@@ -1,4 +1,4 @@
-#include "plugin/cli/embed/prompt_options.h"
+#include "plugin/cli/embed/prompts.h"
 
 #include <numeric>
 #include <utility>
@@ -6,33 +6,10 @@
 #include "models/prompts/bank_file.h"
 #include "models/prompts/exemplars.h"
 #include "plugin/cli/diagnostics.h"
-#include "plugin/cli/options.h"
+#include "plugin/cli/session.h"
 #include "plugin/gst/pictures/picture_file.h"
 
 namespace cliptag {
-std::function<void()> AddPromptOptions(CLI::App& app, PromptOptions* options) {
-  CLI::Option* prompts =
-      app.add_option("--prompts", options->prompts, "Labels, separated by ';' or newlines")
-          ->option_text("LABELS");
-  CLI::Option* file =
-      app.add_option("--prompts-file", options->prompts_file,
-                     "One label a line, JSON with tags, templates, background, or a "
-                     "bank of embeddings")
-          ->option_text("F");
-  prompts->excludes(file);
-  app.add_option("--templates", options->templates,
-                 "Sentences around each label, \"a photo of a {}.\", separated by ';'; the "
-                 "model's own, else this one, unless given")
-      ->option_text("LIST");
-  app.add_option("--background", options->background,
-                 "What scoring by contrast compares each tag with, separated by ';'")
-      ->option_text("LIST");
-  return [prompts, file] {
-    if (prompts->count() + file->count() == 0) {
-      throw CLI::RequiredError("--prompts or --prompts-file");
-    }
-  };
-}
 
 Result<PromptSpec> ReadPrompts(const PromptOptions& options) {
   CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, options.prompts_file.empty()

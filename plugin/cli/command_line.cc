@@ -1,28 +1,9 @@
-#include "plugin/cli/options.h"
+#include "plugin/cli/command_line.h"
 
-#include <cerrno>
-#include <cstring>
-#include <iostream>
 #include <memory>
 #include <sstream>
 
-#include "models/config/find_model.h"
-#include "plugin/cli/diagnostics.h"
-
 namespace cliptag {
-
-namespace {
-
-// The beginning of a text, for a message.
-std::string Shortened(const std::string& text) {
-  constexpr size_t kMost = 60;  // bytes
-  if (text.size() <= kMost) return text;
-  size_t end = kMost;
-  while (end > 0 && (text[end] & 0xc0) == 0x80) --end;  // not within a character
-  return text.substr(0, end) + "...";
-}
-
-}  // namespace
 
 CLI::Validator FiniteRange(double least, double most) {
   return CLI::Validator(
@@ -103,40 +84,28 @@ std::function<void()> AddInputOptions(CLI::App& app, InputOptions* options, CLI:
   };
 }
 
-Result<LoadedModel> LoadSession(const ModelOptions& options) {
-  BackendOptions backend_options;
-  backend_options.threads = options.threads;
-  CLIPTAG_ASSIGN_OR_RETURN(backend_options.kind, ParseBackendKind(options.backend));
-  CLIPTAG_ASSIGN_OR_RETURN(backend_options.precision, ParsePrecision(options.precision));
-  CLIPTAG_ASSIGN_OR_RETURN(const std::string directory, FindModel(options.model));
-  return LoadModel(directory, backend_options, [](ClipModel& model) { return model.SelfCheck(); });
-}
-
-Status TextSession::Encode(std::span<const std::string> texts, float* rows,
-                           std::vector<std::string>* truncated) {
-  CLIPTAG_RETURN_IF_ERROR(
-      cache_.Encode(model_, texts, rows, truncated, /*chunk_ms=*/0, [&](size_t done) {
-        progress_.Show("text " + std::to_string(done_ + done) + " of " + std::to_string(total_));
-        return Status();
-      }));
-  done_ += texts.size();
-  return {};
-}
-
-void WarnTruncated(const std::vector<std::string>& texts, const ModelConfig& config) {
-  if (texts.empty()) return;
-  PrintWarning(std::to_string(texts.size()) + (texts.size() == 1 ? " text is" : " texts are") +
-               " longer than the " + std::to_string(config.text.context_length) +
-               " tokens of model '" + config.name + "' and cut, the first: \"" +
-               Shortened(texts.front()) + "\"");
-}
-
-Status FlushOutput() {
-  errno = 0;
-  std::cout.flush();
-  if (std::cout.good()) return {};
-  return ResourceExhausted(std::string("cannot write to standard output: ") +
-                           (errno ? std::strerror(errno) : "it does not take all of it"));
+std::function<void()> AddPromptOptions(CLI::App& app, PromptOptions* options) {
+  CLI::Option* prompts =
+      app.add_option("--prompts", options->prompts, "Labels, separated by ';' or newlines")
+          ->option_text("LABELS");
+  CLI::Option* file =
+      app.add_option("--prompts-file", options->prompts_file,
+                     "One label a line, JSON with tags, templates, background, or a "
+                     "bank of embeddings")
+          ->option_text("F");
+  prompts->excludes(file);
+  app.add_option("--templates", options->templates,
+                 "Sentences around each label, \"a photo of a {}.\", separated by ';'; the "
+                 "model's own, else this one, unless given")
+      ->option_text("LIST");
+  app.add_option("--background", options->background,
+                 "What scoring by contrast compares each tag with, separated by ';'")
+      ->option_text("LIST");
+  return [prompts, file] {
+    if (prompts->count() + file->count() == 0) {
+      throw CLI::RequiredError("--prompts or --prompts-file");
+    }
+  };
 }
 
 }  // namespace cliptag
