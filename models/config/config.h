@@ -28,11 +28,12 @@ enum class TextClean : uint8_t {
   kWhitespace,
   kCanonicalize
 };  // open_clip's cleaning kinds
-// How the image tower's tokens become one where attention does it: a learnt query asks them all.
+// Attention pooling: a learnt query attends to all tokens of the image tower.
 enum class AttentionPool : uint8_t {
   kNone,
-  kProbe,  // SigLIP: the normed tokens; an MLP is added to the answer, which is the embedding
-  kQuery,  // CoCa: the tokens by a norm of their own, in heads of the embedding's width
+  kProbe,  // SigLIP: over the normalised tokens; an MLP is added to the result, which is the
+           // embedding
+  kQuery,  // CoCa: over tokens with a layer norm of their own; heads split the embedding's width
 };
 enum class Projection : uint8_t {
   kMatrix,  // (width, embed_dim) without a bias; Hugging Face stores it transposed
@@ -91,8 +92,9 @@ struct FastVitConfig {
 struct VisionConfig {
   TransformerConfig transformer;
   RopeConfig rope;
-  ResNetConfig resnet;    // with a width: this in place of the transformer; patch_size is then 1
-  FastVitConfig fastvit;  // likewise, with stages
+  ResNetConfig
+      resnet;  // width > 0: the tower is a ResNet, `transformer` is unused, patch_size is 1
+  FastVitConfig fastvit;  // not empty: the tower is a FastViT
   int image_size = 224;
   int patch_size = 32;
   bool patch_bias = false;  // convolution with a bias
@@ -105,8 +107,8 @@ struct VisionConfig {
       false;  // MobileCLIP-B's, in place of patches (models/encoders/convolutional/conv_stem.h)
   AttentionPool attention_pool = AttentionPool::kNone;
   int pool_heads = 0, pool_queries = 1;  // of kQuery; only the first query's answer counts
-  bool timm = false;                     // open_clip's layout with timm's names of tensors
-  bool eva = false;                      // and of those EVA's
+  bool timm = false;                     // open_clip's layout with timm's tensor names
+  bool eva = false;                      // timm's names in EVA's variant; only with `timm`
 
   bool is_resnet() const { return resnet.width > 0; }
   bool is_fastvit() const { return !fastvit.stages.empty(); }

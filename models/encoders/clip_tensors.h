@@ -1,5 +1,5 @@
-// Where a CLIP model's tensors are in either layout, checked against the configuration: the towers
-// below hold the same things whatever the file calls them.
+// Where a CLIP model's tensors are in any of the layouts, checked against the configuration: the
+// towers below hold the same tensors whatever the file calls them.
 //
 // Ownership: the tensors borrow from Weights. Plain data.
 #pragma once
@@ -38,8 +38,8 @@ struct VisionTensors {
   std::vector<BlockTensors> blocks;
   AttentionPoolTensors pool;
   ProjectionTensors projection;
-  ResNetTensors resnet;    // of a ResNet there is this alone,
-  FastVitTensors fastvit;  // and of a FastViT this
+  ResNetTensors resnet;    // ResNet: only this is filled
+  FastVitTensors fastvit;  // FastViT: only this is filled
 };
 
 struct TextTensors {

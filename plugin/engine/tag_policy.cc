@@ -149,8 +149,11 @@ void ScoreTags(const PromptBank& bank, std::span<const float> cosines, Scoring s
       case Scoring::kCosine:
         scores[i] = scorer.Cosine(i);
         break;
-      default:
+      case Scoring::kContrast:
         scores[i] = scorer.Contrast(i);
+        break;
+      case Scoring::kSoftmax:
+        break;  // above, over all tags
     }
   }
 }

@@ -50,7 +50,7 @@ struct Tag {
 // When a frame is shown.
 struct Moment {
   Moment() = default;
-  // Where the one is the other. Not explicit: a plain time is a moment.
+  // For callers whose running time equals pts; not explicit on purpose.
   Moment(uint64_t ns) : time_ns(ns), pts_ns(ns) {}
   Moment(uint64_t time_ns, uint64_t pts_ns) : time_ns(time_ns), pts_ns(pts_ns) {}
 
@@ -72,9 +72,9 @@ struct TagEvent {
 
 // Scores of every tag from the cosines of one embedding with every row of the bank.
 //
-// A tag with exemplar pictures has a logit of what is seen, z (models/prompts/exemplars.h), beside
-// or in place of its logit of what is said, t: scale x cosine less ln of the sum of exp(scale x
-// cosine) over what it is compared with. In kContrast t is compared with background and own
+// A tag has a logit t of its texts, a logit z of its exemplar pictures
+// (models/prompts/exemplars.h), or both. t is scale x cosine less ln of the sum of exp(scale x
+// cosine) over what the tag is compared with. In kContrast t is compared with background and own
 // negatives, in kSoftmax with the background (which changes nothing among texts), in kSigmoid it is
 // scale x cosine + bias. Its score is sigmoid(x), or in kSoftmax exp(x) over the sum of all tags',
 // with x = z where the tag has pictures alone, and the mean of t and z, each held within -6..6,

@@ -18,7 +18,8 @@ constexpr auto kReadOnly = static_cast<GParamFlags>(G_PARAM_READABLE | G_PARAM_S
 
 using Access = Property<ClipTag>::Access;
 
-// A setting, by the members that lead to it.
+// The setting at the end of a path of member pointers: At<&FixedSettings::backend,
+// &BackendOptions::kind>(fixed) is fixed.backend.kind.
 template <auto... kPath>
 auto& At(auto& settings) {
   return (settings.*....*kPath);
@@ -30,7 +31,9 @@ void Get(const ClipTag& tag, GValue* value) {
   Give(At<kPath...>(settings), value);
 }
 
-// The access to a setting of each group, by the members from the group down.
+// How a property is read and written, by the group its setting belongs to: kFixed cannot change
+// while running, kPrompts makes a new prompt bank, kPolicy acts on the next scores, kFrame on the
+// next frame (and may change the latency).
 template <auto... kPath>
 constexpr Access kFixed = {[](ClipTag& tag, const GValue* value, const char* name) {
                              tag.ChangeFixed(
