@@ -419,7 +419,7 @@ TEST_F(MetricsTest, TheElementsNumbersAreInIt) {
       WaitFor([&] { return ValueIn(ReadAll(path_), "cliptag_frames_total", name) == "3"; }));
   const std::string text = ReadAll(path_);
   EXPECT_EQ(ValueIn(text, "cliptag_inferred_total", name), "3") << text;
-  EXPECT_NE(text.find("backend=\"fake\""), std::string::npos) << text;
+  EXPECT_NE(text.find("backend=\"ref\""), std::string::npos) << text;
   EXPECT_NE(text.find("cliptag_tag_active{stream=\"" + name), std::string::npos) << text;
   gst_element_set_state(element_, GST_STATE_NULL);
   EXPECT_FALSE(std::filesystem::exists(path_));

@@ -162,7 +162,6 @@ TEST_F(BackendErrorsTest, AnyCallMayFail) {
                              "cudaMallocHost",
                              "cudaMemcpyAsync",
                              "cudaMemcpy2DAsync",
-                             "cudaMemsetAsync",
                              "cudaStreamSynchronize",
                              "cudaStreamBeginCapture",
                              "cudaLaunchKernel",
