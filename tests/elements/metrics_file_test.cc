@@ -10,6 +10,7 @@
 #include <fstream>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <sstream>
 #include <thread>
 
@@ -449,11 +450,21 @@ TEST_F(MetricsTest, AWarningMayBeAnsweredByAStop) {
   };
   const auto answer = std::make_shared<Answer>();
   answer->element = element_;
+  // The bus orders what is done with the handler's data, by a lock that ThreadSanitizer does not
+  // see.
+  static std::mutex data_mutex;
+  const auto new_data = [&] {
+    const std::lock_guard lock(data_mutex);
+    return new std::shared_ptr<Answer>(answer);
+  };
   gst_bus_set_sync_handler(
       bus_,
       [](GstBus*, GstMessage* message, gpointer data) {
         if (GST_MESSAGE_TYPE(message) == GST_MESSAGE_WARNING) {
-          const auto to = *static_cast<std::shared_ptr<Answer>*>(data);
+          const auto to = [&] {
+            const std::lock_guard lock(data_mutex);
+            return *static_cast<std::shared_ptr<Answer>*>(data);
+          }();
           // Dropped: on the bus it would hold the element after the test has emptied that.
           gst_message_unref(message);
           if (to->answered.exchange(true)) return GST_BUS_DROP;
@@ -464,8 +475,11 @@ TEST_F(MetricsTest, AWarningMayBeAnsweredByAStop) {
         }
         return GST_BUS_PASS;
       },
-      new std::shared_ptr<Answer>(answer),
-      [](gpointer data) { delete static_cast<std::shared_ptr<Answer>*>(data); });
+      new_data(),
+      [](gpointer data) {
+        const std::lock_guard lock(data_mutex);
+        delete static_cast<std::shared_ptr<Answer>*>(data);
+      });
   Set("metrics-file", folder_ + "/nowhere/metrics.prom");
   PlayAndWait();
   answer->playing.set_value();
