@@ -74,7 +74,8 @@ TEST_F(StreamTest, EventsKeepTheirPlaceBetweenFrames) {
   ASSERT_EQ(Push(0), GST_FLOW_OK);
   GstEvent* custom =
       gst_event_new_custom(GST_EVENT_CUSTOM_DOWNSTREAM, gst_structure_new_empty("in-between"));
-  // What arrives downstream, in its order. Locked for ThreadSanitizer, which does not see the harness's queue.
+  // What arrives downstream, in its order. Locked for ThreadSanitizer, which does not see the
+  // harness's queue.
   struct {
     std::mutex mutex;
     std::vector<std::string> names;
@@ -88,10 +89,9 @@ TEST_F(StreamTest, EventsKeepTheirPlaceBetweenFrames) {
                               : GST_PAD_PROBE_INFO_EVENT(info);
         auto* const to = static_cast<decltype(arrived)*>(user);
         const std::lock_guard lock(to->mutex);
-        to->names.push_back(
-            event == nullptr                          ? "frame"
-            : gst_event_has_name(event, "in-between") ? "in-between"
-                                                      : GST_EVENT_TYPE_NAME(event));
+        to->names.push_back(event == nullptr                          ? "frame"
+                            : gst_event_has_name(event, "in-between") ? "in-between"
+                                                                      : GST_EVENT_TYPE_NAME(event));
         return GST_PAD_PROBE_OK;
       },
       &arrived, nullptr);
