@@ -1,7 +1,6 @@
 #include "models/product_choices.h"
 
 #include "kernels/base/log.h"
-#include "models/io/cache_file.h"
 #include "models/io/content_hash.h"
 
 namespace cliptag {
@@ -23,14 +22,15 @@ CacheFile FileFor(const BackendInfo& info, const std::string& name) {
 ProductChoices::ProductChoices(Backend& backend, const std::string& name)
     : backend_(backend),
       name_(name),
-      kept_(ReadCacheFile(FileFor(backend.info(), name), kKind).value_or("")) {
+      file_(FileFor(backend.info(), name)),
+      kept_(ReadCacheFile(file_, kKind).value_or("")) {
   backend_.SetChoices(kept_);
 }
 
 void ProductChoices::Keep() {
   const std::string choices = backend_.choices();
   if (choices == kept_) return;
-  const Status status = WriteCacheFile(FileFor(backend_.info(), name_), kKind, choices);
+  const Status status = WriteCacheFile(file_, kKind, choices);
   if (status.ok()) return;
   Log(LogLevel::kInfo, "The products for the model " + name_ +
                            " are timed at every start, and its embeddings may differ in their last "

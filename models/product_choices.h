@@ -8,6 +8,7 @@
 #include <string>
 
 #include "kernels/backend.h"
+#include "models/io/cache_file.h"
 
 namespace cliptag {
 
@@ -21,7 +22,8 @@ class ProductChoices {
  private:
   Backend& backend_;
   const std::string name_;
-  std::string kept_;
+  const CacheFile file_;
+  const std::string kept_;
 };
 
 }  // namespace cliptag

@@ -1,6 +1,11 @@
 #include "models/io/cache_directory.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cctype>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 
@@ -44,6 +49,16 @@ std::string CacheFileName(const std::string& name, const std::string& identity) 
     file += plain ? c : '_';
   }
   return file + "-" + identity.substr(0, kDigits);
+}
+
+int OpenOwn(const std::string& path, int flags) {
+  const int fd = open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0600);
+  struct stat info;
+  if (fd < 0 || fstat(fd, &info) != 0) return fd;
+  if (info.st_uid == geteuid() || info.st_uid == 0) return fd;
+  close(fd);
+  errno = EPERM;
+  return -1;
 }
 
 }  // namespace cliptag

@@ -19,4 +19,10 @@ std::string CacheDirectory(const std::string& kind);
 // and the beginning of `identity`.
 std::string CacheFileName(const std::string& name, const std::string& identity);
 
+// Opens a cache's file that this user, or root, has made; what it creates is private to the user.
+// What another user has put there could give wrong results, and a link would lead writes to a file
+// that is no cache. Does not wait for a pipe of that name. -1 and errno: EPERM for another user's
+// file, ELOOP for a link.
+int OpenOwn(const std::string& path, int flags);
+
 }  // namespace cliptag

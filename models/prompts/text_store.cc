@@ -89,18 +89,6 @@ void CutOff(int fd, uint64_t end) {
   errno = why;
 }
 
-// Opens a file that this user, or root, has made: what another user has put there could give texts
-// wrong rows, and a link would lead the writes below to a file that is no cache. -1 and errno.
-int OpenOwn(const std::string& path, int flags) {
-  const int fd = open(path.c_str(), flags | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW, 0600);
-  struct stat info;
-  if (fd < 0 || fstat(fd, &info) != 0) return fd;
-  if (info.st_uid == geteuid() || info.st_uid == 0) return fd;
-  close(fd);
-  errno = EPERM;
-  return -1;
-}
-
 // Why OpenOwn() has failed.
 std::string Why(int error) {
   if (error == ELOOP) return "it is a symbolic link; remove it";

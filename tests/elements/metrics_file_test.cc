@@ -69,11 +69,7 @@ class MetricsTest : public ClipTagTest {
   void TearDown() override {
     ClipTagTest::TearDown();
     // A writer that stopped its own element ends by itself, a moment later.
-    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (WriterThreads() > 0 && std::chrono::steady_clock::now() < give_up) {
-      std::this_thread::yield();
-    }
-    EXPECT_EQ(WriterThreads(), 0);
+    EXPECT_TRUE(WaitFor([] { return WriterThreads() == 0; }, 10)) << WriterThreads();
     std::filesystem::remove_all(folder_);
   }
 
