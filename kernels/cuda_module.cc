@@ -21,7 +21,7 @@ std::string FindModule() {
   const char* const folders[] = {std::getenv(kFolderVariable), CLIPTAG_INSTALLED_MODULES};
   for (const char* folder : folders) {
     if (folder == nullptr || *folder == '\0') continue;
-    const std::string path = std::string(folder) + "/libcliptag_cuda.so";
+    std::string path = std::string(folder) + "/libcliptag_cuda.so";
     if (access(path.c_str(), R_OK) == 0) return path;
   }
   return "";

@@ -70,7 +70,7 @@ Status ClipModel::Impl::Load(const std::string& directory) {
   CLIPTAG_RETURN_IF_ERROR(CheckSupported(config.vision, backend));
   for (const std::string& warning : config.warnings) Log(LogLevel::kWarning, warning);
   CLIPTAG_ASSIGN_OR_RETURN(const auto weights, OpenWeights(config));
-  const Status status = LoadFrom(*weights);
+  Status status = LoadFrom(*weights);
   // Whatever else may be wrong then follows from it.
   CLIPTAG_RETURN_IF_ERROR(weights->CheckUnchanged());
   return status;

@@ -36,9 +36,9 @@ std::u32string FromUtf16(std::u16string_view text) {
     const char16_t high = text[i];
     if (high >= 0xD800 && high < 0xDC00 && i + 1 < text.size() && text[i + 1] >= 0xDC00 &&
         text[i + 1] < 0xE000) {
-      out += 0x10000 + ((high - 0xD800) << 10) + (text[++i] - 0xDC00);
+      out += static_cast<char32_t>(0x10000 + ((high - 0xD800) << 10) + (text[++i] - 0xDC00));
     } else {
-      out += high;
+      out += char32_t{high};
     }
   }
   return out;

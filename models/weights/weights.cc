@@ -45,7 +45,7 @@ std::string FindWeights(const std::string& directory, Layout layout) {
     });
   }
   for (const std::string& name : names) {
-    const std::string path = directory + "/" + name;
+    std::string path = directory + "/" + name;
     if (Exists(path)) return path;
   }
   const std::vector<std::string> archives = FindArchives(directory);
@@ -119,7 +119,8 @@ Status Weights::OpenShards(const std::string& index_path) {
 Status Weights::Arrange() {
   // What a shard holds and the index does not tell of is there all the same.
   for (const auto& shard : shards_) {
-    for (const auto& [name, info] : shard->tensors()) places_.try_emplace(name, shard.get(), name);
+    for (const auto& [name, info] : shard->tensors())
+      places_.try_emplace(name, Place{shard.get(), name});
   }
   std::map<std::string, Place> unwrapped;
   std::vector<std::string> names;

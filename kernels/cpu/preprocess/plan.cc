@@ -63,7 +63,7 @@ void AddPairs(AxisTable* table) {
   std::vector<int> words;
   for (const Taps& taps : table->taps) {
     const int first = taps.first >> 1, end = (taps.first + taps.count + 1) >> 1;
-    words.assign(static_cast<size_t>(2 * (end - first)), 0);
+    words.assign(2 * static_cast<size_t>(end - first), 0);
     int* own = words.data() + (taps.first - 2 * first);
     int sum = 0;
     for (int i = 0; i < taps.count; ++i) {

@@ -207,6 +207,7 @@ Result<std::unique_ptr<Linear>> Products::Pack(const LinearSpec& spec) {
       for (int64_t i = 0; i < b.elements(); ++i) bias.push_back(LoadAsFloat(b.data, b.type, i));
     }
     std::vector<uint16_t> rounded;
+    rounded.reserve(bias.size());
     for (float b : bias) rounded.push_back(RoundTo(compute_type_, b));
     CLIPTAG_ASSIGN_OR_RETURN(linear->bias, ToDevice(bias, stream_));
     CLIPTAG_ASSIGN_OR_RETURN(linear->rounded_bias, ToDevice(rounded, stream_));

@@ -88,7 +88,8 @@ void WriteTaps(const Windows& windows, bool fixed, std::vector<std::byte>& bytes
 template <typename Put>
 void ForWeights(const Windows& windows, int tile, int targets, Put put) {
   for (int t = 0; t < targets && tile * targets + t < windows.size(); ++t) {
-    const Window& window = windows.targets[static_cast<size_t>(tile * targets + t)];
+    const int target = tile * targets + t;
+    const Window& window = windows.targets[static_cast<size_t>(target)];
     for (int i = 0; i < window.count; ++i) {
       put(t, window.first + i, windows.weights[window.at + static_cast<size_t>(i)]);
     }
@@ -97,18 +98,18 @@ void ForWeights(const Windows& windows, int tile, int targets, Put put) {
 
 // "Matrix Fragments for mma.m16n8k16": lane 4 g + t holds of A rows g and g + 8, columns 2 t,
 // 2 t + 1 and those plus 8. Here in bytes from a step's start.
-size_t PlaceInA(int row, int column) {
+unsigned PlaceInA(int row, int column) {
   const int lane = row % 8 * 4 + column % 8 / 2, word = row / 8 + column / 8 * 2;
-  return static_cast<size_t>(lane * 16 + word * 4 + column % 2 * 2);
+  return static_cast<unsigned>(lane * 16 + word * 4 + column % 2 * 2);
 }
 
 // Of B it holds column g, rows 2 t, 2 t + 1 and those plus 8. Which of a group's columns (rows of
 // B) these are follows from how the down pass leaves them in registers: bytes come in two products,
 // one for the even columns and one for the odd.
-size_t PlaceInB(int sample_bytes, int row, int column) {
+unsigned PlaceInB(int sample_bytes, int row, int column) {
   const int t = sample_bytes == 1 ? row / 4 : row % 8 / 2;
   const int i = sample_bytes == 1 ? row % 2 * 2 + row % 4 / 2 : row / 8 * 2 + row % 2;
-  return static_cast<size_t>((column * 4 + t) * 8 + i * 2);
+  return static_cast<unsigned>((column * 4 + t) * 8 + i * 2);
 }
 
 // Returns the most rows under a tile.

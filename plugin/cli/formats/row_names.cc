@@ -25,7 +25,7 @@ void RowNames::AddText(const std::string& text) {
 }
 
 Status RowNames::WriteTo(const std::string& path) const {
-  const Status status = ReplaceFile(path, lines_);
+  Status status = ReplaceFile(path, lines_);
   if (status.ok()) return status;
   return Status(status.code(),
                 "cannot write '" + path + "', which says which row is which: " + status.message());

@@ -208,7 +208,7 @@ Status Pull::Download(const HubFile& file, int64_t max_bytes) {
       if (status.code() == StatusCode::kDataLoss) writer->Discard();
       CLIPTAG_RETURN_IF_ERROR(status);
     }
-    const Status status = writer->Finish();
+    Status status = writer->Finish();
     if (status.ok()) {
       observer_->Took(file.name, writer->file().size, PullSource::kHub);
       taken_.push_back(writer->file());

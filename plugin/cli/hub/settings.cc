@@ -72,7 +72,7 @@ std::string EnvironmentPath(std::initializer_list<const char*> names) {
 }
 
 std::string HuggingFaceHome() {
-  if (const std::string home = EnvironmentPath({"HF_HOME"}); !home.empty()) return home;
+  if (std::string home = EnvironmentPath({"HF_HOME"}); !home.empty()) return home;
   if (const std::string cache = EnvironmentPath({"XDG_CACHE_HOME"}); !cache.empty()) {
     return cache + "/huggingface";
   }

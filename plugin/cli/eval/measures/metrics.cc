@@ -28,6 +28,7 @@ struct Best {
 
 std::vector<size_t> RanksOf(const std::vector<Best>& queries) {
   std::vector<size_t> ranks;
+  ranks.reserve(queries.size());
   for (const Best& best : queries) ranks.push_back(best.before + 1);
   return ranks;
 }
