@@ -6,17 +6,16 @@
 namespace cliptag {
 namespace {
 
-constexpr char kKind[] = "precision";
 constexpr double kBillion = 1e9;
 
 }  // namespace
 
 TrialFile FindTrialFile(const std::string& name, const std::string& identity) {
-  return FindCacheFile(kKind, name, identity);
+  return FindCacheFile("precision", name, identity);
 }
 
 std::optional<double> ReadTrial(const TrialFile& file) {
-  const std::optional<std::string> body = ReadCacheFile(file, kKind);
+  const std::optional<std::string> body = ReadCacheFile(file);
   if (!body) return std::nullopt;
   int64_t billionths = 0;
   const char* const end = body->data() + body->size();
@@ -25,7 +24,7 @@ std::optional<double> ReadTrial(const TrialFile& file) {
 }
 
 Status WriteTrial(const TrialFile& file, double worst_cosine) {
-  return WriteCacheFile(file, kKind, std::to_string(std::llround(worst_cosine * kBillion)));
+  return WriteCacheFile(file, std::to_string(std::llround(worst_cosine * kBillion)));
 }
 
 }  // namespace cliptag

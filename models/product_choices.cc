@@ -6,15 +6,13 @@
 namespace cliptag {
 namespace {
 
-constexpr char kKind[] = "products";
-
 CacheFile FileFor(const BackendInfo& info, const std::string& name) {
   ContentHash hash;
   hash.AddText(info.machine);
   hash.AddText(info.instructions);
   hash.AddText(ToString(info.precision));
   hash.AddText(CLIPTAG_VERSION);
-  return FindCacheFile(kKind, name, hash.Hex());
+  return FindCacheFile("products", name, hash.Hex());
 }
 
 }  // namespace
@@ -23,14 +21,14 @@ ProductChoices::ProductChoices(Backend& backend, const std::string& name)
     : backend_(backend),
       name_(name),
       file_(FileFor(backend.info(), name)),
-      kept_(ReadCacheFile(file_, kKind).value_or("")) {
+      kept_(ReadCacheFile(file_).value_or("")) {
   backend_.SetChoices(kept_);
 }
 
 void ProductChoices::Keep() {
   const std::string choices = backend_.choices();
   if (choices == kept_) return;
-  const Status status = WriteCacheFile(file_, kKind, choices);
+  const Status status = WriteCacheFile(file_, choices);
   if (status.ok()) return;
   Log(LogLevel::kInfo, "The products for the model " + name_ +
                            " are timed at every start, and its embeddings may differ in their last "

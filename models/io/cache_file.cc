@@ -17,8 +17,8 @@ namespace fs = std::filesystem;
 
 constexpr size_t kLargest = 65536;
 
-std::string Format(const std::string& kind, const std::string& identity, const std::string& body) {
-  const std::string text = "cliptag " + kind + " 1\n" + identity + " " + body + "\n";
+std::string Format(const CacheFile& file, const std::string& body) {
+  const std::string text = "cliptag " + file.kind + " 1\n" + file.identity + " " + body + "\n";
   ContentHash checksum;
   checksum.AddText(text);
   return text + checksum.Hex() + "\n";
@@ -43,11 +43,11 @@ std::string ReadOwn(const std::string& path) {
 CacheFile FindCacheFile(const std::string& kind, const std::string& name,
                         const std::string& identity) {
   const std::string directory = CacheDirectory(kind);
-  if (directory.empty()) return {"", identity};
-  return {directory + "/" + CacheFileName(name, identity) + "." + kind, identity};
+  if (directory.empty()) return {kind, "", identity};
+  return {kind, directory + "/" + CacheFileName(name, identity) + "." + kind, identity};
 }
 
-std::optional<std::string> ReadCacheFile(const CacheFile& file, const std::string& kind) {
+std::optional<std::string> ReadCacheFile(const CacheFile& file) {
   if (file.path.empty()) return std::nullopt;
   const std::string text = ReadOwn(file.path);
   const size_t first = text.find(file.identity + " ");
@@ -55,18 +55,18 @@ std::optional<std::string> ReadCacheFile(const CacheFile& file, const std::strin
   const size_t begin = first + file.identity.size() + 1, end = text.find('\n', begin);
   if (end == std::string::npos) return std::nullopt;
   const std::string body = text.substr(begin, end - begin);
-  if (text != Format(kind, file.identity, body)) return std::nullopt;
+  if (text != Format(file, body)) return std::nullopt;
   return body;
 }
 
-Status WriteCacheFile(const CacheFile& file, const std::string& kind, const std::string& body) {
+Status WriteCacheFile(const CacheFile& file, const std::string& body) {
   if (file.path.empty()) return {};
   std::error_code error;
   const std::string directory = fs::path(file.path).parent_path().string();
   // Private to the user. Where it cannot be made, the write below says why.
   if (fs::create_directories(directory, error)) (void)chmod(directory.c_str(), 0700);
-  const Status status = ReplaceFile(file.path, Format(kind, file.identity, body),
-                                    {.follow_links = false, .sync = false});
+  const Status status =
+      ReplaceFile(file.path, Format(file, body), {.follow_links = false, .sync = false});
   if (status.ok()) return {};
   return NotFound("cannot write " + file.path + ": " + status.message() + ".");
 }

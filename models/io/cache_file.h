@@ -18,6 +18,7 @@
 namespace cliptag {
 
 struct CacheFile {
+  std::string kind;
   std::string path;      // empty: nothing is kept
   std::string identity;  // of everything that decides the result
 };
@@ -27,9 +28,9 @@ CacheFile FindCacheFile(const std::string& kind, const std::string& name,
                         const std::string& identity);
 
 // The body; nothing where no valid one is kept.
-std::optional<std::string> ReadCacheFile(const CacheFile& file, const std::string& kind);
+std::optional<std::string> ReadCacheFile(const CacheFile& file);
 
 // Errors say what cannot be written, and why. Without a path nothing is written, and all is well.
-Status WriteCacheFile(const CacheFile& file, const std::string& kind, const std::string& body);
+Status WriteCacheFile(const CacheFile& file, const std::string& body);
 
 }  // namespace cliptag

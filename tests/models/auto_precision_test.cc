@@ -107,7 +107,7 @@ class AutoPrecisionTest : public ::testing::Test {
   // Replaces what the only file says of its trial.
   void Plant(double worst_cosine) {
     const std::string path = OnlyFile(), text = ReadAll(path);
-    const TrialFile file{path, text.substr(text.find('\n') + 1, 64)};
+    const TrialFile file{"precision", path, text.substr(text.find('\n') + 1, 64)};
     ASSERT_TRUE(ReadTrial(file).has_value());
     EXPECT_EQ(WriteTrial(file, worst_cosine).message(), "");
     EXPECT_EQ(ReadTrial(file), worst_cosine);
@@ -265,7 +265,7 @@ TEST_F(TrialTest, ADamagedFileIsTriedAnewAndReplaced) {
   (void)Take(Small());
   const std::string path = OnlyFile(), text = ReadAll(path);
   const std::string identity = text.substr(text.find('\n') + 1, 64);
-  const TrialFile file{path, identity};
+  const TrialFile file{"precision", path, identity};
   const auto write = [&](const std::string& content) {
     cache_.Write(fs::path(path).filename().string(), content);
   };
@@ -372,7 +372,7 @@ TEST_F(TrialTest, ThreadsThatStartAtOnceAgree) {
 }
 
 TEST_F(AutoPrecisionTest, ProcessesThatWriteAtOnceLeaveAWholeFile) {
-  const TrialFile file{cache_.File("m.precision"), std::string(32, 'a')};
+  const TrialFile file{"precision", cache_.File("m.precision"), std::string(32, 'a')};
   ASSERT_EQ(WriteTrial(file, 0.25).message(), "");
   std::vector<pid_t> children;
   for (int child = 0; child < 3; ++child) {
@@ -397,8 +397,8 @@ TEST_F(AutoPrecisionTest, ProcessesThatWriteAtOnceLeaveAWholeFile) {
 }
 
 TEST_F(AutoPrecisionTest, AReadOnlyCacheIsReadAndNotWritten) {
-  const TrialFile old{cache_.File("m.precision"), std::string(32, 'a')};
-  const TrialFile fresh{cache_.File("n.precision"), std::string(32, 'b')};
+  const TrialFile old{"precision", cache_.File("m.precision"), std::string(32, 'a')};
+  const TrialFile fresh{"precision", cache_.File("n.precision"), std::string(32, 'b')};
   ASSERT_EQ(WriteTrial(old, 0.25).message(), "");
   fs::permissions(old.path, fs::perms(0444));
   fs::permissions(Cache(), fs::perms(0555));

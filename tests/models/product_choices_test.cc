@@ -55,14 +55,14 @@ TEST_F(ProductChoicesTest, ASecondStartChoosesTheSameWithoutTiming) {
     const std::string word = first.substr(at, end - at), shape = word.substr(0, word.find('=') + 1);
     opposite += (opposite.empty() ? "" : " ") + shape + (word.ends_with("own") ? "onednn" : "own");
   }
-  const CacheFile file{path, text.substr(text.find('\n') + 1, 64)};
-  ASSERT_EQ(WriteCacheFile(file, "products", opposite).message(), "");
+  const CacheFile file{"products", path, text.substr(text.find('\n') + 1, 64)};
+  ASSERT_EQ(WriteCacheFile(file, opposite).message(), "");
   const BackendInfo info = Start(&second);
   EXPECT_EQ(second, opposite);
   for (const std::string& line : info.products) {
     EXPECT_NE(line.find("as at an earlier start"), std::string::npos) << line;
   }
-  EXPECT_EQ(ReadCacheFile(file, "products"), opposite);
+  EXPECT_EQ(ReadCacheFile(file), opposite);
 }
 
 TEST_F(ProductChoicesTest, ADamagedFileIsReplaced) {
