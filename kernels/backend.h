@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/base/choice.h"
 #include "kernels/base/function_ref.h"
 #include "kernels/base/status.h"
 #include "kernels/frame.h"
@@ -24,14 +25,21 @@
 namespace cliptag {
 
 enum class Precision : uint8_t { kAuto, kFp32, kBf16, kFp16, kInt8 };
-// kRef: the tests' oracle, which no option names.
-enum class BackendKind : uint8_t { kAuto, kCpu, kCuda, kRef };
+inline constexpr Choice<Precision> kPrecisions[] = {
+    {Precision::kAuto, "auto", "The fastest that keeps this model's tags right"},
+    {Precision::kFp32, "fp32", "32-bit floating point"},
+    {Precision::kBf16, "bf16", "bfloat16"},
+    {Precision::kFp16, "fp16", "16-bit floating point"},
+    {Precision::kInt8, "int8", "8-bit integers"}};
+inline const char* ToString(Precision precision) { return NameOf(kPrecisions, precision); }
 
-// "fp32" … "int8"; "auto".
-const char* ToString(Precision precision);
-Result<Precision> ParsePrecision(const std::string& name);
-const char* ToString(BackendKind kind);
-Result<BackendKind> ParseBackendKind(const std::string& name);
+enum class BackendKind : uint8_t { kAuto, kCpu, kCuda, kRef };
+inline constexpr Choice<BackendKind> kBackends[] = {
+    {BackendKind::kAuto, "auto", "The best that this machine has"},
+    {BackendKind::kCpu, "cpu", "The CPU"},
+    {BackendKind::kCuda, "cuda", "An NVIDIA GPU"},
+    {BackendKind::kRef, "ref", nullptr}};  // the reference, for tests
+inline const char* ToString(BackendKind kind) { return NameOf(kBackends, kind); }
 
 // Backend memory, 64-byte aligned (256 on CUDA). Frees itself.
 class Memory {

@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "models/config/config.h"
 #include "models/io/json.h"
 #include "models/io/replace_file.h"
 #include "models/weights/safetensors.h"
@@ -148,18 +149,18 @@ Status WriteBankFile(const std::string& path, const PromptSpec& spec) {
   return OfBank(path, ReplaceFile(path, file));
 }
 
-Status CheckBankModel(const PromptSpec& spec, const std::string& model,
-                      const std::string& identity) {
-  if (spec.bank.file.empty() || spec.bank.identity == identity) return {};
-  if (spec.bank.identity.size() < identity.size()) {
-    return InvalidArgument("The bank " + spec.bank.file +
+Status FitToModel(const ModelConfig& config, const std::string& identity, PromptSpec* spec) {
+  if (spec->templates.empty()) spec->templates = config.templates;
+  const BankOrigin& bank = spec->bank;
+  if (bank.file.empty() || bank.identity == identity) return {};
+  if (bank.identity.size() < identity.size()) {
+    return InvalidArgument("The bank " + bank.file +
                            " was made by an earlier version, whose identities of models could be "
                            "forged: make it again.");
   }
-  const std::string maker =
-      spec.bank.model.empty() ? "another model" : "the model " + spec.bank.model;
-  return InvalidArgument("The bank " + spec.bank.file + " was made for " + maker + " (identity " +
-                         spec.bank.identity + "), not for " + model + " (" + identity +
+  const std::string maker = bank.model.empty() ? "another model" : "the model " + bank.model;
+  return InvalidArgument("The bank " + bank.file + " was made for " + maker + " (identity " +
+                         bank.identity + "), not for " + config.name + " (" + identity +
                          "): embeddings of one model mean nothing to another. Take that model, or "
                          "make the bank again for this one.");
 }

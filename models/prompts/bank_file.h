@@ -19,6 +19,8 @@
 
 namespace cliptag {
 
+struct ModelConfig;
+
 inline constexpr size_t kMaxBankBytes = size_t{1} << 30;  // 500,000 labels of 512 dimensions
 
 // Whether a file that begins like this is safetensors: no text is.
@@ -42,8 +44,8 @@ Status CheckBankOutput(const std::string& path);
 // Writes a spec whose tags all have rows, whole or not at all. Tags with pictures are refused.
 Status WriteBankFile(const std::string& path, const PromptSpec& spec);
 
-// An error unless the spec's rows, if it has any, are of the text encoder with this identity.
-Status CheckBankModel(const PromptSpec& spec, const std::string& model,
-                      const std::string& identity);
+// Gives a spec without templates the model's. An error if the spec has rows, and not of the text
+// encoder with this identity.
+Status FitToModel(const ModelConfig& config, const std::string& identity, PromptSpec* spec);
 
 }  // namespace cliptag

@@ -141,6 +141,29 @@ Status Check(const PromptSpec& spec, int dim) {
 
 }  // namespace
 
+float Dot(const float* a, const float* b, size_t n) {
+  constexpr size_t kLanes = 16;  // sums that a compiler may keep in vectors
+  float sums[kLanes] = {};
+  size_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (size_t j = 0; j < kLanes; ++j) sums[j] += a[i + j] * b[i + j];
+  }
+  float sum = 0;
+  for (; i < n; ++i) sum += a[i] * b[i];
+  for (const float lane : sums) sum += lane;
+  return sum;
+}
+
+std::vector<float> CosinesOf(const PromptBank& bank, std::span<const float> embeddings) {
+  std::vector<float> cosines;
+  const size_t dim = static_cast<size_t>(bank.dim);
+  for (size_t first = 0; first + dim <= embeddings.size(); first += dim) {
+    for (int row = 0; row < bank.row_count(); ++row)
+      cosines.push_back(Dot(&embeddings[first], bank.row(row), dim));
+  }
+  return cosines;
+}
+
 size_t CountTexts(const PromptSpec& spec) {
   size_t rows = spec.background.empty() ? DefaultBackground().size() : spec.background.size();
   for (const TagSpec& tag : spec.tags) {

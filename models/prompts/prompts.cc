@@ -296,6 +296,29 @@ Result<PromptSpec> ReadPromptsFile(const std::string& path) {
   return spec;
 }
 
+Result<PromptSpec> ReadPromptSource(const PromptSource& source, std::vector<std::string>* unused) {
+  const bool from_file = !source.prompts_file.empty();
+  if (!from_file && Trim(source.prompts).empty()) {
+    return InvalidArgument(
+        "There are no prompts: give labels, prompts=\"a cat; a dog\", or a prompts file.");
+  }
+  CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, from_file ? ReadPromptsFile(source.prompts_file)
+                                                      : ParsePrompts(source.prompts));
+  const auto take = [&](const std::string& text, const char* what,
+                        std::vector<std::string>* list) -> Status {
+    if (text.empty()) return {};
+    if (list->empty()) {
+      CLIPTAG_ASSIGN_OR_RETURN(*list, SplitList(text, what));
+    } else if (unused != nullptr) {
+      unused->push_back(what);
+    }
+    return {};
+  };
+  CLIPTAG_RETURN_IF_ERROR(take(source.templates, "templates", &spec.templates));
+  CLIPTAG_RETURN_IF_ERROR(take(source.background, "background", &spec.background));
+  return spec;
+}
+
 std::string TagsInBackground(const PromptSpec& spec) {
   std::set<std::u32string> background;
   for (const std::string& text : spec.background) background.insert(Cleaned(text));

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/base/choice.h"
 #include "kernels/base/status.h"
 #include "kernels/frame.h"
 
@@ -19,7 +20,14 @@ namespace cliptag {
 
 struct ExemplarPicture;  // models/prompts/exemplars.h
 
+// How a cosine becomes a score from 0 to 1; computed in plugin/engine/tag_policy.cc.
 enum class Scoring : uint8_t { kContrast, kSoftmax, kSigmoid, kCosine };
+inline constexpr Choice<Scoring> kScorings[] = {
+    {Scoring::kContrast, "contrast",
+     "Each tag by itself, against the background and its negatives"},
+    {Scoring::kSoftmax, "softmax", "All tags against each other, so that the scores sum to 1"},
+    {Scoring::kSigmoid, "sigmoid", "Each tag by itself, with the model's scale and bias"},
+    {Scoring::kCosine, "cosine", "(cosine + 1) / 2"}};
 
 struct TagSpec {
   std::string label;
@@ -67,6 +75,17 @@ Result<PromptSpec> ParsePromptsFile(std::string_view text, const std::string& na
 // begin at the file's folder (FindExemplars).
 Result<PromptSpec> ReadPromptsFile(const std::string& path);
 
+// Prompts as the element's properties and the tool's options name them.
+struct PromptSource {
+  std::string prompts, prompts_file;  // the file wins
+  std::string templates, background;  // lists; those in the file win
+
+  bool operator==(const PromptSource&) const = default;
+};
+// All but decoding the pictures. `unused` gets the names of lists that the file's own win over.
+Result<PromptSpec> ReadPromptSource(const PromptSource& source,
+                                    std::vector<std::string>* unused = nullptr);
+
 // One sentence about tags that are background prompts as well: in contrast they have no more than
 // half of their score, since nothing beats itself. Empty where there are none. Of a spec whose
 // background is filled in.
@@ -102,6 +121,12 @@ struct PromptBank {
   int row_count() const { return dim ? static_cast<int>(rows.size()) / dim : 0; }
   const float* row(int i) const { return rows.data() + static_cast<size_t>(i) * dim; }
 };
+
+// The product of two vectors in f32, summed in an order that does not depend on who calls.
+float Dot(const float* a, const float* b, size_t n);
+
+// Of embeddings on the host, (pictures, dim), with every row of the bank: (pictures, rows).
+std::vector<float> CosinesOf(const PromptBank& bank, std::span<const float> embeddings);
 
 // How many texts BuildPromptBank will have encoded.
 size_t CountTexts(const PromptSpec& spec);

@@ -23,12 +23,8 @@ void AddModelOptions(CLI::App& app, ModelOptions* options, bool with_model) {
                    "A model's name, as `cliptag models list` shows it, or its directory")
         ->option_text("NAME [starter]");
   }
-  app.add_option("--backend", options->backend, "auto, cpu or cuda")
-      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
-      ->option_text("NAME [auto]");
-  app.add_option("--precision", options->precision, "auto, fp32, bf16, fp16 or int8")
-      ->check(CLI::IsMember({"auto", "fp32", "bf16", "fp16", "int8"}))
-      ->option_text("NAME [auto]");
+  AddChoice(app, "--backend", kBackends, &options->backend);
+  AddChoice(app, "--precision", kPrecisions, &options->precision);
   app.add_option("--threads", options->threads, "Threads that compute; 0 = every core allowed")
       ->check(CLI::Range(0, 4096))
       ->option_text("N [0]");
@@ -84,7 +80,7 @@ std::function<void()> AddInputOptions(CLI::App& app, InputOptions* options, CLI:
   };
 }
 
-std::function<void()> AddPromptOptions(CLI::App& app, PromptOptions* options) {
+std::function<void()> AddPromptOptions(CLI::App& app, PromptSource* options) {
   CLI::Option* prompts =
       app.add_option("--prompts", options->prompts, "Labels, separated by ';' or newlines")
           ->option_text("LABELS");

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cctype>
 #include <functional>
 #include <string>
 #include <vector>
 
+#include "models/prompts/prompts.h"
 #include "plugin/cli/options.h"
 
 namespace cliptag {
@@ -34,10 +36,29 @@ std::function<void()> AddInputOptions(CLI::App& app, InputOptions* options,
 
 // --prompts, --prompts-file, --templates, --background. Call the result once the command line has
 // been read: it throws CLI::RequiredError where there are no prompts.
-std::function<void()> AddPromptOptions(CLI::App& app, PromptOptions* options);
+std::function<void()> AddPromptOptions(CLI::App& app, PromptSource* options);
 
 // A number from `least` to `most`. CLI::Range lets NaN through.
 CLI::Validator FiniteRange(double least, double most);
+
+// An option with a value of `table`, which its help lists.
+template <typename E, size_t N>
+CLI::Option* AddChoice(CLI::App& app, const std::string& option, const Choice<E> (&table)[N],
+                       E* value) {
+  std::vector<std::string> names;
+  std::string help;
+  for (const Choice<E>& row : table) {
+    if (row.help == nullptr) continue;
+    names.emplace_back(row.name);
+    help += (help.empty() ? "" : "; ") + names.back() + ": ";
+    help += static_cast<char>(std::tolower(row.help[0])) + std::string(row.help + 1);
+  }
+  return app
+      .add_option_function<std::string>(
+          option, [&table, value](const auto& name) { *value = *FindChoice(table, name); }, help)
+      ->check(CLI::IsMember(names))
+      ->option_text("NAME [" + std::string(NameOf(table, *value)) + "]");
+}
 
 // An option whose values are taken as they are: CLI11 reads meaning into "{}", "[a,b]" and "".
 CLI::Option* AddStrings(CLI::App& app, const std::string& name, std::vector<std::string>* values,

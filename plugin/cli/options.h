@@ -6,12 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "kernels/backend.h"
+
 namespace cliptag {
 
 struct ModelOptions {
   std::string model = "starter";
-  std::string backend = "auto";
-  std::string precision = "auto";
+  BackendKind backend = BackendKind::kAuto;
+  Precision precision = Precision::kAuto;
   int threads = 0;
 };
 
@@ -21,10 +23,6 @@ struct InputOptions {
   std::string files_from;  // "-": standard input
   double fps = 1;
   int batch = 8;
-};
-
-struct PromptOptions {
-  std::string prompts, prompts_file, templates, background;
 };
 
 }  // namespace cliptag

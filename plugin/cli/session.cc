@@ -19,8 +19,8 @@ std::string Shortened(const std::string& text) {
 Result<LoadedModel> LoadSession(const ModelOptions& options) {
   BackendOptions backend_options;
   backend_options.threads = options.threads;
-  CLIPTAG_ASSIGN_OR_RETURN(backend_options.kind, ParseBackendKind(options.backend));
-  CLIPTAG_ASSIGN_OR_RETURN(backend_options.precision, ParsePrecision(options.precision));
+  backend_options.kind = options.backend;
+  backend_options.precision = options.precision;
   CLIPTAG_ASSIGN_OR_RETURN(const std::string directory, FindModel(options.model));
   return LoadModel(directory, backend_options, [](ClipModel& model) { return model.SelfCheck(); });
 }

@@ -4,20 +4,6 @@
 
 namespace cliptag {
 
-std::vector<float> CosinesOf(const PromptBank& bank, std::span<const float> embeddings) {
-  std::vector<float> cosines;
-  const size_t dim = static_cast<size_t>(bank.dim);
-  for (size_t first = 0; first + dim <= embeddings.size(); first += dim) {
-    for (int row = 0; row < bank.row_count(); ++row) {
-      const float* values = bank.row(row);
-      float sum = 0;
-      for (size_t i = 0; i < dim; ++i) sum += values[i] * embeddings[first + i];
-      cosines.push_back(sum);
-    }
-  }
-  return cosines;
-}
-
 LastInference::Asked LastInference::AskedBy(const InferenceRequest& request) {
   const FrameView& frame = request.frame;
   return {request.fit,      request.tiles ? request.tile_rows : 0,

@@ -14,10 +14,6 @@
 
 namespace cliptag {
 
-// Of every picture with every row of the bank, (pictures, rows). For pictures that were encoded for
-// an earlier frame; a product this small asks no device. `embeddings` is (pictures, bank.dim).
-std::vector<float> CosinesOf(const PromptBank& bank, std::span<const float> embeddings);
-
 class LastInference {
  public:
   // This frame will be encoded.

@@ -130,8 +130,7 @@ Result<std::shared_ptr<LoadedBank>> EngineImpl::LoadBank(std::shared_ptr<const P
 }
 
 Result<std::shared_ptr<LoadedBank>> EngineImpl::BankFor(PromptSpec spec) {
-  if (spec.templates.empty()) spec.templates = model_->config().templates;
-  CLIPTAG_RETURN_IF_ERROR(CheckBankModel(spec, model_->config().name, model_->text_identity()));
+  CLIPTAG_RETURN_IF_ERROR(FitToModel(model_->config(), model_->text_identity(), &spec));
   // Pictures are decoded per stream: to compare them would take longer than to encode them.
   const bool shared = std::all_of(spec.tags.begin(), spec.tags.end(),
                                   [](const TagSpec& tag) { return tag.pictures.empty(); });

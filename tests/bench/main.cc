@@ -56,8 +56,8 @@ bool Take(const std::string& name, const std::string& value, Command* command) {
   } else if (name == "--json") {
     command->json = value;
   } else if (name == "--precision") {
-    const auto precision = ParsePrecision(value);
-    if (!precision.ok()) Usage(precision.status().message());
+    const auto precision = FindChoice(kPrecisions, value);
+    if (!precision) Usage(name + " " + value + " is none of auto, fp32, bf16, fp16 and int8");
     options.precisions.push_back(*precision);
   } else if (name == "--batch" || name == "--threads") {
     const int number = std::atoi(value.c_str());

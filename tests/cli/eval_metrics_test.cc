@@ -6,6 +6,7 @@
 #include <random>
 #include <vector>
 
+#include "models/prompts/prompts.h"
 #include "plugin/cli/eval/measures/metrics.h"
 
 namespace cliptag {

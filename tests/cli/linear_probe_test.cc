@@ -9,6 +9,8 @@
 #include <set>
 #include <vector>
 
+#include "models/prompts/prompts.h"
+
 namespace cliptag {
 namespace {
 

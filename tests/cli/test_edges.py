@@ -54,7 +54,7 @@ class Words(FolderCase):
         picture = write_png(self.at("a.png"), 1)
         done = run("classify", "--prompts-file", prompts, "--templates", "b {}", "--background", "y", picture)
         self.assertEqual(0, done.returncode)
-        self.assertEqual([f"cliptag: warning: --templates is not used: '{prompts}' has templates of its own",
+        self.assertEqual([f"cliptag: warning: --templates is not used: '{prompts}' has its own",
                           f"cliptag: warning: --background is not used: '{prompts}' has its own"],
                          done.stderr.splitlines())
 

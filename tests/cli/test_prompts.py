@@ -68,22 +68,26 @@ class Exemplars(FolderCase):
                     self.assertIn(refused or "", done.stderr)
 
     def test_element_and_tool_make_the_same_bank(self):
-        """Pictures that decoders read in different ways, and texts beside them."""
+        """Pictures that decoders read in different ways, texts beside them, lists for templates and background."""
         pictures = os.path.join(os.environ["CLIPTAG_DATA"], "pictures")
         names = ("rgb.bmp", "cmyk.jpg", "rgba.tif", "3x100.p6", "rgb.jp2")
         tags = {name.replace(".", "_"): {"images": [os.path.join(pictures, name)]} for name in names}
         prompts = self.prompts(**tags, face={"images": "mine"}, clock={"images": "yours", "prompts": ["a clock"]}, car={})
         picture = self.at("mine", "0.png")
-        tool = {tag["label"]: tag["cosine"] for tag in run_json(
-            "classify", "--precision", "fp32", "--prompts-file", prompts, "--json", picture)[0]["tags"]}
+        lists = {"templates": "a drawing of a {}; the {}", "background": "a wall; sky"}
+        tool = {tag["label"]: tag for tag in run_json(
+            "classify", "--precision", "fp32", "--prompts-file", prompts, "--json", picture,
+            *(part for name, value in lists.items() for part in ("--" + name, value)))[0]["tags"]}
         line = (f"filesrc location={picture} ! pngdec ! cliptag mode=exact precision=fp32 top-k=0 "
-                f"prompts-file={prompts} ! fakesink")
-        done = self.launch("-m", *line.split())
+                f"prompts-file={prompts}")
+        done = self.launch("-m", *line.split(), *(f"{name}={value}" for name, value in lists.items()), "!", "fakesink")
         self.assertEqual(0, done.returncode, done.stderr)
-        element = dict(re.findall(r"label=\(string\)(\w+).*?cosine=\(double\)([-+.e0-9]+)", done.stdout.replace("\\", "")))
-        self.assertEqual(set(tool), set(element), done.stdout)
-        for label, cosine in tool.items():
-            self.assertAlmostEqual(cosine, float(element[label]), places=6, msg=label)
+        element = re.findall(r"label=\(string\)(\w+).*?score=\(double\)([-+.e0-9]+).*?cosine=\(double\)([-+.e0-9]+)",
+                             done.stdout.replace("\\", ""))
+        self.assertEqual(set(tool), {label for label, *_ in element}, done.stdout)
+        for label, score, cosine in element:
+            self.assertAlmostEqual(tool[label]["cosine"], float(cosine), places=6, msg=label)
+            self.assertAlmostEqual(tool[label]["score"], float(score), places=4, msg=label)
 
     def test_bad_pictures_are_one_error_that_names_tag_and_file(self):
         self.refuse("none.png", "none.png")

@@ -40,10 +40,10 @@ class FakeHost : public PromptsController::Host {
 
 class PromptsControllerTest : public ::testing::Test {
  protected:
-  void SetUp() override { Set(&PromptSettings::prompts, "cat; dog"); }
+  void SetUp() override { Set(&PromptSource::prompts, "cat; dog"); }
 
-  void Set(std::string PromptSettings::*member, const std::string& value) {
-    controller_.Change([&](PromptSettings& settings) { settings.*member = value; });
+  void Set(std::string PromptSource::*member, const std::string& value) {
+    controller_.Change([&](PromptSource& settings) { settings.*member = value; });
   }
   void Start() {
     auto first = controller_.Read();
@@ -65,20 +65,20 @@ class PromptsControllerTest : public ::testing::Test {
 };
 
 TEST_F(PromptsControllerTest, BeforeAStartAnythingMayBeSet) {
-  Set(&PromptSettings::prompts, "cat;;dog");
+  Set(&PromptSource::prompts, "cat;;dog");
   EXPECT_TRUE(host_.refused.empty());
   EXPECT_FALSE(controller_.Read().ok());
-  Set(&PromptSettings::prompts_file, FileWithABadPicture());
+  Set(&PromptSource::prompts_file, FileWithABadPicture());
   EXPECT_NE(controller_.Read().status().message().find("'fork lift'"), std::string::npos);
   EXPECT_TRUE(host_.encoded.empty());
 }
 
 TEST_F(PromptsControllerTest, WhatIsWrongIsRefusedAtOnceAndNothingChanges) {
   Start();
-  Set(&PromptSettings::prompts, "cat;;dog");
+  Set(&PromptSource::prompts, "cat;;dog");
   EXPECT_EQ(host_.refused.size(), 1u);
   EXPECT_EQ(controller_.settings().prompts, "cat; dog");
-  Set(&PromptSettings::prompts, "bird");
+  Set(&PromptSource::prompts, "bird");
   EXPECT_EQ(host_.encoded.size(), 2u);
   EXPECT_EQ(Tags(1), 1u);
   EXPECT_TRUE(host_.calls.empty());
@@ -86,7 +86,7 @@ TEST_F(PromptsControllerTest, WhatIsWrongIsRefusedAtOnceAndNothingChanges) {
 
 TEST_F(PromptsControllerTest, PicturesAreDecodedLater) {
   Start();
-  Set(&PromptSettings::prompts_file, FileWithABadPicture());
+  Set(&PromptSource::prompts_file, FileWithABadPicture());
   EXPECT_TRUE(host_.refused.empty()) << "set without having looked at the picture";
   ASSERT_EQ(host_.calls.size(), 1u);
   host_.RunCalls();
@@ -97,13 +97,13 @@ TEST_F(PromptsControllerTest, PicturesAreDecodedLater) {
 
 TEST_F(PromptsControllerTest, NewerPromptsEndADecoding) {
   Start();
-  Set(&PromptSettings::prompts_file, FileWithABadPicture());
-  Set(&PromptSettings::prompts_file, "");
+  Set(&PromptSource::prompts_file, FileWithABadPicture());
+  Set(&PromptSource::prompts_file, "");
   EXPECT_EQ(host_.encoded.size(), 2u);
   host_.RunCalls();
   EXPECT_TRUE(host_.refused.empty());
   EXPECT_EQ(host_.encoded.size(), 2u);
-  Set(&PromptSettings::prompts_file, FileWithABadPicture());
+  Set(&PromptSource::prompts_file, FileWithABadPicture());
   controller_.Stop();
   host_.RunCalls();
   EXPECT_TRUE(host_.refused.empty());
@@ -112,7 +112,7 @@ TEST_F(PromptsControllerTest, NewerPromptsEndADecoding) {
 TEST_F(PromptsControllerTest, AChangeDuringTheStartIsNotLost) {
   auto first = controller_.Read();
   ASSERT_TRUE(first.ok());
-  Set(&PromptSettings::prompts, "bird");
+  Set(&PromptSource::prompts, "bird");
   controller_.Start(first.Take());
   ASSERT_EQ(host_.encoded.size(), 2u);
   EXPECT_EQ(Tags(1), 1u);

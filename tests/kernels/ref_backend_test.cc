@@ -291,22 +291,12 @@ TEST_F(RefBackendTest, ConvolutionsThatCannotBe) {
   EXPECT_EQ(backend_->PackConvolution(spec).status().code(), StatusCode::kInvalidArgument);
 }
 
-TEST(Backend, NamesParse) {
-  for (Precision p :
-       {Precision::kAuto, Precision::kFp32, Precision::kBf16, Precision::kFp16, Precision::kInt8}) {
-    auto parsed = ParsePrecision(ToString(p));
-    ASSERT_TRUE(parsed.ok());
-    EXPECT_EQ(*parsed, p);
-  }
-  for (BackendKind k : {BackendKind::kAuto, BackendKind::kCpu, BackendKind::kCuda}) {
-    auto parsed = ParseBackendKind(ToString(k));
-    ASSERT_TRUE(parsed.ok());
-    EXPECT_EQ(*parsed, k);
-  }
-  EXPECT_EQ(ParsePrecision("fp64").status().message(),
-            "No such precision: 'fp64'; use auto, fp32, bf16, fp16 or int8.");
-  EXPECT_EQ(ParseBackendKind("tpu").status().message(),
-            "No such backend: 'tpu'; use auto, cpu or cuda.");
+TEST(Choice, ByNameAndByValue) {
+  EXPECT_STREQ(ToString(Precision::kInt8), "int8");
+  EXPECT_EQ(FindChoice(kPrecisions, "int8"), Precision::kInt8);
+  EXPECT_EQ(FindChoice(kPrecisions, "fp64"), std::nullopt);
+  EXPECT_STREQ(ToString(BackendKind::kRef), "ref");
+  EXPECT_EQ(FindChoice(kBackends, "ref"), std::nullopt);
 }
 
 }  // namespace

@@ -79,12 +79,27 @@ TEST(BankFileTest, OnlyBackgroundAndNegativesAreEncoded) {
 TEST(BankFileTest, AnotherModelsIsRefused) {
   PromptSpec spec = TwoTags();
   spec.bank.file = "B.safetensors";
-  EXPECT_TRUE(CheckBankModel(spec, "mine", std::string(64, 'a')).ok());
-  ExpectError(CheckBankModel(spec, "mine", std::string(64, 'b')), StatusCode::kInvalidArgument,
+  ModelConfig mine;
+  mine.name = "mine";
+  EXPECT_TRUE(FitToModel(mine, std::string(64, 'a'), &spec).ok());
+  ExpectError(FitToModel(mine, std::string(64, 'b'), &spec), StatusCode::kInvalidArgument,
               {"B.safetensors", "the model vit", "aaaa", "not for mine", "bbbb"});
   spec.bank.model.clear();
-  ExpectError(CheckBankModel(spec, "mine", "b"), StatusCode::kInvalidArgument, {"another model"});
-  EXPECT_TRUE(CheckBankModel(Must(ParsePrompts("cat")), "mine", "b").ok());
+  ExpectError(FitToModel(mine, "b", &spec), StatusCode::kInvalidArgument, {"another model"});
+  spec.bank.identity = std::string(32, 'a');
+  ExpectError(FitToModel(mine, std::string(64, 'a'), &spec), StatusCode::kInvalidArgument,
+              {"B.safetensors", "earlier version", "make it again"});
+}
+
+TEST(BankFileTest, ASpecWithoutTemplatesTakesTheModels) {
+  ModelConfig mine;
+  mine.templates = {"a {}"};
+  PromptSpec spec = Must(ParsePrompts("cat"));
+  EXPECT_TRUE(FitToModel(mine, "b", &spec).ok());
+  EXPECT_EQ(spec.templates, mine.templates);
+  spec.templates = {"my {}"};
+  EXPECT_TRUE(FitToModel(mine, "b", &spec).ok());
+  EXPECT_EQ(spec.templates[0], "my {}");
 }
 
 TEST(BankFileTest, WhatCannotBeWritten) {
@@ -191,14 +206,6 @@ TEST(BankFileTest, OneThatIsWrittenOverWhileItIsReadIsReadOrRefused) {
   done = true;
   writer.join();
   EXPECT_EQ(Must(ReadPromptsFile(path)).tags.size(), spec.tags.size());
-}
-
-TEST(BankFileTest, OneOfAnEarlierVersionIsToBeMadeAgain) {
-  PromptSpec spec = TwoTags();
-  spec.bank.file = "B";
-  spec.bank.identity = std::string(32, 'a');
-  ExpectError(CheckBankModel(spec, "mine", std::string(64, 'a')), StatusCode::kInvalidArgument,
-              {"B", "earlier version", "make it again"});
 }
 
 }  // namespace

@@ -91,8 +91,8 @@ void BenchStream::SetUpTagger() {
     gst_util_set_object_arg(object, name, value.c_str());
   };
   g_object_set(object, "model", options_.model.model.c_str(), "prompts", options_.prompts, nullptr);
-  set("backend", options_.model.backend);
-  set("precision", options_.model.precision);
+  set("backend", ToString(options_.model.backend));
+  set("precision", ToString(options_.model.precision));
   set("threads", std::to_string(options_.model.threads));
   set("mode", options_.mode);
   set("max-rate", options_.max_rate);

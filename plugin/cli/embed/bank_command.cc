@@ -21,7 +21,7 @@ using Json = nlohmann::ordered_json;
 
 struct ExportOptions {
   ModelOptions model;
-  PromptOptions prompts;
+  PromptSource prompts;
   std::string output;
 };
 

@@ -21,19 +21,11 @@ namespace {
 struct ClassifyOptions {
   ModelOptions model;
   InputOptions input;
-  PromptOptions prompts;
-  std::string scoring = "contrast";
-  double threshold = 0.5, off_threshold = -1;
+  PromptSource prompts;
+  PolicyOptions policy;  // but for top_k
   std::optional<int> top_k;
   bool json = false, json_lines = false, csv = false;
 };
-
-constexpr const char* kScorings[] = {"contrast", "softmax", "sigmoid", "cosine"};  // as in Scoring
-
-Scoring ScoringFrom(const std::string& name) {
-  const auto* found = std::find(std::begin(kScorings), std::end(kScorings), name);
-  return static_cast<Scoring>(found - std::begin(kScorings));
-}
 
 ClassifyFormat FormatFrom(const ClassifyOptions& options) {
   return options.json         ? ClassifyFormat::kJson
@@ -88,10 +80,7 @@ Status Classify(ClassifyOptions options, bool* bad_files) {
 
   constexpr int kTopInTable = 5;
   const ClassifyFormat format = FormatFrom(options);
-  PolicyOptions policy;
-  policy.scoring = ScoringFrom(options.scoring);
-  policy.threshold = options.threshold;
-  policy.off_threshold = options.off_threshold;
+  PolicyOptions policy = options.policy;
   policy.top_k = options.top_k.value_or(format == ClassifyFormat::kTable ? kTopInTable : 0);
   for (const std::string& said : PromptAdvice(bank->spec, policy.scoring, config.logit_bias)) {
     PrintWarning(said);
@@ -126,20 +115,14 @@ void AddClassifyCommand(CLI::App& app, Command* chosen) {
       app.add_subcommand("classify", "Tag pictures and videos with labels of your own");
   const auto check_input = AddInputOptions(*command, &options->input);
   const auto check = AddPromptOptions(*command, &options->prompts);
+  AddChoice(*command, "--scoring", kScorings, &options->policy.scoring);
   command
-      ->add_option(
-          "--scoring", options->scoring,
-          "contrast: each label against the background; softmax: over the labels; sigmoid: "
-          "with the model's scale and bias; cosine: (cosine + 1) / 2")
-      ->check(CLI::IsMember({"softmax", "contrast", "sigmoid", "cosine"}))
-      ->option_text("NAME [contrast]");
-  command
-      ->add_option("--threshold", options->threshold,
+      ->add_option("--threshold", options->policy.threshold,
                    "Score at which a tag becomes active, unless the prompts file says otherwise")
       ->check(FiniteRange(0, 1))
       ->option_text("X [0.5]");
   command
-      ->add_option("--off-threshold", options->off_threshold,
+      ->add_option("--off-threshold", options->policy.off_threshold,
                    "In a video, score below which it becomes inactive again; -1 = 0.8 x threshold")
       ->check(FiniteRange(-1, 1))
       ->option_text("X [-1]");

@@ -1,6 +1,5 @@
 #include "plugin/cli/embed/prompts.h"
 
-#include <numeric>
 #include <utility>
 
 #include "models/prompts/bank_file.h"
@@ -11,21 +10,11 @@
 
 namespace cliptag {
 
-Result<PromptSpec> ReadPrompts(const PromptOptions& options) {
-  CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, options.prompts_file.empty()
-                                                ? ParsePrompts(options.prompts)
-                                                : ReadPromptsFile(options.prompts_file));
-  if (!spec.templates.empty() && !options.templates.empty()) {
-    PrintWarning("--templates is not used: '" + options.prompts_file +
-                 "' has templates of its own");
-  } else if (!options.templates.empty()) {
-    CLIPTAG_ASSIGN_OR_RETURN(spec.templates, SplitList(options.templates, "templates"));
-  }
-  if (!spec.background.empty() && !options.background.empty()) {
-    PrintWarning("--background is not used: '" + options.prompts_file + "' has its own");
-  } else if (!options.background.empty()) {
-    CLIPTAG_ASSIGN_OR_RETURN(spec.background, SplitList(options.background, "background"));
-  }
+Result<PromptSpec> ReadPrompts(const PromptSource& source) {
+  std::vector<std::string> unused;
+  CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, ReadPromptSource(source, &unused));
+  for (const std::string& list : unused)
+    PrintWarning("--" + list + " is not used: '" + source.prompts_file + "' has its own");
   CLIPTAG_RETURN_IF_ERROR(DecodeExemplars(
       [](const std::string& path) {
         const MuteStderr mute;  // libpng and libtiff print beside returning an error
@@ -37,8 +26,7 @@ Result<PromptSpec> ReadPrompts(const PromptOptions& options) {
 
 Result<std::shared_ptr<const PromptBank>> EncodePrompts(ClipModel& model, PromptSpec spec) {
   constexpr int kBatch = 8;
-  if (spec.templates.empty()) spec.templates = model.config().templates;
-  CLIPTAG_RETURN_IF_ERROR(CheckBankModel(spec, model.config().name, model.text_identity()));
+  CLIPTAG_RETURN_IF_ERROR(FitToModel(model.config(), model.text_identity(), &spec));
   TextSession session(model, CountTexts(spec));
   return BuildPromptBank(
       std::move(spec), model.config().embed_dim,
@@ -49,14 +37,6 @@ Result<std::shared_ptr<const PromptBank>> EncodePrompts(ClipModel& model, Prompt
         CLIPTAG_RETURN_IF_ERROR(model.image().Setup(kBatch));
         return model.image().Encode(pictures, model.config().preprocess, rows);
       });
-}
-
-std::vector<float> CosinesOf(const PromptBank& bank, std::span<const float> embedding) {
-  std::vector<float> cosines(static_cast<size_t>(bank.row_count()));
-  for (int i = 0; i < bank.row_count(); ++i) {
-    cosines[i] = std::inner_product(embedding.begin(), embedding.end(), bank.row(i), 0.0f);
-  }
-  return cosines;
 }
 
 }  // namespace cliptag

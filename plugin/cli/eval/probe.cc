@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "models/prompts/prompts.h"
 #include "plugin/cli/diagnostics.h"
 
 namespace cliptag {

@@ -97,9 +97,8 @@ Result<ZeroShotResult> EvaluateZeroShot(ClipModel& model, const EvalDataset& dat
   result.embeddings.dim = dim;
 
   const auto rank = [&](std::span<const float> embedding, int truth, float* cosine) {
-    std::vector<float> cosines(static_cast<size_t>(bank->tags));
-    for (int i = 0; i < bank->tags; ++i) cosines[i] = Dot(embedding.data(), bank->row(i), dim);
-    const Ranked ranked = Rank(cosines, truth);
+    const std::vector<float> cosines = CosinesOf(*bank, embedding);
+    const Ranked ranked = Rank(std::span(cosines).first(static_cast<size_t>(bank->tags)), truth);
     *cosine = cosines[static_cast<size_t>(ranked.answer)];
     return ranked;
   };

@@ -57,9 +57,7 @@ class ClipTag : private PromptsController::Host {
   void ChangeFrame(const std::function<void(FrameSettings&)>& change);
   void ChangePolicy(const std::function<void(PolicyOptions&)>& change);
   // Properties that make a new prompt bank. What is wrong with them is a warning while running.
-  void ChangePrompts(const std::function<void(PromptSettings&)>& change) {
-    prompts_.Change(change);
-  }
+  void ChangePrompts(const std::function<void(PromptSource&)>& change) { prompts_.Change(change); }
   // Properties that are fixed while running: a warning, and nothing changes then.
   void ChangeFixed(const char* property, const std::function<void(FixedSettings&)>& change);
   GstStructure* Stats() const;  // caller owns

@@ -44,7 +44,7 @@ constexpr Access kFixed = {[](ClipTag& tag, const GValue* value, const char* nam
 template <auto kMember>
 constexpr Access kPrompts = {
     [](ClipTag& tag, const GValue* value, const char*) {
-      tag.ChangePrompts([&](PromptSettings& s) { Take(value, &At<kMember>(s)); });
+      tag.ChangePrompts([&](PromptSource& s) { Take(value, &At<kMember>(s)); });
     },
     Get<&Settings::prompts, kMember>};
 
@@ -138,22 +138,22 @@ constexpr Property<ClipTag> kProperties[] = {
 
     {"prompts", "Labels to look for, separated by ';' or newlines",
      [](auto... text) { return g_param_spec_string(text..., nullptr, kPlaying); },
-     kPrompts<&PromptSettings::prompts>},
+     kPrompts<&PromptSource::prompts>},
     {"prompts-file",
      "A file with one label a line, or JSON with prompts, negatives, pictures and thresholds per "
      "tag, or a bank of embeddings; read again when it changes; wins over 'prompts'",
      [](auto... text) { return g_param_spec_string(text..., nullptr, kPlaying); },
-     kPrompts<&PromptSettings::prompts_file>},
+     kPrompts<&PromptSource::prompts_file>},
     {"templates",
      "Sentences with {} in place of the label, separated by ';' or newlines (unset = the model's "
      "own, else 'a photo of a {}.')",
      [](auto... text) { return g_param_spec_string(text..., nullptr, kPlaying); },
-     kPrompts<&PromptSettings::templates>},
+     kPrompts<&PromptSource::templates>},
     {"background",
      "What 'contrast' compares each tag with: what the camera sees when there is nothing to tag, "
      "separated by ';' or newlines (unset = a general list)",
      [](auto... text) { return g_param_spec_string(text..., nullptr, kPlaying); },
-     kPrompts<&PromptSettings::background>},
+     kPrompts<&PromptSource::background>},
 
     {"scoring", "How a similarity becomes a score from 0 to 1",
      [](auto... text) {

@@ -16,39 +16,30 @@ GType Register(const char* name, const GEnumValue* values) {
   return type;
 }
 
+template <typename E, size_t N>
+GType Register(const char* name, const Choice<E> (&table)[N]) {
+  auto* values = new GEnumValue[N + 1]{};
+  GEnumValue* next = values;
+  for (const Choice<E>& row : table) {
+    if (row.help != nullptr) *next++ = {Int(row.value), row.help, row.name};
+  }
+  return Register(name, values);
+}
+
 }  // namespace
 
 GType BackendType() {
-  static const GEnumValue values[] = {
-      {Int(BackendKind::kAuto), "The best that this machine has", "auto"},
-      {Int(BackendKind::kCpu), "The CPU", "cpu"},
-      {Int(BackendKind::kCuda), "An NVIDIA GPU", "cuda"},
-      {0, nullptr, nullptr}};
-  static const GType type = Register("GstClipTagBackend", values);
+  static const GType type = Register("GstClipTagBackend", kBackends);
   return type;
 }
 
 GType PrecisionType() {
-  static const GEnumValue values[] = {
-      {Int(Precision::kAuto), "The fastest that keeps this model's tags right", "auto"},
-      {Int(Precision::kFp32), "32-bit floating point", "fp32"},
-      {Int(Precision::kBf16), "bfloat16", "bf16"},
-      {Int(Precision::kFp16), "16-bit floating point", "fp16"},
-      {Int(Precision::kInt8), "8-bit integers", "int8"},
-      {0, nullptr, nullptr}};
-  static const GType type = Register("GstClipTagPrecision", values);
+  static const GType type = Register("GstClipTagPrecision", kPrecisions);
   return type;
 }
 
 GType ScoringType() {
-  static const GEnumValue values[] = {
-      {Int(Scoring::kContrast), "Each tag by itself, against the background and its negatives",
-       "contrast"},
-      {Int(Scoring::kSoftmax), "All tags against each other; the scores sum to 1", "softmax"},
-      {Int(Scoring::kSigmoid), "Each tag by itself, with the model's scale and bias", "sigmoid"},
-      {Int(Scoring::kCosine), "(cosine + 1) / 2", "cosine"},
-      {0, nullptr, nullptr}};
-  static const GType type = Register("GstClipTagScoring", values);
+  static const GType type = Register("GstClipTagScoring", kScorings);
   return type;
 }
 

@@ -21,13 +21,6 @@ struct FixedSettings {
   std::string metrics_file;
 };
 
-// A change costs an encoding of all prompts.
-struct PromptSettings {
-  std::string prompts, prompts_file, templates, background;
-
-  bool operator==(const PromptSettings&) const = default;
-};
-
 enum class Mode : uint8_t {
   kAuto,   // kLive in live pipelines, else kExact
   kExact,  // every frame that is inferred leaves with its own tags, in order
@@ -54,7 +47,7 @@ struct FrameSettings {
 
 struct Settings {
   FixedSettings fixed;
-  PromptSettings prompts;
+  PromptSource prompts;  // a change encodes all prompts again
   FrameSettings frame;
   PolicyOptions policy;
 };

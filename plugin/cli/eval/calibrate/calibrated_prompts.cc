@@ -14,17 +14,17 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 // What the file says, or the same said in JSON.
-Result<Json> Original(const PromptOptions& options, const PromptSpec& spec) {
+Result<Json> Original(const PromptSource& source, const PromptSpec& spec) {
   std::string text;
-  if (!options.prompts_file.empty()) {
-    CLIPTAG_ASSIGN_OR_RETURN(text, ReadFile(options.prompts_file));
+  if (!source.prompts_file.empty()) {
+    CLIPTAG_ASSIGN_OR_RETURN(text, ReadFile(source.prompts_file));
     if (text.rfind("\xEF\xBB\xBF", 0) == 0) text.erase(0, 3);
   }
   const size_t first = text.find_first_not_of(" \t\r\n\f\v");
   if (first != std::string::npos && text[first] == '{') {
     Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
     if (!json.is_object() || !json.contains("tags") || json["tags"].size() != spec.tags.size()) {
-      return DataLoss("the prompts file '" + options.prompts_file +
+      return DataLoss("the prompts file '" + source.prompts_file +
                       "' has changed while it was calibrated; run it again");
     }
     return json;
@@ -63,16 +63,16 @@ Status CheckCalibratedOutput(const PromptSpec& spec, const std::string& output) 
   return OfOutput(output, CheckReplaceable(output));
 }
 
-Status WriteCalibratedPrompts(const PromptOptions& options, const PromptSpec& spec,
+Status WriteCalibratedPrompts(const PromptSource& source, const PromptSpec& spec,
                               const std::vector<Calibration>& calibrations,
                               const std::string& output) {
-  CLIPTAG_ASSIGN_OR_RETURN(Json json, Original(options, spec));
-  if (!options.templates.empty() && !json.contains("templates")) json["templates"] = spec.templates;
-  if (!options.background.empty() && !json.contains("background")) {
+  CLIPTAG_ASSIGN_OR_RETURN(Json json, Original(source, spec));
+  if (!source.templates.empty() && !json.contains("templates")) json["templates"] = spec.templates;
+  if (!source.background.empty() && !json.contains("background")) {
     json["background"] = spec.background;
   }
-  const fs::path folder = FolderOf(options.prompts_file);
-  const bool moves = !options.prompts_file.empty() && FolderOf(output) != folder;
+  const fs::path folder = FolderOf(source.prompts_file);
+  const bool moves = !source.prompts_file.empty() && FolderOf(output) != folder;
   for (size_t i = 0; i < calibrations.size(); ++i) {
     Json& tag = json["tags"][i];
     if (moves && tag.contains("images")) MakeAbsolute(folder, &tag["images"]);

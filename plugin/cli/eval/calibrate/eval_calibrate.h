@@ -5,6 +5,7 @@
 #include <string>
 
 #include "kernels/base/status.h"
+#include "models/prompts/prompts.h"
 #include "plugin/cli/eval/calibrate/calibrate.h"
 #include "plugin/cli/options.h"
 
@@ -13,7 +14,7 @@ namespace cliptag {
 struct CalibrateOptions {
   ModelOptions model;
   InputOptions input;  // its files are the dataset's
-  PromptOptions prompts;
+  PromptSource prompts;
   std::string dataset, labels;
   bool json = false;
   CalibrationGoal goal;

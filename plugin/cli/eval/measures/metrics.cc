@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "models/prompts/prompts.h"
+
 namespace cliptag {
 namespace {
 
@@ -34,19 +36,6 @@ std::vector<size_t> RanksOf(const std::vector<Best>& queries) {
 }
 
 }  // namespace
-
-float Dot(const float* a, const float* b, size_t n) {
-  constexpr size_t kLanes = 16;  // sums that a compiler may keep in vectors
-  float sums[kLanes] = {};
-  size_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) {
-    for (size_t j = 0; j < kLanes; ++j) sums[j] += a[i + j] * b[i + j];
-  }
-  float sum = 0;
-  for (; i < n; ++i) sum += a[i] * b[i];
-  for (const float lane : sums) sum += lane;
-  return sum;
-}
 
 Ranked Rank(std::span<const float> scores, int truth) {
   Ranked ranked;

@@ -11,9 +11,6 @@
 
 namespace cliptag {
 
-// The product of two vectors in f32, summed in an order that does not depend on who calls.
-float Dot(const float* a, const float* b, size_t n);
-
 struct Ranked {
   int answer = 0;  // the class of the largest score; the first of equals
   int rank = 1;    // of the right class: 1 + how many are before it

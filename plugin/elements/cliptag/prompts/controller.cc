@@ -11,26 +11,6 @@
 namespace cliptag {
 namespace {
 
-// All but the pictures.
-Result<PromptSpec> ReadSpec(const PromptSettings& settings) {
-  const bool from_file = !settings.prompts_file.empty();
-  if (!from_file && settings.prompts.find_first_not_of(" \t\r\n") == std::string::npos) {
-    return InvalidArgument("There are no prompts: set prompts=\"a cat; a dog\" or prompts-file.");
-  }
-  CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, from_file ? ReadPromptsFile(settings.prompts_file)
-                                                      : ParsePrompts(settings.prompts));
-  if (spec.tags.empty()) {
-    return InvalidArgument("The prompts file " + settings.prompts_file + " names nothing to tag.");
-  }
-  if (spec.templates.empty() && !settings.templates.empty()) {
-    CLIPTAG_ASSIGN_OR_RETURN(spec.templates, SplitList(settings.templates, "templates"));
-  }
-  if (spec.background.empty() && !settings.background.empty()) {
-    CLIPTAG_ASSIGN_OR_RETURN(spec.background, SplitList(settings.background, "background prompts"));
-  }
-  return spec;
-}
-
 bool HasPictures(const PromptSpec& spec) {
   return std::any_of(spec.tags.begin(), spec.tags.end(),
                      [](const TagSpec& tag) { return !tag.images.empty(); });
@@ -43,7 +23,7 @@ PromptsController::Version PromptsController::Now() const {
   return now_;
 }
 
-PromptSettings PromptsController::settings() const { return Now().settings; }
+PromptSource PromptsController::settings() const { return Now().settings; }
 
 bool PromptsController::IsWanted(uint64_t number) const {
   const std::lock_guard lock(mutex_);
@@ -54,7 +34,7 @@ Result<PromptsController::First> PromptsController::Read() const {
   First first;
   first.settings = settings();
   first.stamp = FileWatch::StampOf(first.settings.prompts_file);
-  CLIPTAG_ASSIGN_OR_RETURN(first.spec, ReadSpec(first.settings));
+  CLIPTAG_ASSIGN_OR_RETURN(first.spec, ReadPromptSource(first.settings));
   CLIPTAG_RETURN_IF_ERROR(DecodeExemplars(ReadExemplar, &first.spec));
   return first;
 }
@@ -71,7 +51,7 @@ void PromptsController::Start(First first) {
     watch_ = std::move(watch);
     changed = now_.settings != first.settings;
   }
-  if (changed) Change([](PromptSettings&) {});
+  if (changed) Change([](PromptSource&) {});
 }
 
 void PromptsController::Stop() {
@@ -83,10 +63,10 @@ void PromptsController::Stop() {
   state_ = State::kNone;
 }
 
-void PromptsController::Change(const std::function<void(PromptSettings&)>& change) {
+void PromptsController::Change(const std::function<void(PromptSource&)>& change) {
   for (bool taken = false; !taken;) {
     const Version begun = Now();
-    PromptSettings after = begun.settings;
+    PromptSource after = begun.settings;
     change(after);
     if (!begun.running) {
       const std::lock_guard lock(mutex_);
@@ -97,7 +77,7 @@ void PromptsController::Change(const std::function<void(PromptSettings&)>& chang
       return;
     }
     const auto seen = FileWatch::StampOf(after.prompts_file);
-    Result<PromptSpec> spec = ReadSpec(after);
+    Result<PromptSpec> spec = ReadPromptSource(after);
     if (!spec.ok()) {
       host_->PromptsRefused(spec.status());
       return;
@@ -106,7 +86,7 @@ void PromptsController::Change(const std::function<void(PromptSettings&)>& chang
   }
 }
 
-std::unique_ptr<FileWatch> PromptsController::Watch(const PromptSettings& settings,
+std::unique_ptr<FileWatch> PromptsController::Watch(const PromptSource& settings,
                                                     FileWatch::Stamp seen) {
   if (settings.prompts_file.empty()) return nullptr;
   // Not on the polling thread: reading may take long.
@@ -123,7 +103,7 @@ void PromptsController::OnFile(FileWatch::Change change) {
     const Status status = Catching([&]() -> Status {
       if (change == FileWatch::Change::kGone)
         return NotFound("The prompts file " + file + " is gone.");
-      CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, ReadSpec(begun.settings));
+      CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, ReadPromptSource(begun.settings));
       taken = Take(begun, std::move(spec), nullptr, {});
       return {};
     });
@@ -134,7 +114,7 @@ void PromptsController::OnFile(FileWatch::Change change) {
   }
 }
 
-bool PromptsController::Take(const Version& begun, PromptSpec spec, const PromptSettings* settings,
+bool PromptsController::Take(const Version& begun, PromptSpec spec, const PromptSource* settings,
                              FileWatch::Stamp seen) {
   const bool other_file =
       settings != nullptr && settings->prompts_file != begun.settings.prompts_file;

@@ -43,7 +43,7 @@ class PromptsController {
 
   // What a start needs, read before anything else is made.
   struct First {
-    PromptSettings settings;
+    PromptSource settings;
     FileWatch::Stamp stamp;  // of the prompts file, before it was read
     PromptSpec spec;
   };
@@ -58,7 +58,7 @@ class PromptsController {
 
   explicit PromptsController(Host* host) : host_(host) {}
 
-  PromptSettings settings() const;
+  PromptSource settings() const;
   State state() const { return state_; }
 
   Result<First> Read() const;  // pictures included
@@ -67,23 +67,23 @@ class PromptsController {
   void Stop();
   // `change` edits the settings, perhaps more than once. What is wrong with them is reported before
   // this returns if the element runs, and at the start if it does not.
-  void Change(const std::function<void(PromptSettings&)>& change);
+  void Change(const std::function<void(PromptSource&)>& change);
   // On the engine's worker, which serves other elements too.
   void OnEncoded(Status status, std::shared_ptr<const PromptBank> bank);
 
  private:
   struct Version {
-    PromptSettings settings;
+    PromptSource settings;
     uint64_t number = 0;
     bool running = false;
   };
   Version Now() const;
   bool IsWanted(uint64_t number) const;
-  std::unique_ptr<FileWatch> Watch(const PromptSettings& settings, FileWatch::Stamp seen);
+  std::unique_ptr<FileWatch> Watch(const PromptSource& settings, FileWatch::Stamp seen);
   void OnFile(FileWatch::Change change);
   // False if there are newer ones than `begun` by now. `settings` are null if they have not
   // changed.
-  bool Take(const Version& begun, PromptSpec spec, const PromptSettings* settings,
+  bool Take(const Version& begun, PromptSpec spec, const PromptSource* settings,
             FileWatch::Stamp seen);
   void Decode(uint64_t number, PromptSpec spec);
 
