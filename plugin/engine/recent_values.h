@@ -5,11 +5,25 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
+#include <utility>
+#include <vector>
 
 namespace cliptag {
+
+// The nearest-rank quantile: the smallest value that this share of all, 0..1, do not exceed. 0 of
+// none.
+template <typename T>
+T Quantile(std::vector<T> values, double share) {
+  if (values.empty()) return {};
+  const auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(values.size())));
+  const auto nth = values.begin() + static_cast<ptrdiff_t>(std::max<size_t>(rank, 1) - 1);
+  std::nth_element(values.begin(), nth, values.end());
+  return *nth;
+}
 
 class RecentValues {
  public:
@@ -23,19 +37,13 @@ class RecentValues {
     count_ = 0;
   }
 
-  // The value below which that share of them lies, 0..1; 0 if it is empty.
   uint64_t Quantile(double share) const {
-    std::array<uint64_t, kSize> sorted;
-    size_t n = 0;
+    std::vector<uint64_t> values;
     {
       const std::lock_guard lock(mutex_);
-      n = std::min<uint64_t>(count_, kSize);
-      std::copy_n(values_.begin(), n, sorted.begin());
+      values.assign(values_.begin(), values_.begin() + std::min<uint64_t>(count_, kSize));
     }
-    if (n == 0) return 0;
-    const size_t rank = std::min(n - 1, static_cast<size_t>(share * static_cast<double>(n)));
-    std::nth_element(sorted.begin(), sorted.begin() + rank, sorted.begin() + n);
-    return sorted[rank];
+    return cliptag::Quantile(std::move(values), share);
   }
 
  private:

@@ -11,20 +11,9 @@
 #include <fstream>
 #include <string>
 
+#include "plugin/engine/recent_values.h"
+
 namespace cliptag {
-namespace {
-
-// The nearest-rank quantile.
-double Quantile(std::vector<double> values, double q) {
-  if (values.empty()) return 0;
-  const auto rank = static_cast<size_t>(std::ceil(q * static_cast<double>(values.size())));
-  const auto nth = values.begin() + static_cast<ptrdiff_t>(std::max<size_t>(rank, 1) - 1);
-  std::nth_element(values.begin(), nth, values.end());
-  return *nth;
-}
-
-}  // namespace
-
 double NowMs() {
   return std::chrono::duration<double, std::milli>(
              std::chrono::steady_clock::now().time_since_epoch())
