@@ -9,7 +9,17 @@
 namespace cliptag::test {
 namespace {
 
-class StreamTest : public ClipTagTest {};
+class StreamTest : public ClipTagTest {
+ protected:
+  void PullEos() {
+    for (bool eos = false; !eos;) {
+      GstEvent* event = gst_harness_pull_event(harness_);
+      ASSERT_NE(event, nullptr) << "no end of stream";
+      eos = GST_EVENT_TYPE(event) == GST_EVENT_EOS;
+      gst_event_unref(event);
+    }
+  }
+};
 
 TEST_F(StreamTest, FramesLeaveInOrderTheSameMemoryEachWithItsOwnTags) {
   Fake().SetScore([](const std::string&, uint64_t frame) { return frame / 100.0; });
@@ -112,13 +122,7 @@ TEST_F(StreamTest, EndOfStreamDrainsAtOnce) {
   const auto start = std::chrono::steady_clock::now();
   ASSERT_TRUE(gst_harness_push_event(harness_, gst_event_new_eos()));
   for (int n = 0; n < 3; ++n) EXPECT_TRUE(Pull());
-  bool eos = false;
-  while (!eos) {
-    GstEvent* event = gst_harness_pull_event(harness_);
-    ASSERT_NE(event, nullptr);
-    eos = GST_EVENT_TYPE(event) == GST_EVENT_EOS;
-    gst_event_unref(event);
-  }
+  PullEos();
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
 }
 
@@ -173,35 +177,21 @@ TEST_F(StreamTest, AFixedPoolOfThreeUpstreamDoesNotStarve) {
 TEST_F(StreamTest, IntervalLooksAtEveryNth) {
   Set("interval", "3");
   Play();
-  for (guint64 n = 0; n < 7; ++n) {
-    ASSERT_EQ(Push(n), GST_FLOW_OK);
-    const BufferHolder out = Pull();
-    EXPECT_EQ(MetaOf(out.get()) != nullptr, n % 3 == 0) << n;
-  }
+  for (guint64 n = 0; n < 7; ++n) EXPECT_EQ(MetaOf(Through(n).get()) != nullptr, n % 3 == 0) << n;
   Set("interval", "1");
-  ASSERT_EQ(Push(7), GST_FLOW_OK);
-  EXPECT_NE(MetaOf(Pull().get()), nullptr);
+  EXPECT_NE(MetaOf(Through(7).get()), nullptr);
 }
 
 TEST_F(StreamTest, MaxRateHoldsOnAverageAndAfterChanges) {
   Set("max-rate", "10/1");
   Play();
-  for (guint64 n = 0; n < 50; ++n) {  // two seconds
-    ASSERT_EQ(Push(n), GST_FLOW_OK);
-    Pull();
-  }
+  for (guint64 n = 0; n < 50; ++n) Through(n);  // two seconds
   EXPECT_EQ(Fake().seen().size(), 20u);
   Set("max-rate", "1/10");
-  for (guint64 n = 50; n < 60; ++n) {
-    ASSERT_EQ(Push(n), GST_FLOW_OK);
-    Pull();
-  }
+  for (guint64 n = 50; n < 60; ++n) Through(n);
   EXPECT_EQ(Fake().seen().size(), 21u);
   Set("max-rate", "25/1");  // not only after the ten seconds that were agreed
-  for (guint64 n = 60; n < 65; ++n) {
-    ASSERT_EQ(Push(n), GST_FLOW_OK);
-    Pull();
-  }
+  for (guint64 n = 60; n < 65; ++n) Through(n);
   EXPECT_EQ(Fake().seen().size(), 26u);
 }
 
@@ -336,13 +326,7 @@ TEST_F(StreamTest, DownstreamThatHasEnoughStillGetsTheEnd) {
   for (guint64 n = 0; n < 3; ++n) ASSERT_EQ(Push(n), GST_FLOW_OK);
   ASSERT_TRUE(gst_harness_push_event(harness_, gst_event_new_eos()));
   Fake().Release();
-  bool eos = false;
-  while (!eos) {
-    GstEvent* event = gst_harness_pull_event(harness_);
-    ASSERT_NE(event, nullptr) << "no end of stream";
-    eos = GST_EVENT_TYPE(event) == GST_EVENT_EOS;
-    gst_event_unref(event);
-  }
+  PullEos();
   EXPECT_EQ(Push(3), GST_FLOW_EOS);
   EXPECT_TRUE(Errors().empty());
 }
@@ -371,16 +355,14 @@ TEST_F(StreamTest, AFrameThatIsTooSmallPassesWithOneWarning) {
     EXPECT_EQ(MetaOf(Pull().get()), nullptr);
   }
   EXPECT_EQ(Warnings().size(), 1u);
-  ASSERT_EQ(Push(4), GST_FLOW_OK);
-  EXPECT_NE(MetaOf(Pull().get()), nullptr);
+  EXPECT_NE(MetaOf(Through(4).get()), nullptr);
 }
 
 TEST_F(StreamTest, AFailingModelLetsFramesPassWithOneWarning) {
   Play();
   Fake().SetInferStatus(Internal("The model has a cold"));
   for (guint64 n = 0; n < 3; ++n) {
-    ASSERT_EQ(Push(n), GST_FLOW_OK);
-    EXPECT_EQ(MetaOf(Pull().get()), nullptr);
+    EXPECT_EQ(MetaOf(Through(n).get()), nullptr);
   }
   const auto warnings = Warnings();
   ASSERT_EQ(warnings.size(), 1u);
@@ -388,8 +370,7 @@ TEST_F(StreamTest, AFailingModelLetsFramesPassWithOneWarning) {
             std::string::npos)
       << warnings[0];
   Fake().SetInferStatus({});
-  ASSERT_EQ(Push(3), GST_FLOW_OK);
-  EXPECT_NE(MetaOf(Pull().get()), nullptr);
+  EXPECT_NE(MetaOf(Through(3).get()), nullptr);
 }
 
 TEST_F(StreamTest, TheChromaSiteOfTheCapsCounts) {

@@ -8,11 +8,11 @@
 #include <condition_variable>
 #include <map>
 #include <mutex>
-#include <optional>
 #include <thread>
 
 #include "plugin/engine/engine.h"
 #include "plugin/engine/frame_parts.h"
+#include "tests/engine/engine_inbox.h"
 
 namespace cliptag {
 namespace {
@@ -36,33 +36,7 @@ bool Eventually(F&& holds) {
   return false;
 }
 
-class Inbox {
- public:
-  std::function<void(InferenceResult)> Slot() {
-    return [this](InferenceResult result) {
-      std::lock_guard lock(mutex_);
-      results_.push_back(std::move(result));
-      arrived_.notify_all();
-    };
-  }
-  bool WaitFor(size_t n) {
-    std::unique_lock lock(mutex_);
-    return arrived_.wait_for(lock, 20s, [&] { return results_.size() >= n; });
-  }
-  std::vector<InferenceResult> Take() {
-    std::lock_guard lock(mutex_);
-    return std::move(results_);
-  }
-  size_t size() {
-    std::lock_guard lock(mutex_);
-    return results_.size();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable arrived_;
-  std::vector<InferenceResult> results_;
-};
+using Inbox = test::ResultInbox;
 
 class StreamsTest : public ::testing::Test {
  protected:
@@ -74,32 +48,36 @@ class StreamsTest : public ::testing::Test {
   static void TearDownTestSuite() { delete engine_; }
   static Engine& engine() { return **engine_; }
 
-  InferenceRequest Request(Inbox& inbox, uint64_t number, uint64_t batch_timeout_ns = 1'000'000) {
+  InferenceRequest Request(uint64_t number, uint64_t batch_timeout_ns = 1'000'000) {
     InferenceRequest request;
     request.frame = RgbView(pixels_.data(), kWidth * 3, kWidth, kHeight, RgbOrder::kRgb);
     request.at = number * 40'000'000;
     request.frame_number = number;
     request.batch_timeout_ns = batch_timeout_ns;
+    return request;
+  }
+  InferenceRequest Request(Inbox& inbox, uint64_t number, uint64_t batch_timeout_ns = 1'000'000) {
+    InferenceRequest request = Request(number, batch_timeout_ns);
     request.done = inbox.Slot();
     return request;
   }
+  static InferenceResult Ask(EngineStream& stream, InferenceRequest request) {
+    Inbox inbox;
+    request.done = inbox.Slot();
+    EXPECT_TRUE(stream.Submit(std::move(request)).ok());
+    EXPECT_TRUE(inbox.WaitFor(1));
+    return inbox.Take().at(0);
+  }
 
   static std::shared_ptr<const PromptBank> Set(EngineStream& stream, const std::string& labels) {
-    auto spec = ParsePrompts(labels);
-    std::mutex mutex;
-    std::condition_variable done;
-    std::optional<Status> status;
-    std::shared_ptr<const PromptBank> bank;
-    stream.SetPrompts(spec.Take(), [&](Status s, std::shared_ptr<const PromptBank> b) {
-      std::lock_guard lock(mutex);
-      bank = std::move(b);
-      status = s;
-      done.notify_all();
-    });
-    std::unique_lock lock(mutex);
-    EXPECT_TRUE(done.wait_for(lock, 20s, [&] { return status.has_value(); }));
-    EXPECT_TRUE(status && status->ok());
-    return bank;
+    test::InboxOf<std::shared_ptr<const PromptBank>> banks;
+    stream.SetPrompts(ParsePrompts(labels).Take(),
+                      [&](Status status, std::shared_ptr<const PromptBank> bank) {
+                        EXPECT_TRUE(status.ok()) << status.message();
+                        banks.Put(std::move(bank));
+                      });
+    EXPECT_TRUE(banks.WaitFor(1));
+    return banks.Take().at(0);
   }
 
   // The left half is red, the right one has stripes.
@@ -209,9 +187,8 @@ TEST_F(StreamsTest, EveryStreamGetsItsShareHoweverMuchOneSubmits) {
   std::condition_variable done;
   for (int i = 0; i < kStreams; ++i) streams.push_back(engine().OpenStream());
   const auto submit = [&](int stream, int count) {
-    Inbox unused;
     for (int n = 0; n < count; ++n) {
-      InferenceRequest request = Request(unused, n, kLong);
+      InferenceRequest request = Request(n, kLong);
       request.done = [&, stream](InferenceResult) {
         const std::lock_guard lock(mutex);
         order.push_back(stream);
@@ -237,10 +214,7 @@ TEST_F(StreamsTest, AFrameThatCannotBeReadFailsAlone) {
   auto good = engine().OpenStream();
   auto bad = engine().OpenStream();
   Inbox good_inbox, bad_inbox;
-  std::vector<std::vector<float>> embeddings;
-  ASSERT_TRUE(good->Submit(Request(good_inbox, 0)).ok());
-  ASSERT_TRUE(good_inbox.WaitFor(1));
-  const auto alone = good_inbox.Take()[0].embedding;
+  const auto alone = Ask(*good, Request(0)).embedding;
   for (uint64_t n = 0; n < 2; ++n) {
     ASSERT_TRUE(good->Submit(Request(good_inbox, n, kLong)).ok());
     InferenceRequest broken = Request(bad_inbox, n, kLong);
@@ -293,13 +267,10 @@ TEST_F(StreamsTest, TilesReportTheBestOneAndItsPlace) {
   auto stream = engine().OpenStream();
   Set(*stream, "red; stripes; dog");
   stream->SetPolicy({.scoring = Scoring::kCosine, .top_k = 0});
-  Inbox inbox;
-  InferenceRequest request = Request(inbox, 3);
+  InferenceRequest request = Request(3);
   request.tiles = true;
   request.tile_rows = 1;
-  ASSERT_TRUE(stream->Submit(std::move(request)).ok());
-  ASSERT_TRUE(inbox.WaitFor(1));
-  const InferenceResult result = inbox.Take()[0];
+  const InferenceResult result = Ask(*stream, std::move(request));
   ASSERT_TRUE(result.status.ok()) << result.status.message();
   EXPECT_TRUE(result.embedding.empty());
   ASSERT_EQ(result.tags.size(), 3u);
@@ -310,12 +281,10 @@ TEST_F(StreamsTest, TilesReportTheBestOneAndItsPlace) {
   std::map<std::string, double> best;
   std::map<std::string, Rect> place;
   for (const Rect& tile : tiles) {
-    InferenceRequest one = Request(inbox, 4);
+    InferenceRequest one = Request(4);
     one.frame.crop = tile;
-    ASSERT_TRUE(stream->Submit(std::move(one)).ok());
-    ASSERT_TRUE(inbox.WaitFor(1));
-    const auto answers = inbox.Take();
-    for (const Tag& tag : answers[0].tags) {
+    const InferenceResult answer = Ask(*stream, std::move(one));
+    for (const Tag& tag : answer.tags) {
       EXPECT_EQ(tag.region.width, 0);
       if (best.contains(tag.label) && best[tag.label] >= tag.score) continue;
       best[tag.label] = tag.score;
@@ -417,12 +386,10 @@ TEST_F(StreamsTest, ObjectsHaveTagsOfTheirOwnAndAreEncodedOnce) {
   EXPECT_TRUE(Eventually([&] { return stream->stats().objects_reused == 10; }));
 
   // An object's tags are those of the square around it.
-  InferenceRequest square = Request(inbox, 9);
+  InferenceRequest square = Request(9);
   square.frame.crop = {90, 5, 60, 60};
-  ASSERT_TRUE(stream->Submit(std::move(square)).ok());
-  ASSERT_TRUE(inbox.WaitFor(1));
-  const auto answers = inbox.Take();
-  for (const Tag& tag : answers[0].tags) {
+  const InferenceResult answer = Ask(*stream, std::move(square));
+  for (const Tag& tag : answer.tags) {
     for (size_t i = 4; i < 6; ++i) {
       if (results[0].tags[i].label != tag.label) continue;
       EXPECT_NEAR(results[0].tags[i].cosine, tag.cosine, 1e-4);
@@ -435,20 +402,17 @@ TEST_F(StreamsTest, OnAStillPictureTimeGoesOnAndNewPromptsApply) {
   auto stream = engine().OpenStream();
   Set(*stream, "red");
   stream->SetPolicy({.scoring = Scoring::kCosine, .threshold = 0, .min_duration_ns = 100'000'000});
-  Inbox inbox;
-  const auto look = [&](uint64_t n, bool still, Fit fit = Fit::kModel) {
-    InferenceRequest request = Request(inbox, n);
+  const auto infer = [&](uint64_t n, bool still, Fit fit = Fit::kModel) {
+    InferenceRequest request = Request(n);
     request.still = still;
     request.fit = fit;
-    EXPECT_TRUE(stream->Submit(std::move(request)).ok());
-    EXPECT_TRUE(inbox.WaitFor(1));
-    return inbox.Take()[0];
+    return Ask(*stream, std::move(request));
   };
-  const InferenceResult first = look(0, true);
+  const InferenceResult first = infer(0, true);
   EXPECT_FALSE(first.still) << "there is nothing that could stand";
   EXPECT_FALSE(first.tags[0].active);
   for (uint64_t n = 1; n < 6; ++n) {
-    const InferenceResult result = look(n, true);
+    const InferenceResult result = infer(n, true);
     EXPECT_TRUE(result.still);
     ASSERT_EQ(result.tags.size(), 1u);
     EXPECT_NEAR(result.tags[0].cosine, first.tags[0].cosine, 1e-6);
@@ -457,50 +421,47 @@ TEST_F(StreamsTest, OnAStillPictureTimeGoesOnAndNewPromptsApply) {
     EXPECT_EQ(result.embedding, first.embedding);
   }
   Set(*stream, "stripes; red");
-  const InferenceResult other = look(6, true);
+  const InferenceResult other = infer(6, true);
   EXPECT_TRUE(other.still);
   EXPECT_EQ(other.tags.size(), 2u);
   EXPECT_TRUE(Eventually([&] { return stream->stats().inferred == 1; }));
   EXPECT_EQ(stream->stats().pictures, 1u);
   EXPECT_EQ(stream->stats().submitted, 1u);
-  EXPECT_FALSE(look(7, true, Fit::kSquash).still) << "that part of it was never seen";
+  EXPECT_FALSE(infer(7, true, Fit::kSquash).still) << "that part of it was never seen";
   EXPECT_TRUE(Eventually([&] { return stream->stats().pictures == 2; }));
   stream->Flush();
-  EXPECT_FALSE(look(8, true, Fit::kSquash).still);
+  EXPECT_FALSE(infer(8, true, Fit::kSquash).still);
 }
 
 TEST_F(StreamsTest, OnAStillPictureObjectsThatAreNewOrMovedAreLookedAt) {
   auto stream = engine().OpenStream();
   Set(*stream, "red");
-  Inbox inbox;
-  const auto look = [&](uint64_t n, std::vector<ObjectRegion> objects) {
-    InferenceRequest request = Request(inbox, n);
+  const auto infer = [&](uint64_t n, std::vector<ObjectRegion> objects) {
+    InferenceRequest request = Request(n);
     request.regions = Regions::kBoth;
     request.objects = std::move(objects);
     request.still = n > 0;
-    EXPECT_TRUE(stream->Submit(std::move(request)).ok());
-    EXPECT_TRUE(inbox.WaitFor(1));
-    return inbox.Take()[0];
+    return Ask(*stream, std::move(request));
   };
   const auto pictures = [&](uint64_t n) {
     return Eventually([&] { return stream->stats().pictures == n; });
   };
   const ObjectRegion one{{5, 5, 40, 40}, 1}, two{{100, 5, 40, 60}, 2}, moved{{60, 5, 40, 60}, 2};
-  EXPECT_EQ(look(0, {one}).tags.size(), 2u);
-  EXPECT_TRUE(look(1, {one}).still);
-  EXPECT_TRUE(look(80, {one}).still) << "on a still picture no embedding ages";
+  EXPECT_EQ(infer(0, {one}).tags.size(), 2u);
+  EXPECT_TRUE(infer(1, {one}).still);
+  EXPECT_TRUE(infer(80, {one}).still) << "on a still picture no embedding ages";
   EXPECT_TRUE(pictures(2));
-  const InferenceResult with_two = look(81, {one, two});
+  const InferenceResult with_two = infer(81, {one, two});
   EXPECT_FALSE(with_two.still);
   EXPECT_EQ(with_two.tags.size(), 3u);
   EXPECT_TRUE(pictures(3));
-  EXPECT_TRUE(look(82, {two, one}).still);
-  EXPECT_FALSE(look(83, {one, moved}).still);
+  EXPECT_TRUE(infer(82, {two, one}).still);
+  EXPECT_FALSE(infer(83, {one, moved}).still);
   EXPECT_TRUE(pictures(4));
-  const InferenceResult gone = look(84, {one});
+  const InferenceResult gone = infer(84, {one});
   EXPECT_FALSE(gone.still) << "there is something to tell";
   EXPECT_EQ(gone.tags.size(), 2u);
-  EXPECT_TRUE(look(85, {one}).still);
+  EXPECT_TRUE(infer(85, {one}).still);
   EXPECT_TRUE(pictures(4));
 }
 
@@ -532,18 +493,15 @@ TEST_F(StreamsTest, AStillFrameNeverTakesThePlaceOfOneToBeLookedAt) {
 TEST_F(StreamsTest, NewPromptsAreAppliedToObjectsThatAreNotEncodedAgain) {
   auto stream = engine().OpenStream();
   Set(*stream, "red");
-  Inbox inbox;
-  const auto look = [&](uint64_t n) {
-    InferenceRequest request = Request(inbox, n);
+  const auto infer = [&](uint64_t n) {
+    InferenceRequest request = Request(n);
     request.regions = Regions::kObjects;
     request.objects = {{{5, 5, 40, 40}, 1}};
-    EXPECT_TRUE(stream->Submit(std::move(request)).ok());
-    EXPECT_TRUE(inbox.WaitFor(1));
-    return inbox.Take()[0];
+    return Ask(*stream, std::move(request));
   };
-  EXPECT_EQ(look(0).tags.size(), 1u);
+  EXPECT_EQ(infer(0).tags.size(), 1u);
   Set(*stream, "stripes; dog");
-  const InferenceResult result = look(1);
+  const InferenceResult result = infer(1);
   ASSERT_EQ(result.tags.size(), 2u);
   EXPECT_NE(result.tags[0].label, "red");
   EXPECT_TRUE(result.embedding.empty());
@@ -580,8 +538,7 @@ TEST_F(StreamsTest, FlushesAndClosuresAtTheWorstMomentAnswerEverythingOnce) {
     for (int round = 0; !stop; ++round) {
       auto stream = engine().OpenStream();
       for (uint64_t n = 0; n < 7; ++n) {
-        Inbox unused;
-        InferenceRequest request = Request(unused, n);
+        InferenceRequest request = Request(n);
         request.tiles = n % 2 == 1;
         request.replace = round % 2 == 0;
         request.done = [&](InferenceResult) { ++answered; };
