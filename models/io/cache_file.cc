@@ -6,9 +6,9 @@
 
 #include <filesystem>
 
+#include "kernels/base/replace_file.h"
 #include "models/io/cache_directory.h"
 #include "models/io/content_hash.h"
-#include "models/io/replace_file.h"
 
 namespace cliptag {
 namespace {

@@ -6,9 +6,9 @@
 #include <span>
 #include <utility>
 
+#include "kernels/base/replace_file.h"
 #include "models/config/config.h"
 #include "models/io/json.h"
-#include "models/io/replace_file.h"
 #include "models/weights/safetensors.h"
 
 namespace cliptag {
@@ -17,7 +17,7 @@ namespace {
 constexpr char kFormat[] = "cliptag-prompt-bank-1";
 constexpr char kTensor[] = "embeddings";
 
-// The spec as a prompts file says it.
+// The spec as a prompts file.
 Json PromptsJson(const PromptSpec& spec) {
   Json json = {{"tags", Json::array()}};
   if (!spec.templates.empty()) json["templates"] = spec.templates;
@@ -71,7 +71,8 @@ Result<std::shared_ptr<const std::vector<float>>> UnitRow(std::vector<float> val
   for (const float value : values) squares += double{value} * value;
   const double length = std::sqrt(squares);
   if (!(length > 1e-9) || !std::isfinite(length)) {
-    return DataLoss(what + " is " + std::to_string(length) + " long, which is no direction.");
+    return DataLoss(what + " has the length " + std::to_string(length) +
+                    ", so it has no direction.");
   }
   for (float& value : values) value = static_cast<float>(value / length);
   return std::make_shared<const std::vector<float>>(std::move(values));

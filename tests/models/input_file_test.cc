@@ -8,11 +8,13 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <thread>
 
+#include "kernels/base/replace_file.h"
 #include "models/io/mapped_file.h"
 #include "models/tower_identity.h"
 #include "models/weights/weights.h"
@@ -20,6 +22,30 @@
 
 namespace cliptag {
 namespace {
+
+TEST(ReplaceFileTest, WhatLiesInPlaceOfTheTemporaryFileIsNotWrittenTo) {
+  const TempDir dir;
+  dir.Write("victim", "precious");
+  const std::string victim = dir.File("victim"), part = PartOf(dir.File("file"));
+  const auto create = [&] {
+    const int fd = CreatePart(part);
+    ASSERT_GE(fd, 0);
+    EXPECT_EQ(write(fd, "text", 4), 4);
+    close(fd);
+    EXPECT_EQ(ReadAll(part), "text");
+    std::filesystem::remove(part);
+  };
+  std::filesystem::create_symlink(victim, part);
+  create();
+  std::filesystem::create_hard_link(victim, part);
+  create();
+  ASSERT_EQ(mkfifo(part.c_str(), 0600), 0);
+  create();
+  EXPECT_EQ(ReadAll(victim), "precious");
+  std::filesystem::create_directory(part);
+  EXPECT_EQ(CreatePart(part), -1);
+  EXPECT_EQ(errno, EEXIST);
+}
 
 TEST(InputFileTest, ReadsWhatIsThere) {
   const TempDir dir;

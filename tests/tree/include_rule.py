@@ -64,9 +64,9 @@ APART = (
 )
 
 # How the core reports: errors as values, the callback that elements and tool map to their own logs, and how
-# text of strangers is shown.
+# text of strangers is shown. Files replaced whole.
 FOR_ALL = ("kernels/base/status.h", "kernels/base/log.h", "kernels/base/caught.h",
-           "kernels/base/plain_text.h")
+           "kernels/base/plain_text.h", "kernels/base/replace_file.h")
 
 LIBRARIES = [
     ("onednn", r"(oneapi/dnnl/|dnnl|omp\.h$)"),

@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-#include "models/io/replace_file.h"
+#include "kernels/base/replace_file.h"
 
 namespace cliptag {
 namespace {

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "models/io/replace_file.h"
+#include "kernels/base/replace_file.h"
 
 namespace cliptag {
 namespace {

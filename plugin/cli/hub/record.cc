@@ -4,8 +4,8 @@
 
 #include <filesystem>
 
+#include "kernels/base/replace_file.h"
 #include "models/io/json.h"
-#include "models/io/replace_file.h"
 
 namespace cliptag {
 namespace {

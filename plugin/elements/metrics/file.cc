@@ -1,11 +1,9 @@
 #include "plugin/elements/metrics/file.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <condition_variable>
 #include <filesystem>
@@ -17,6 +15,7 @@
 #include <utility>
 
 #include "kernels/base/caught.h"
+#include "kernels/base/replace_file.h"
 
 namespace cliptag {
 namespace {
@@ -36,12 +35,12 @@ class Writer;
 struct Target {
   std::shared_ptr<Writer> writer;
   size_t registrations = 0;
-  std::mutex turn;  // of a writer all its life: one that comes after waits until the file is gone
+  std::mutex turn;  // held by the writer's thread; the next writer waits until the file is removed
 };
 
-// Who writes which file. Never destroyed: elements may outlive what is static.
+// The writer of each file. Never destroyed, since elements may outlive static objects.
 struct Writers {
-  std::mutex mutex;  // held for moments: not while anything is asked, written or waited for
+  std::mutex mutex;  // not held during callbacks, writes and waits
   std::map<std::string, Target> by_path;
 };
 Writers& AllWriters() {
@@ -76,7 +75,7 @@ class Writer {
 
   Entry* Add(MetricsSource source) {
     const std::lock_guard lock(mutex_);
-    // One that comes back takes its place.
+    // An element that starts again replaces its old entry.
     entries_.remove_if([&](const Entry& e) { return e.gone && e.source.stream == source.stream; });
     Entry& entry = entries_.emplace_back();
     entry.source = std::move(source);
@@ -125,7 +124,7 @@ class Writer {
     RemoveMetricsFile(path_, written);
   }
 
-  // The lock is held while an element is asked, so that it is still there.
+  // The lock is held during callbacks, so that their element still exists.
   std::string Text() {
     const auto now = Clock::now();
     entries_.remove_if([&](const Entry& e) { return e.gone && now - e.gone_since > kLinger; });
@@ -144,8 +143,7 @@ class Writer {
     guint64 inferred = 0;
     gst_structure_get_uint64(stats.get(), "inferred", &inferred);
     const double seconds = std::chrono::duration<double>(now - entry.taken).count();
-    // Over less than a moment (an element stops right after a write) the old rate is the better
-    // one.
+    // Where an element stops right after a write, the old rate is the better estimate.
     if (entry.last == nullptr || seconds >= 0.5) {
       if (entry.last != nullptr && inferred >= entry.inferred) {
         entry.images_per_second = static_cast<double>(inferred - entry.inferred) / seconds;
@@ -177,7 +175,6 @@ class Writer {
   std::thread thread_;  // last: starts when the rest is there
 };
 
-// The writer's thread is waited for by whoever lets go of it last, out of the lock.
 class Registration final : public MetricsRegistration {
  public:
   Registration(const std::string& path, MetricsSource source) {
@@ -213,23 +210,6 @@ class Registration final : public MetricsRegistration {
   Writer::Entry* entry_ = nullptr;
 };
 
-std::string Failed(const std::string& path, int error) {
-  return "The metrics file " + path +
-         " cannot be written: " + std::error_code(error, std::generic_category()).message() +
-         ". It is tried again every second.";
-}
-
-// 0, or an errno.
-int WriteAll(int fd, const std::string& text) {
-  for (size_t done = 0; done < text.size();) {
-    const ssize_t n = write(fd, text.data() + done, text.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return n < 0 ? errno : EIO;
-    done += static_cast<size_t>(n);
-  }
-  return 0;
-}
-
 }  // namespace
 
 std::unique_ptr<MetricsRegistration> RegisterMetrics(const std::string& path,
@@ -249,30 +229,17 @@ std::unique_ptr<MetricsRegistration> RegisterMetrics(const std::string& path,
 std::string ReplaceMetricsFile(const std::string& path, const std::string& text,
                                struct stat* written) {
   struct stat before {};
-  const bool exists = stat(path.c_str(), &before) == 0;
-  if (exists && !S_ISREG(before.st_mode)) {
-    // Renamed over, a device or a pipe would be gone.
+  if (stat(path.c_str(), &before) == 0 && !S_ISREG(before.st_mode)) {
     return "The metrics file " + path + " is a " +
            (S_ISDIR(before.st_mode) ? "directory" : "device") +
            "; name a regular file, or one that is not there yet.";
   }
-  // Made anew, so that neither a link nor a pipe that lies in wait there is followed or waited for.
-  const std::string beside = path + ".part" + std::to_string(getpid());
-  unlink(beside.c_str());
-  const int fd = open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NONBLOCK | O_CLOEXEC, 0666);
-  if (fd < 0) return Failed(path, errno);
-  if (exists) (void)!fchmod(fd, before.st_mode & 07777);
-  struct stat made {};
-  int problem = WriteAll(fd, text);
-  if (problem == 0 && fstat(fd, &made) != 0) problem = errno;
-  if (close(fd) != 0 && problem == 0) problem = errno;
-  if (problem == 0 && rename(beside.c_str(), path.c_str()) != 0) problem = errno;
-  if (problem == 0) {
-    if (written != nullptr) *written = made;
-    return "";
-  }
-  unlink(beside.c_str());
-  return Failed(path, problem);
+  // Links were followed when the file was registered. The next second brings newer numbers.
+  const Status status =
+      ReplaceFile(path, text, {.follow_links = false, .sync = false, .made = written});
+  if (status.ok()) return "";
+  return "The metrics file " + path + " cannot be written: " + status.message() +
+         ". It is tried again every second.";
 }
 
 void RemoveMetricsFile(const std::string& path, const struct stat& written) {

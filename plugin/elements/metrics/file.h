@@ -1,16 +1,16 @@
 // The property `metrics-file`: the numbers of `stats` as a file in Prometheus' text format, for the
 // textfile collector of its node exporter or whatever else reads such files.
 //
-// All elements of a process that name the same path share a writer, a thread that rewrites the file
-// once a second: beside it, then renamed over it, so that nobody reads half of one. An element that
-// has stopped stays in the file a little with its last numbers, so that they are seen. When the
-// last one stops the file is removed, so that nobody takes old numbers for new ones. A file that
-// cannot be written is one warning; it is tried again every second.
+// All elements of a process that name the same path share a writer, a thread that replaces the file
+// once a second, so that no reader sees half of it. An element that has stopped stays in the file
+// for ten seconds with its last numbers. When the last one stops the file is removed, so that old
+// numbers are not taken for new ones. A file that cannot be written is one warning; it is tried
+// again every second.
 //
-// Ownership: a registration is its element's; with the last one of a path the writer goes, which
-// waits for what it writes, and nobody else does. Thread safety: register and unregister on any
-// thread, but not within a callback; callbacks come on the writer's thread, none once the
-// registration is gone.
+// Ownership: an element owns its registration. The last registration of a path ends the writer and
+// waits for its thread; no other element waits. Thread safety: register and unregister on any
+// thread, but not within a callback; callbacks run on the writer's thread, and not after the
+// registration is destroyed.
 #pragma once
 
 #include <gst/gst.h>
@@ -30,7 +30,7 @@ struct MetricsSource {
   std::string stream;                            // the label
   std::function<GstStructure*()> stats;          // as the property `stats`; given away
   std::function<std::vector<TagCount>()> tags;   // none where it is empty
-  std::function<void(const std::string&)> warn;  // a sentence
+  std::function<void(const std::string&)> warn;  // one sentence
 };
 
 class MetricsRegistration {
@@ -52,9 +52,7 @@ struct MetricsRow {
 // Streams of the same name are told apart by "#2", "#3", …
 std::string FormatMetrics(std::span<const MetricsRow> rows);
 
-// What went wrong, as a sentence; empty if nothing did. Written as PATH.partPID first. Unlike
-// ReplaceFile of models/, it does not wait for the disk: the next second brings a newer one.
-// `written` says what file was made.
+// What went wrong, as a sentence; empty if nothing did. `written` says what file was made.
 std::string ReplaceMetricsFile(const std::string& path, const std::string& text,
                                struct stat* written = nullptr);
 // That file, but not one that somebody else has put there since.

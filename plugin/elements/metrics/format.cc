@@ -18,39 +18,39 @@ struct Metric {
 
 constexpr double kNs = 1e-9;
 constexpr Metric kMetrics[] = {
-    {"frames-in", "cliptag_frames_total", "counter", "Frames that have come in."},
+    {"frames-in", "cliptag_frames_total", "counter", "Frames received."},
     {"frames-tagged", "cliptag_frames_tagged_total", "counter",
-     "Frames that got tags of their own."},
-    {"frames-held", "cliptag_frames_held", "gauge", "Frames that are held for their tags."},
+     "Frames that left with tags of their own."},
+    {"frames-held", "cliptag_frames_held", "gauge", "Frames that wait for their tags."},
     {"skipped-late", "cliptag_skipped_late_total", "counter",
-     "Frames that were due and not looked at, since downstream was late."},
+     "Frames that were due but not inferred because downstream was late."},
     {"skipped-still", "cliptag_skipped_still_total", "counter",
-     "Frames that were due and not looked at, since nothing had changed."},
+     "Frames that were due but not inferred because nothing had changed."},
     {"replaced", "cliptag_replaced_total", "counter",
-     "Frames whose place a newer one took before they were looked at."},
-    {"submitted", "cliptag_submitted_total", "counter", "Frames handed to the engine."},
-    {"inferred", "cliptag_inferred_total", "counter", "Frames that the engine has looked at."},
-    {"failed", "cliptag_failed_total", "counter", "Frames that the engine could not look at."},
-    {"cancelled", "cliptag_cancelled_total", "counter", "Frames given up in a flush or a stop."},
+     "Frames replaced by a newer frame before inference."},
+    {"submitted", "cliptag_submitted_total", "counter", "Frames submitted to the engine."},
+    {"inferred", "cliptag_inferred_total", "counter", "Frames inferred."},
+    {"failed", "cliptag_failed_total", "counter", "Frames whose inference failed."},
+    {"cancelled", "cliptag_cancelled_total", "counter", "Frames cancelled by a flush or a stop."},
     {"pictures", "cliptag_pictures_total", "counter", "Frames, tiles and objects encoded."},
     {"objects-reused", "cliptag_objects_reused_total", "counter",
-     "Objects whose embedding of an earlier frame stood."},
+     "Objects whose embedding was reused from an earlier frame."},
     {"queued", "cliptag_queued", "gauge", "Frames that wait for the engine."},
-    {"too-slow", "cliptag_too_slow", "gauge", "1 while fewer frames are looked at than are due."},
+    {"too-slow", "cliptag_too_slow", "gauge", "1 while fewer frames are inferred than are due."},
     {"batches", "cliptag_batches_total", "counter", "Batches that held a frame of this stream."},
     {"mean-batch", "cliptag_batch_mean_frames", "gauge", "Frames in such a batch, on average."},
     {"latency-p50", "cliptag_latency_p50_seconds", "gauge",
-     "Median time from handing a frame over to its tags, lately.", kNs},
+     "Median time from submitting a frame to its tags, of recent frames.", kNs},
     {"latency-p99", "cliptag_latency_p99_seconds", "gauge",
-     "99th percentile of the time from handing a frame over to its tags, lately.", kNs},
+     "99th percentile of the time from submitting a frame to its tags, of recent frames.", kNs},
     {"age-p50", "cliptag_tags_age_p50_seconds", "gauge",
-     "Median of how much older than a frame the one is that its tags are of, lately.", kNs},
+     "Median time between a frame and the one its tags came from, of recent frames.", kNs},
     {"age-p99", "cliptag_tags_age_p99_seconds", "gauge", "99th percentile of the same.", kNs},
-    {"threads", "cliptag_threads", "gauge", "Threads that compute."},
+    {"threads", "cliptag_threads", "gauge", "CPU threads for inference."},
 };
 
 constexpr Metric kRate = {nullptr, "cliptag_images_per_second", "gauge",
-                          "Frames that the engine has looked at, per second, lately."};
+                          "Frames inferred per second, since the last write of this file."};
 
 // A value of a label: any text, in quotes.
 std::string Quoted(const char* text) {
@@ -109,7 +109,7 @@ void Append(const Metric& metric, const std::string& samples, std::string* text)
 constexpr Metric kTagActive = {nullptr, "cliptag_tag_active", "gauge",
                                "1 while the tag is active."};
 constexpr Metric kTagScore = {nullptr, "cliptag_tag_score", "gauge",
-                              "Score of the tag in the last look, if it was listed there."};
+                              "Score of the tag in the last inference, if it was listed there."};
 constexpr Metric kTagEvents = {nullptr, "cliptag_tag_events_total", "counter",
                                "Starts and ends of the tag."};
 

@@ -28,7 +28,7 @@ TagCount* TagCounts::Find(const std::string& label, bool active) {
   return &added;
 }
 
-void TagCounts::Look(const InferenceResult& result) {
+void TagCounts::Add(const InferenceResult& result) {
   const std::lock_guard lock(mutex_);
   for (auto& [name, count] : by_label_) {
     count.active = false;

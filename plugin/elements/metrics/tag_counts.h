@@ -1,8 +1,9 @@
-// What the metrics tell of each tag: whether it is active, its score, how often it began and ended.
+// What the metrics say about each tag: whether it is active, its score, how often it started and
+// ended.
 //
-// Every label is a time series for whoever reads them, so that their number stays small whatever
-// the prompts are: the first kMost that are listed, and the first kMost that become active. Long
-// labels are cut, and those that are the same then count as one.
+// Every label is a time series in Prometheus, so their number is bounded: the first kMost that are
+// listed, and the first kMost that become active. Long labels are cut, and those that are then
+// equal count as one.
 //
 // Thread safety: any thread.
 #pragma once
@@ -21,7 +22,7 @@ namespace cliptag {
 struct TagCount {
   std::string label;
   bool active = false;
-  double score = -1;  // of the last look, the best of its places; below zero: not listed there
+  double score = -1;  // in the last inference, the best of its regions; below zero: not listed
   uint64_t starts = 0, ends = 0;
 };
 
@@ -30,11 +31,11 @@ class TagCounts {
   static constexpr size_t kMost = 100;
   static constexpr size_t kLongest = 120;  // bytes of a label
 
-  void Look(const InferenceResult& result);
+  void Add(const InferenceResult& result);
   // Of a tag that was active when the stream ended; after the last one nothing is active.
   void EndOf(const std::string& label);
   void NoneActive();
-  // New prompts: what is not active is no longer told.
+  // New prompts: tags that are not active go.
   void Forget();
   std::vector<TagCount> All() const;
 
@@ -43,7 +44,7 @@ class TagCounts {
 
   mutable std::mutex mutex_;
   std::map<std::string, TagCount> by_label_;  // guarded by mutex_, as are the next
-  size_t listed_ = 0, acted_ = 0;             // how they came in
+  size_t listed_ = 0, acted_ = 0;             // how many were added as listed, as active
 };
 
 }  // namespace cliptag

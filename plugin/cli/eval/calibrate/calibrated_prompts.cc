@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "kernels/base/replace_file.h"
 #include "models/io/input_file.h"
-#include "models/io/replace_file.h"
 
 namespace cliptag {
 namespace {

@@ -32,7 +32,7 @@ bool Publisher::Publish(const AnswerPtr& answer, guint64 age, const Options& opt
     }
     return false;
   }
-  tag_counts_.Look(result);
+  tag_counts_.Add(result);
   active_.Follow(result);
   last_ = answer;
   ++(result.still ? skipped_still_ : frames_tagged_);

@@ -7,6 +7,8 @@
 // Thread safety: pure functions over files; of two replacements at once the last one wins.
 #pragma once
 
+#include <sys/stat.h>
+
 #include <string>
 #include <string_view>
 
@@ -18,8 +20,9 @@ namespace cliptag {
 Status CheckReplaceable(const std::string& path);
 
 struct ReplaceOptions {
-  bool follow_links = true;  // else a link is replaced itself
-  bool sync = true;          // waits until the bytes are on the disk
+  bool follow_links = true;     // else a link is replaced itself
+  bool sync = true;             // waits until the bytes are on the disk
+  struct stat* made = nullptr;  // of the new file
 };
 Status ReplaceFile(const std::string& path, std::string_view bytes, ReplaceOptions options = {});
 

@@ -1,4 +1,4 @@
-#include "models/io/replace_file.h"
+#include "kernels/base/replace_file.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -77,6 +77,7 @@ Status ReplaceFile(const std::string& path, std::string_view bytes, ReplaceOptio
   if (lstat(target.c_str(), &before) == 0 && S_ISREG(before.st_mode))
     (void)!fchmod(fd, before.st_mode & 07777);
   int error = WriteAll(fd, bytes);
+  if (error == 0 && options.made != nullptr && fstat(fd, options.made) != 0) error = errno;
   if (error == 0 && options.sync) error = SyncFile(fd);
   if (close(fd) != 0 && error == 0) error = errno;
   if (error == 0 && rename(part.c_str(), target.c_str()) != 0) error = errno;
