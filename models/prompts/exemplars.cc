@@ -15,13 +15,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kShorterSide = 512;         // what PictureFrom leaves at least
-constexpr size_t kMostPictures = 2000;    // of all tags: a mistaken folder is not read for an hour
+constexpr int kShorterSide = 512;         // see PictureFrom
+constexpr size_t kMostPictures = 2000;    // of all tags
 constexpr double kLeastHalfWidth = 0.02;  // of h, a cosine
 constexpr int kUnrelatedSize = 96;        // pixels, square
-// Built-in pictures that show nothing anybody would tag. Photographs are near to each other and far
-// from patterns, drawings the other way round, so there are some of either kind: what looks like a
-// tag's pictures for no other reason than being a photograph or a drawing is known by them.
+// Built-in pictures that show nothing to tag. Embeddings of photographs lie near each other and far
+// from those of patterns and drawings, so there are both kinds: a frame must be nearer to a tag's
+// pictures than others of its kind are.
 constexpr int kUnrelated[][6] = {{0, 2, 7, 10, 18, 20},     // rings, stripes, noise, discs, …
                                  {8, 11, 12, 13, 16, 21}};  // landscape, clouds, fog, …
 constexpr double kLogitOfLevel = 3;                         // of p, and minus that of u

@@ -1,4 +1,4 @@
-// From prompts to the unit vectors that embeddings are compared with.
+// From prompts to the unit vectors that image embeddings are compared with.
 #include <algorithm>
 #include <cmath>
 #include <string_view>
@@ -10,7 +10,7 @@
 namespace cliptag {
 namespace {
 
-// Texts encoded at once: bounds the memory of large ensembles.
+// Texts encoded at once; bounds memory.
 constexpr size_t kChunk = 1024;
 
 constexpr std::string_view kArticles[] = {"a ", "an ", "the "};
@@ -26,7 +26,7 @@ bool StartsWithArticle(std::string_view text) {
   });
 }
 
-// The length of an article that the text ends with, a word of its own; else 0.
+// The length of the article that the text ends with, if it does; else 0.
 size_t ArticleAtEnd(std::string_view text) {
   for (const std::string_view article : kArticles) {
     if (text.size() < article.size()) continue;
@@ -38,7 +38,7 @@ size_t ArticleAtEnd(std::string_view text) {
   return 0;
 }
 
-// Collects texts that share a row and adds their unit vectors up.
+// Encodes texts in chunks and sums up the embeddings that belong to the same row.
 class RowBuilder {
  public:
   RowBuilder(const std::vector<std::string>& templates, int dim, const TextEncodeFn& encode,
@@ -58,7 +58,7 @@ class RowBuilder {
     return {};
   }
 
-  // A row that is there already, of unit length.
+  // A row that is known already, of unit length.
   void AddUnitRow(const std::vector<float>& row) {
     sums_.insert(sums_.end(), row.begin(), row.end());
   }
@@ -73,9 +73,9 @@ class RowBuilder {
       for (size_t i = 0; i < dim_; ++i) squares += sum[i] * sum[i];
       const double length = std::sqrt(squares);
       if (!(length > 1e-9) || !std::isfinite(length)) {
-        return Internal("The model gave no direction for the prompts of row " +
-                        std::to_string(row) + ": their mean is " + std::to_string(length) +
-                        " long.");
+        return Internal("The embeddings of the prompts of row " + std::to_string(row) +
+                        " have no direction: their mean has the length " + std::to_string(length) +
+                        ".");
       }
       for (size_t i = 0; i < dim_; ++i) {
         bank_->rows[row * dim_ + i] = static_cast<float>(sum[i] / length);
@@ -90,7 +90,7 @@ class RowBuilder {
     size_t from = 0;
     for (size_t at; (at = pattern.find("{}", from)) != std::string::npos; from = at + 2) {
       std::string before = pattern.substr(from, at - from);
-      // "a photo of a {}." and "an owl" make no "a an owl": the prompt's article is the right one.
+      // The prompt's article replaces the template's: "a photo of a {}." with "an owl".
       if (StartsWithArticle(prompt)) before.resize(before.size() - ArticleAtEnd(before));
       out += before + prompt;
     }

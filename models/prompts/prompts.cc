@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t kMaxPromptsBytes = size_t{64} << 20;
 
-// What a picture or a list in another encoding is not.
+// False for a picture and for a list in another encoding.
 bool IsUtf8Text(std::string_view text) {
   return std::none_of(text.begin(), text.end(),
                       [](unsigned char c) { return (c < 32 && c != '\t') || c == 127; }) &&
@@ -135,7 +135,7 @@ class PromptsReader {
   const std::string name_;
 };
 
-// "cat, dog" is one label, which is seldom meant.
+// "cat, dog" is one label, though probably two were meant.
 void NoteCommas(const std::vector<std::string>& labels, const std::string& separator,
                 PromptSpec* spec) {
   const auto found = std::find_if(labels.begin(), labels.end(), [](const std::string& label) {
@@ -146,10 +146,10 @@ void NoteCommas(const std::vector<std::string>& labels, const std::string& separ
                         separator + " between labels.");
 }
 
-// Most models have their texts cleaned to lower case.
+// Most tokenizers convert text to lower case.
 std::u32string Cleaned(const std::string& text) { return ToLower(DecodeUtf8(Trim(text))); }
 
-// Of labels that a model reads alike.
+// A warning about labels that are the same to the model; empty if there are none.
 std::string LabelsGivenTwice(const PromptSpec& spec) {
   std::set<std::u32string> seen;
   size_t more = 0;
@@ -172,9 +172,9 @@ const std::vector<std::string>& DefaultTemplates() {
   return *templates;
 }
 
-// What a picture shows when it shows nothing that was asked for: media, surfaces, light, and two
-// kinds of place. No word that anybody is likely to tag, because a tag never beats itself. Chosen
-// on the starter's evaluation pictures, see BackgroundTest in tests/models/starter_test.cc.
+// What a picture shows when it shows none of the tags: media, surfaces, light, and two kinds of
+// place. No word that is likely to be a tag, because a tag in the background scores at most 0.5.
+// Chosen on the starter's evaluation pictures, see BackgroundTest in tests/models/starter_test.cc.
 const std::vector<std::string>& DefaultBackground() {
   static const auto* background = new std::vector<std::string>{
       "photo", "image", "pattern", "noise", "white background", "bright light", "garden", "room"};
@@ -257,7 +257,7 @@ Result<PromptSpec> ParsePromptsFile(std::string_view text, const std::string& na
 
   PromptSpec spec;
   size_t line = 0;
-  // Only the newline at the very end is no line of its own.
+  // Blank lines at the end are ignored.
   std::string_view rest = text.substr(0, text.find_last_not_of(" \t\r\n") + 1);
   while (!rest.empty()) {
     const size_t end = std::min(rest.find('\n'), rest.size());
@@ -276,7 +276,7 @@ Result<PromptSpec> ParsePromptsFile(std::string_view text, const std::string& na
     tag.label = label;
     tag.prompts = {tag.label};
     spec.tags.push_back(std::move(tag));
-    if (spec.tags.size() > kMaxPromptTexts) break;  // far more is only slower to refuse
+    if (spec.tags.size() > kMaxPromptTexts) break;  // refused below
   }
   CLIPTAG_RETURN_IF_ERROR(CheckPromptBounds(spec, name));
   if (spec.tags.size() == 1) NoteCommas({spec.tags[0].label}, "lines of their own", &spec);

@@ -36,7 +36,7 @@ struct TagSpec {
   std::vector<std::string>
       negatives;                    // what this tag alone is compared with, beside the background
   std::vector<std::string> images;  // exemplar pictures (paths)
-  // The same decoded, by whoever built the spec (DecodeExemplars); a bank does not keep them.
+  // The same, decoded (DecodeExemplars); a bank does not keep them.
   std::vector<std::shared_ptr<const ExemplarPicture>> pictures;
   // Of unit length, computed beforehand (models/prompts/bank_file.h), in place of prompts in
   // templates.
@@ -56,7 +56,7 @@ struct PromptSpec {
   std::vector<std::string> templates;   // empty = the element's, the model's, or DefaultTemplates()
   std::vector<std::string> background;  // empty = the element's or DefaultBackground()
   BankOrigin bank;
-  // Sentences about what was read that may not be what was meant; see PromptAdvice.
+  // Warnings from reading the prompts; PromptAdvice repeats them.
   std::vector<std::string> notes;
 };
 
@@ -86,14 +86,13 @@ struct PromptSource {
 Result<PromptSpec> ReadPromptSource(const PromptSource& source,
                                     std::vector<std::string>* unused = nullptr);
 
-// One sentence about tags that are background prompts as well: in contrast they have no more than
-// half of their score, since nothing beats itself. Empty where there are none. Of a spec whose
-// background is filled in.
+// A warning about tags that are background prompts as well, which score at most 0.5 by contrast.
+// Empty if there are none. The spec's background must be filled in.
 std::string TagsInBackground(const PromptSpec& spec);
 
-// Sentences about prompts that are taken, but hardly meant: the notes of the spec, labels given
-// twice, and what the scoring makes of these tags (TagsInBackground; softmax over one label;
-// sigmoid by a model that has no bias for it).
+// Warnings about prompts that are valid but probably not meant: the notes of the spec, labels given
+// twice, and tags that the scoring does not suit (TagsInBackground; softmax over one label; sigmoid
+// with a model that has no bias for it).
 std::vector<std::string> PromptAdvice(const PromptSpec& spec, Scoring scoring, double logit_bias);
 
 struct PromptBank {
@@ -131,7 +130,7 @@ std::vector<float> CosinesOf(const PromptBank& bank, std::span<const float> embe
 // How many texts BuildPromptBank will have encoded.
 size_t CountTexts(const PromptSpec& spec);
 
-// What no honest list reaches: longer texts, and more of them in all templates, are errors.
+// Limits of a text, and of the number of texts with all templates; beyond them is an error.
 inline constexpr size_t kMaxPromptCharacters = 10'000, kMaxPromptTexts = 1'000'000;
 Status CheckPromptBounds(const PromptSpec& spec, const std::string& name);
 

@@ -13,8 +13,8 @@ namespace {
 
 constexpr size_t kLeastChunk = 4, kLargestChunk = 256;
 
-// Raised when the same text gives other numbers for another reason than the model's files. The
-// version of the program is part of the identity, too.
+// Incremented when embeddings change for a reason other than the model's files and the program's
+// version, which are part of the identity as well.
 constexpr int kRevision = 1;
 
 std::string StoreIdentity(ClipModel& model) {

@@ -1,8 +1,7 @@
-// Embeddings of texts that this model has encoded before: in memory, so that changing one label
-// among many encodes one label, and on disk (TextStore), so that a restart encodes none.
+// Embeddings of texts that a model has encoded before: in memory, so that changing one label of
+// many encodes one label, and on disk (TextStore), so that a restart encodes none.
 //
-// Bounded: it forgets everything in memory when full; the disk is a TextStore's business. One
-// thread (the engine's worker).
+// In memory it is bounded: it is cleared when full. One thread (the engine's worker).
 #pragma once
 
 #include <memory>
@@ -21,12 +20,12 @@ class TextCache {
  public:
   // `store` may be null: in memory alone.
   explicit TextCache(std::unique_ptr<TextStore> store) : store_(std::move(store)) {}
-  // With the store on disk that goes with the model on its backend.
+  // With the user's store for this model on its backend.
   explicit TextCache(ClipModel& model);
 
-  // As ClipModel::EncodeTexts, but the model encodes only what is not known yet: in chunks that
-  // take about `chunk_ms` (0: as large as is efficient), after each of which `between` gets the
-  // number of these texts that are done, and ends it where it returns an error.
+  // As ClipModel::EncodeTexts, but the model encodes only texts that are not known yet, in chunks
+  // that take about `chunk_ms` (0: as large as is efficient). After each chunk `between` is called
+  // with the number of texts done so far; its error ends the encoding.
   Status Encode(ClipModel& model, std::span<const std::string> texts, float* rows,
                 std::vector<std::string>* truncated, double chunk_ms,
                 FunctionRef<Status(size_t done)> between);
@@ -41,7 +40,7 @@ class TextCache {
   static constexpr size_t kMaxEntries = 32768;  // 64 MB at 512 dimensions
   std::unordered_map<std::string, StoredText> entries_;
   std::unique_ptr<TextStore> store_;
-  size_t chunk_ = 16;  // texts that fit into a chunk's time, as far as is known
+  size_t chunk_ = 16;  // texts that one chunk's time is estimated to suffice for
 };
 
 }  // namespace cliptag

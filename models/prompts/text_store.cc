@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 constexpr size_t kHeaderBytes = 128, kRecordHead = 16;
 constexpr uint32_t kByteOrder = 0x01020304, kTruncated = 1;
 constexpr size_t kMaxText = 64 << 10;      // longer ones are not kept
-constexpr size_t kMaxPending = 64u << 20;  // bytes, while somebody else holds the lock
+constexpr size_t kMaxPending = 64u << 20;  // bytes, while another process holds the lock
 constexpr const char* kEnding = ".texts";
 
 std::string MakeHeader(const std::string& identity, int dim) {
@@ -39,7 +39,7 @@ std::string MakeHeader(const std::string& identity, int dim) {
 
 uint64_t HashOf(std::string_view text) { return HashBytes(text.data(), text.size()).low; }
 
-// What a record's bytes say; `bytes` holds it whole.
+// The head of a record; `bytes` holds the whole record.
 struct Record {
   uint64_t checksum = 0;
   uint32_t text_bytes = 0, flags = 0;
@@ -82,7 +82,7 @@ bool WriteAt(int fd, uint64_t offset, std::string_view bytes) {
   return true;
 }
 
-// After a write that failed: what it left behind goes. Keeps errno.
+// Removes what a failed write left. Keeps errno.
 void CutOff(int fd, uint64_t end) {
   const int why = errno;
   (void)!ftruncate(fd, static_cast<off_t>(end));
@@ -126,7 +126,7 @@ void TextStore::Open(const std::string& path, File* file) {
     return;
   }
   struct stat info;
-  // A pipe or a directory of that name is not read; a header that is not ours is mended by a write.
+  // Not a pipe or a directory. A wrong header is replaced by the next write.
   if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || !HeaderIsOurs(fd)) {
     close(fd);
     return;
@@ -143,7 +143,7 @@ bool TextStore::HeaderIsOurs(int fd) const {
          std::memcmp(header, header_.data(), sizeof(header)) == 0;
 }
 
-// Adds the records that have come since.
+// Reads the records that were appended since the last scan.
 void TextStore::Scan(File* file) {
   const size_t largest = kRecordHead + size_t(options_.dim) * sizeof(float) + kMaxText;
   std::vector<char> block(std::max<size_t>(largest, 1 << 20));
@@ -187,7 +187,7 @@ bool TextStore::Find(std::string_view text, StoredText* found) {
   const uint64_t hash = HashOf(text);
   if (Read(current_, hash, text, found)) return true;
   if (!Read(old_, hash, text, found)) return false;
-  Add(text, found->row, found->truncated);  // in use: moves to the file that stays
+  Add(text, found->row, found->truncated);  // in use: copied to the file that stays
   return true;
 }
 
@@ -205,7 +205,7 @@ void TextStore::Add(std::string_view text, std::span<const float> row, bool trun
   pending_starts_.push_back(begin);
 }
 
-// Opens and locks the file that now has the name; current_ is that one when it was another.
+// Opens and locks the file that has the name now, and makes it current_.
 bool TextStore::LockCurrent(bool wait) {
   const auto give_up_at = std::chrono::steady_clock::now() + std::chrono::seconds(wait ? 2 : 0);
   while (true) {
@@ -241,7 +241,7 @@ bool TextStore::LockCurrent(bool wait) {
   }
 }
 
-// The locked file has a header and ends where its last right record does.
+// Gives the locked file a header, and cuts it off after its last valid record.
 bool TextStore::MakeAppendable() {
   struct stat info;
   if (fstat(current_.fd, &info) != 0) return false;
@@ -269,7 +269,7 @@ bool TextStore::MakeAppendable() {
   return current_.end >= size || ftruncate(current_.fd, static_cast<off_t>(current_.end)) == 0;
 }
 
-// As many of the records as the file still takes; false on an error.
+// Appends as many of the records as the file still takes; false on an error.
 bool TextStore::Append() {
   std::string bytes;
   std::vector<std::pair<uint64_t, uint64_t>> places;
@@ -279,7 +279,7 @@ bool TextStore::Append() {
     const size_t end = i + 1 < pending_starts_.size() ? pending_starts_[i + 1] : pending_.size();
     const Record record(pending_.data() + begin);
     const uint64_t hash = HashOf(record.text(pending_.data() + begin, options_.dim));
-    if (current_.offsets.count(hash) > 0) continue;  // somebody else was quicker
+    if (current_.offsets.count(hash) > 0) continue;  // another process was faster
     const uint64_t at = current_.end + bytes.size();
     const bool alone = at == kHeaderBytes;  // a file takes one record, however small its limit
     if (!alone && at + (end - begin) > options_.max_file_bytes) break;
@@ -311,7 +311,7 @@ void TextStore::Rotate() {
   old_ = std::exchange(current_, File());
 }
 
-// Before a file is begun: those used longest ago go until there is room for a full one.
+// Removes the least recently used files until there is room for a full new one.
 void TextStore::MakeRoom() const {
   struct Candidate {
     fs::file_time_type used;
@@ -341,7 +341,7 @@ void TextStore::Write(bool wait) {
   while (writable_ && !pending_starts_.empty()) {
     std::error_code error;
     if (current_.fd < 0) {
-      // What somebody looks for is nobody else's business. open() says what is wrong, if anything.
+      // Private to the user. An error is reported by open() below.
       if (fs::create_directories(options_.directory, error)) {
         (void)chmod(options_.directory.c_str(), 0700);
       }

@@ -1,21 +1,20 @@
-// Embeddings of texts on disk, so that prompts that were encoded once take no time at the next
-// start.
+// Embeddings of texts on disk, so that prompts are encoded once and not at every start.
 //
-// Two files for each `identity` (what decides the numbers beside the text: model, precision, …) in
-// one directory: NAME.texts, which grows, and NAME.old.texts, which NAME.texts becomes when it is
-// full; the old one before it goes. What is found in the old one is written anew, so that what is
-// used stays. Beyond a limit for the whole directory the files that were used longest ago go.
+// There are two files for each `identity` (all that decides an embedding besides the text: model,
+// precision, …) in one directory: records are appended to NAME.texts. When it is full it replaces
+// NAME.old.texts. A record that is found in the old file is appended to the new one, so that texts
+// in use stay. Beyond a limit for the directory the least recently used files are removed.
 //
 // A file is a header of 128 bytes and records without gaps, all numbers as the machine has them:
 //   header: "cliptag texts 2\n", 64 digits of the identity, u32 dim, u32 0x01020304, zeros
 //   record: u64 checksum (HashBytes of all that follows in the record), u32 bytes of the text,
 //           u32 flags (1: the text was cut), f32 row[dim], the text
-// Nothing in a file is believed: a record counts when its checksum and its text are right, a file
-// as far as the first record that is not, and what follows is cut off at the next write.
+// No file is trusted: a record is used if its checksum and its text are right. A file is read up to
+// the first record with a wrong checksum; the rest is cut off at the next write.
 //
-// Processes share files: writers hold flock() on NAME.texts, and append; one that finds that its
-// file is no longer the one of that name opens the new one. Readers take no lock. What cannot be
-// read, written or created is told in one warning for each store, and is done without.
+// Processes share files: writers append under flock() on NAME.texts, and open the file anew if it
+// has been renamed. Readers take no lock. A file that cannot be read, written or created is one
+// warning for each store, which then works without it.
 //
 // Thread safety: one thread for each store; any number of stores of the same files.
 #pragma once
@@ -90,8 +89,7 @@ class TextStore {
   std::vector<size_t> pending_starts_;
 };
 
-// The store of the user's cache: $CLIPTAG_TEXT_CACHE, else texts/ in UserCacheDirectory(). Null
-// where that variable is empty, or nothing says where the user's cache is. `name` may be any text.
+// The store in CacheDirectory("texts"); null if there is no such directory. `name` may be any text.
 std::unique_ptr<TextStore> OpenUserTextStore(const std::string& name, const std::string& identity,
                                              int dim);
 
