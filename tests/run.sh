@@ -21,7 +21,7 @@ options=(-Dtests=enabled)
 test_options=()
 sanitize() {
   build=build-$1
-  options+=(-Db_sanitize="$2" -Db_lundef=false -Dbuildtype=debugoptimized)
+  options+=(-Db_sanitize="$2" -Db_lundef=false -Db_pch=false -Dbuildtype=debugoptimized)
   test_options+=(--timeout-multiplier 20)
   # GStreamer's own scanner is built without the sanitizer and could not load the plugin.
   export GST_REGISTRY_FORK=no
