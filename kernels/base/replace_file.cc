@@ -18,14 +18,14 @@ Status Because(int error) {
   return NotFound(std::error_code(error, std::generic_category()).message());
 }
 
-// Where the bytes go in the end: the file itself, if there is one, whatever links lead to it.
+// The file itself, with links followed, if it exists.
 fs::path TargetOf(const std::string& path) {
   std::error_code error;
   const fs::path target = fs::canonical(path, error);
   return error ? fs::path(path) : target;
 }
 
-// All of `bytes`, also where a call has taken a part or a signal came. 0, or an errno.
+// Writes all of `bytes`, in several calls where one takes a part or is interrupted. 0, or an errno.
 int WriteAll(int fd, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t n = write(fd, bytes.data(), bytes.size());

@@ -1,7 +1,7 @@
-// Files that are replaced whole: whoever reads one meanwhile finds what was there before or all
-// that is there now, and what goes wrong leaves what was there. Symbolic links are followed, and a
-// file keeps its permissions. What is no regular file (a device, a pipe, a directory) is refused,
-// for it would be replaced by one.
+// Files that are replaced atomically: a reader finds the old content or the new one, and an error
+// leaves the old one. The new content is written to a temporary file, which is then renamed.
+// Symbolic links are followed, and a file keeps its permissions. A device, a pipe or a directory is
+// refused.
 //
 // Messages are the reason alone ("No space left on device"); callers say what the file is.
 // Thread safety: pure functions over files; of two replacements at once the last one wins.
@@ -16,7 +16,7 @@
 
 namespace cliptag {
 
-// What can be told of writing to `path` before there is anything to write.
+// An error if `path` cannot be replaced; to ask before the content is computed.
 Status CheckReplaceable(const std::string& path);
 
 struct ReplaceOptions {
@@ -26,13 +26,13 @@ struct ReplaceOptions {
 };
 Status ReplaceFile(const std::string& path, std::string_view bytes, ReplaceOptions options = {});
 
-// The pieces, for what is too large to be held in memory whole.
+// The steps, for content that is too large to be held in memory.
 
-// Where what is to replace `target` is written: beside it, so that it can be renamed over it.
+// The name of the temporary file, in the folder of `target`.
 std::string PartOf(const std::string& target);
-// Opens that for reading and writing, empty. -1 and errno.
+// Creates it, for reading and writing. -1 and errno if that fails.
 int CreatePart(const std::string& part);
-// 0, or an errno: some file systems tell only then that they are full.
+// 0, or an errno: some file systems report only then that they are full.
 int SyncFile(int fd);
 
 }  // namespace cliptag

@@ -34,7 +34,7 @@ void WriteAll(int fd, const std::string& text) {
   size_t done = 0;
   while (done < text.size()) {
     const ssize_t n = write(fd, text.data() + done, text.size() - done);
-    if (n <= 0) return;  // nobody is left to tell
+    if (n <= 0) return;  // also at a signal: a message may be cut
     done += static_cast<size_t>(n);
   }
 }

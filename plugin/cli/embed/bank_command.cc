@@ -27,7 +27,7 @@ struct ExportOptions {
 
 Status Export(const ExportOptions& options) {
   CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, ReadPrompts(options.prompts));
-  CLIPTAG_RETURN_IF_ERROR(CheckNoPictures(spec));  // told before a model is loaded
+  CLIPTAG_RETURN_IF_ERROR(CheckNoPictures(spec));  // before a model is loaded
   CLIPTAG_RETURN_IF_ERROR(CheckBankOutput(options.output));
   CLIPTAG_ASSIGN_OR_RETURN(const LoadedModel session, LoadSession(options.model));
   ClipModel& model = *session.model;

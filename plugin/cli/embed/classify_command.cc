@@ -34,8 +34,8 @@ ClassifyFormat FormatFrom(const ClassifyOptions& options) {
                               : ClassifyFormat::kTable;
 }
 
-// The tags of frame after frame as the element decides them: what is active follows from the
-// frames before, and every file begins anew.
+// The tags of each frame as in the element: which are active depends on the frames before it in the
+// same file.
 class Tagger {
  public:
   Tagger(std::shared_ptr<const PromptBank> bank, const ModelConfig& config, PolicyOptions policy)
@@ -143,11 +143,9 @@ void AddClassifyCommand(CLI::App& app, Command* chosen) {
   csv->option_text(" ");
   AddModelOptions(*command, &options->model);
   command->footer(
-      "The table shows score, cosine and label; * marks what is active by its threshold, in a "
-      "video as "
-      "the element decides it from frame to frame. `time` is in seconds, null for a picture. A "
-      "file that "
-      "cannot be read is told on stderr and makes the exit code 1; the others are done.\n\n"
+      "The table shows score, cosine and label; * marks active tags, in a video with hysteresis as "
+      "in the element. `time` is in seconds, null for a picture. A file that cannot be read is an "
+      "error on stderr and exit code 1; the others are processed.\n\n"
       "Examples:\n"
       "  cliptag classify --prompts \"cat; dog; bird\" photo.jpg\n"
       "  cliptag classify --prompts \"cat; dog\" --csv --recursive photos/\n"

@@ -63,7 +63,7 @@ Status EmbedFiles(ClipModel& model, const EmbedOptions& options, NpyWriter& writ
 }
 
 Status Embed(EmbedOptions options, bool* bad_files) {
-  // What can be told at once is told before a model is loaded.
+  // Errors that need no model are reported before it is loaded.
   if (options.texts.empty()) {
     CLIPTAG_ASSIGN_OR_RETURN(options.input.files, CollectInputFiles(options.input));
   }

@@ -55,7 +55,7 @@ std::string FormatMetrics(std::span<const MetricsRow> rows);
 // What went wrong, as a sentence; empty if nothing did. `written` says what file was made.
 std::string ReplaceMetricsFile(const std::string& path, const std::string& text,
                                struct stat* written = nullptr);
-// That file, but not one that somebody else has put there since.
+// Removes that file, but not one that another process has put there since.
 void RemoveMetricsFile(const std::string& path, const struct stat& written);
 
 }  // namespace cliptag
