@@ -240,7 +240,7 @@ TEST_F(OverlayTest, LinesChangePlacesOnlyWhenOneIsClearlyAhead) {
     for (const auto& [label, score] : tags)
       result.tags.push_back({.label = label, .score = score, .active = score > 0.9});
     EXPECT_TRUE(AttachResult(frame.get(), {}, result));
-    panel.Look(frame.get(), GST_SECOND);
+    panel.Update(frame.get(), GST_SECOND);
     std::string labels;
     for (const OverlayLine& line : panel.WhatToShow({}).lines) labels += line.label;
     return labels;

@@ -1,5 +1,5 @@
-// AV1: the frame header of a temporal unit's first frame, and of the sequence header the one bit
-// that it depends on. Sections are those of the AV1 bitstream specification.
+// AV1: parses the frame header of a temporal unit's first frame, and the one bit of the sequence
+// header that it depends on. Section numbers are of the AV1 bitstream specification.
 #include "plugin/elements/keyframes/bit_reader.h"
 #include "plugin/elements/keyframes/parser.h"
 
@@ -14,8 +14,8 @@ struct Obu {
   std::span<const uint8_t> payload;
 };
 
-// 5.3: takes the first OBU off `data`. False if it is broken; one that claims more bytes than there
-// are is cut and said to be `truncated`.
+// 5.3: removes the first OBU from `data`. Returns false if it is broken. An OBU that is longer than
+// the data is cut, and `truncated` is set.
 bool TakeObu(std::span<const uint8_t>* data, Obu* obu, bool* truncated) {
   BitReader bits(*data);
   const bool forbidden = bits.Flag();
@@ -25,7 +25,7 @@ bool TakeObu(std::span<const uint8_t>* data, Obu* obu, bool* truncated) {
   size_t size = has_size ? bits.Leb128() : 0;
   if (forbidden || !bits.ok()) return false;
   const std::span<const uint8_t> rest = data->subspan(bits.position());
-  // Only the last of a temporal unit may go without a size.
+  // Only the last one of a temporal unit may have no size.
   if (!has_size) size = rest.size();
   *truncated = size > rest.size();
   if (*truncated) size = rest.size();
@@ -34,7 +34,7 @@ bool TakeObu(std::span<const uint8_t>* data, Obu* obu, bool* truncated) {
   return true;
 }
 
-// 5.9.2, uncompressed_header(): whether this is a key frame that is shown at once.
+// 5.9.2, uncompressed_header(): whether this is a key frame that is shown immediately.
 bool IsShownKey(std::span<const uint8_t> payload, bool reduced, bool* damaged) {
   if (payload.empty()) {
     *damaged = true;

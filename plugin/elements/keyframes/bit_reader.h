@@ -1,5 +1,5 @@
-// Reads the bit fields of video bitstreams, most significant bit first, out of bytes that nobody
-// has checked: what lies beyond the end reads as 0, and ok() is false from then on.
+// Reads the bit fields of video bitstreams, most significant bit first, from untrusted bytes: bits
+// beyond the end read as 0, and ok() is false from then on.
 //
 // Borrows the bytes. Thread safety: a plain value.
 #pragma once
@@ -30,7 +30,7 @@ class BitReader {
     for (uint32_t i = 0; i < count && ok_; ++i) Bit();
   }
 
-  // ue(v): Exp-Golomb (H.264 9.1, H.265 9.2). More than 31 leading zeros are no number of theirs.
+  // ue(v): Exp-Golomb (H.264 9.1, H.265 9.2). More than 31 leading zeros are invalid.
   uint32_t Ue() {
     int zeros = 0;
     while (ok_ && zeros < 32 && Bit() == 0) ++zeros;
@@ -39,7 +39,7 @@ class BitReader {
     return (uint32_t{1} << zeros) - 1 + Bits(zeros);
   }
 
-  // leb128() (AV1 4.10.5), of the values that AV1 allows: those below 2^32.
+  // leb128() (AV1 4.10.5). AV1 allows values below 2^32.
   uint32_t Leb128() {
     uint64_t value = 0;
     for (int i = 0; i < 8; ++i) {
@@ -52,7 +52,7 @@ class BitReader {
     return ok_ ? static_cast<uint32_t>(value) : 0;
   }
 
-  // Bytes that have been begun.
+  // Number of bytes that have been read, at least in part.
   size_t position() const { return next_; }
 
  private:
@@ -81,8 +81,8 @@ class BitReader {
   bool escaped_;
   size_t next_ = 0;
   uint8_t byte_ = 0;
-  int left_ = 0;   // bits of byte_ that are still to be read
-  int zeros_ = 0;  // bytes of 0 in a row, up to here
+  int left_ = 0;   // unread bits of byte_
+  int zeros_ = 0;  // length of the run of zero bytes up to here
   bool ok_ = true;
 };
 

@@ -3,7 +3,7 @@
 namespace cliptag {
 namespace {
 
-// Seldom enough that draining a decoder costs nothing, often enough for a mosaic that waits.
+// Rare enough that draining a decoder costs nothing, frequent enough for a mosaic that waits.
 constexpr GstClockTime kStep = 250 * GST_MSECOND;
 
 }  // namespace
@@ -30,7 +30,7 @@ std::optional<Gap> GapTracker::Dropped(const GstBuffer* buffer) {
   const GstClockTime time = TimeOf(buffer);
   if (!open_) return std::nullopt;
   dropped_ = true;
-  // Pictures that are decoded after the keyframe but shown before it leave nothing open behind it.
+  // Pictures that are decoded after the keyframe but shown before it leave no gap behind it.
   if (!GST_CLOCK_TIME_IS_VALID(time) || time <= key_time_) return std::nullopt;
   if (!GST_CLOCK_TIME_IS_VALID(covered_)) covered_ = time;
   const GstClockTime end = EndOf(buffer);
@@ -43,8 +43,8 @@ std::optional<Gap> GapTracker::BeforeKeyframe(const GstBuffer* buffer) {
   if (!open_ || !dropped_) return std::nullopt;
   const GstClockTime time = TimeOf(buffer);
   if (!GST_CLOCK_TIME_IS_VALID(time)) return Rest();
-  // All that was dropped is shown before the last keyframe, or at no known time; and a keyframe of
-  // no known duration lasts until the next.
+  // All dropped pictures are shown before the last keyframe, or at an unknown time; and a keyframe
+  // of unknown duration lasts until the next one.
   if (!GST_CLOCK_TIME_IS_VALID(covered_) || time <= covered_) return std::nullopt;
   return Until(time);
 }
@@ -55,7 +55,7 @@ std::optional<Gap> GapTracker::Rest() {
 }
 
 std::optional<Gap> GapTracker::Until(GstClockTime end) {
-  // Of no length, if nobody says how long a picture lasts: still what decoders wait for.
+  // Empty if the duration of pictures is unknown; decoders wait for such a gap, too.
   if (end <= covered_ && !waiting_) return std::nullopt;
   const GstClockTime begin = covered_;
   end = std::max(end, begin);

@@ -57,8 +57,8 @@ struct _GstClipTagKeyframes {
   std::atomic<cliptag::KeyframeStream*> impl;
 };
 
-// Not a GstBaseTransform, which handles one buffer in and one out: here the events and parameter
-// sets in between are the work.
+// Not a GstBaseTransform, which handles one buffer in and one out: this element mostly handles the
+// events and parameter sets in between.
 G_DEFINE_FINAL_TYPE(GstClipTagKeyframes, gst_clip_tag_keyframes, GST_TYPE_ELEMENT)
 
 namespace {
@@ -83,8 +83,7 @@ T Guard(gpointer self, T fallback, F&& body) {
     return body(ImplOf(self));
   } catch (const std::exception& e) {
     GST_ELEMENT_ERROR(GST_ELEMENT(self), CORE, FAILED,
-                      ("cliptagkeyframes ran into something that it cannot handle: %s", e.what()),
-                      (nullptr));
+                      ("cliptagkeyframes: an unexpected error: %s", e.what()), (nullptr));
     return fallback;
   }
 }

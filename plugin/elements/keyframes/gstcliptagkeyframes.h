@@ -1,6 +1,6 @@
-// `cliptagkeyframes`: lets the keyframes of an encoded stream through and drops the rest, so that
-// what is not looked at is not decoded either. Declared here is the GObject alone; what it does is
-// in KeyframeStream (plugin/elements/keyframes/stream.h).
+// `cliptagkeyframes`: passes the keyframes of an encoded stream and drops the rest, so that frames
+// without inference are not decoded. This is only the GObject; the work is in KeyframeStream
+// (plugin/elements/keyframes/stream.h).
 #pragma once
 
 #include <gst/gst.h>

@@ -1,4 +1,4 @@
-// H.264 and H.265: the NAL units of an access unit, up to where they tell what it is.
+// H.264 and H.265: parses the NAL units of an access unit until its kind is known.
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -11,17 +11,17 @@ namespace {
 
 using Bytes = std::span<const uint8_t>;
 
-// Goes through the NAL units of an access unit, by start codes (H.264 annex B, H.265 annex B) or by
-// lengths (ISO/IEC 14496-15). With start codes the end of a unit is looked for only when it is
-// needed, since a picture's slices are long and only their first bytes matter.
+// Iterates over the NAL units of an access unit, by start codes (annex B of H.264 and H.265) or by
+// lengths (ISO/IEC 14496-15). With start codes the end of a unit is searched only on demand, since
+// slices are long and only their first bytes matter.
 class NalReader {
  public:
   NalReader(Bytes unit, int length_size) : unit_(unit), length_size_(length_size) {
     if (length_size_ == 0) next_ = AfterStartCode(0);
   }
 
-  // The next NAL unit from its header on, at least a byte. With start codes it reaches to the end
-  // of the access unit; Whole() cuts it.
+  // The next NAL unit, from its header on, at least one byte. With start codes it extends to the
+  // end of the access unit; Whole() cuts it.
   bool Next(Bytes* nal) {
     if (length_size_ > 0) return NextByLength(nal);
     FindNext();
@@ -32,7 +32,7 @@ class NalReader {
     return true;
   }
 
-  // The NAL unit that Next() gave last, without what belongs to the next one.
+  // The last NAL unit of Next(), cut at its end.
   Bytes Whole() {
     if (length_size_ > 0) return unit_.subspan(begin_, next_ - begin_);
     size_t last = end();
@@ -40,13 +40,13 @@ class NalReader {
     return unit_.subspan(begin_, last - begin_);
   }
 
-  // Where the framing of the NAL unit after that begins.
+  // The start of the next NAL unit's framing.
   size_t end() {
     if (length_size_ > 0) return next_;
     FindNext();
     if (code_ == unit_.size()) return code_;
-    return code_ > begin_ && unit_[code_ - 1] == 0 ? code_ - 1
-                                                   : code_;  // a start code of four bytes
+    const bool four_bytes = code_ > begin_ && unit_[code_ - 1] == 0;  // 00 00 00 01
+    return four_bytes ? code_ - 1 : code_;
   }
 
   bool damaged() const { return damaged_; }
@@ -77,8 +77,8 @@ class NalReader {
     if (!searched_) next_ = AfterStartCode(begin_);
   }
 
-  // The byte behind the first 00 00 01 from `from` on, which is then at code_; the end if there is
-  // none.
+  // Sets code_ to the first 00 00 01 from `from` on and returns the byte after it; both are the end
+  // if there is none.
   size_t AfterStartCode(size_t from) {
     searched_ = true;
     for (size_t i = from; i + 2 < unit_.size();) {
@@ -104,7 +104,8 @@ class NalReader {
 
 constexpr uint32_t KeyOf(uint32_t type, uint32_t id) { return (type << 8) | id; }
 
-// H.264 7.3.2.3: whether an SEI NAL unit says that decoding may begin here and is whole at once.
+// H.264 7.3.2.3: whether an SEI NAL unit has a recovery point with which decoding can begin and is
+// correct at once.
 bool SaysRecovery(Bytes nal) {
   BitReader bits(nal.subspan(1), true);
   while (bits.ok()) {

@@ -5,8 +5,7 @@
 namespace cliptag {
 namespace {
 
-// Streams have a few hundred bytes of them.
-constexpr size_t kMostBytes = 256 * 1024;
+constexpr size_t kMostBytes = 256 * 1024;  // streams have a few hundred
 
 }  // namespace
 
@@ -49,7 +48,7 @@ std::vector<uint8_t> ParameterSets::TakeMissing(std::span<const ParameterSet> ow
     } else {
       const int length_size = parser.nal_length_size();
       if (length_size < 4 && (size >> (8 * length_size)) != 0)
-        continue;  // its own could not hold it
+        continue;  // the length cannot hold it
       for (int i = length_size - 1; i >= 0; --i) {
         framed.push_back(static_cast<uint8_t>(size >> (8 * i)));
       }

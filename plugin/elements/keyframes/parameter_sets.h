@@ -1,5 +1,5 @@
-// The parameter sets of an H.264 or H.265 stream (SPS, PPS, VPS), so that one which came with a
-// dropped picture reaches the decoder before the next picture that it gets.
+// Remembers the parameter sets of an H.264 or H.265 stream (SPS, PPS, VPS), so that those of
+// dropped pictures reach the decoder with the next picture that passes.
 //
 // Owned by one stream; copies what it keeps, bounded in size. Not thread safe.
 #pragma once
@@ -15,14 +15,14 @@ namespace cliptag {
 
 class ParameterSets {
  public:
-  // These went on with their unit, or were dropped with it. False if there were more than a stream
-  // may have and some are forgotten.
+  // Notes sets that were sent, or dropped, with their unit. False if the stream has too many, and
+  // some are forgotten.
   bool Sent(std::span<const ParameterSet> sets) { return Note(sets, true); }
   bool Dropped(std::span<const ParameterSet> sets) { return Note(sets, false); }
 
-  // What the decoder has not seen yet of what was dropped, in the order that it wants, framed as
-  // the parser's stream is; empty if there is nothing. It then counts as sent, as does what the
-  // unit to come holds itself (`own`), which is left out.
+  // The dropped sets that the decoder needs before the next unit, in decoding order and with the
+  // parser's framing; may be empty. Without those that the unit itself contains (`own`). All of
+  // them count as sent from then on.
   std::vector<uint8_t> TakeMissing(std::span<const ParameterSet> own, const KeyframeParser& parser);
 
   void Clear() { *this = ParameterSets(); }
@@ -38,7 +38,7 @@ class ParameterSets {
   // By type, then number: VPS before SPS before PPS.
   std::map<uint32_t, Set> sets_;
   size_t bytes_ = 0;
-  bool missing_ = false;  // one of them at least is not sent
+  bool missing_ = false;  // at least one has not been sent
 };
 
 }  // namespace cliptag

@@ -19,7 +19,7 @@ struct Vp9Frame {
   bool shown = false;
 };
 
-// VP9 bitstream 6.2, uncompressed_header(), as far as it says what kind of frame this is.
+// VP9 bitstream 6.2, uncompressed_header(), as far as needed.
 Vp9Frame ReadVp9Header(std::span<const uint8_t> data) {
   Vp9Frame frame;
   BitReader bits(data);
@@ -40,8 +40,8 @@ Vp9Frame ReadVp9Header(std::span<const uint8_t> data) {
   return frame;
 }
 
-// VP9 annex B: the sizes of a superframe's frames, from the index at its end; one size, that of all
-// of it, when there is none. Empty when the index contradicts itself.
+// VP9 annex B: the sizes of a superframe's frames, from the index at its end; without an index the
+// size of the whole. Empty if the index is inconsistent.
 std::vector<size_t> Vp9FrameSizes(std::span<const uint8_t> data) {
   const uint8_t marker = data.back();
   if ((marker & 0xe0) != 0xc0) return {data.size()};
@@ -63,7 +63,7 @@ std::vector<size_t> Vp9FrameSizes(std::span<const uint8_t> data) {
 
 }  // namespace
 
-// RFC 6386 9.1: three bytes of frame tag, and behind that of a key frame a start code.
+// RFC 6386 9.1: three bytes of frame tag; in key frames a start code follows.
 Picture ParseVp8(std::span<const uint8_t> frame) {
   if (frame.size() < 3) return Of(PictureKind::kDamaged);
   const bool key = (frame[0] & 1) == 0, shown = (frame[0] & 0x10) != 0;
@@ -89,7 +89,7 @@ Picture ParseVp9(std::span<const uint8_t> data) {
       picture.damaged = true;
       return picture;
     }
-    // Those behind a key frame are other layers of it, or show what it has left.
+    // The frames after a key frame are other layers of it, or show a stored frame.
     if (first) key = frame.key;
     shown = shown || frame.shown;
     first = false;
@@ -116,7 +116,7 @@ Picture KeyframeParser::Parse(std::span<const uint8_t> unit, std::vector<Paramet
   switch (codec_) {
     case VideoCodec::kH264:
     case VideoCodec::kH265:
-      // Without the size of the lengths not even the first NAL unit is to be found.
+      // Without the size of the lengths, NAL units cannot be found.
       if (framing_ == NalFraming::kLengths && nal_length_size_ == 0) {
         return Of(PictureKind::kUnknown);
       }

@@ -80,7 +80,7 @@ GstFlowReturn KeyframeStream::Chain(GstBuffer* raw) {
   }
   Decision decision = Decide(buffer.get());
   if (decision.fate == Fate::kHeaders) {
-    // Neither shown nor missed: it changes nothing about the times of pictures.
+    // Not a picture: has no influence on gaps.
     return gst_pad_push(src_pad_, buffer.release());
   }
   Count(decision);
@@ -98,16 +98,15 @@ GstFlowReturn KeyframeStream::Chain(GstBuffer* raw) {
 
 KeyframeStream::Decision KeyframeStream::Decide(GstBuffer* buffer) {
   Decision decision;
-  // The parser's parameter sets are in the mapped bytes.
-  const ReadMap map(buffer);
+  const ReadMap map(buffer);  // sets_ borrows from it
   Picture picture;
   if (gst_buffer_get_size(buffer) == 0) {
     WarnOnce("is empty");
   } else if (!map.ok()) {
-    WarnOnce("cannot be mapped, so that its flags alone tell what it is");
+    WarnOnce("cannot be mapped, so only its flags count");
     picture.kind = PictureKind::kUnknown;
   } else if (gst_buffer_get_protection_meta(buffer) != nullptr) {
-    picture.kind = PictureKind::kUnknown;  // encrypted, and the parser would read what is not there
+    picture.kind = PictureKind::kUnknown;  // encrypted
   } else {
     picture = parser_.Parse(map.bytes(), &sets_);
     if (picture.damaged) {
@@ -142,11 +141,10 @@ void KeyframeStream::Count(const Decision& decision) {
 }
 
 void KeyframeStream::WarnOnce(const char* what) {
-  if (std::exchange(told_, true)) return;
+  if (std::exchange(warned_, true)) return;
   GST_ELEMENT_WARNING(element_, STREAM, DECODE,
-                      ("A buffer of the encoded video %s. What shows no keyframe is dropped; "
-                       "further such buffers are "
-                       "handled likewise without a word.",
+                      ("A buffer of the encoded video %s. Buffers without a recognised keyframe "
+                       "are dropped. There are no more warnings like this.",
                        what),
                       (nullptr));
 }
@@ -162,17 +160,17 @@ void KeyframeStream::Watch(const GstBuffer* buffer, const Decision& decision) {
     case KeyframeWatch::Verdict::kNoEntryPoint:
       GST_ELEMENT_WARNING(
           element_, STREAM, DECODE,
-          ("No keyframe has passed for long. I pictures come, but they are no IDR pictures and no "
-           "recovery point SEI says that decoding may begin with them, as in an open GOP of some "
-           "encoders: have it make closed GOPs or recovery points, or leave cliptagkeyframes out."),
+          ("No keyframe has passed for long. The stream has I pictures, but they are not IDR "
+           "pictures and have no recovery point SEI, as in an open GOP of some encoders; configure "
+           "the encoder for closed GOPs or recovery points, or remove cliptagkeyframes."),
           (nullptr));
       return;
     case KeyframeWatch::Verdict::kNoKeyframe:
       GST_ELEMENT_WARNING(
           element_, STREAM, DECODE,
-          ("No keyframe has passed for long: none comes in the stream. Have the camera or encoder "
-           "make them more often (GOP, I-frame interval, key-int-max; gradual intra refresh has "
-           "none), or leave cliptagkeyframes out."),
+          ("No keyframe has passed for long: the stream has none. Configure the camera or encoder "
+           "for more keyframes (GOP, I-frame interval, key-int-max; gradual intra refresh has "
+           "none), or remove cliptagkeyframes."),
           (nullptr));
       return;
   }
@@ -186,15 +184,15 @@ bool KeyframeStream::IsDue(const GstBuffer* buffer) {
   return schedule_.TakeIfDue(running_time, max_rate().period());
 }
 
-// The keyframe as it goes on: its times are its own, its flags say what is known by now.
+// Inserts headers and sets the flags, and the PTS if it is missing.
 BufferPtr KeyframeStream::Prepare(BufferPtr buffer, const Decision& decision) {
   if (!decision.headers.empty()) {
     buffer = WithHeaders(std::move(buffer), decision.headers_at, decision.headers);
   }
   const bool delta = GST_BUFFER_FLAG_IS_SET(buffer.get(), GST_BUFFER_FLAG_DELTA_UNIT);
   const bool discont = std::exchange(dropped_since_, false);
-  // A keyframe of a bare stream: parsers know its place among all pictures, decoders only among
-  // those that they get.
+  // A keyframe of an elementary stream: without a PTS decoders would compute one from the number of
+  // pictures that they get.
   const bool untimed =
       !GST_BUFFER_PTS_IS_VALID(buffer.get()) && GST_BUFFER_DTS_IS_VALID(buffer.get());
   if (!delta && !discont && !untimed) return buffer;
@@ -226,60 +224,51 @@ void KeyframeStream::PushGap(const std::optional<Gap>& gap) {
 
 bool KeyframeStream::SinkEvent(GstEvent* raw) {
   EventPtr event(raw);
-  switch (GST_EVENT_TYPE(event.get())) {
-    case GST_EVENT_STREAM_START: {
-      const std::lock_guard lock(stream_mutex_);
-      PushGap(gaps_.Rest());
-      Forget();
-      break;
-    }
-    case GST_EVENT_CAPS: {
-      const std::lock_guard lock(stream_mutex_);
-      PushGap(gaps_.Rest());
-      GstCaps* caps = nullptr;
-      gst_event_parse_caps(event.get(), &caps);
-      SetCaps(caps);
-      break;
-    }
-    case GST_EVENT_SEGMENT: {
-      const std::lock_guard lock(stream_mutex_);
-      PushGap(gaps_.Rest());
-      gst_event_copy_segment(event.get(), &segment_);
-      gaps_.SetSegment(segment_);
-      watch_.Jump();
-      // The schedule goes on: it is of running time, which goes on from segment to segment.
-      event = WithKeyUnitsFlag(std::move(event));
-      break;
-    }
-    case GST_EVENT_FLUSH_STOP: {
-      const std::lock_guard lock(stream_mutex_);
-      gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
-      gaps_.SetSegment(segment_);
-      schedule_.Reset();
-      watch_.Jump();
-      dropped_since_ = false;
-      break;
-    }
-    case GST_EVENT_EOS: {
-      const std::lock_guard lock(stream_mutex_);
-      PushGap(gaps_.Rest());
-      break;
-    }
-    default:
-      break;
-  }
+  // Other events may come while the streaming thread holds the lock.
+  if (GST_EVENT_IS_SERIALIZED(raw)) event = Note(std::move(event));
   return gst_pad_push_event(src_pad_, event.release());
 }
 
-// Upstream sends the same caps again before each buffer.
+// Returns the event to forward.
+EventPtr KeyframeStream::Note(EventPtr event) {
+  const std::lock_guard lock(stream_mutex_);
+  const GstEventType type = GST_EVENT_TYPE(event.get());
+  if (type == GST_EVENT_FLUSH_STOP) {
+    gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
+    gaps_.SetSegment(segment_);
+    schedule_.Reset();
+    watch_.Jump();
+    dropped_since_ = false;
+  } else if (type == GST_EVENT_STREAM_START) {
+    PushGap(gaps_.Rest());
+    Forget();
+  } else if (type == GST_EVENT_CAPS) {
+    PushGap(gaps_.Rest());
+    GstCaps* caps = nullptr;
+    gst_event_parse_caps(event.get(), &caps);
+    SetCaps(caps);
+  } else if (type == GST_EVENT_SEGMENT) {
+    PushGap(gaps_.Rest());
+    gst_event_copy_segment(event.get(), &segment_);
+    gaps_.SetSegment(segment_);
+    watch_.Jump();
+    // The schedule is in running time, which continues in the next segment.
+    return WithKeyUnitsFlag(std::move(event));
+  } else if (type == GST_EVENT_EOS) {
+    PushGap(gaps_.Rest());
+  }
+  return event;
+}
+
+// Once, since upstream sends the same caps again before each buffer.
 void KeyframeStream::Refuse(const GstCaps* caps) {
   const std::lock_guard lock(stream_mutex_);
   if (std::exchange(refused_, true)) return;
   GST_ELEMENT_ERROR(element_, CORE, NEGOTIATION, ("%s", WhyRefused(caps).c_str()), (nullptr));
 }
 
-// Says of the segment what holds behind this element: that it is of keyframes alone. Decoders then
-// give out each at once, rather than wait for what might have to be shown before it.
+// Marks the segment as consisting of keyframes only. Decoders then output each one at once and do
+// not wait for pictures that are shown before it.
 EventPtr KeyframeStream::WithKeyUnitsFlag(EventPtr event) const {
   GstSegment segment = segment_;
   segment.flags =
@@ -297,8 +286,7 @@ void KeyframeStream::SetCaps(GstCaps* caps) {
   const NalFraming framing = FramingOf(structure, codec);
   std::vector<uint8_t> codec_data = CodecDataOf(structure);
   gaps_.SetFrameDuration(FrameDurationOf(structure));
-  // h264parse and others renew caps for a frame rate or a size as well; what the parser has read of
-  // the stream still holds then.
+  // Parsers also send new caps for a new frame rate or size; our parser keeps its state then.
   if (have_caps_ && codec == codec_ && framing == framing_ && codec_data == codec_data_) return;
   parser_ = KeyframeParser(codec, framing, codec_data);
   memory_.Clear();
@@ -323,7 +311,7 @@ void KeyframeStream::Reset() {
   Forget();
   gst_segment_init(&segment_, GST_FORMAT_UNDEFINED);
   gaps_.SetSegment(segment_);
-  told_ = false;
+  warned_ = false;
   const std::lock_guard counts_lock(mutex_);
   counts_ = Counts();
 }

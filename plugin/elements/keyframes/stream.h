@@ -1,9 +1,9 @@
-// The work of `cliptagkeyframes`: which buffers pass, and the times, gaps and parameter sets of
-// those that do not.
+// The work of `cliptagkeyframes`: decides which buffers pass; sends gaps for dropped ones and keeps
+// their parameter sets.
 //
-// Owned by the element, and owns nothing of GStreamer's but its caps' bytes. Chain() and
-// SinkEvent() are for the sink pad's streaming thread, Reset() for when that is stopped; the
-// maximum rate and the statistics may be touched by any thread at any time.
+// Owned by the element; owns no GStreamer objects. Chain() and SinkEvent() are for the sink pad's
+// streaming thread, Reset() for when that is stopped; any thread may use the maximum rate and the
+// statistics at any time.
 #pragma once
 
 #include <gst/gst.h>
@@ -27,9 +27,9 @@ class KeyframeStream {
   KeyframeStream(GstElement* element, GstPad* src_pad) : element_(element), src_pad_(src_pad) {}
 
   GstFlowReturn Chain(GstBuffer* buffer);
-  // Takes note of an event of the sink pad and forwards it.
+  // Handles an event of the sink pad and forwards it.
   bool SinkEvent(GstEvent* event);
-  // Caps that the sink pad does not take: an element error, once for a stream.
+  // For caps that the sink pad refuses: an element error, once per stream.
   void Refuse(const GstCaps* caps);
   void Reset();
 
@@ -42,8 +42,8 @@ class KeyframeStream {
   struct Decision {
     Fate fate = Fate::kDrop;
     bool keyframe = false;
-    bool intra = false;            // as Picture has it
-    std::vector<uint8_t> headers;  // to be put in, at this place
+    bool intra = false;            // as in Picture
+    std::vector<uint8_t> headers;  // to be inserted at headers_at
     size_t headers_at = 0;
   };
 
@@ -59,6 +59,7 @@ class KeyframeStream {
   void WarnOnce(const char* what);
   void Watch(const GstBuffer* buffer, const Decision& decision);
   void PushGap(const std::optional<Gap>& gap);
+  EventPtr Note(EventPtr event);
   EventPtr WithKeyUnitsFlag(EventPtr event) const;
   void SetCaps(GstCaps* caps);
   void Forget();
@@ -73,12 +74,12 @@ class KeyframeStream {
   // Only taken under the sink pad's stream lock, for ThreadSanitizer, which does not see GLib's
   // locks.
   std::mutex stream_mutex_;
-  bool have_caps_ = false;  // this and all up to told_: guarded by stream_mutex_
+  bool have_caps_ = false;  // this and all up to warned_: guarded by stream_mutex_
   VideoCodec codec_ = VideoCodec::kH264;
   NalFraming framing_ = NalFraming::kNone;
   std::vector<uint8_t> codec_data_;
   KeyframeParser parser_;
-  std::vector<ParameterSet> sets_;  // of the buffer in hand
+  std::vector<ParameterSet> sets_;  // of the current buffer
   ParameterSets memory_;
   GstSegment segment_{};
   RateSchedule schedule_;
@@ -86,7 +87,7 @@ class KeyframeStream {
   KeyframeWatch watch_;
   bool dropped_since_ = false;  // the next keyframe is a discontinuity
   bool refused_ = false;
-  bool told_ = false;
+  bool warned_ = false;
 };
 
 }  // namespace cliptag

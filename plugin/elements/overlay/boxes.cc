@@ -9,7 +9,7 @@
 namespace cliptag {
 namespace {
 
-// The frame's text height, as in the panel but smaller: there may be many boxes.
+// Text height from the frame's size, smaller than in the panel, since there may be many boxes.
 int CaptionHeight(const OverlayStyle& style, const OverlayFrame& frame) {
   const int height = frame.seen_height();
   const double wanted = std::max(8.0, std::min(frame.seen_width(), height) * 0.028) * style.scale;
@@ -42,7 +42,7 @@ class BoxDrawer {
   void DrawCaption(const OverlayBox& box) {
     const int padding = std::max(2, text_ / 4);
     const int height = text_ + text_ / 2;
-    // No wider than its box, or than the panel may be: it covers the picture.
+    // At most as wide as its box or a third of the frame, since it covers the picture.
     const int box_width = static_cast<int>(std::lround(box.place.width / frame_.unit_x()));
     const int most = std::max(std::min(box_width, frame_.seen_width()), frame_.seen_width() / 3);
     const int width = std::min(TextWidthOf(box.caption, style_, text_) + 2 * padding, most);
@@ -64,8 +64,8 @@ class BoxDrawer {
   GstVideoOverlayComposition* Take() { return composition_.Take(); }
 
  private:
-  // Above the box, or in it where there is no room above, or below; at its left or its right end;
-  // beside the panel; over other captions only if all else fails.
+  // Tries above the box, inside it at the top and at the bottom, and below; at its left and its
+  // right end, and beside the panel. Overlaps other captions only as the last resort.
   std::optional<Rect> PlaceCaption(const Rect& box, const Rect& size) const {
     const int most_x = frame_.width - size.width, most_y = frame_.height - size.height;
     if (most_x < 0 || most_y < 0) return std::nullopt;
@@ -118,7 +118,7 @@ class BoxDrawer {
   const OverlayStyle& style_;
   const OverlayFrame& frame_;
   const Rect panel_;
-  const int text_;  // units, as all that is not a place
+  const int text_;  // in units, as all sizes
   std::vector<Rect> captions_;
 };
 
@@ -129,7 +129,7 @@ GstVideoOverlayComposition* DrawBoxes(const std::vector<OverlayBox>& boxes,
                                       const Rect& panel) {
   BoxDrawer drawer(style, frame, panel);
   for (const OverlayBox& box : boxes) drawer.DrawLines(box);
-  // No line of another box runs through a caption.
+  // After all lines, so that none runs through a caption.
   for (const OverlayBox& box : boxes)
     if (!box.caption.empty()) drawer.DrawCaption(box);
   return drawer.Take();

@@ -1,4 +1,4 @@
-// Draws where a tag was seen: a box in the tag's colour, with a caption at it.
+// Draws a box in the tag's colour, with a caption, at the region of a tag.
 //
 // Thread safety: pure functions; Pango's default font map is per thread.
 #pragma once
@@ -11,9 +11,9 @@
 
 namespace cliptag {
 
-// A composition of the boxes; what of one lies outside of the frame or in `panel` (of width 0:
-// none) is not drawn, and captions lie beside the panel and, where there is room, beside each
-// other. Null if there is nothing to draw. Caller owns.
+// A composition of the boxes. Parts outside the frame or inside `panel` (of width 0: none) are not
+// drawn. Captions do not overlap the panel nor, if there is room, each other. Null if there is
+// nothing to draw. Caller owns.
 GstVideoOverlayComposition* DrawBoxes(const std::vector<OverlayBox>& boxes,
                                       const OverlayStyle& style, const OverlayFrame& frame,
                                       const Rect& panel);

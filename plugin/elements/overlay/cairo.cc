@@ -64,7 +64,7 @@ void DrawText(cairo_t* cairo, const std::string& text, const OverlayStyle& style
   const LayoutPtr layout = MakeLayout(cairo, style, text_px);
   SetText(layout.get(), text, /*bold=*/true);
   pango_layout_set_width(layout.get(), width * PANGO_SCALE);
-  // The number at the end stays.
+  // In the middle, so that the number at the end stays.
   pango_layout_set_ellipsize(layout.get(), PANGO_ELLIPSIZE_MIDDLE);
   int text_height = 0;
   pango_layout_get_pixel_size(layout.get(), nullptr, &text_height);
@@ -75,8 +75,8 @@ void DrawText(cairo_t* cairo, const std::string& text, const OverlayStyle& style
 GstVideoOverlayRectangle* DrawRectangle(const Rect& place, const OverlayFrame& frame,
                                         const std::function<void(cairo_t*)>& draw) {
   if (place.width <= 0 || place.height <= 0) return nullptr;
-  // In square units, which whoever draws the rectangle scales to the frame's pixels: Pango spaces
-  // no letters right on a surface that is scaled along one axis.
+  // Drawn in square units; GStreamer scales the rectangle to the frame's pixels. (On a surface that
+  // is scaled along one axis Pango's letter spacing is wrong.)
   const int width = std::max(1, static_cast<int>(std::lround(place.width / frame.unit_x())));
   const int height = std::max(1, static_cast<int>(std::lround(place.height / frame.unit_y())));
   // Cairo's ARGB32 is what GstVideoOverlayComposition wants: native-endian, premultiplied.

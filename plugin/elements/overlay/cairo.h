@@ -1,5 +1,5 @@
-// Cairo and Pango for the overlay: rectangles of a GstVideoOverlayComposition that are drawn into,
-// and text. Thread safety: pure functions; Pango's default font map is per thread.
+// Cairo and Pango for the overlay: text, and rectangles of a GstVideoOverlayComposition to draw
+// into. Thread safety: pure functions; Pango's default font map is per thread.
 #pragma once
 
 #include <gst/video/video-overlay-composition.h>
@@ -27,7 +27,7 @@ using LayoutPtr = std::unique_ptr<PangoLayout, GObjectUnref>;
 
 LayoutPtr MakeLayout(cairo_t* cairo, const OverlayStyle& style, int text_px);
 
-// Puts rectangles together, in the order in which they are drawn.
+// Collects rectangles, in the order in which they are drawn.
 class Composer {
  public:
   explicit Composer(GstVideoOverlayComposition* begin = nullptr) : composition_(begin) {}
@@ -44,11 +44,11 @@ class Composer {
   GstVideoOverlayComposition* composition_;
 };
 
-// At most this many characters of a text are drawn: Pango lays out a line as a whole before it cuts
-// it, and labels may be of any length.
+// At most this many characters of a text are drawn: labels may have any length, and Pango lays out
+// a whole line before it cuts it.
 inline constexpr int kMostCharacters = 200;
 
-// Any bytes as UTF-8 of so many characters: what is none is replaced, what is more is cut.
+// Any bytes as UTF-8 of at most kMostCharacters: invalid bytes are replaced, the rest is cut.
 std::string Drawable(const std::string& text);
 
 void SetText(PangoLayout* layout, const std::string& text, bool bold);
@@ -60,8 +60,8 @@ int TextWidthOf(const std::string& text, const OverlayStyle& style, int text_px)
 void DrawText(cairo_t* cairo, const std::string& text, const OverlayStyle& style, int text_px,
               int x, int height, int width);
 
-// A rectangle of the frame, in its pixels, that `draw` fills, in units; transparent to begin with.
-// Null if that fails. Caller owns.
+// A rectangle at `place`, in pixels of the frame. It is transparent; `draw` fills it, in units.
+// Null on failure. Caller owns.
 GstVideoOverlayRectangle* DrawRectangle(const Rect& place, const OverlayFrame& frame,
                                         const std::function<void(cairo_t*)>& draw);
 

@@ -11,13 +11,13 @@ namespace {
 
 constexpr double kWidest = 1.0 / 3, kHighest = 1.0 / 4;  // of the frame, at scale 1
 
-// In units, from the frame's size alone: the same at 240p and at 4K, whatever the tags are.
+// In units. They depend only on the frame's size, not on the tags, and scale with it.
 struct Measures {
   int text = 0;     // height of the font
   int line = 0;     // from line to line
   int padding = 0;  // inside the panel
   int margin = 0;   // around it
-  int label = 0;    // widths of the columns; 0 = there is no room for it
+  int label = 0;    // widths of the columns; 0 = no room
   int bar = 0;
   int number = 0;
   int gap = 0;  // between columns
@@ -27,7 +27,7 @@ struct Measures {
   int height(size_t lines) const { return static_cast<int>(lines) * line + 2 * padding; }
 };
 
-// Where it is narrow, the bar goes first, then the number.
+// If there is little room, the bar is left out first, then the number.
 void MeasureColumns(int room, int number, Measures* m) {
   m->bar = std::min(4 * m->text, room / 4);
   m->number = number;
@@ -45,12 +45,12 @@ void MeasureColumns(int room, int number, Measures* m) {
 Measures Measure(const OverlayStyle& style, const OverlayFrame& frame) {
   Measures m;
   const int width = frame.seen_width(), height = frame.seen_height();
-  // 3 % of the frame, of which five lines fit the panel; no less than 9 pixels can be read.
+  // 3 % of the frame: five such lines fit the panel. Less than 9 pixels cannot be read.
   m.text =
       static_cast<int>(std::lround(std::max(9.0, std::min(height, width) * 0.031) * style.scale));
   m.text = std::clamp(m.text, 6, std::max(6, height / 3));
   m.line = static_cast<int>(std::lround(m.text * 1.4));
-  m.padding = std::max(4, m.text * 2 / 5);  // holds the stripe of an active tag, too
+  m.padding = std::max(4, m.text * 2 / 5);  // also has the stripe of an active tag
   m.margin = std::max(2, m.text / 2);
   m.gap = std::max(2, m.text * 2 / 5);
   const int number = TextWidthOf("100 %", style, m.text);
@@ -75,7 +75,7 @@ void RoundedRectangle(cairo_t* cairo, double x, double y, double width, double h
   cairo_close_path(cairo);
 }
 
-// One line of text that is cut at `width`; at its right end if it is a number.
+// One line of text, cut at `width`; numbers are right-aligned.
 void DrawCell(cairo_t* cairo, PangoLayout* layout, const Measures& m, double x, double y, int width,
               bool number) {
   pango_layout_set_width(layout, width * PANGO_SCALE);
@@ -123,7 +123,7 @@ void DrawLine(cairo_t* cairo, PangoLayout* layout, const Measures& m, const Over
 void DrawPanel(cairo_t* cairo, const Measures& m, const OverlayContent& content, size_t lines,
                const OverlayStyle& style) {
   const size_t titles = content.title.empty() ? 0 : 1;
-  // Dark enough for white text on any video, light enough to see what is behind.
+  // Dark enough for white text on any video, transparent enough to see the video.
   cairo_set_source_rgba(cairo, 0.05, 0.06, 0.08, 0.76);
   RoundedRectangle(cairo, 0, 0, m.width, m.height(titles + lines), m.padding);
   cairo_fill(cairo);
@@ -139,7 +139,7 @@ void DrawPanel(cairo_t* cairo, const Measures& m, const OverlayContent& content,
     DrawLine(cairo, layout.get(), m, content.lines[i], y);
 }
 
-// No video has pixels that are eight times as wide as they are high.
+// Clamped: no real video has pixels eight times as wide as high.
 double AspectOf(const PixelAspect& pixel) {
   return std::clamp(static_cast<double>(pixel.width) / pixel.height, 1.0 / 8, 8.0);
 }
@@ -149,9 +149,9 @@ double AspectOf(const PixelAspect& pixel) {
 Rgb ColourOf(const std::string& label) {
   uint32_t hash = 2166136261u;  // FNV-1a
   for (const char c : label) hash = (hash ^ static_cast<uint8_t>(c)) * 16777619u;
-  hash ^= hash >> 15;  // FNV's low bits alone are close for labels that differ in the last letter
+  hash ^= hash >> 15;  // FNV's low bits are similar for labels that differ in the last letter
   const double hue = (hash % 360) / 60.0;
-  constexpr double kLow = 0.30, kHigh = 1.0;  // saturated and light: reads on the dark panel
+  constexpr double kLow = 0.30, kHigh = 1.0;  // saturated and light: readable on the dark panel
   const double x = kLow + (kHigh - kLow) * (1 - std::fabs(std::fmod(hue, 2.0) - 1));
   switch (static_cast<int>(hue)) {
     case 0:

@@ -1,8 +1,7 @@
-// Draws what the overlay shows: boxes where tags were seen, and a panel of tags with a line each
-// (label, score bar, number), as pictures of a GstVideoOverlayComposition. No GStreamer elements in
-// here.
+// Draws the overlay: boxes at the regions of tags, and a panel with a line per tag (label, score
+// bar, number), as rectangles of a GstVideoOverlayComposition. Independent of the element.
 //
-// Thread safety: Draw is pure; Pango's default font map is per thread.
+// Thread safety: pure functions; Pango's default font map is per thread.
 #pragma once
 
 #include <gst/video/video-overlay-composition.h>
@@ -17,7 +16,7 @@ namespace cliptag {
 
 struct OverlayLine {
   std::string label;
-  int percent = 0;  // 0..100: what is drawn, so that invisible changes draw nothing anew
+  int percent = 0;  // 0..100, as drawn: smaller changes of the score need no new drawing
   bool active = false;
 
   bool operator==(const OverlayLine&) const = default;
@@ -26,7 +25,7 @@ struct OverlayLine {
 struct OverlayBox {
   Rect place;  // pixels of the frame
   bool of_object = false;
-  std::string label;    // gives the colour
+  std::string label;    // determines the colour
   std::string caption;  // "" = none
 
   bool operator==(const OverlayBox&) const = default;
@@ -44,15 +43,14 @@ enum class OverlayPosition : uint8_t { kTopLeft, kTopRight, kBottomLeft, kBottom
 
 struct OverlayStyle {
   OverlayPosition position = OverlayPosition::kTopLeft;
-  double scale = 1.0;  // of the panel, which otherwise is a fixed part of the frame
+  double scale = 1.0;  // of the panel; 1 = a fixed part of the frame
   std::string font = "Sans";
 
   bool operator==(const OverlayStyle&) const = default;
 };
 
-// What is drawn on. Everything is measured in square units, of which the frame has as many as it is
-// seen to have pixels, and placed at the pixels that are stored: text on anamorphic video is as
-// wide as it should be once it is shown.
+// The frame to draw on. Sizes are in square units, the pixels of the displayed frame; places are in
+// stored pixels. So text on anamorphic video has the right width when it is displayed.
 struct OverlayFrame {
   int width = 0, height = 0;  // stored
   PixelAspect pixel;
@@ -73,10 +71,10 @@ struct Rgb {
 // The same label has the same colour, in every process.
 Rgb ColourOf(const std::string& label);
 
-// The panel is as wide for every content; by default it takes a third of the frame's width and a
-// quarter of its height at most, and what does not fit is left out. It comes last in the
-// composition, and no box nor caption lies over it. Null if there is nothing to draw, the frame is
-// too small for any of it, or drawing fails. Caller owns.
+// The width of the panel does not depend on its content. By default it takes at most a third of the
+// frame's width and a quarter of its height; lines that do not fit are left out. It is last in the
+// composition, and no box or caption overlaps it. Null if there is nothing to draw, the frame is
+// too small, or drawing fails. Caller owns.
 GstVideoOverlayComposition* DrawOverlay(const OverlayContent& content, const OverlayStyle& style,
                                         const OverlayFrame& frame);
 

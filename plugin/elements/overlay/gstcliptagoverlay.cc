@@ -113,7 +113,7 @@ struct OverlayImpl {
   std::mutex stream_mutex;
   OverlayPanel panel;  // this and the next two: guarded by stream_mutex
   GstVideoInfo info{};
-  bool attach = false;  // downstream draws
+  bool attach = false;  // downstream draws overlays itself
   std::atomic<bool> ask_downstream{true};
 };
 
@@ -239,7 +239,7 @@ static GstFlowReturn Draw(GstClipTagOverlay* self, GstBuffer* buffer) {
     const std::lock_guard lock(impl.mutex);
     properties = impl.properties;
   }
-  impl.panel.Look(buffer, properties.hold_ns);
+  impl.panel.Update(buffer, properties.hold_ns);
   const cliptag::PixelAspect pixel =
       cliptag::MakePixelAspect(GST_VIDEO_INFO_PAR_N(&impl.info), GST_VIDEO_INFO_PAR_D(&impl.info));
   GstVideoOverlayComposition* composition =
@@ -274,8 +274,7 @@ static GstFlowReturn gst_clip_tag_overlay_transform_ip(GstBaseTransform* base, G
   try {
     return Draw(GST_CLIP_TAG_OVERLAY(base), buffer);
   } catch (const std::exception& e) {
-    GST_ELEMENT_ERROR(base, CORE, FAILED,
-                      ("cliptagoverlay ran into something that it cannot handle: %s", e.what()),
+    GST_ELEMENT_ERROR(base, CORE, FAILED, ("cliptagoverlay: an unexpected error: %s", e.what()),
                       (nullptr));
     return GST_FLOW_ERROR;
   }

@@ -13,13 +13,13 @@ namespace cliptag {
 namespace {
 
 constexpr size_t kMostBoxes = 64;
-constexpr ptrdiff_t kMostArranged = 256;  // lines that change places; more fit no panel
+constexpr ptrdiff_t kMostArranged = 256;  // lines that are sorted; no panel shows more
 
-// Percent. Fewer come to no line of their own, and what has one keeps it a little longer; a line
-// that is ahead by less than the lead does not overtake.
+// Percent: needed for a new line, and to keep a line; and by how much a line must be ahead to
+// overtake another.
 constexpr int kLeastToCome = 3, kLeastToStay = 2, kLead = 3;
 
-// No frame is as large: the sums of such numbers stay numbers.
+// Larger than any frame, and small enough that sums do not overflow.
 bool IsPixel(int value) { return value > -(1 << 24) && value < (1 << 24); }
 
 OverlayLine LineOf(const GstStructure* tag) {
@@ -69,7 +69,7 @@ OverlayPanel::Seen OverlayPanel::SeenOf(const GstStructure* tag) {
 }
 
 void OverlayPanel::Arrange(std::vector<Seen>* found) const {
-  // Labels of the lines so far, from the top.
+  // The labels of the last lines, from the top.
   std::map<std::string_view, size_t> before;
   for (const Seen& seen : tags_)
     if (!seen.of_object) before.emplace(seen.line.label, before.size());
@@ -87,7 +87,7 @@ void OverlayPanel::Arrange(std::vector<Seen>* found) const {
   };
   std::stable_sort(found->begin(), lines_end,
                    [&](const Seen& a, const Seen& b) { return rank(a) < rank(b); });
-  // A line rises above those that it is clearly ahead of; a new one above all that it is ahead of.
+  // A line moves above those that it is clearly ahead of, a new one above all with a lower score.
   for (auto line = found->begin(); line != lines_end; ++line) {
     const int lead = before.contains(line->line.label) ? kLead : 1;
     for (auto at = line; at != found->begin(); --at) {
@@ -107,7 +107,7 @@ OverlayContent OverlayPanel::WhatToShow(const OverlayProperties& properties) con
       return other.place == seen.place && other.of_object == seen.of_object;
     });
     const bool first = same == shown.boxes.end();
-    // Best first: the first one at a place is what an object is. A tile may show several things.
+    // The best are first: an object gets only the first tag of its place, a tile may have several.
     if (seen.place.width > 0 && first && shown.boxes.size() < kMostBoxes &&
         (seen.of_object || seen.line.active)) {
       shown.boxes.push_back({seen.place, seen.of_object, seen.line.label, caption});
@@ -122,7 +122,7 @@ OverlayContent OverlayPanel::WhatToShow(const OverlayProperties& properties) con
   return shown;
 }
 
-void OverlayPanel::Look(GstBuffer* buffer, guint64 hold_ns) {
+void OverlayPanel::Update(GstBuffer* buffer, guint64 hold_ns) {
   gpointer state = nullptr;
   std::vector<Seen> found;
   bool any = false;

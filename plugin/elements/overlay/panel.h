@@ -1,7 +1,7 @@
-// Which tags the overlay shows at a frame, and the picture of them, drawn anew only when it would
-// look different: tags of the frame and of tiles in a panel, active ones of tiles also as the box
-// that they were seen in, and at each object its best tag. What can be read is what stands still:
-// lines change places only where one is clearly ahead, and those of a few percent are left out.
+// Decides which tags the overlay shows, and draws them, again only if the result would differ. Tags
+// of the frame and of tiles are in a panel; active ones of tiles also get a box, and each object a
+// box with its best tag. For legibility lines change places only if one is clearly ahead, and those
+// of a few percent are left out.
 //
 // Thread safety: used by one thread at a time.
 #pragma once
@@ -34,26 +34,26 @@ class OverlayPanel {
  public:
   void Forget();
 
-  // The size of frames has changed: where tags were seen says nothing any more.
+  // For a new frame size: drops the regions of tags.
   void ForgetPlaces();
 
-  // Takes the tags of a frame, if it has any, or keeps the last ones as long as they hold.
-  void Look(GstBuffer* buffer, guint64 hold_ns);
+  // Takes the tags of a frame, if it has any, or keeps the last ones for up to hold_ns.
+  void Update(GstBuffer* buffer, guint64 hold_ns);
 
   // Null when there is nothing to draw. Owned by the panel until the next call.
   GstVideoOverlayComposition* Draw(const OverlayProperties& properties, const OverlayFrame& frame);
 
-  // What Draw() draws.
+  // The content that Draw() draws.
   OverlayContent WhatToShow(const OverlayProperties& properties) const;
 
  private:
   struct Seen {
     OverlayLine line;
-    Rect place;  // of width 0: none
+    Rect place;  // width 0: none
     bool of_object = false;
   };
   static Seen SeenOf(const GstStructure* tag);
-  // Puts tags in the order of their lines, by the order of those before, and drops the faint ones.
+  // Sorts tags for the panel, keeping the order of the last lines if possible, and drops weak ones.
   void Arrange(std::vector<Seen>* found) const;
 
   bool have_tags_ = false;
