@@ -1,13 +1,12 @@
-// What an encoder needs from a device: memory, and coarse operations on row-major matrices. The
-// encoders in models/ are written once against this interface; kernels/ref (naive, double
-// precision), kernels/cpu and kernels/cuda implement it, and tests compare them operation by
-// operation.
+// The interface of a device: memory, and coarse operations on row-major matrices. The encoders in
+// models/ are written once against it. kernels/ref (naive, double precision), kernels/cpu and
+// kernels/cuda implement it, and tests compare them operation by operation.
 //
 // Ownership: the caller owns Linear, Convolution, Memory and Graph, which must not outlive their
-// Backend. A Matrix borrows. Thread safety: a Backend is used by one thread at a time (the engine's
-// worker); different Backends are independent. Operations are ordered as called and may be
-// asynchronous until Sync(). Running never allocates: Prepare* calls size everything for the
-// largest case; the first call of a new shape may plan it.
+// Backend. A Matrix borrows. Thread safety: one thread at a time uses a Backend (the engine's
+// worker); different Backends are independent. Operations run in the order of the calls and may be
+// asynchronous until Sync(). Operations do not allocate: PrepareGemm sizes buffers for the largest
+// case, and the first call with a new shape may plan it.
 #pragma once
 
 #include <cstdint>
@@ -55,7 +54,7 @@ class Linear {
   virtual ~Linear() = default;
   virtual int64_t in() const = 0;
   virtual int64_t out() const = 0;
-  virtual size_t bytes() const = 0;  // memory that it holds
+  virtual size_t bytes() const = 0;  // of the packed weights
 };
 
 struct LinearSpec {
@@ -64,37 +63,43 @@ struct LinearSpec {
   std::vector<HostTensor> weights;
   std::vector<HostTensor> biases;  // one per weight, or none
   bool transposed = false;
-  bool precise = false;  // kept in compute_type by a backend that multiplies others as bytes
+  bool precise = false;  // stays in compute_type when the backend quantizes other weights to int8
 };
 
-// Feature maps of a batch of pictures, channels last: a row of `pixels` is a pixel's channels, rows
-// go by picture, y and x, without gaps.
+// Feature maps of a batch of pictures, channels last. A row of `pixels` holds the channels of one
+// pixel; rows are ordered by picture, y and x, without gaps.
 struct FeatureMap {
   Matrix pixels;  // (batch * height * width, channels), stride = channels
   int batch = 0, height = 0, width = 0;
 };
 
-// y = activation(x * W + b), cross-correlation with square windows, in whatever layout the backend
-// wants. Depthwise ones have out / in outputs of each input channel, which alone they see.
-class Convolution {
- public:
-  virtual ~Convolution() = default;
-  virtual int in_channels() const = 0;
-  virtual int out_channels() const = 0;
-  virtual int kernel() const = 0;
-  virtual int stride() const = 0;
-  virtual int padding() const = 0;
-  virtual Activation activation() const { return Activation::kNone; }
-  // Pixels of an edge of the output.
-  int OutEdge(int edge) const { return (edge + 2 * padding() - kernel()) / stride() + 1; }
-};
-
 struct ConvolutionSpec {
   HostTensor weight;  // (out, in, kernel, kernel), depthwise (out, 1, kernel, kernel)
-  HostTensor bias;    // (out); no data without
+  HostTensor bias;    // (out); null data = no bias
   int stride = 1, padding = 0;
-  int groups = 1;  // or as many as inputs: depthwise; those of an input lie side by side
+  // 1, or the number of input channels: depthwise. The outputs of one input are neighbours.
+  int groups = 1;
   Activation activation = Activation::kNone;  // with one there is neither residual nor ReLU
+};
+
+// y = activation(x * W + b), cross-correlation with square windows, packed as the backend likes it.
+// In a depthwise one each input channel has out / in outputs, which depend on that channel alone.
+class Convolution {
+ public:
+  explicit Convolution(const ConvolutionSpec& spec);
+  virtual ~Convolution() = default;
+  int in_channels() const { return in_channels_; }
+  int out_channels() const { return out_channels_; }
+  int kernel() const { return kernel_; }
+  int stride() const { return stride_; }
+  int padding() const { return padding_; }
+  Activation activation() const { return activation_; }
+  // Height (or width) of the output for an input of that height (width).
+  int OutEdge(int edge) const { return (edge + 2 * padding_ - kernel_) / stride_ + 1; }
+
+ private:
+  const int in_channels_, out_channels_, kernel_, stride_, padding_;
+  const Activation activation_;
 };
 
 struct AttentionArgs {
@@ -104,15 +109,15 @@ struct AttentionArgs {
   Matrix out;  // as q, compute_type
   int batch = 0, q_tokens = 0, kv_tokens = 0, heads = 0, head_dim = 0;
   float scale = 1.0f;   // of q k^T
-  bool causal = false;  // token i sees 0..i; needs q_tokens == kv_tokens
-  // int32 per batch item in backend memory: how many leading keys are seen; null = all. A query
-  // that sees none gets zeros.
+  bool causal = false;  // token i attends to 0..i; needs q_tokens == kv_tokens
+  // int32 per batch item in backend memory: the number of leading keys that are visible; null =
+  // all. A query without visible keys gets zeros.
   const int32_t* kv_lengths = nullptr;
 };
 
-// A sequence of operations that is the same at every run: same operations, same matrices. A backend
-// may record it as a CUDA graph and replay that at less cost; the CPU just runs it. Its owner drops
-// it when a matrix moves.
+// A sequence of operations that is the same at every run: same operations, same matrices. The CUDA
+// backend captures it as a CUDA graph and replays it at less cost; the CPU just runs it. The owner
+// must drop it when a matrix moves.
 class Graph {
  public:
   virtual ~Graph() = default;
@@ -133,13 +138,12 @@ struct BackendInfo {
   int threads = 1;
   bool asynchronous = false;  // operations go on while the caller prepares the next ones
   std::string description;    // "AMD EPYC, 2 threads, AVX512-BF16, oneDNN 2.6.3"
-  // Of the CPU, "avx512_bf16": what numbers may depend on beside the precision.
-  std::string instructions;
-  std::string machine;  // CPU and libraries: what choices() depends on
-  // Where the precision was left open: one that is quicker here than the one above, but right for
-  // some models only, and to be tried on each model (models/auto_precision.h). kAuto: none.
+  std::string instructions;   // "avx512_bf16": results depend on it and on the precision
+  std::string machine;        // CPU and libraries: choices() depends on it
+  // With precision=auto: one that is faster here than `precision`, but accurate enough for some
+  // models only; models/auto_precision.h tries it on each model. kAuto: there is none.
   Precision quicker = Precision::kAuto;
-  // What multiplies the shapes packed so far, a line each, where the backend had a choice.
+  // One line per packed shape: which implementation multiplies it, where there was a choice.
   std::vector<std::string> products;
 };
 
@@ -148,33 +152,33 @@ class Backend {
   virtual ~Backend() = default;
 
   virtual const BackendInfo& info() const = 0;
-  // What Gemm reads and LayerNorm, Attention and Preprocess write; the residual stream is always
-  // f32.
+  // The type that Gemm reads, and that LayerNorm, Attention and Preprocess write. The residual
+  // stream is always f32.
   virtual DType compute_type() const = 0;
   // An error says what is missing, and what to do.
   virtual Status Supports(Feature feature) = 0;
 
-  // --- memory and weights: loading time, may allocate -------------------------------------------
+  // --- memory and weights: at load time, may allocate -------------------------------------------
   virtual Result<std::unique_ptr<Memory>> Allocate(size_t bytes) = 0;
   // Copies a host tensor to backend memory, converted to `type`, contiguous.
   virtual Result<std::unique_ptr<Memory>> Upload(const HostTensor& tensor, DType type) = 0;
   virtual Result<std::unique_ptr<Linear>> PackLinear(const LinearSpec& spec) = 0;
-  // Which of several implementations a backend has chosen by timing them, as text, and those that
-  // it is to choose again without timing: the last bits of a product depend on them, so that what a
-  // first process chose is kept for later ones (models/product_choices.h). None by default.
+  // The implementations that a backend has chosen by timing, as text; SetChoices makes it choose
+  // the same without timing. The last bits of a product depend on the choice, so the first process
+  // that runs a model stores it for later ones (models/product_choices.h). Empty by default.
   virtual std::string choices() const { return {}; }
   virtual void SetChoices(const std::string& choices) { (void)choices; }
-  // Plans the products of `linear` with that many rows, so that running does not.
+  // Plans products with up to `rows` rows, so that Gemm need not.
   virtual Status PrepareGemm(const Linear& linear, int64_t rows) = 0;
 
   // --- operations -------------------------------------------------------------------------------
-  // Frames to the normalised tensor: out (frames * patches, 3 * patch * patch) of compute_type, a
-  // row per patch in reading order, columns ordered (channel, y, x) as in a convolution's weight.
+  // Frames to the normalised input tensor: out (frames * patches, 3 * patch * patch) of
+  // compute_type, a row per patch in reading order, columns ordered (channel, y, x) as in a
+  // convolution's weight.
   virtual Status Preprocess(std::span<const FrameView> frames, const PreprocessSpec& spec,
                             const Matrix& out) = 0;
-  // out = activation(x W^T + b), added to what `out` holds when `accumulate` (residual; f32 only,
-  // and on CUDA without an activation).
-  // x: compute_type; out: compute_type or f32.
+  // out = activation(x W^T + b); with `accumulate` out += that (residual; f32 only, and on CUDA
+  // without an activation). x: compute_type; out: compute_type or f32.
   virtual Status Gemm(const Matrix& x, const Linear& linear, Activation activation, bool accumulate,
                       const Matrix& out) = 0;
   // Rows of x normalised, times gamma plus beta (f32 vectors; beta may be null).
@@ -187,28 +191,27 @@ class Backend {
   // patches alone.
   virtual Status AssembleTokens(const Matrix& patches, const float* class_token,
                                 const Matrix& position, int batch, const Matrix& out) = 0;
-  // out (n, width) f32 = table[ids[i]] + position[i % tokens]; ids in backend memory, already
-  // checked.
+  // out (n, width) f32 = table[ids[i]] + position[i % tokens]; ids in backend memory, within range.
   virtual Status EmbedTokens(const int32_t* ids, const Matrix& table, const Matrix& position,
                              int tokens, const Matrix& out) = 0;
   // out row i = x row indices[i]; indices in backend memory; same type.
   virtual Status GatherRows(const Matrix& x, const int32_t* indices, const Matrix& out) = 0;
-  // out (batch, width) f32 = the mean of each item's tokens in x (batch * tokens, width) f32,
-  // without its first `skip` ones.
+  // out (batch, width) f32 = the mean over the tokens of each item of x (batch * tokens, width)
+  // f32, without the first `skip` tokens.
   virtual Status AverageTokens(const Matrix& x, int skip, const Matrix& out) = 0;
-  // Every row (f32) to unit length in place; a zero row stays zero.
+  // Scales every row (f32) to unit length, in place; a zero row stays zero.
   virtual Status NormalizeRows(const Matrix& x) = 0;
   // cosines (n, m) f32 = embeddings (n, dim) f32 times bank (m, dim) f32 transposed.
   virtual Status Similarity(const Matrix& embeddings, const Matrix& bank,
                             const Matrix& cosines) = 0;
 
   // --- operations of EVA's blocks ---------------------------------------------------------------
-  // Rotary position embedding, in place: columns 2 i and 2 i + 1 of each head of x (batch * tokens,
-  // heads * head_dim) of compute_type become (a cos - b sin, b cos + a sin) of row r % tokens of
-  // `angles` (tokens, head_dim) f32, which holds cos and sin there.
+  // Rotary position embedding (RoPE), in place: columns 2 i and 2 i + 1 of each head of x
+  // (batch * tokens, heads * head_dim) of compute_type become (a cos - b sin, b cos + a sin). Cos
+  // and sin are in the same columns of row r % tokens of `angles` (tokens, head_dim) f32.
   virtual Status Rope(const Matrix& x, const Matrix& angles) = 0;
-  // out (rows, n) = silu of the first n columns of x (rows, 2 n), times the others; both
-  // compute_type. out may be those first columns.
+  // out (rows, n) = silu(first n columns of x (rows, 2 n)) * the others; both compute_type. out may
+  // be those first columns.
   virtual Status GatedSilu(const Matrix& x, const Matrix& out) = 0;
   // residual (f32) += LayerNorm of x; out = residual, rounded. x and out: compute_type; out may be
   // x itself.
@@ -217,14 +220,14 @@ class Backend {
 
   // --- operations of convolutional encoders -----------------------------------------------------
   virtual Result<std::unique_ptr<Convolution>> PackConvolution(const ConvolutionSpec& spec) = 0;
-  // out = relu(x * W + b + residual); `residual` (as out) may be null, relu may be off. All of
-  // compute_type.
+  // out = relu(x * W + b + residual), all of compute_type. Both `residual` (null) and `relu` are
+  // optional.
   virtual Status Convolve(const FeatureMap& x, const Convolution& convolution,
                           const FeatureMap* residual, bool relu, const FeatureMap& out) = 0;
-  // The mean of every window x window square that lies inside, side by side.
+  // Means over window x window squares, stride = window, without padding.
   virtual Status AveragePool(const FeatureMap& x, int window, const FeatureMap& out) = 0;
-  // The end of a squeeze-excite block: out = activation(x * sigmoid(gates)), a gate for each
-  // channel of a picture, (batch, channels) of compute_type. `out` may be x itself.
+  // The end of a squeeze-excite block: out = activation(x * sigmoid(gates)), with one gate per
+  // picture and channel: (batch, channels) of compute_type. `out` may be x itself.
   virtual Status SqueezeExcite(const FeatureMap& x, const Matrix& gates, Activation activation,
                                const FeatureMap& out);
 
@@ -237,8 +240,8 @@ class Backend {
 
 struct BackendOptions {
   BackendKind kind = BackendKind::kAuto;
-  int device = 0;  // of the CUDA devices
-  // A CUcontext of that device whose memory frames lie in; null = its primary one.
+  int device = 0;  // CUDA device index
+  // The CUcontext that frames in CUDA memory belong to; null = the device's primary context.
   void* cuda_context = nullptr;
   Precision precision = Precision::kAuto;
   int threads = 0;  // 0 = every core this process may use
@@ -248,7 +251,7 @@ struct BackendOptions {
 // nor the precision rules it out.
 bool MayUseCuda(const BackendOptions& options);
 
-// The oracle: naive, double precision inside, f32 at its edges. For tests.
+// The reference backend, for tests: naive, double precision inside, f32 at its interface.
 std::unique_ptr<Backend> CreateRefBackend();
 
 }  // namespace cliptag

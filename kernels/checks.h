@@ -1,6 +1,5 @@
-// Argument checks of the operations in kernels/backend.h, shared by the backends that run on the
-// host, so that the same mistake gets the same sentence from each. They look at shapes, types and
-// pointers, never at data.
+// Argument checks of the operations in kernels/backend.h, shared by all backends, so that a mistake
+// gets the same message from each. They check shapes, types and pointers, never data.
 //
 // Thread safety: pure functions.
 #pragma once
@@ -9,14 +8,14 @@
 
 namespace cliptag {
 
-// The shapes of a LinearSpec, checked: outputs and inputs of the stacked product.
+// Outputs and inputs of the stacked weights of a LinearSpec.
 struct LinearShape {
   int64_t out = 0, in = 0;
 };
 Result<LinearShape> CheckLinear(const LinearSpec& spec);
 
 Status CheckUpload(const HostTensor& tensor, DType type);
-// The rest of what Preprocess asks for is in kernels/shared/preprocess_check.h.
+// The other checks of Preprocess are in kernels/shared/preprocess_check.h.
 Status CheckPreprocessOut(const Matrix& out, DType compute_type);
 Status CheckGemm(const Matrix& x, const Linear& linear, bool accumulate, DType compute_type,
                  const Matrix& out);

@@ -1,4 +1,4 @@
-// The factory of backends: the one room that knows them all.
+// The factory of backends: the only file that includes all of them.
 #pragma once
 
 #include <memory>
@@ -7,7 +7,7 @@
 
 namespace cliptag {
 
-// The backend asked for, or the best this machine has. Errors name what is missing.
+// The requested backend, or with kAuto the fastest on this machine. Errors name what is missing.
 Result<std::unique_ptr<Backend>> CreateBackend(const BackendOptions& options);
 
 }  // namespace cliptag

@@ -15,7 +15,7 @@ namespace {
 constexpr char kModuleVariable[] = "CLIPTAG_CUDA_MODULE";
 constexpr char kFolderVariable[] = "CLIPTAG_MODULE_PATH";  // set by `meson devenv`
 
-// The module to open; empty when there is none.
+// The path of the module; empty if there is none.
 std::string FindModule() {
   if (const char* named = std::getenv(kModuleVariable); named != nullptr) return named;
   const char* const folders[] = {std::getenv(kFolderVariable), CLIPTAG_INSTALLED_MODULES};
@@ -40,14 +40,14 @@ Result<const CudaModule*> Open(const std::string& path) {
   if (module == nullptr || std::string(module->version) != kCudaModuleVersion) {
     dlclose(library);
     return Unsupported("The CUDA backend in '" + path +
-                       "' is not of this version of cliptag; install the one that is, or use "
-                       "backend=cpu.");
+                       "' belongs to another version of cliptag; install the one of this version, "
+                       "or use backend=cpu.");
   }
-  return module;  // never closed: its objects live on
+  return module;  // the library is never closed: objects from it may live on
 }
 
-// Without a driver the module would only say so, after cuBLASLt has been loaded, which costs 96 MB
-// and takes a while. A module that is named may bring a stand-in of its own.
+// Saves loading the module, and with it cuBLASLt (96 MB), where there is no driver. A module from
+// the environment variable may bring its own stand-in for the driver.
 Status CheckDriver() {
   constexpr char kDriver[] = "libcuda.so.1";
   if (std::getenv(kModuleVariable) != nullptr) return {};

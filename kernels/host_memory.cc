@@ -2,8 +2,8 @@
 
 #include <cstring>
 #include <new>
-#include <string>
 
+#include "kernels/base/concat.h"
 #include "kernels/base/half.h"
 #include "kernels/checks.h"
 
@@ -11,7 +11,7 @@ namespace cliptag {
 namespace {
 
 constexpr std::align_val_t kAlignment{64};
-// A size beyond this is somebody's arithmetic gone wrong, not a wish.
+// A larger size is the result of an overflow or of a broken file.
 constexpr size_t kLargest = size_t{1} << 40;
 
 class HostMemory : public Memory {
@@ -34,8 +34,8 @@ class HostMemory : public Memory {
 Result<std::unique_ptr<Memory>> AllocateHost(size_t bytes) {
   void* data = bytes <= kLargest ? ::operator new(bytes, kAlignment, std::nothrow) : nullptr;
   if (!data) {
-    return ResourceExhausted("Out of memory: " + std::to_string(bytes) +
-                             " bytes are more than this machine or its limits give.");
+    return ResourceExhausted(
+        Concat("Out of memory: ", bytes, " bytes are more than this machine or its limits give."));
   }
   return std::unique_ptr<Memory>(std::make_unique<HostMemory>(data, bytes));
 }
@@ -82,6 +82,38 @@ Result<std::unique_ptr<Memory>> UploadToHost(const HostTensor& tensor, DType typ
     }
   }
   return memory;
+}
+
+std::vector<float> ToFloats(const HostTensor& tensor) {
+  std::vector<float> values(tensor.data == nullptr ? 0 : tensor.elements());
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] = LoadAsFloat(tensor.data, tensor.type, static_cast<int64_t>(i));
+  }
+  return values;
+}
+
+std::vector<float> BiasesOf(const LinearSpec& spec) {
+  std::vector<float> biases;
+  for (const HostTensor& bias : spec.biases) {
+    const std::vector<float> values = ToFloats(bias);
+    biases.insert(biases.end(), values.begin(), values.end());
+  }
+  return biases;
+}
+
+std::vector<float> ChannelsLast(const HostTensor& weight) {
+  const int64_t out = weight.shape[0], in = weight.shape[1];
+  const int64_t area = weight.shape[2] * weight.shape[3];
+  std::vector<float> values;
+  values.reserve(static_cast<size_t>(weight.elements()));
+  for (int64_t o = 0; o < out; ++o) {
+    for (int64_t at = 0; at < area; ++at) {
+      for (int64_t i = 0; i < in; ++i) {
+        values.push_back(LoadAsFloat(weight.data, weight.type, (o * in + i) * area + at));
+      }
+    }
+  }
+  return values;
 }
 
 void CopyMatrixToFloat(const Matrix& x, float* host) {

@@ -1,11 +1,12 @@
-// Ordinary memory as a backend hands it out (64-byte aligned, freed by itself), and tensors from
-// files converted into it. Shared by the backends that run on the host.
+// Host memory as a Memory (64-byte aligned), and tensors from files converted into it. Shared by
+// the backends.
 //
 // Thread safety: pure functions; a Memory may be read from any thread.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "kernels/backend.h"
 
@@ -13,11 +14,17 @@ namespace cliptag {
 
 // Uninitialised. Fails with ResourceExhausted, naming the size.
 Result<std::unique_ptr<Memory>> AllocateHost(size_t bytes);
-// `memory` holds at least that much afterwards; what it held is lost where it was too small.
+// Makes `memory` hold at least that much; its contents are lost if it was too small.
 Status GrowHost(std::unique_ptr<Memory>* memory, size_t bytes);
 
 // Element `index` of possibly unaligned data of any type, as a float.
 float LoadAsFloat(const void* data, DType type, int64_t index);
+// All elements; empty without data.
+std::vector<float> ToFloats(const HostTensor& tensor);
+// The biases of all weights, one after the other; empty without.
+std::vector<float> BiasesOf(const LinearSpec& spec);
+// A convolution's weight (out, in, kernel, kernel) as (out, kernel, kernel, in).
+std::vector<float> ChannelsLast(const HostTensor& weight);
 
 // A copy of the tensor in host memory, converted to `type`, contiguous.
 Result<std::unique_ptr<Memory>> UploadToHost(const HostTensor& tensor, DType type);

@@ -1,5 +1,4 @@
-// Tensors as the kernels see them: element types, activations, a tensor in a file's memory, and a
-// matrix in a backend's memory.
+// Tensors: element types, activations, a tensor in host memory, and a matrix in a backend's memory.
 //
 // Ownership: both borrow their data. Thread safety: plain data.
 #pragma once
@@ -33,8 +32,7 @@ struct HostTensor {
   }
 };
 
-// A row-major matrix in the backend's memory, host or device; `stride` counts elements from row to
-// row.
+// A row-major matrix in the backend's memory, host or device. `stride`: elements from row to row.
 struct Matrix {
   void* data = nullptr;
   DType type = DType::kF32;

@@ -14,7 +14,7 @@ Status CaughtException() noexcept {
     try {
       throw;
     } catch (const std::bad_alloc&) {
-      return ResourceExhausted("There is not enough memory for it: raise the memory limit.");
+      return ResourceExhausted("There is not enough memory: raise the memory limit.");
     } catch (const std::system_error& error) {
       if (error.code() != std::errc::resource_unavailable_try_again)
         return Internal(std::string("The system reported an error: ") + error.what() + ".");
@@ -26,7 +26,7 @@ Status CaughtException() noexcept {
       return Internal("An unexpected error of unknown kind.");
     }
   } catch (...) {
-    return {StatusCode::kResourceExhausted, "Out of memory."};  // short enough to need none
+    return {StatusCode::kResourceExhausted, "Out of memory."};  // short: needs no allocation
   }
 }
 

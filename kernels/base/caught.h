@@ -1,6 +1,6 @@
-// Exceptions as a Status. No exception leaves the core, and one that leaves a thread ends the
-// process: whatever may throw (memory, a thread that the system refuses, a library) is called
-// through Catching() where the core begins and on each of its threads.
+// Turns exceptions into a Status. No exception leaves the core, and one that leaves a thread ends
+// the process. So the core's entry points and threads call everything that may throw (memory, a
+// thread that the system refuses, a library) through Catching().
 //
 // Thread safety: any thread.
 #pragma once
@@ -11,13 +11,13 @@
 
 namespace cliptag {
 
-// Of the exception that is being handled; to be called in a catch block.
+// The exception that is being handled, as a Status. To be called in a catch block.
 Status CaughtException() noexcept;
 
-// Logs that exception, where nobody is left to be given it.
+// Logs that exception, where no caller is left to return it to.
 void LogCaughtException(const char* where) noexcept;
 
-// What `f` returns, a Status or a Result, or what it threw as one.
+// Returns what `f` returns, a Status or a Result, or the exception that it threw as one.
 template <typename F>
 std::invoke_result_t<F> Catching(F&& f) {
   try {

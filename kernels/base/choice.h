@@ -12,7 +12,7 @@ template <typename E>
 struct Choice {
   E value;
   const char* name;
-  const char* help;  // one line that begins with a capital; null: nobody can choose it
+  const char* help;  // one line that begins with a capital; null: not for users
 };
 
 template <typename E, size_t N>

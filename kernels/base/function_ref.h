@@ -1,7 +1,7 @@
-// A borrowed callable: two words, no allocation, so that hot paths can take lambdas.
+// A reference to a callable: two words, no allocation, so that hot paths can take lambdas.
 //
-// Ownership: refers to the callable it was made from, which must outlive every call. Pass it down,
-// never store it beyond the call it was handed to.
+// Ownership: refers to the callable that it was made from, which must outlive every call. Pass it
+// down; never store it beyond the call that received it.
 #pragma once
 
 #include <memory>

@@ -1,5 +1,5 @@
-// bfloat16 and IEEE half as 16-bit words, to and from float, one value at a time: for loading,
-// edges and tails. Rounds to nearest even; NaN stays NaN. (SIMD versions: kernels/cpu/simd.)
+// bfloat16 and IEEE half as 16-bit words, to and from float, one value at a time: for loading
+// weights. Rounds to nearest even; NaN stays NaN. (SIMD versions: kernels/cpu/simd.)
 //
 // Thread safety: pure functions.
 #pragma once
@@ -40,7 +40,7 @@ constexpr uint16_t FloatToHalf(float f) {
     const float shifted = std::bit_cast<float>(magnitude) + 0.5f;  // ulp of 0.5 is 2^-24
     return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(shifted) - 0x3f000000u));
   }
-  // A carry out of the mantissa moves to the exponent, up to infinity: as it should.
+  // A carry out of the mantissa goes to the exponent, up to infinity, as it should.
   const uint32_t rounded = magnitude + 0xfffu + ((magnitude >> 13) & 1u);
   return static_cast<uint16_t>(sign | ((rounded - 0x38000000u) >> 13));
 }

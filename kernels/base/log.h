@@ -1,5 +1,5 @@
-// The core's only way to speak: a callback. Nothing in the core writes to stderr; the elements map
-// this to one GST_DEBUG category, the tool prints warnings to stderr.
+// The core's log. Nothing in the core writes to stderr: messages go to a callback. The elements map
+// it to one GST_DEBUG category, the tool prints warnings to stderr.
 //
 // Thread safety: SetLogCallback and Log may be called from any thread; the callback itself must be
 // safe to call from any thread and must not call SetLogCallback.

@@ -12,11 +12,11 @@ constexpr size_t kLongest = 2000, kHead = 1400, kTail = 500;  // bytes
 
 struct Character {
   uint32_t code = 0;
-  size_t bytes = 1;  // 1 for a byte that begins no character
+  size_t bytes = 1;  // 1 for a byte that does not begin a character
   bool valid = false;
 };
 
-// The character that `text`, which is not empty, begins with.
+// The first character of `text`, which is not empty.
 Character Decode(std::string_view text) {
   const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
   const unsigned char first = byte(0);
@@ -36,9 +36,9 @@ Character Decode(std::string_view text) {
 
 bool IsShown(uint32_t c) {
   const bool control = c < 0x20 || (c >= 0x7f && c < 0xa0);
-  const bool turns = (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) || c == 0x200e ||
-                     c == 0x200f || c == 0x061c;
-  return !control && !turns && c != 0x2028 && c != 0x2029 && c != 0xfeff;
+  const bool bidirectional = (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069) ||
+                             c == 0x200e || c == 0x200f || c == 0x061c;
+  return !control && !bidirectional && c != 0x2028 && c != 0x2029 && c != 0xfeff;
 }
 
 bool IsContinuation(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 0x80; }

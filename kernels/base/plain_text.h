@@ -1,6 +1,5 @@
-// What strangers' files hold (names, keys, words) ends up in messages, and messages end up on
-// terminals and in logs: control characters, text that changes its direction and bytes that are no
-// UTF-8 become '?', and of a long message the middle goes.
+// Makes text from untrusted files (names, keys, words) safe for terminals and logs: control
+// characters, bidirectional controls and invalid UTF-8 become '?', and long text loses its middle.
 //
 // Thread safety: pure functions.
 #pragma once
@@ -11,7 +10,7 @@ namespace cliptag {
 
 std::string PlainText(std::string text);
 
-// The same as a sentence that another one may follow: with a full stop, if it has none.
+// The same, with a full stop if it has none, so that another sentence may follow.
 std::string PlainSentence(std::string text);
 
 }  // namespace cliptag

@@ -1,7 +1,7 @@
-// Errors as values: every fallible call of the core returns a Status or a Result<T>.
-// No exception leaves the core and nothing in it aborts or prints; a message is one clear sentence
-// with the name of what is wrong and, where there is something to do, what to do. It is shown
-// through PlainSentence() (plain_text.h), so that another sentence may follow it.
+// Errors as values: every call of the core that can fail returns a Status or a Result<T>. No
+// exception leaves the core, and nothing in it aborts or prints. A message is one clear sentence
+// that names what is wrong and, where possible, says what to do. Messages are shown through
+// PlainSentence() (plain_text.h), so that another sentence may follow.
 //
 // Thread safety: plain values, no shared state.
 #pragma once
@@ -15,10 +15,10 @@ namespace cliptag {
 
 enum class StatusCode {
   kOk,
-  kInvalidArgument,  // the caller or the user asked for something that cannot be
-  kNotFound,         // a file, model, field or device is not there
+  kInvalidArgument,  // the caller or the user asked for something impossible
+  kNotFound,         // a file, model, field or device does not exist
   kDataLoss,         // a file is truncated, hostile or contradicts itself
-  kUnsupported,      // well formed, but this build or machine cannot do it
+  kUnsupported,      // valid, but this build or machine cannot do it
   kResourceExhausted,
   kCancelled,  // flushed or stopped before it was done
   kInternal,
@@ -50,7 +50,7 @@ inline Status ResourceExhausted(std::string m) {
 inline Status Cancelled(std::string m) { return {StatusCode::kCancelled, std::move(m)}; }
 inline Status Internal(std::string m) { return {StatusCode::kInternal, std::move(m)}; }
 
-// A value or the Status that says why there is none. Check ok() before value access.
+// A value, or the error that prevented it. Check ok() before value access.
 template <typename T>
 class [[nodiscard]] Result {
  public:
@@ -70,7 +70,7 @@ class [[nodiscard]] Result {
   Status status_;
 };
 
-// Hands an error to the caller: `CLIPTAG_RETURN_IF_ERROR(DoIt());`
+// Returns an error to the caller: `CLIPTAG_RETURN_IF_ERROR(DoIt());`
 #define CLIPTAG_RETURN_IF_ERROR(expr)                                      \
   do {                                                                     \
     if (::cliptag::Status status_ = (expr); !status_.ok()) return status_; \

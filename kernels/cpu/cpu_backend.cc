@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/base/concat.h"
 #include "kernels/base/log.h"
 #include "kernels/checks.h"
 #include "kernels/cpu/convolution/convolutions.h"
@@ -16,6 +17,7 @@
 #include "kernels/cpu/products/cpu_gemm.h"
 #include "kernels/cpu/products/onednn/product.h"
 #include "kernels/cpu/products/panel/panel.h"
+#include "kernels/cpu/simd/attention_tiles.h"
 #include "kernels/cpu/simd/simd.h"
 #include "kernels/host_memory.h"
 
@@ -24,7 +26,7 @@ namespace {
 
 float* Row(const Matrix& m, int64_t r) { return static_cast<float*>(m.data) + r * m.stride; }
 
-// out (cols) = the mean of the rows of x, added up in double precision, a few columns at a time.
+// out (cols) = the mean of the rows of x, summed in double precision, a few columns at a time.
 void AverageRows(const Matrix& x, float* out) {
   constexpr int64_t kColumns = 16;
   for (int64_t first = 0; first < x.cols; first += kColumns) {
@@ -98,22 +100,18 @@ class CpuBackend : public Backend {
   }
   Status Rope(const Matrix& x, const Matrix& angles) override {
     CLIPTAG_RETURN_IF_ERROR(CheckRope(x, angles, compute_type_));
-    pool_->RunRows(x.rows, x.cols, [&](int64_t first, int64_t rows, int) {
-      for (int64_t r = first; r < first + rows; ++r) {
-        kernels_.rope(x.Rows(r, 1).data, IsBf16(x), x.cols, Row(angles, r % angles.rows),
-                      angles.cols);
-      }
+    pool_->RunEachRow(x.rows, x.cols, [&](int64_t r) {
+      kernels_.rope(x.Rows(r, 1).data, IsBf16(x), x.cols, Row(angles, r % angles.rows),
+                    angles.cols);
     });
     return {};
   }
   Status GatedSilu(const Matrix& x, const Matrix& out) override {
     CLIPTAG_RETURN_IF_ERROR(CheckGatedSilu(x, compute_type_, out));
-    pool_->RunRows(x.rows, x.cols, [&](int64_t first, int64_t rows, int) {
-      for (int64_t r = first; r < first + rows; ++r) {
-        const Matrix row = x.Rows(r, 1);
-        kernels_.gated_silu(row.data, row.Cols(out.cols, out.cols).data, IsBf16(x), out.cols,
-                            out.Rows(r, 1).data);
-      }
+    pool_->RunEachRow(x.rows, x.cols, [&](int64_t r) {
+      const Matrix row = x.Rows(r, 1);
+      kernels_.gated_silu(row.data, row.Cols(out.cols, out.cols).data, IsBf16(x), out.cols,
+                          out.Rows(r, 1).data);
     });
     return {};
   }
@@ -125,16 +123,14 @@ class CpuBackend : public Backend {
     CLIPTAG_RETURN_IF_ERROR(
         CheckAssembleTokens(patches, class_token, position, batch, compute_type_, out));
     const int64_t tokens = out.rows / batch, extra = class_token ? 1 : 0;
-    pool_->RunRows(out.rows, out.cols, [&](int64_t first, int64_t rows, int) {
-      for (int64_t r = first; r < first + rows; ++r) {
-        const int64_t item = r / tokens, token = r % tokens;
-        void* to = out.Rows(r, 1).data;
-        if (token < extra) {
-          kernels_.add(class_token, false, Row(position, token), out.cols, to, IsBf16(out));
-        } else {
-          const Matrix patch = patches.Rows(item * (tokens - extra) + token - extra, 1);
-          kernels_.add(patch.data, IsBf16(patch), Row(position, token), out.cols, to, IsBf16(out));
-        }
+    pool_->RunEachRow(out.rows, out.cols, [&](int64_t r) {
+      const int64_t item = r / tokens, token = r % tokens;
+      void* to = out.Rows(r, 1).data;
+      if (token < extra) {
+        kernels_.add(class_token, false, Row(position, token), out.cols, to, IsBf16(out));
+      } else {
+        const Matrix patch = patches.Rows(item * (tokens - extra) + token - extra, 1);
+        kernels_.add(patch.data, IsBf16(patch), Row(position, token), out.cols, to, IsBf16(out));
       }
     });
     return {};
@@ -143,17 +139,14 @@ class CpuBackend : public Backend {
   Status EmbedTokens(const int32_t* ids, const Matrix& table, const Matrix& position, int tokens,
                      const Matrix& out) override {
     CLIPTAG_RETURN_IF_ERROR(CheckEmbedTokens(ids, table, position, tokens, out));
-    pool_->RunRows(out.rows, out.cols, [&](int64_t first, int64_t rows, int) {
-      for (int64_t r = first; r < first + rows; ++r) {
-        const Matrix token = table.Rows(ids[r], 1);
-        const float* place = Row(position, r % tokens);
-        if (table.type != DType::kF16) {
-          kernels_.add(token.data, IsBf16(table), place, out.cols, Row(out, r), false);
-          continue;
-        }
-        for (int64_t c = 0; c < out.cols; ++c) {
-          Row(out, r)[c] = LoadAsFloat(token.data, token.type, c) + place[c];
-        }
+    pool_->RunEachRow(out.rows, out.cols, [&](int64_t r) {
+      const Matrix token = table.Rows(ids[r], 1);
+      const float* added = Row(position, r % tokens);
+      if (table.type != DType::kF16) {
+        return kernels_.add(token.data, IsBf16(table), added, out.cols, Row(out, r), false);
+      }
+      for (int64_t c = 0; c < out.cols; ++c) {
+        Row(out, r)[c] = LoadAsFloat(token.data, token.type, c) + added[c];
       }
     });
     return {};
@@ -170,19 +163,15 @@ class CpuBackend : public Backend {
   Status AverageTokens(const Matrix& x, int skip, const Matrix& out) override {
     CLIPTAG_RETURN_IF_ERROR(CheckAverageTokens(x, skip, out));
     const int64_t tokens = x.rows / out.rows;
-    pool_->RunRows(out.rows, tokens * x.cols, [&](int64_t first, int64_t rows, int) {
-      for (int64_t item = first; item < first + rows; ++item) {
-        AverageRows(x.Rows(item * tokens + skip, tokens - skip), Row(out, item));
-      }
+    pool_->RunEachRow(out.rows, tokens * x.cols, [&](int64_t item) {
+      AverageRows(x.Rows(item * tokens + skip, tokens - skip), Row(out, item));
     });
     return {};
   }
 
   Status NormalizeRows(const Matrix& x) override {
     CLIPTAG_RETURN_IF_ERROR(CheckNormalizeRows(x));
-    pool_->RunRows(x.rows, x.cols, [&](int64_t first, int64_t rows, int) {
-      for (int64_t r = first; r < first + rows; ++r) kernels_.normalize(Row(x, r), x.cols);
-    });
+    pool_->RunEachRow(x.rows, x.cols, [&](int64_t r) { kernels_.normalize(Row(x, r), x.cols); });
     return {};
   }
 
@@ -207,12 +196,10 @@ class CpuBackend : public Backend {
   Status SqueezeExcite(const FeatureMap& x, const Matrix& gates, Activation activation,
                        const FeatureMap& out) override {
     CLIPTAG_RETURN_IF_ERROR(CheckSqueezeExcite(x, gates, compute_type_, out));
-    pool_->RunRows(x.pixels.rows, x.pixels.cols, [&](int64_t first, int64_t rows, int) {
-      for (int64_t r = first; r < first + rows; ++r) {
-        const Matrix gate = gates.Rows(r / (int64_t{x.height} * x.width), 1);
-        kernels_.squeeze_excite(x.pixels.Rows(r, 1).data, gate.data, IsBf16(gate), x.pixels.cols,
-                                activation, out.pixels.Rows(r, 1).data);
-      }
+    pool_->RunEachRow(x.pixels.rows, x.pixels.cols, [&](int64_t r) {
+      const Matrix gate = gates.Rows(r / (int64_t{x.height} * x.width), 1);
+      kernels_.squeeze_excite(x.pixels.Rows(r, 1).data, gate.data, IsBf16(gate), x.pixels.cols,
+                              activation, out.pixels.Rows(r, 1).data);
     });
     return {};
   }
@@ -235,7 +222,7 @@ class CpuBackend : public Backend {
   void Norm(const Matrix& x, const float* gamma, const float* beta, float epsilon,
             const Matrix* residual, const Matrix& out);
 
-  // Every worker's scratch holds at least that much afterwards; allocates when a shape is new.
+  // Makes every worker's scratch hold at least that much; allocates when a shape is new.
   Status GrowScratch(size_t bytes) {
     for (auto& scratch : scratch_) CLIPTAG_RETURN_IF_ERROR(GrowHost(&scratch, bytes));
     return {};
@@ -278,8 +265,8 @@ void CpuBackend::Norm(const Matrix& x, const float* gamma, const float* beta, fl
 Status CpuBackend::Attention(const AttentionArgs& a) {
   CLIPTAG_RETURN_IF_ERROR(CheckAttention(a, compute_type_));
   CLIPTAG_RETURN_IF_ERROR(GrowScratch(AttentionScratchFloats(a.head_dim) * sizeof(float)));
-  // A task is a head, or a part of its queries where there are fewer heads than threads to feed;
-  // parts smaller than 32 queries would spend their time on copying keys.
+  // A task is a head, or a part of its queries if there are too few heads for the threads. Parts
+  // smaller than 32 queries would spend their time copying keys.
   const int heads = a.batch * a.heads;
   const int wanted = (2 * pool_->size() + heads - 1) / heads;
   const int parts = std::clamp(a.q_tokens / 32, 1, wanted);
@@ -312,7 +299,7 @@ Status CpuBackend::Attention(const AttentionArgs& a) {
 
 Status CpuBackend::Similarity(const Matrix& embeddings, const Matrix& bank, const Matrix& cosines) {
   CLIPTAG_RETURN_IF_ERROR(CheckSimilarity(embeddings, bank, cosines));
-  // Bank rows are the outer loop: a share of the bank stays in cache for all embeddings.
+  // A task keeps its share of the bank in cache for all embeddings.
   pool_->RunRows(bank.rows, bank.cols * embeddings.rows, [&](int64_t first, int64_t rows, int) {
     for (int64_t e = 0; e < embeddings.rows; ++e) {
       kernels_.dot_rows(Row(embeddings, e), Row(bank, first), bank.stride, rows, bank.cols,
@@ -335,12 +322,12 @@ Result<std::unique_ptr<Backend>> CreateCpuBackend(const BackendOptions& options)
                     ((options.precision == Precision::kAuto || int8) && native);
   if (int8 && !HasFastInt8(level)) {
     Log(LogLevel::kInfo,
-        "This CPU has no arithmetic for bytes (AVX512-VNNI or AMX): precision=int8 gives the same "
+        "This CPU has no int8 instructions (AVX512-VNNI or AMX): precision=int8 gives the same "
         "results here, but is slower than precision=fp32.");
   }
   if (bf16 && !native) {
     Log(LogLevel::kInfo,
-        "This CPU has no bf16 arithmetic (AVX512-BF16 or AMX): values are kept as bf16 and "
+        "This CPU has no bf16 instructions (AVX512-BF16 or AMX): values are stored as bf16 and "
         "multiplied as fp32, which is no faster than precision=fp32.");
   }
   auto pool = std::make_unique<ThreadPool>(options.threads);
@@ -357,9 +344,9 @@ Result<std::unique_ptr<Backend>> CreateCpuBackend(const BackendOptions& options)
     info.quicker = Precision::kInt8;
   }
   info.threads = pool->size();
-  info.description = CpuName() + ", " + std::to_string(info.threads) +
-                     (info.threads == 1 ? " thread, " : " threads, ") + ToString(level) + ", " +
-                     OneDnn::Version();
+  info.description =
+      Concat(CpuName(), ", ", info.threads, info.threads == 1 ? " thread, " : " threads, ",
+             ToString(level), ", ", OneDnn::Version());
   return std::unique_ptr<Backend>(std::make_unique<CpuBackend>(
       std::move(info), compute_type, kernels, PreprocessKernelsFor(level), std::move(pool),
       std::move(gemm), level));

@@ -1,4 +1,4 @@
-// What architectures run that have no code of their own: the baseline alone.
+// The choice of kernels on architectures without code of their own: the baseline.
 #include "kernels/cpu/convolution/winograd.h"
 #include "kernels/cpu/machine/instruction_sets.h"
 #include "kernels/cpu/preprocess/kernels.h"

@@ -1,4 +1,4 @@
-// What each level of an x86-64 CPU runs: the widest vectors that it has.
+// The choice of kernels on x86-64: the widest vectors that the CPU has.
 #include "kernels/cpu/convolution/winograd.h"
 #include "kernels/cpu/machine/instruction_sets.h"
 #include "kernels/cpu/preprocess/kernels.h"
@@ -44,7 +44,7 @@ bool HasFastInt8(CpuLevel level) { return level >= CpuLevel::kAvx512Vnni; }
 
 const WinogradTransforms* WinogradTransformsFor(CpuLevel level, DType maps, PanelType rows,
                                                 int tile) {
-  // With AMX a product takes less time than the transforms of its rows would.
+  // With AMX a product takes less time than the transforms would.
   const bool bf16 = rows == PanelType::kBf16;
   if (level < CpuLevel::kAvx512 || (bf16 && level != CpuLevel::kAvx512Bf16)) return nullptr;
   if (bf16) return tile == 2 ? &kWinogradBf16Tile2 : nullptr;

@@ -1,4 +1,4 @@
-// In place of the CPU backend in a build without oneDNN (meson: -Dcpu=disabled).
+// Replaces the CPU backend in a build without oneDNN (meson: -Dcpu=disabled).
 #include "kernels/cpu/cpu_backend.h"
 
 namespace cliptag {

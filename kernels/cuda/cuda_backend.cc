@@ -1,9 +1,8 @@
 #include "kernels/cuda/cuda_backend.h"
 
-#include <cstring>
-#include <string>
 #include <utility>
 
+#include "kernels/base/concat.h"
 #include "kernels/checks.h"
 #include "kernels/cuda/attention/operation.h"
 #include "kernels/cuda/device/runtime.h"
@@ -19,7 +18,7 @@
 namespace cliptag::cuda {
 namespace {
 
-// Memory for a user of the backend.
+// Memory that a user of the backend owns: any thread may free it.
 class UserMemory : public Memory {
  public:
   UserMemory(const Device& device, std::unique_ptr<DeviceMemory> memory)
@@ -49,8 +48,8 @@ class CudaBackend : public Backend {
     return products_->Pack(spec);
   }
   Status PrepareGemm(const Linear& linear, int64_t rows) override {
-    // An algorithm is chosen when a shape runs for the first time (products.h): strides, types and
-    // alignment of what it reads and writes count, which are not known before.
+    // products.h chooses an algorithm when a shape runs for the first time, since it depends on
+    // strides, types and alignment of operands and output.
     return rows < 1 ? InvalidArgument("PrepareGemm: rows must be positive.") : Status();
   }
 
@@ -140,7 +139,7 @@ class CudaBackend : public Backend {
   CudaBackend(Device device, DType compute_type)
       : device_(std::move(device)), compute_type_(compute_type) {}
 
-  // The first model with convolutions opens cuDNN.
+  // Opens cuDNN for the first model with convolutions.
   Status NeedConvolutions();
 
   Device device_;
@@ -148,9 +147,9 @@ class CudaBackend : public Backend {
   BackendInfo info_;
   Stream stream_;
   std::unique_ptr<Products> products_;
-  std::unique_ptr<Convolutions> convolutions_;  // null until one is wanted
+  std::unique_ptr<Convolutions> convolutions_;  // null until NeedConvolutions()
   std::unique_ptr<FrameStaging> staging_;
-  std::unique_ptr<PinnedMemory> results_;  // on their way to the host
+  std::unique_ptr<PinnedMemory> results_;  // staging for CopyToHost
 };
 
 Result<std::unique_ptr<Backend>> CudaBackend::Create(Device device, DType compute_type) {
@@ -165,9 +164,8 @@ Result<std::unique_ptr<Backend>> CudaBackend::Create(Device device, DType comput
   info.kind = BackendKind::kCuda;
   info.asynchronous = true;
   info.precision = compute_type == DType::kF16 ? Precision::kFp16 : Precision::kBf16;
-  info.description = d.name + ", compute capability " + std::to_string(d.major) + "." +
-                     std::to_string(d.minor) + ", " + std::to_string(d.memory_bytes >> 20) +
-                     " MiB, cuBLASLt " + std::to_string(cublasLtGetVersion());
+  info.description = Concat(d.name, ", compute capability ", d.major, ".", d.minor, ", ",
+                            d.memory_bytes >> 20, " MiB, cuBLASLt ", cublasLtGetVersion());
   return std::unique_ptr<Backend>(std::move(backend));
 }
 
@@ -201,7 +199,7 @@ Status CudaBackend::Gemm(const Matrix& x, const Linear& linear, Activation activ
   CLIPTAG_RETURN_IF_ERROR(CheckGemm(x, linear, accumulate, compute_type_, out));
   const bool plain = activation == Activation::kNone;
   if (accumulate && !plain) {
-    return Unsupported("The CUDA backend adds no activated product to its output.");
+    return Unsupported("The CUDA backend has no residual after an activation.");
   }
   CLIPTAG_RETURN_IF_ERROR(device_.Enter());
   CLIPTAG_RETURN_IF_ERROR(products_->Run(x, linear, plain, accumulate, out));
@@ -220,7 +218,7 @@ Status CudaBackend::Supports(Feature feature) {
   if (feature == Feature::kConvolutions) return NeedConvolutions();
   return Unsupported(
       "The CUDA backend has no depthwise convolutions and none with GELU, which MobileCLIP's "
-      "FastViT towers are made of; backend=cpu has them.");
+      "FastViT towers need; use backend=cpu.");
 }
 
 Result<std::unique_ptr<Convolution>> CudaBackend::PackConvolution(const ConvolutionSpec& spec) {
@@ -269,20 +267,14 @@ Status CudaBackend::CopyFromHost(const void* host, size_t bytes, void* device) {
 }  // namespace
 
 Result<std::unique_ptr<Backend>> CreateDeviceBackend(const BackendOptions& options) {
-  DType type = DType::kF16;
-  switch (options.precision) {
-    case Precision::kAuto:
-    case Precision::kFp16:
-      break;
-    case Precision::kBf16:
-      type = DType::kBF16;
-      break;
-    default:
-      return Unsupported(std::string("The CUDA backend has no ") + ToString(options.precision) +
-                         "; use precision=fp16, bf16 or auto, or backend=cpu.");
+  const Precision precision = options.precision;
+  if (precision == Precision::kFp32 || precision == Precision::kInt8) {
+    return Unsupported(Concat("The CUDA backend has no ", ToString(precision),
+                              "; use precision=fp16, bf16 or auto, or backend=cpu."));
   }
   CLIPTAG_ASSIGN_OR_RETURN(Device device, OpenDevice(options.device, options.cuda_context));
-  return CudaBackend::Create(std::move(device), type);
+  return CudaBackend::Create(std::move(device),
+                             precision == Precision::kBf16 ? DType::kBF16 : DType::kF16);
 }
 
 }  // namespace cliptag::cuda

@@ -1,6 +1,5 @@
-// The CUDA backend: own kernels, cuBLASLt for the products, one stream, one workspace of the
-// library. A sequence of operations that repeats is recorded as a CUDA graph. Precisions: fp16
-// (auto) and bf16.
+// The CUDA backend: own kernels, cuBLASLt for products, cuDNN for convolutions, one stream.
+// Repeated sequences of operations run as CUDA graphs. Precisions: fp16 (auto) and bf16.
 //
 // Ownership and thread safety: as kernels/backend.h says; any thread, one at a time.
 #pragma once
@@ -9,7 +8,7 @@
 
 namespace cliptag::cuda {
 
-// Errors: no device, one too old, a driver older than the toolkit, a precision that is not offered.
+// Errors: no device, one too old, a driver older than the toolkit, an unsupported precision.
 Result<std::unique_ptr<Backend>> CreateDeviceBackend(const BackendOptions& options);
 
 }  // namespace cliptag::cuda

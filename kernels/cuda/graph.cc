@@ -11,9 +11,9 @@ CudaGraph::~CudaGraph() {
 }
 
 Status CudaGraph::Capture(FunctionRef<Status()> operations) {
-  // Other threads go on allocating: only this one's calls are held to what a graph may hold.
+  // ThreadLocal: other threads may go on with calls that a capture forbids, such as allocations.
   CLIPTAG_RETURN_IF_CUDA_ERROR(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
-                               "a graph was begun");
+                               "capturing a graph began");
   const Status status = operations();
   cudaGraph_t graph = nullptr;
   cudaError_t error = cudaStreamEndCapture(stream_, &graph);
@@ -21,7 +21,7 @@ Status CudaGraph::Capture(FunctionRef<Status()> operations) {
   if (error != cudaSuccess) exec_ = nullptr;
   if (graph != nullptr) (void)cudaGraphDestroy(graph);
   CLIPTAG_RETURN_IF_ERROR(status);
-  return FromCuda(error, "operations were recorded");
+  return FromCuda(error, "operations were captured");
 }
 
 Status CudaGraph::Run(FunctionRef<Status()> operations) {
@@ -34,18 +34,18 @@ Status CudaGraph::Run(FunctionRef<Status()> operations) {
   Status failure;
   if (state_ == State::kWarm) {
     failure = Capture(operations);
-    state_ = failure.ok() ? State::kRecorded : State::kPlain;
+    state_ = failure.ok() ? State::kCaptured : State::kPlain;
   }
-  if (state_ == State::kRecorded) {
+  if (state_ == State::kCaptured) {
     failure = FromCuda(cudaGraphLaunch(exec_, stream_), "a graph was replayed");
     if (failure.ok()) return {};
     state_ = State::kPlain;
   }
-  // Where more is wrong than the graph, that is told by whichever operation fails.
+  // If more is wrong than the graph, an operation fails here, too.
   CLIPTAG_RETURN_IF_ERROR(operations());
   if (!failure.ok()) {
     Log(LogLevel::kWarning,
-        "The GPU runs without a recorded graph, somewhat slower: " + failure.message());
+        "The GPU runs without a CUDA graph, somewhat slower: " + failure.message());
   }
   return {};
 }

@@ -1,6 +1,6 @@
 // A Graph as a CUDA graph: the first run is an ordinary one (libraries choose algorithms, kernels
-// are loaded), the second is captured, all later ones replay it. Some 100 launches of a ViT-B
-// become one. Where a capture or a replay fails, later runs are ordinary ones.
+// are loaded), the second is captured, later ones replay it. Some 100 launches of a ViT-B become
+// one. If a capture or a replay fails, later runs are ordinary ones.
 //
 // Ownership: borrows the stream. Thread safety: as its Backend.
 #pragma once
@@ -19,7 +19,7 @@ class CudaGraph : public Graph {
   Status Run(FunctionRef<Status()> operations) override;
 
  private:
-  enum class State { kNew, kWarm, kRecorded, kPlain };
+  enum class State { kNew, kWarm, kCaptured, kPlain };
   Status Capture(FunctionRef<Status()> operations);  // into exec_
 
   Device device_;

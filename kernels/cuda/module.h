@@ -1,9 +1,8 @@
-// What the CUDA backend's module, a shared library of its own, gives to whoever opens it. The
-// plugin links none of the CUDA libraries: kernels/cuda_module.cc opens the module when it is asked
-// for, and with it the libraries that the module links.
+// The interface of the CUDA backend's module, a shared library. The plugin links no CUDA library:
+// kernels/cuda_module.cc opens the module, and with it the libraries that the module links.
 //
-// Both sides are built together, with one compiler: C++ objects cross the border, and the version
-// says whether they may.
+// C++ objects cross this interface, so both sides must be built together, with one compiler; the
+// version guards that.
 #pragma once
 
 #include "kernels/backend.h"
@@ -16,10 +15,10 @@ struct CudaModule {
   Result<std::unique_ptr<Backend>> (*create)(const BackendOptions& options);
 };
 
-// Of the interfaces that cross the border: backend.h, frame.h, status.h, log.h. Raised with them.
-inline constexpr char kCudaModuleVersion[] = "cliptag-cuda-1";
+// To be raised when backend.h, tensor.h, frame.h, status.h or log.h change.
+inline constexpr char kCudaModuleVersion[] = "cliptag-cuda-2";
 
-// The module's one symbol. `log` takes what the module's core has to say.
+// The module's only symbol. `log` receives the log messages of the module.
 inline constexpr char kCudaModuleSymbol[] = "cliptag_cuda_module";
 using CudaModuleFunction = const CudaModule* (*)(void (*log)(LogLevel, const std::string&));
 

@@ -33,7 +33,7 @@ void WithType(DType type, Function&& run) {
   }
 }
 
-// Likewise with a 16-bit one.
+// Likewise for 16-bit types.
 template <typename Function>
 void WithShortType(DType type, Function&& run) {
   return type == DType::kF16 ? run(Half()) : run(BFloat16());
@@ -110,7 +110,7 @@ Status RunRope(cudaStream_t stream, const Matrix& x, const Matrix& angles) {
                                Int(x.rows), Int(x.cols),       Int(angles.rows), Int(angles.cols)};
     LaunchRope(params, launch);
   });
-  return Started(launch, "positions were turned");
+  return Started(launch, "RoPE was started");
 }
 
 Status RunGatedSilu(cudaStream_t stream, const Matrix& x, const Matrix& out) {

@@ -1,7 +1,6 @@
-// The backend's operations as launches on a stream. The kernels and their choice are in the *.cuh
-// headers, instantiated in the *.cu files beside this one; nothing here needs a device compiler to
-// be called. Arguments are checked by the caller (kernels/checks.h); 16-bit matrices are all of one
-// type.
+// The backend's row-wise operations as launches on a stream. Kernels and their choice are in
+// rows/*.cuh, instantiated in operations.cu; callers need no device compiler. The caller checks the
+// arguments (kernels/checks.h); 16-bit matrices are all of one type.
 //
 // Thread safety: pure functions; the device must be current.
 #pragma once

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "kernels/shared/color.h"
+#include "kernels/shared/needed_samples.h"
 #include "kernels/shared/preprocess_check.h"
 #include "kernels/shared/resample.h"
 #include "kernels/shared/tone_map.h"
@@ -12,13 +13,13 @@
 namespace cliptag {
 namespace {
 
-// A component resampled to the target pixels that show the picture.
+// A component resampled to the target pixels inside the picture (not the bars).
 struct Plane {
   int width = 0, height = 0;
   std::vector<double> values;  // (height, width)
 };
 
-// The weights of one window, summing to 1.
+// The weights of one window; their sum is 1.
 std::vector<double> WeightsOf(const ResampleAxis& axis, const ResampleWindow& window) {
   const double sum = SumOfWeights(axis, window);
   std::vector<double> weights(window.count);
@@ -26,7 +27,7 @@ std::vector<double> WeightsOf(const ResampleAxis& axis, const ResampleWindow& wi
   return weights;
 }
 
-// The weighted sum of values(0), values(1), …; `plain8` as PIL does it in fixed point.
+// The weighted sum of values(0), values(1), …; with `plain8` in PIL's fixed point.
 template <typename Values>
 double WeightedSum(const std::vector<double>& weights, bool plain8, const Values& values) {
   if (!plain8) {
@@ -49,21 +50,14 @@ double Sample(const FrameView& view, int index, int stored_x, int stored_y) {
   return word >> view.shift;
 }
 
-Plane Resample(const FrameView& view, int index, const FitGeometry& fit, Interpolation filter) {
-  const Rect crop = CropOf(view);
-  const AxisMap map = MapAxes(view.orientation);
-  const bool chroma = view.kind == PixelKind::kYuv && index > 0;
-  const ResampleAxis stored_x =
-      MakeAxis(crop.x, crop.width, chroma ? view.chroma_shift_x : 0, view.chroma_cosited_x,
-               map.flip_x, map.swap ? fit.y : fit.x, filter);
-  const ResampleAxis stored_y =
-      MakeAxis(crop.y, crop.height, chroma ? view.chroma_shift_y : 0, view.chroma_cosited_y,
-               map.flip_y, map.swap ? fit.x : fit.y, filter);
-  const ResampleAxis& axis_x = map.swap ? stored_y : stored_x;
-  const ResampleAxis& axis_y = map.swap ? stored_x : stored_y;
+Plane Resample(const FrameView& view, int index, const PreprocessSpec& spec) {
+  const StoredAxes stored = AxesOf(view, index, spec);
+  const bool swap = MapAxes(view.orientation).swap;
+  const ResampleAxis& axis_x = swap ? stored.y : stored.x;
+  const ResampleAxis& axis_y = swap ? stored.x : stored.y;
   const auto sample = [&](int x, int y) {
-    const int at_x = StoredIndex(stored_x, map.swap ? y : x);
-    return Sample(view, index, at_x, StoredIndex(stored_y, map.swap ? x : y));
+    return Sample(view, index, StoredIndex(stored.x, swap ? y : x),
+                  StoredIndex(stored.y, swap ? x : y));
   };
 
   Plane plane{axis_x.end - axis_x.begin, axis_y.end - axis_y.begin, {}};
@@ -106,17 +100,14 @@ void ToRgb(const ColorMap& map, PixelKind kind, const double value[3], double rg
   for (int c = 0; c < 3; ++c) rgb[c] = Clamp01(rgb[c]);
 }
 
-// Writes one frame's patches; `out` holds them alone.
+// Writes one frame's patches; `out` has the rows of that frame only.
 void PreprocessFrame(const FrameView& view, const PreprocessSpec& spec, const Matrix& out) {
   const int grid = spec.size / spec.patch;
   const int used = grid * spec.patch;
-  const Rect crop = CropOf(view);
-  const bool swap = MapAxes(view.orientation).swap;
-  const FitGeometry fit =
-      FitCrop(crop.width, crop.height, view.pixel, swap, spec.size, used, spec.fit);
+  const FitGeometry fit = GeometryOf(view, spec).fit;
   Plane planes[3];
   const int components = ComponentCount(view);
-  for (int i = 0; i < components; ++i) planes[i] = Resample(view, i, fit, spec.interpolation);
+  for (int i = 0; i < components; ++i) planes[i] = Resample(view, i, spec);
   const ColorMap map = MakeColorMap(view.kind, view.matrix, view.full_range, view.bits);
 
   for (int y = 0; y < used; ++y) {
@@ -149,7 +140,7 @@ Status RefPreprocess(std::span<const FrameView> frames, const PreprocessSpec& sp
                      const Matrix& out) {
   CLIPTAG_RETURN_IF_ERROR(CheckFrames(frames, spec, out));
   if (out.type != DType::kF32) {
-    return InvalidArgument("the reference's Preprocess writes f32 alone");
+    return InvalidArgument("the reference's Preprocess writes only f32");
   }
   const int64_t patches = static_cast<int64_t>(spec.size / spec.patch) * (spec.size / spec.patch);
   for (size_t i = 0; i < frames.size(); ++i) {

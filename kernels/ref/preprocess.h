@@ -1,7 +1,6 @@
-// Frames to the model's input, naively: what every backend's Preprocess must equal. 8-bit RGB and
-// gray pictures come out as PIL's resize would make them, bit for bit before the normalisation;
-// everything else is resampled in double precision, component by component, and converted to RGB at
-// the target's pixels.
+// The reference implementation of Preprocess, which every backend must match. 8-bit RGB and gray
+// pictures equal PIL's resize bit for bit before the normalisation. Other formats are resampled in
+// double precision, component by component, and converted to RGB at the target pixels.
 //
 // Ownership: borrows the frames and the output until it returns. Thread safety: pure function.
 #pragma once

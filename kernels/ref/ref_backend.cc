@@ -1,9 +1,10 @@
-// The oracle: every operation written as its definition reads, double precision inside, f32 at the
-// edges. Slow and meant to be: what tests compare the other backends with.
+// The reference backend: every operation written as its definition, with double precision inside
+// and f32 at the interface. Slow on purpose: tests compare the other backends with it.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <memory>
+#include <numbers>
 #include <utility>
 #include <vector>
 
@@ -34,38 +35,27 @@ class RefLinear : public Linear {
 
 class RefConvolution : public Convolution {
  public:
-  RefConvolution(const ConvolutionSpec& spec, std::vector<float> weight, std::vector<float> bias)
-      : shape_(spec.weight.shape),
-        stride_(spec.stride),
-        padding_(spec.padding),
+  explicit RefConvolution(const ConvolutionSpec& spec)
+      : Convolution(spec),
         groups_(spec.groups),
-        activation_(spec.activation),
-        weight_(std::move(weight)),
-        bias_(std::move(bias)) {}
+        weight_(ToFloats(spec.weight)),
+        bias_(ToFloats(spec.bias)) {}
 
-  int in_channels() const override { return static_cast<int>(shape_[1]) * groups_; }
-  int out_channels() const override { return static_cast<int>(shape_[0]); }
-  int kernel() const override { return static_cast<int>(shape_[2]); }
-  int stride() const override { return stride_; }
-  int padding() const override { return padding_; }
-  Activation activation() const override { return activation_; }
-  // The inputs that an output sees: [first, first + count).
+  // The inputs that an output depends on: [first, first + count).
   int first_input(int out) const { return out / (out_channels() / groups_) * input_count(); }
-  int input_count() const { return static_cast<int>(shape_[1]); }
+  int input_count() const { return in_channels() / groups_; }
 
-  double weight(int out, int in, int y, int x) const {
-    return weight_[((out * shape_[1] + in) * shape_[2] + y) * shape_[3] + x];
+  double weight(int64_t out, int in, int y, int x) const {
+    return weight_[((out * input_count() + in) * kernel() + y) * kernel() + x];
   }
   double bias(int out) const { return bias_.empty() ? 0.0 : bias_[out]; }
 
  private:
-  std::vector<int64_t> shape_;
-  int stride_, padding_, groups_;
-  Activation activation_;
-  std::vector<float> weight_, bias_;
+  const int groups_;
+  const std::vector<float> weight_, bias_;
 };
 
-// Channel `channel` of one pixel; zero outside.
+// Channel `channel` of one pixel; zero outside the map.
 double Pixel(const FeatureMap& map, int item, int y, int x, int channel) {
   if (y < 0 || y >= map.height || x < 0 || x >= map.width) return 0;
   const int64_t row = (int64_t{item} * map.height + y) * map.width + x;
@@ -87,8 +77,6 @@ void FillMap(const FeatureMap& out, const Value& value) {
   }
 }
 
-constexpr double kPi = 3.14159265358979323846;
-
 double Activate(double x, Activation activation) {
   switch (activation) {
     case Activation::kNone:
@@ -98,7 +86,8 @@ double Activate(double x, Activation activation) {
     case Activation::kQuickGelu:
       return x / (1.0 + std::exp(-1.702 * x));
     case Activation::kTanhGelu:  // (1 + tanh u) / 2 = sigmoid(2 u), without cancellation
-      return x / (1.0 + std::exp(-2.0 * std::sqrt(2.0 / kPi) * (x + 0.044715 * x * x * x)));
+      return x / (1.0 +
+                  std::exp(-2.0 * std::sqrt(2.0 / std::numbers::pi) * (x + 0.044715 * x * x * x)));
   }
   return x;
 }
@@ -123,7 +112,7 @@ class RefBackend : public Backend {
 
   Result<std::unique_ptr<Linear>> PackLinear(const LinearSpec& spec) override {
     CLIPTAG_ASSIGN_OR_RETURN(const LinearShape shape, CheckLinear(spec));
-    std::vector<float> weight(shape.out * shape.in), bias;
+    std::vector<float> weight(shape.out * shape.in);
     int64_t first = 0;  // output of the stacked product
     for (const HostTensor& w : spec.weights) {
       const int64_t outs = w.elements() / shape.in;
@@ -135,11 +124,8 @@ class RefBackend : public Backend {
       }
       first += outs;
     }
-    for (const HostTensor& b : spec.biases) {
-      for (int64_t o = 0; o < b.elements(); ++o) bias.push_back(LoadAsFloat(b.data, b.type, o));
-    }
     return std::unique_ptr<Linear>(
-        std::make_unique<RefLinear>(shape, std::move(weight), std::move(bias)));
+        std::make_unique<RefLinear>(shape, std::move(weight), BiasesOf(spec)));
   }
 
   Status PrepareGemm(const Linear& linear, int64_t rows) override {
@@ -159,7 +145,7 @@ class RefBackend : public Backend {
     const auto& weight = static_cast<const RefLinear&>(linear);
     std::vector<double> in(x.cols);
     for (int64_t r = 0; r < x.rows; ++r) {
-      std::copy_n(Row(x, r), x.cols, in.begin());  // out may not overlap x, but costs nothing here
+      std::copy_n(Row(x, r), x.cols, in.begin());
       for (int64_t o = 0; o < out.cols; ++o) {
         const float* w = weight.row(o);
         double sum = weight.bias(o);
@@ -191,11 +177,11 @@ class RefBackend : public Backend {
   Status Rope(const Matrix& x, const Matrix& angles) override {
     CLIPTAG_RETURN_IF_ERROR(CheckRope(x, angles, DType::kF32));
     for (int64_t r = 0; r < x.rows; ++r) {
-      const float* turn = Row(angles, r % angles.rows);
+      const float* token = Row(angles, r % angles.rows);
       for (int64_t c = 0; c < x.cols; c += 2) {
         float* pair = Row(x, r) + c;
         const double a = pair[0], b = pair[1];
-        const double cosine = turn[c % angles.cols], sine = turn[c % angles.cols + 1];
+        const double cosine = token[c % angles.cols], sine = token[c % angles.cols + 1];
         pair[0] = static_cast<float>(a * cosine - b * sine);
         pair[1] = static_cast<float>(b * cosine + a * sine);
       }
@@ -292,13 +278,7 @@ class RefBackend : public Backend {
 
   Result<std::unique_ptr<Convolution>> PackConvolution(const ConvolutionSpec& spec) override {
     CLIPTAG_RETURN_IF_ERROR(CheckConvolutionSpec(spec));
-    const auto floats = [](const HostTensor& t) {
-      std::vector<float> values(t.data == nullptr ? 0 : t.elements());
-      for (size_t i = 0; i < values.size(); ++i) values[i] = LoadAsFloat(t.data, t.type, i);
-      return values;
-    };
-    return std::unique_ptr<Convolution>(
-        std::make_unique<RefConvolution>(spec, floats(spec.weight), floats(spec.bias)));
+    return std::unique_ptr<Convolution>(std::make_unique<RefConvolution>(spec));
   }
 
   Status Convolve(const FeatureMap& x, const Convolution& convolution, const FeatureMap* residual,
@@ -341,8 +321,8 @@ class RefBackend : public Backend {
                        const FeatureMap& out) override {
     CLIPTAG_RETURN_IF_ERROR(CheckSqueezeExcite(x, gates, DType::kF32, out));
     FillMap(out, [&](int item, int y, int column, int channel) {
-      const double open = 1.0 / (1.0 + std::exp(-double{Row(gates, item)[channel]}));
-      return Activate(Pixel(x, item, y, column, channel) * open, activation);
+      const double gate = 1.0 / (1.0 + std::exp(-double{Row(gates, item)[channel]}));
+      return Activate(Pixel(x, item, y, column, channel) * gate, activation);
     });
     return {};
   }
@@ -374,7 +354,7 @@ class RefBackend : public Backend {
   Status Sync() override { return {}; }
 
  private:
-  // take(row, column, value) of every element of x's layer norm; it may write to x.
+  // Calls take(row, column, value) for every element of the layer norm of x. It may write to x.
   template <typename Take>
   static void Normalised(const Matrix& x, const float* gamma, const float* beta, float epsilon,
                          const Take& take) {
@@ -392,7 +372,7 @@ class RefBackend : public Backend {
     }
   }
 
-  // softmax(scale * q K^T) V of one query over the first `visible` keys; zeros when it sees none.
+  // softmax(scale * q K^T) V of one query over the first `visible` keys; zeros if there are none.
   static void AttendOne(const AttentionArgs& a, int item, int head, int query, int visible) {
     const int64_t column = int64_t{head} * a.head_dim;
     const float* q = Row(a.q, int64_t{item} * a.q_tokens + query) + column;

@@ -17,30 +17,24 @@ struct ColorMap {
   double r0 = 0.0, g0 = 0.0, b0 = 0.0;
 };
 
+// Shares of red and blue in luma (Kr, Kb).
 struct LumaShare {
   double red, blue;
 };
 
 CLIPTAG_HD constexpr LumaShare LumaShareOf(YuvMatrix matrix) {
-  switch (matrix) {
-    case YuvMatrix::kBt601:
-      break;
-    case YuvMatrix::kBt709:
-      return {0.2126, 0.0722};
-    case YuvMatrix::kBt2020:
-      return {0.2627, 0.0593};
-    case YuvMatrix::kSmpte240m:
-      return {0.212, 0.087};
-    case YuvMatrix::kFcc:
-      return {0.30, 0.11};
-  }
-  return {0.299, 0.114};
+  constexpr LumaShare kShares[] = {// BT.601, BT.709, BT.2020, SMPTE 240M, FCC
+                                   {0.299, 0.114},
+                                   {0.2126, 0.0722},
+                                   {0.2627, 0.0593},
+                                   {0.212, 0.087},
+                                   {0.30, 0.11}};
+  return kShares[static_cast<int>(matrix)];
 }
 
 CLIPTAG_HD constexpr ColorMap MakeColorMap(PixelKind kind, YuvMatrix matrix, bool full_range,
                                            int bits) {
-  // Limited range is defined at 8 bits and scaled by whole powers of two; full range ends at all
-  // ones.
+  // Limited range is defined at 8 bits and scaled by powers of two; full range ends at all ones.
   const double top = static_cast<double>((1 << bits) - 1);
   const double unit = static_cast<double>(1 << bits) / 256.0;
   const double luma_black = full_range ? 0.0 : 16.0 * unit;

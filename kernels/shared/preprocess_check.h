@@ -1,5 +1,5 @@
-// What Preprocess asks of its arguments, checked once for every backend, so that their loops need
-// no checks of their own. Host code.
+// The checks of Preprocess's arguments, the same for every backend, so that its loops need none.
+// Host code.
 //
 // Thread safety: pure functions.
 #pragma once
@@ -12,10 +12,10 @@
 
 namespace cliptag {
 
-// The crop, or the whole frame where none is set.
+// The crop, or the whole frame if none is set.
 Rect CropOf(const FrameView& view);
 
-// Samples of component `index` in a row and in a column of the whole frame.
+// Samples of component `index` in a row, and in a column, of the whole frame.
 int SamplesX(const FrameView& view, int index);
 int SamplesY(const FrameView& view, int index);
 
@@ -25,8 +25,8 @@ inline int ComponentCount(const FrameView& view) { return view.kind == PixelKind
 Status CheckFrame(const FrameView& view);
 Status CheckSpec(const PreprocessSpec& spec);
 
-// All of it; the message names the frame. `out.type` is the backend's own matter. `cuda_memory`:
-// whether the backend can read frames that lie there.
+// Checks all; the message names the frame. The backend checks `out.type`. `cuda_memory`: whether
+// the backend can read frames in CUDA memory.
 Status CheckFrames(std::span<const FrameView> frames, const PreprocessSpec& spec, const Matrix& out,
                    bool cuda_memory = false);
 

@@ -1,7 +1,7 @@
-// Where a target pixel looks in the source, and with which weights: PIL's antialiased resampling
-// and open_clip's geometry as plain arithmetic, for host and device code alike. A picture is
-// resized to (resized x, resized y) and a window of the model's size is looked at; only that window
-// is ever computed. Axes are independent: everything here is about one edge.
+// Which source samples a target pixel is made of, and with which weights: PIL's antialiased
+// resampling and open_clip's geometry as plain arithmetic, for host and device code alike. The
+// picture is resized to (resized x, resized y), and the model takes a window of it; only that
+// window is ever computed. Axes are independent: everything here is about one axis.
 //
 // Thread safety: pure functions.
 #pragma once
@@ -19,35 +19,23 @@
 
 namespace cliptag {
 
-// How the upright picture's (X, Y) lies in the stored one: stored x runs along Y when `swap`, else
-// along X, and backwards when `flip_x`; stored y likewise.
+// How the axes X, Y of the upright picture map to x, y of the stored one: with `swap` stored x runs
+// along Y, else along X; with `flip_x` it runs backwards. Stored y likewise.
 struct AxisMap {
   bool swap = false, flip_x = false, flip_y = false;
 };
 
 CLIPTAG_HD constexpr AxisMap MapAxes(Orientation orientation) {
-  switch (orientation) {
-    case Orientation::kRotate0:
-      break;
-    case Orientation::kRotate90:
-      return {true, false, true};
-    case Orientation::kRotate180:
-      return {false, true, true};
-    case Orientation::kRotate270:
-      return {true, true, false};
-    case Orientation::kFlipRotate0:
-      return {false, true, false};
-    case Orientation::kFlipRotate90:
-      return {true, true, true};
-    case Orientation::kFlipRotate180:
-      return {false, false, true};
-    case Orientation::kFlipRotate270:
-      return {true, false, false};
-  }
-  return {};
+  constexpr AxisMap kMaps[] = {
+      {false, false, false}, {true, false, true},  // kRotate0, 90
+      {false, true, true},   {true, true, false},  // kRotate180, 270
+      {false, true, false},  {true, true, true},   // kFlipRotate0, 90
+      {false, false, true},  {true, false, false}  // kFlipRotate180, 270
+  };
+  return kMaps[static_cast<int>(orientation)];
 }
 
-// As Python's round(): halves go to the even neighbour.
+// As Python's round(): halves are rounded to even.
 CLIPTAG_HD constexpr int64_t RoundHalfEven(double value) {
   auto floor = static_cast<int64_t>(value);
   if (static_cast<double>(floor) > value) --floor;
@@ -57,9 +45,9 @@ CLIPTAG_HD constexpr int64_t RoundHalfEven(double value) {
 
 // One edge of the target.
 struct FitAxis {
-  int64_t resized = 0;     // pixels that the whole source edge becomes
-  int64_t offset = 0;      // resized pixel at target pixel 0; negative where a bar comes first
-  int begin = 0, end = 0;  // target pixels that show the picture; bars outside
+  int64_t resized = 0;     // length of the whole resized source edge, in pixels
+  int64_t offset = 0;      // resized pixel at target pixel 0; negative if there is a bar
+  int begin = 0, end = 0;  // target pixels inside the picture; the others are bars
 };
 
 struct FitGeometry {
@@ -77,10 +65,10 @@ CLIPTAG_HD constexpr FitAxis CentreOf(int64_t resized, int size, int used) {
   return axis;
 }
 
-// The geometry of an upright picture whose edges are as width : height; `used` <= size target
-// pixels are wanted. kCrop is torchvision's Resize(size) + CenterCrop (the long edge is truncated),
-// kLetterbox is open_clip's ResizeKeepRatio(longest=1) + CenterCropOrPad, but for an edge that
-// would vanish: it keeps one pixel where PIL raises an error.
+// The geometry of an upright picture with an aspect ratio of width : height; the first `used` <=
+// size target pixels are computed. kCrop is torchvision's Resize(size) + CenterCrop (the long edge
+// is truncated). kLetterbox is open_clip's ResizeKeepRatio(longest=1) + CenterCropOrPad, except
+// that an edge keeps at least one pixel, where PIL raises an error.
 CLIPTAG_HD constexpr FitGeometry FitPicture(int64_t width, int64_t height, int size, int used,
                                             Fit fit) {
   int64_t resized_x = size, resized_y = size;
@@ -102,8 +90,8 @@ CLIPTAG_HD constexpr FitGeometry FitPicture(int64_t width, int64_t height, int s
   return {CentreOf(resized_x, size, used), CentreOf(resized_y, size, used)};
 }
 
-// The geometry of a stored crop: turned upright where `swap`, and with its edges as long as they
-// are seen, so that pixels that are not square are resampled to square ones in the same two passes.
+// The geometry of a stored crop, turned upright if `swap`. Its edges are scaled by the pixel aspect
+// ratio, so that the same two passes make square pixels of any others.
 CLIPTAG_HD constexpr FitGeometry FitCrop(int width, int height, PixelAspect pixel, bool swap,
                                          int size, int used, Fit fit) {
   const int64_t across = static_cast<int64_t>(width) * pixel.width;
@@ -125,8 +113,8 @@ CLIPTAG_HD constexpr double FilterWeight(Interpolation interpolation, double x) 
   return 0.0;
 }
 
-// One component along one upright axis. Samples are counted from the crop's first in upright
-// direction; StoredIndex turns that into an index of the stored plane.
+// One component along one upright axis. Samples are counted from the crop's first one in upright
+// direction; StoredIndex converts that to an index of the stored plane.
 struct ResampleAxis {
   double scale = 1.0;  // source pixels per target pixel
   double step = 1.0;   // samples of this component per source pixel: 1, 1/2, …
@@ -153,8 +141,7 @@ CLIPTAG_HD constexpr ResampleAxis MakeAxis(int start, int extent, int shift, boo
   axis.first = start >> shift;
   axis.samples =
       static_cast<int>((static_cast<int64_t>(start) + extent + group - 1) >> shift) - axis.first;
-  // A sample's centre lies on the first pixel's of its group when cosited, on the group's
-  // otherwise.
+  // A sample's centre is that of the first pixel of its group if cosited, else that of the group.
   axis.phase = (cosited ? 0.5 - 0.5 * axis.step : 0.0) + (start - axis.first * group) * axis.step;
   if (flip) axis.phase = axis.samples - extent * axis.step - axis.phase;
   axis.filter_scale = axis.scale * axis.step;
@@ -187,7 +174,7 @@ CLIPTAG_HD constexpr ResampleWindow WindowAt(const ResampleAxis& axis, int targe
   return window;
 }
 
-// The weight of the window's sample i before the window's weights are divided by their sum.
+// The weight of the window's sample i, not yet divided by the sum of the window's weights.
 CLIPTAG_HD constexpr double RawWeight(const ResampleAxis& axis, const ResampleWindow& window,
                                       int i) {
   return FilterWeight(axis.interpolation,
@@ -205,8 +192,8 @@ CLIPTAG_HD constexpr int StoredIndex(const ResampleAxis& axis, int sample) {
 }
 
 // 8-bit pictures are resampled in fixed point, rounded and clamped after each of the two passes
-// (along X first), exactly as PIL does; Pillow 13 takes Y first for tall pictures, which is up to
-// one step of 255 away.
+// (X first), exactly as PIL does. (Pillow 13 takes Y first for tall pictures: a difference of up to
+// one step of 255.)
 inline constexpr int kFixedBits = 22;
 
 CLIPTAG_HD constexpr int32_t FixedWeight(double weight) {
@@ -224,7 +211,7 @@ CLIPTAG_HD constexpr bool NeedsToneMap(const FrameView& view) {
   return view.transfer != Transfer::kSdr || view.primaries != Primaries::kBt709;
 }
 
-// Whether a frame takes that path; all others keep real numbers between the passes and are clamped
+// Whether a frame takes that path. All others keep real numbers between the passes and are clamped
 // once, after the conversion to RGB.
 CLIPTAG_HD constexpr bool IsPlain8Bit(const FrameView& view) {
   return view.kind != PixelKind::kYuv && view.bytes_per_sample == 1 && view.bits == 8 &&

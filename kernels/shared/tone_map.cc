@@ -7,7 +7,7 @@
 namespace cliptag {
 namespace {
 
-// SMPTE ST 2084: cd/m2 of a code in 0..1.
+// SMPTE ST 2084: a code in 0..1 to cd/m2.
 double PqLight(double code) {
   constexpr double m1 = 2610.0 / 16384, m2 = 2523.0 / 4096 * 128;
   constexpr double c1 = 3424.0 / 4096, c2 = 2413.0 / 4096 * 32, c3 = 2392.0 / 4096 * 32;
@@ -15,7 +15,7 @@ double PqLight(double code) {
   return 10000 * std::pow(std::max(power - c1, 0.0) / (c2 - c3 * power), 1 / m1);
 }
 
-// BT.2100: the scene's light, 0..1.
+// BT.2100: a code to scene light, 0..1.
 double HlgLight(double code) {
   constexpr double a = 0.17883277, b = 1 - 4 * a;
   const double c = 0.5 - a * std::log(4 * a);
@@ -65,7 +65,7 @@ const double* MatrixOf(Primaries primaries) {
   return primaries == Primaries::kBt2020 ? kTo709 : kSame;
 }
 
-// Of entry `i` of a table from 2^first on.
+// The argument of entry `i` of a table that begins at 2^first.
 double PlaceOf(int first, int i) {
   constexpr int cells = 1 << kToneCellBits;
   return std::ldexp(1 + static_cast<double>(i % cells) / cells, first + i / cells);

@@ -1,23 +1,23 @@
-// HDR (BT.2100, PQ and HLG) and the primaries of BT.2020 as pictures for ordinary screens, which is
-// all that CLIP has seen: after resampling, a target pixel's R'G'B' of 0..1 become sRGB of BT.709's
-// primaries. For host and device code alike.
+// Tone mapping of HDR (BT.2100, PQ and HLG) and BT.2020 primaries to sRGB with BT.709 primaries,
+// which is what CLIP was trained on. It is applied to the target pixels, R'G'B' in 0..1, after
+// resampling. For host and device code alike.
 //
 //   decode    to light, 1 being diffuse white: 203 cd/m2 (BT.2408). PQ: its EOTF, up to the code of
 //             some 1000 cd/m2. HLG: its inverse OETF and the OOTF of a screen of 1000 cd/m2, a gain
 //             of Y^0.2. SDR: sRGB's curve, so that greys stay what they are.
-//   matrix    BT.2020 to BT.709 (BT.2087); what is outside is cut off
-//   compress  per channel: as it is up to a knee, above by an extended Reinhard curve, of the same
-//             slope at the knee, that brings 1000 cd/m2 to 1; SDR is cut off at 1
+//   matrix    BT.2020 to BT.709 (BT.2087); colours outside the gamut are clipped
+//   compress  per channel: unchanged up to a knee; above it an extended Reinhard curve, of the same
+//             slope at the knee, that maps 1000 cd/m2 to 1. SDR is clipped at 1.
 //   encode    sRGB's curve
-// ToneMapExact is that in double precision, the oracle. ToneMapRgb takes decode, gain and compress
-// with encode from tables with straight lines between entries: within kToneMapError of it.
+// ToneMapExact is that in double precision, the reference. ToneMapRgb reads decode, gain, and
+// compress with encode, from tables with linear interpolation: within kToneMapError of it.
 //
-// Rejected: BT.2390's curve (diffuse white would become 0.84, and all of an SDR film that has been
-// sent as HDR darker), curves on luminance or the largest channel (more operations, and colours of
-// highlights beyond what CLIP has seen), polynomials (PQ spans ten powers of ten).
+// Rejected: BT.2390's curve (diffuse white would become 0.84, and SDR films sent as HDR darker as a
+// whole), curves on luminance or the largest channel (more operations, and highlight colours that
+// CLIP was not trained on), polynomials (PQ spans ten powers of ten).
 //
-// Cost: for a target pixel 6 interpolations of two neighbours (HLG: 7), 9 multiply-adds; 50
-// thousand pixels at 224. Tables: 12 KB. Nothing for frames that need it not.
+// Cost: 6 interpolations of two neighbours (HLG: 7) and 9 multiply-adds for a target pixel; 50
+// thousand pixels at 224. Tables: 12 KB. Other frames pay nothing.
 //
 // Thread safety: pure functions of immutable tables.
 #pragma once
@@ -32,16 +32,16 @@ namespace cliptag {
 inline constexpr double kToneMapWhite = 203.0;  // cd/m2
 inline constexpr double kToneMapPeak = 1000.0 / kToneMapWhite;
 inline constexpr double kToneMapKnee = 0.75;
-// Of a channel, in 0..1: a twentieth of an 8-bit step.
+// The largest error of a channel, in 0..1: a twentieth of an 8-bit step.
 inline constexpr double kToneMapError = 2e-4;
 
-// Values at x = 2^k * (1 + i / 32), for 16 octaves; between them, and from 0 to the first, straight
-// lines: a place in the table is the upper bits of a float.
+// Entries at x = 2^k * (1 + i / 32), for 16 octaves, so that the upper bits of a float are its
+// index. Linear between them, and from 0 to the first.
 inline constexpr int kToneOctaves = 16, kToneCellBits = 5;
 inline constexpr int kToneCells = kToneOctaves << kToneCellBits;
 inline constexpr int kLightCells = 2048;
-// Of PQ: where its light ends, 1,001 cd/m2. At a table's entry, so that no line goes over the
-// corner.
+// PQ codes are clipped here, at 1,001 cd/m2. It is an entry of the table, so that interpolation
+// does not smooth the corner.
 inline constexpr double kPqLastCode = 1540.0 / kLightCells;
 
 struct alignas(16) ToneMapTable {
@@ -56,7 +56,7 @@ static_assert(sizeof(ToneMapTable) % 16 == 0);
 
 inline constexpr int kTransfers = 3, kPrimaries = 2;
 
-// For host code; built when first asked for, then there for good.
+// For host code. Built at the first call, never freed.
 const ToneMapTable& ToneMapTableOf(Transfer transfer, Primaries primaries);
 
 // In place: R', G', B' in 0..1.

@@ -194,7 +194,7 @@ TEST_P(CpuDepthwiseTest, WhatCannotBe) {
   ASSERT_TRUE(convolution.ok()) << convolution.status().message();
   TestMatrix x(4, 2, type()), out(4, 2, type()), gates(2, 2, type());
   EXPECT_EQ(cpu_->Convolve({x, 1, 2, 2}, **convolution, nullptr, true, {out, 1, 2, 2}).message(),
-            "Convolve: with an activation nothing is added and there is no ReLU.");
+            "Convolve: a convolution with an activation takes neither a residual nor ReLU.");
   EXPECT_EQ(
       cpu_->SqueezeExcite({x, 1, 2, 2}, gates.get(), Activation::kNone, {out, 1, 2, 2}).message(),
       "SqueezeExcite: the gates should be 1x2, without gaps, of the backend's type.");

@@ -254,12 +254,12 @@ TEST(BadInput, IsRefusedWithASentence) {
        [](Call& c) {
          c.view.pixel = {0, 1};
        },
-       "pixels are as 0:1"},
+       "pixel aspect ratio is 0:1"},
       {"pixel's height",
        [](Call& c) {
          c.view.pixel = {1, 65536};
        },
-       "pixels are as 1:65536"},
+       "pixel aspect ratio is 1:65536"},
       {"size", [](Call& c) { c.spec.size = 0; }, "no patches"},
       {"huge", [](Call& c) { c.spec.size = 65537; }, "the most is 65536"},
       {"patch", [](Call& c) { c.spec.patch = 33; }, "an input of 32 pixels has no patches of 33"},

@@ -10,52 +10,19 @@
 namespace cliptag {
 namespace {
 
-// Of windows unrolled at a time: what a few cores' second-level caches hold.
+// Of unrolled windows (im2col) at a time: about the L2 caches of a few cores.
 constexpr int64_t kUnrolledBytes = 1 << 20;
-
-// The weight as rows (out, kernel * kernel * in) in the order of unrolled windows.
-std::vector<float> ChannelsLast(const HostTensor& weight) {
-  const int64_t out = weight.shape[0], in = weight.shape[1];
-  const int64_t area = weight.shape[2] * weight.shape[3];
-  std::vector<float> values(static_cast<size_t>(weight.elements()));
-  for (int64_t o = 0; o < out; ++o) {
-    for (int64_t i = 0; i < in; ++i) {
-      for (int64_t at = 0; at < area; ++at) {
-        values[(o * area + at) * in + i] =
-            LoadAsFloat(weight.data, weight.type, (o * in + i) * area + at);
-      }
-    }
-  }
-  return values;
-}
 
 }  // namespace
 
 class CpuConvolutions::Packed : public Convolution {
  public:
-  explicit Packed(const ConvolutionSpec& spec)
-      : shape_(spec.weight.shape),
-        stride_(spec.stride),
-        padding_(spec.padding),
-        groups_(spec.groups),
-        activation_(spec.activation) {}
+  using Convolution::Convolution;
+  bool IsProduct() const { return kernel() == 1 && stride() == 1; }
 
-  int in_channels() const override { return static_cast<int>(shape_[1]) * groups_; }
-  int out_channels() const override { return static_cast<int>(shape_[0]); }
-  int kernel() const override { return static_cast<int>(shape_[2]); }
-  int stride() const override { return stride_; }
-  int padding() const override { return padding_; }
-  Activation activation() const override { return activation_; }
-  bool IsProduct() const { return kernel() == 1 && stride_ == 1; }
-
-  std::unique_ptr<Linear> linear;        // of a product, or of unrolled windows; or
-  std::unique_ptr<PackedWeight> panels;  // of panels_, or
-  std::unique_ptr<PackedWeight> winograd, depthwise;
-
- private:
-  const std::vector<int64_t> shape_;
-  const int stride_, padding_, groups_;
-  const Activation activation_;
+  // One of these.
+  std::unique_ptr<Linear> linear;  // of a product, or of unrolled windows
+  std::unique_ptr<PackedWeight> panels, winograd, depthwise;
 };
 
 CpuConvolutions::CpuConvolutions(CpuLevel level, DType compute_type, const SimdKernels& kernels,
@@ -77,25 +44,17 @@ Result<std::unique_ptr<Convolution>> CpuConvolutions::Pack(const ConvolutionSpec
   auto packed = std::make_unique<Packed>(spec);
   if (spec.groups > 1) {
     CLIPTAG_ASSIGN_OR_RETURN(packed->depthwise, depthwise_.Pack(spec));
-    return std::unique_ptr<Convolution>(std::move(packed));
-  }
-  if (winograd_ && winograd_->Takes(spec)) {
+  } else if (winograd_ && winograd_->Takes(spec)) {
     CLIPTAG_ASSIGN_OR_RETURN(packed->winograd, winograd_->Pack(spec));
-    return std::unique_ptr<Convolution>(std::move(packed));
-  }
-  if (!packed->IsProduct() && panels_) {
+  } else if (!packed->IsProduct() && panels_) {
     CLIPTAG_ASSIGN_OR_RETURN(packed->panels, panels_->Pack(spec));
-    return std::unique_ptr<Convolution>(std::move(packed));
+  } else {
+    const std::vector<float> rows = ChannelsLast(spec.weight);
+    LinearSpec linear{{{rows.data(), DType::kF32, spec.weight.shape}}, {}};
+    linear.precise = true;  // see the header
+    if (spec.bias.data != nullptr) linear.biases = {spec.bias};
+    CLIPTAG_ASSIGN_OR_RETURN(packed->linear, gemm_->Pack(linear));
   }
-  LinearSpec linear{{spec.weight}, {}};
-  linear.precise = true;  // see the header
-  if (spec.bias.data != nullptr) linear.biases = {spec.bias};
-  std::vector<float> rows;
-  if (!packed->IsProduct()) {
-    rows = ChannelsLast(spec.weight);
-    linear.weights = {{rows.data(), DType::kF32, spec.weight.shape}};
-  }
-  CLIPTAG_ASSIGN_OR_RETURN(packed->linear, gemm_->Pack(linear));
   return std::unique_ptr<Convolution>(std::move(packed));
 }
 
@@ -153,24 +112,20 @@ void CpuConvolutions::Unroll(const FeatureMap& x, const Packed& packed, const Fe
       }
     }
   };
-  pool_->RunRows(rows.rows, rows.cols, [&](int64_t begin, int64_t count, int) {
-    for (int64_t r = begin; r < begin + count; ++r) {
-      unroll_one(first + r, static_cast<char*>(rows.Rows(r, 1).data));
-    }
+  pool_->RunEachRow(rows.rows, rows.cols, [&](int64_t r) {
+    unroll_one(first + r, static_cast<char*>(rows.Rows(r, 1).data));
   });
 }
 
 void CpuConvolutions::AveragePool(const FeatureMap& x, int window, const FeatureMap& out) {
   const int64_t rows = int64_t{out.batch} * out.height;
   const int64_t channels = x.pixels.cols;
-  pool_->RunRows(rows, x.width * window * channels, [&](int64_t first, int64_t count, int) {
-    for (int64_t row = first; row < first + count; ++row) {
-      const int64_t top = row / out.height * x.height + row % out.height * window;
-      for (int column = 0; column < out.width; ++column) {
-        kernels_.average_pixels(x.pixels.Rows(top * x.width + int64_t{column} * window, 1).data,
-                                compute_type_ == DType::kBF16, channels, x.width * channels, window,
-                                out.pixels.Rows(row * out.width + column, 1).data);
-      }
+  pool_->RunEachRow(rows, x.width * window * channels, [&](int64_t row) {
+    const int64_t top = row / out.height * x.height + row % out.height * window;
+    for (int column = 0; column < out.width; ++column) {
+      kernels_.average_pixels(x.pixels.Rows(top * x.width + int64_t{column} * window, 1).data,
+                              compute_type_ == DType::kBF16, channels, x.width * channels, window,
+                              out.pixels.Rows(row * out.width + column, 1).data);
     }
   });
 }

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <string>
 #include <utility>
 
+#include "kernels/base/concat.h"
 #include "kernels/base/divide_up.h"
 #include "kernels/host_memory.h"
 
@@ -12,12 +12,12 @@ namespace cliptag {
 namespace {
 
 constexpr int64_t kLargestKernel = 31;
-constexpr int64_t kFewestRows = 8;  // of the output in a task: each begins with a whole window
+constexpr int64_t kFewestRows = 8;  // output rows of a task, which first loads a whole window
 constexpr int64_t kTasksPerThread = 4;
 
 }  // namespace
 
-// By blocks of channels: (blocks, kernel * kernel, kDepthwiseChannels), and so many biases.
+// Values (blocks of channels, kernel * kernel, kDepthwiseChannels), and biases of as many channels.
 class DepthwiseConvolution::Weight : public PackedWeight {
  public:
   size_t bytes() const override { return (values.size() + biases.size()) * sizeof(float); }
@@ -25,14 +25,14 @@ class DepthwiseConvolution::Weight : public PackedWeight {
   std::vector<float> values, biases;
 };
 
-// One call of Run, and how it is divided.
+// A call of Run, and how it is divided.
 struct DepthwiseConvolution::Job {
   const FeatureMap& x;
   const Convolution& convolution;
   const Weight& weight;
   const ProductFinish& finish;
   const FeatureMap& out;
-  int64_t blocks = 0, parts = 1;  // of channels, and of a picture's rows
+  int64_t blocks = 0, parts = 1;  // number of blocks of channels, and of parts of a picture's rows
 
   int64_t row_floats() const { return (x.width + 2 * convolution.padding()) * kDepthwiseChannels; }
   int64_t tasks() const { return out.batch * parts * blocks; }
@@ -49,23 +49,21 @@ DepthwiseConvolution::DepthwiseConvolution(DType compute_type, const SimdKernels
 Result<std::unique_ptr<PackedWeight>> DepthwiseConvolution::Pack(
     const ConvolutionSpec& spec) const {
   if (spec.weight.shape[2] > kLargestKernel) {
-    return Unsupported("A depthwise convolution's window of " +
-                       std::to_string(spec.weight.shape[2]) + " pixels is larger than the " +
-                       std::to_string(kLargestKernel) + " that are supported.");
+    return Unsupported(Concat("A depthwise convolution's window of ", spec.weight.shape[2],
+                              " pixels is larger than the ", kLargestKernel,
+                              " that are supported."));
   }
   const int64_t out = spec.weight.shape[0], area = spec.weight.shape[2] * spec.weight.shape[3];
   const int64_t padded = DivideUp(out, kDepthwiseChannels) * kDepthwiseChannels;
   auto weight = std::make_unique<Weight>();
   weight->values.assign(static_cast<size_t>(padded * area), 0.0f);
-  weight->biases.assign(static_cast<size_t>(padded), 0.0f);
+  weight->biases = ToFloats(spec.bias);
+  weight->biases.resize(static_cast<size_t>(padded), 0.0f);
   for (int64_t o = 0; o < out; ++o) {
     float* block = weight->values.data() + o / kDepthwiseChannels * area * kDepthwiseChannels;
     for (int64_t at = 0; at < area; ++at) {
       block[at * kDepthwiseChannels + o % kDepthwiseChannels] =
           LoadAsFloat(spec.weight.data, spec.weight.type, o * area + at);
-    }
-    if (spec.bias.data != nullptr) {
-      weight->biases[o] = LoadAsFloat(spec.bias.data, spec.bias.type, o);
     }
   }
   return std::unique_ptr<PackedWeight>(std::move(weight));
@@ -88,8 +86,8 @@ Status DepthwiseConvolution::Run(const FeatureMap& x, const Convolution& convolu
   return {};
 }
 
-void DepthwiseConvolution::BringRow(const Job& job, int64_t picture, int64_t row, int64_t block,
-                                    float* to) const {
+void DepthwiseConvolution::LoadRow(const Job& job, int64_t picture, int64_t row, int64_t block,
+                                   float* to) const {
   const FeatureMap& x = job.x;
   const int repeat = job.convolution.out_channels() / job.convolution.in_channels();
   const int64_t first = block * kDepthwiseChannels, around = job.convolution.padding();
@@ -131,12 +129,12 @@ void DepthwiseConvolution::RunTask(const Job& job, int64_t task, float* scratch)
   finish.bias = job.weight.biases.data() + channel;
 
   const int64_t first = out.height * part / job.parts, end = out.height * (part + 1) / job.parts;
-  int64_t brought = first * c.stride() - c.padding();  // rows of the picture, up to here
+  int64_t next = first * c.stride() - c.padding();  // row of the picture to be loaded
   for (int64_t y = first; y < end; ++y) {
     const int64_t top = y * c.stride() - c.padding();
-    for (brought = std::max(brought, top); brought < top + kernel; ++brought) {
-      if (brought < 0 || brought >= x.height) continue;
-      BringRow(job, picture, brought, block, scratch + brought % kernel * row_floats);
+    for (next = std::max(next, top); next < top + kernel; ++next) {
+      if (next < 0 || next >= x.height) continue;
+      LoadRow(job, picture, next, block, scratch + next % kernel * row_floats);
     }
     for (int64_t i = 0; i < kernel; ++i) {
       const int64_t row = top + i;

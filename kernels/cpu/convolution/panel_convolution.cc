@@ -11,12 +11,12 @@ namespace cliptag {
 namespace {
 
 constexpr int64_t kFewestPixels = 32;  // of the output in a task
-// What a kernel may read behind the last window, whose row it takes in steps of a cache line.
+// A kernel reads a window's row in steps of up to a cache line, so it may read past the last one.
 constexpr int64_t kSlackBytes = 64;
 
 }  // namespace
 
-// One call of Run, and how it is divided. Rows are those of all pictures of the batch.
+// A call of Run, and how it is divided. Rows are counted over all pictures of the batch.
 struct PanelConvolution::Job {
   const FeatureMap& x;
   const Convolution& convolution;
@@ -29,7 +29,7 @@ struct PanelConvolution::Job {
   int64_t panels_per_task = 1, row_tasks = 1;
 
   int64_t rows() const { return int64_t{out.batch} * out.height; }
-  // Of the band that so many rows of the output look at.
+  // Rows of the band that `count` rows of the output depend on.
   int64_t InputRows(int64_t count) const {
     return (count - 1) * convolution.stride() + convolution.kernel();
   }
@@ -43,7 +43,7 @@ PanelConvolution::PanelConvolution(const PanelKernel& kernel, DType compute_type
       pool_(pool),
       bands_(pool->size()) {}
 
-// Of a window's row, with what the kernel pads it to.
+// Bytes of one row of a window, with the kernel's padding.
 int64_t PanelConvolution::PieceBytes(int kernel, int channels) const {
   return kernel_.PaddedDepth(int64_t{kernel} * channels) *
          static_cast<int64_t>(kernel_.element_bytes());
@@ -124,7 +124,7 @@ void PanelConvolution::RunTask(const Job& job, int task, int worker) {
   }
 }
 
-// What `count` rows of the output from `first` on look at, with zeros where that is outside.
+// Copies the input of `count` output rows from `first` on, with zeros outside the picture.
 void PanelConvolution::CopyBand(const Job& job, int64_t first, int64_t count, char* to) const {
   const FeatureMap& x = job.x;
   const int64_t padding = job.convolution.padding();
@@ -147,7 +147,7 @@ void PanelConvolution::CopyBand(const Job& job, int64_t first, int64_t count, ch
     }
     std::memset(to + edge_bytes + inner_bytes, 0, edge_bytes);
   }
-  std::memset(to, 0, kSlackBytes);  // is multiplied by zeros, but must be numbers
+  std::memset(to, 0, kSlackBytes);  // multiplied by zeros, but must not be NaN
 }
 
 void PanelConvolution::MultiplyBand(const Job& job, int64_t first, int64_t count,

@@ -1,4 +1,4 @@
-// Winograd's transforms with AVX512-BF16: of maps in bf16 to rows in bf16. Subnormals become zeros.
+// Winograd's transforms with AVX512-BF16: maps and rows in bf16. Subnormals become zeros.
 #include <immintrin.h>
 
 #include "kernels/cpu/convolution/winograd.h"

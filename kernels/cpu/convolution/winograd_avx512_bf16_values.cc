@@ -1,4 +1,4 @@
-// Winograd's transforms with AVX-512 of maps in bf16, where products are of floats.
+// Winograd's transforms with AVX-512: maps in bf16, rows in f32.
 #include <immintrin.h>
 
 #include "kernels/cpu/convolution/winograd.h"

@@ -1,4 +1,4 @@
-// Winograd's transforms with AVX-512 of maps in f32.
+// Winograd's transforms with AVX-512: maps and rows in f32.
 #include <immintrin.h>
 
 #include "kernels/cpu/convolution/winograd.h"

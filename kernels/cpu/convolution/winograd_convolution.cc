@@ -12,26 +12,24 @@
 namespace cliptag {
 namespace {
 
-// Tile 4 is taken where its weights, in f32, are no more than that: 256 x 256 channels.
+// Tile 4 is used if its weights, in f32, take no more than this: 256 x 256 channels.
 constexpr int64_t kMostLargeTileBytes = 10 << 20;
-// Tasks transform their own tiles where the weights, which each of them reads, are no more than
-// that.
+// Tasks transform their own tiles if the weights, which each of them reads, take no more than this.
 constexpr int64_t kMostOwnBytes = 3 << 20;
-// Rows of all tiles that are transformed before any is multiplied, in the outer cache.
+// Otherwise rows that are transformed before any is multiplied: they stay in the outer cache.
 constexpr int64_t kMostSharedBytes = 8 << 20;
-// Weights of a share of panels, which stay for all blocks of tiles: about the second-level cache.
+// Weights of a share of panels, used for all blocks of tiles: about an L2 cache.
 constexpr int64_t kShareBytes = 1 << 20;
-// Of a block of tiles, in the second-level cache together.
+// Of a block of tiles; both fit the L2 cache.
 constexpr int64_t kBlockRowBytes = 384 << 10, kBlockProductBytes = 256 << 10;
-// Tiles of a block: fewer read weights for too little, more gained nothing.
+// Tiles of a block: fewer are not worth reading the weights for, more gained nothing.
 constexpr int64_t kFewestTiles = 28, kMostTiles = 56;
 
-// Planes of a multiple of the first-level cache's way apart would share a few of its sets.
+// A distance of a multiple of 4096 would put all planes into a few sets of the L1 cache.
 int64_t PlaneBytes(int64_t bytes) { return DivideUp(bytes, 4096) * 4096 + 320; }
 
-// The weights (3, 3) of a pair of channels as (edge, edge).
-template <typename Value>
-void TransformWeight(const Value* weight, int edge, double* to) {
+// Transforms the weights (3, 3) of a pair of channels to (edge, edge).
+void TransformWeight(const double* weight, int edge, double* to) {
   static constexpr double k2[4][3] = {{1, 0, 0}, {0.5, 0.5, 0.5}, {0.5, -0.5, 0.5}, {0, 0, 1}};
   static constexpr double k4[6][3] = {{1.0 / 4, 0, 0},
                                       {-1.0 / 6, -1.0 / 6, -1.0 / 6},
@@ -53,7 +51,7 @@ void TransformWeight(const Value* weight, int edge, double* to) {
 
 }  // namespace
 
-// Panels of the product of place p are p * count + 0, 1, …
+// The panels of product p are p * count + 0, 1, …
 class WinogradConvolution::Weight : public PackedWeight {
  public:
   explicit Weight(const WinogradTransforms& of) : transforms(of) {}
@@ -61,11 +59,11 @@ class WinogradConvolution::Weight : public PackedWeight {
 
   const WinogradTransforms& transforms;
   PanelWeight panels;
-  int64_t count = 0;        // of panels of a product
-  std::vector<float> bias;  // of every output of every panel, or empty
+  int64_t count = 0;        // panels of a product
+  std::vector<float> bias;  // padded to whole panels, or empty
 };
 
-// One call of Run, and how it is divided. Tiles are those of all pictures of the batch.
+// A call of Run, and how it is divided. Tiles are counted over all pictures of the batch.
 struct WinogradConvolution::Job {
   const FeatureMap& x;
   const Convolution& convolution;
@@ -76,12 +74,12 @@ struct WinogradConvolution::Job {
   int64_t across = 0, down = 0;  // tiles of a picture
   int64_t tiles = 0;
   bool own = false;    // tasks transform the tiles that they multiply
-  int64_t chunk = 1;   // tiles that are transformed before the next ones
-  int64_t blocks = 1;  // that a chunk is divided into
-  int64_t shares = 1;  // that panels are divided into
-  int64_t group = 1;   // panels multiplied before their products become pixels, at most
-  int64_t row = 0;     // bytes to the next tile's row, and to the same of the next product
-  int64_t row_plane = 0, product_plane = 0;
+  int64_t chunk = 1;   // tiles that are transformed together
+  int64_t blocks = 1;  // number of blocks of tiles in a chunk
+  int64_t shares = 1;  // number of shares of the panels
+  int64_t group = 1;   // panels multiplied before the output transform, at most
+  // Bytes to the next tile's row; to the same row of the next product; to the next product's sums.
+  int64_t row = 0, row_plane = 0, product_plane = 0;
 
   int tile() const { return weight.transforms.tile; }
   int edge() const { return weight.transforms.edge(); }
@@ -105,7 +103,7 @@ std::unique_ptr<WinogradConvolution> WinogradConvolution::Create(CpuLevel level,
 bool WinogradConvolution::Takes(const ConvolutionSpec& spec) const {
   const std::vector<int64_t>& shape = spec.weight.shape;
   return shape[2] == 3 && spec.stride == 1 && shape[0] % 16 == 0 && shape[1] % 16 == 0 &&
-         spec.activation == Activation::kNone;  // what they end with has ReLU alone
+         spec.activation == Activation::kNone;  // the output transform has only ReLU
 }
 
 const WinogradTransforms& WinogradConvolution::TransformsFor(int64_t in, int64_t out) const {
@@ -133,16 +131,13 @@ Result<std::unique_ptr<PackedWeight>> WinogradConvolution::Pack(const Convolutio
       }
     }
   });
-  // Where products are of floats they are not rounded any further, whatever maps are of.
+  // kF32: with a kF32 kernel the transformed weights are not rounded to bf16, even if maps are
+  // bf16.
   const LinearSpec linear{{{rows, DType::kF32, {area * padded, in}}}, {}};
   CLIPTAG_RETURN_IF_ERROR(
       weight->panels.Pack(linear, {area * padded, in}, kernel_, DType::kF32, kernels_, pool_));
-  if (spec.bias.data != nullptr) {
-    weight->bias.assign(static_cast<size_t>(padded), 0.0f);
-    for (int64_t o = 0; o < out; ++o) {
-      weight->bias[o] = LoadAsFloat(spec.bias.data, spec.bias.type, o);
-    }
-  }
+  weight->bias = ToFloats(spec.bias);
+  if (!weight->bias.empty()) weight->bias.resize(static_cast<size_t>(padded), 0.0f);
   return std::unique_ptr<PackedWeight>(std::move(weight));
 }
 
@@ -178,7 +173,6 @@ Status WinogradConvolution::Plan(Job* job) {
   return Grow(*job);
 }
 
-// Scratch for that job.
 Status WinogradConvolution::Grow(const Job& job) {
   const int64_t pixel = job.x.pixels.cols * static_cast<int64_t>(SizeOf(compute_type_));
   if (!zeros_ || static_cast<int64_t>(zeros_->bytes()) < pixel) {
@@ -206,7 +200,6 @@ Status WinogradConvolution::Run(const FeatureMap& x, const Convolution& convolut
   return {};
 }
 
-// Every task transforms the tiles that it multiplies.
 void WinogradConvolution::RunOwn(const Job& job) {
   pool_->Run(static_cast<int>(job.blocks), [&](int block, int worker) {
     const int64_t first = job.tiles * block / job.blocks;
@@ -217,7 +210,6 @@ void WinogradConvolution::RunOwn(const Job& job) {
   });
 }
 
-// All tiles are transformed, as many as the cache holds, and then multiplied.
 void WinogradConvolution::RunShared(const Job& job) {
   char* rows = static_cast<char*>(rows_->data());
   for (int64_t start = 0; start < job.tiles; start += job.chunk) {
@@ -237,7 +229,7 @@ void WinogradConvolution::RunShared(const Job& job) {
   }
 }
 
-// `to` is where the first tile's row of the first product goes.
+// `to`: the first tile's row in the first product.
 void WinogradConvolution::TransformTiles(const Job& job, int64_t first, int64_t count,
                                          char* to) const {
   const FeatureMap& x = job.x;

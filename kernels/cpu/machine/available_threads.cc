@@ -14,7 +14,7 @@ namespace cliptag {
 namespace {
 
 int AllowedCores() {
-  // A mask larger than the kernel's is needed on machines with more than 1024 CPUs.
+  // On machines with more than 1024 CPUs the default mask is too small for the kernel's.
   for (int cpus = CPU_SETSIZE; cpus <= (1 << 16); cpus *= 2) {
     cpu_set_t* set = CPU_ALLOC(cpus);
     if (!set) break;
@@ -27,7 +27,7 @@ int AllowedCores() {
   return std::max(1u, std::thread::hardware_concurrency());
 }
 
-// Cores that `quota` microseconds in every `period` are worth; 0 = no limit.
+// A quota of `quota` microseconds in every `period`, in cores; 0 = no limit.
 double Quota(const std::string& quota, const std::string& period) {
   std::istringstream quota_stream(quota), period_stream(period);
   double q = 0, p = 0;
@@ -42,7 +42,7 @@ std::string FirstWord(const std::string& path) {
   return word;
 }
 
-// The tightest quota of a group and its ancestors under `mount`; 0 = no limit.
+// The lowest quota of a group and its ancestors under `mount`; 0 = no limit.
 double GroupQuota(const std::string& mount, std::string group, bool v2) {
   double tightest = 0;
   for (;;) {
@@ -90,7 +90,7 @@ int AvailableThreads() {
   const int cores = AllowedCores();
   const double quota = ControlGroupQuota();
   if (quota <= 0) return cores;
-  // Half a core more is worth a thread: 1.5 cores keep two threads busier than one.
+  // Rounded up: two threads use a quota of 1.5 cores better than one.
   return std::clamp(static_cast<int>(std::ceil(quota - 1e-6)), 1, cores);
 }
 

@@ -5,38 +5,30 @@
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <iterator>
+
+#include "kernels/base/concat.h"
 
 namespace cliptag {
+namespace {
 
-const char* ToString(CpuLevel level) {
-  switch (level) {
-    case CpuLevel::kBaseline:
-      return "baseline";
-    case CpuLevel::kAvx2:
-      return "avx2";
-    case CpuLevel::kAvx512:
-      return "avx512";
-    case CpuLevel::kAvx512Vnni:
-      return "avx512_vnni";
-    case CpuLevel::kAvx512Bf16:
-      return "avx512_bf16";
-    case CpuLevel::kAmx:
-      return "amx";
-  }
-  return "unknown";
-}
+// In the order of CpuLevel.
+constexpr const char* kLevels[] = {"baseline",    "avx2",        "avx512",
+                                   "avx512_vnni", "avx512_bf16", "amx"};
+
+}  // namespace
+
+const char* ToString(CpuLevel level) { return kLevels[static_cast<int>(level)]; }
 
 Result<CpuLevel> ChooseCpuLevel() {
   const CpuLevel machine = DetectCpuLevel();
   const char* cap = std::getenv("CLIPTAG_CPU");
   if (!cap || !*cap) return machine;
-  for (CpuLevel level : {CpuLevel::kBaseline, CpuLevel::kAvx2, CpuLevel::kAvx512,
-                         CpuLevel::kAvx512Vnni, CpuLevel::kAvx512Bf16, CpuLevel::kAmx}) {
-    if (std::string(cap) == ToString(level)) return std::min(level, machine);
-  }
+  const auto found = std::find(std::begin(kLevels), std::end(kLevels), std::string(cap));
+  if (found != std::end(kLevels)) return std::min(static_cast<CpuLevel>(found - kLevels), machine);
   return InvalidArgument(
-      std::string("CLIPTAG_CPU is '") + cap +
-      "'; use baseline, avx2, avx512, avx512_vnni, avx512_bf16 or amx, or unset it.");
+      Concat("CLIPTAG_CPU is '", cap,
+             "'; use baseline, avx2, avx512, avx512_vnni, avx512_bf16 or amx, or unset it."));
 }
 
 std::string CpuName() {

@@ -1,8 +1,7 @@
-// What the CPU can do, as one of a few levels that the backend has code for.
+// The CPU's instruction sets, as one of a few levels that the backend has code for.
 //
-// The environment variable CLIPTAG_CPU (baseline, avx2, avx512, avx512_vnni, avx512_bf16,
-// amx) caps the level,
-// so that one machine can test every path below its own.
+// The environment variable CLIPTAG_CPU (baseline, avx2, avx512, avx512_vnni, avx512_bf16, amx) caps
+// the level, so that one machine can test every level below its own.
 //
 // Thread safety: pure functions (of the environment).
 #pragma once
@@ -19,8 +18,8 @@ enum class CpuLevel {
   kAvx2,        // AVX2, FMA, F16C
   kAvx512,      // AVX-512 F, BW, CD, DQ, VL
   kAvx512Vnni,  // dot products of bytes
-  kAvx512Bf16,  // bfloat16 dot products
-  kAmx,         // tiles of bfloat16 and of bytes, which the system lets this process use
+  kAvx512Bf16,  // dot products of bfloat16
+  kAmx,         // tiles of bfloat16 and of bytes, which the system must allow this process to use
 };
 
 const char* ToString(CpuLevel level);
@@ -31,7 +30,7 @@ CpuLevel DetectCpuLevel();
 // DetectCpuLevel(), capped by CLIPTAG_CPU; an error names an unknown value.
 Result<CpuLevel> ChooseCpuLevel();
 
-// "AMD EPYC 9R14", or the architecture where the system does not tell.
+// "AMD EPYC 9R14", or the architecture if the system does not name the CPU.
 std::string CpuName();
 
 }  // namespace cliptag

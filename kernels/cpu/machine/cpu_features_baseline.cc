@@ -1,4 +1,4 @@
-// DetectCpuLevel where the backend has the baseline alone.
+// DetectCpuLevel on architectures that have only baseline code.
 #include "kernels/cpu/machine/cpu_features.h"
 
 namespace cliptag {

@@ -1,4 +1,5 @@
-// DetectCpuLevel on x86-64, from CPUID and from what the operating system saves (XCR0).
+// DetectCpuLevel on x86-64, from CPUID and from the registers that the operating system saves
+// (XCR0).
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -28,7 +29,7 @@ uint64_t Xcr0() {
 
 bool Has(unsigned word, int bit) { return (word >> bit) & 1; }
 
-// Linux gives tiles to processes that ask for them.
+// Linux lets a process use AMX tiles only after it has asked for them.
 bool RequestTiles() {
   constexpr long kRequestPermission = 0x1023, kTileData = 18;
   return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kernels/base/caught.h"
+#include "kernels/base/concat.h"
 #include "kernels/base/log.h"
 
 namespace cliptag {
@@ -14,7 +15,7 @@ namespace {
 // Long enough to bridge the gap between two operations, short enough to cost nothing when idle.
 constexpr std::chrono::microseconds kSpin{8};
 
-// Less work than this many elements is not worth waking a second thread for.
+// Elements of a task: less work is not worth waking a second thread.
 constexpr int64_t kElementsPerTask = 8192;
 
 inline void CpuRelax() {
@@ -25,7 +26,7 @@ inline void CpuRelax() {
 #endif
 }
 
-// Waits until `done()`, for kSpin at most; says whether it came true.
+// Waits until `done()`, for kSpin at most. Returns whether it came true.
 template <typename Done>
 bool SpinUntil(Done done) {
   const auto deadline = std::chrono::steady_clock::now() + kSpin;
@@ -40,9 +41,10 @@ bool SpinUntil(Done done) {
 
 void WarnSmaller(int size, int wanted, const Status& why) noexcept {
   try {
-    Log(LogLevel::kWarning, "Only " + std::to_string(size) + " of " + std::to_string(wanted) +
-                                " threads could be started, so it is slower. " + why.message());
-  } catch (...) {  // it is slower without a word
+    Log(LogLevel::kWarning,
+        Concat("Only ", size, " of ", wanted, " threads could be started: inference is slower. ",
+               why.message()));
+  } catch (...) {  // no memory for a warning
   }
 }
 
@@ -50,7 +52,7 @@ void WarnSmaller(int size, int wanted, const Status& why) noexcept {
 
 ThreadPool::ThreadPool(int threads) {
   if (threads <= 0) threads = AvailableThreads();
-  // Nothing is thrown from here on: threads that run already would have nobody to join them.
+  // The constructor must not throw from here on: nothing would join the threads that already run.
   try {
     workers_.reserve(threads - 1);
     for (int worker = 1; worker < threads; ++worker)
@@ -76,7 +78,7 @@ void ThreadPool::Run(int tasks, Fn fn) {
   tasks_ = tasks;
   fn_ = &fn;
   unfinished_.store(tasks, std::memory_order_relaxed);
-  unclaimed_.store(tasks, std::memory_order_release);  // from here on the job can be claimed
+  unclaimed_.store(tasks, std::memory_order_release);  // from here on tasks can be claimed
   epoch_.fetch_add(1, std::memory_order_release);
   epoch_.notify_all();
   Drain(0);
@@ -108,7 +110,7 @@ void ThreadPool::Drain(int worker) {
       if (left <= 0) return;
     } while (!unclaimed_.compare_exchange_weak(left, left - 1, std::memory_order_acq_rel,
                                                std::memory_order_relaxed));
-    // The claim was of the job that is running now, even if `left` was first seen in an older one.
+    // The claimed task is of the running job, even if `left` was first read during an older one.
     try {
       (*fn_)(tasks_ - left, worker);
     } catch (...) {
@@ -121,7 +123,7 @@ void ThreadPool::Drain(int worker) {
 void ThreadPool::Work(int worker) {
   uint32_t seen = 0;
   for (;;) {
-    // Read before the tasks are: a job that comes later changes it, so no wake-up is lost.
+    // Read before the tasks: a later job changes it, so no wake-up is lost.
     const auto changed = [&] { return epoch_.load(std::memory_order_acquire) != seen; };
     if (!SpinUntil(changed)) epoch_.wait(seen, std::memory_order_acquire);
     if (stop_.load(std::memory_order_relaxed)) return;

@@ -12,14 +12,14 @@
 namespace cliptag {
 namespace {
 
-// Where things lie in a band's scratch.
+// Offsets of the buffers in a band's scratch.
 struct Scratch {
   size_t columns = 0;  // (span of a tile, 16): bytes or floats
-  size_t tile = 0;     // (3, kTile, 16): floats, or bytes with `floats` beside it
+  size_t tile = 0;     // (3, kTile, 16) floats; for 8-bit pictures (kTile, 16) bytes
   size_t floats = 0;   // (kTile, 16) or a line of `used`
-  size_t rows = 0;     // (rows, row bytes): what lies between the passes of 8-bit pictures
-  size_t row = 0;      // one row of it
-  size_t line = 0;     // a run as bf16
+  size_t rows = 0;     // (rows, row bytes): 8-bit pictures between the passes
+  size_t row = 0;      // one such row
+  size_t line = 0;     // a run of pixels as bf16
   size_t bytes = 0;
 };
 
@@ -57,7 +57,7 @@ Scratch LayScratch(const FrameView& view, const PreprocessPlan& plan, const Grou
   return scratch;
 }
 
-// Everything a band's passes share.
+// What the passes of a band share.
 struct Band {
   const BandJob& job;
   const FrameView& view;
@@ -94,8 +94,8 @@ ColorArgs ColorArgsOf(const FrameView& view, const PreprocessSpec& spec) {
   return color;
 }
 
-// Asks for what the block after `o` will read under the same outputs across: what memory and the
-// walk through the page tables take would else be waited for row by row.
+// Prefetches the samples of the next block of outputs down, for the same outputs across. Otherwise
+// each row waits for memory and for page table walks.
 void PrefetchNextBlock(const Band& band, const Group& group, int o, int rows,
                        const SampleRange& range) {
   constexpr int kLine = 64;
@@ -113,7 +113,7 @@ void PrefetchNextBlock(const Band& band, const Group& group, int o, int rows,
   }
 }
 
-// `rows` outputs down from `o` of a group's samples `range`, which are so many words, as columns.
+// The pass down: `rows` outputs from `o` on, of the samples `range` (`words` words), as columns.
 void DownRows(const Band& band, const Group& group, int o, int rows, const SampleRange& range,
               int words, float* columns) {
   const AxisTable& down = band.plan.down[group.table];
@@ -132,7 +132,7 @@ void DownRows(const Band& band, const Group& group, int o, int rows, const Sampl
   sum(first, group.row_stride, &down.taps[o], down.real.data(), rows, words, shift, columns);
 }
 
-// Resamples outputs [t0, t0 + count) across of `rows` outputs down from `o`: tile (3, kTile, 16).
+// Resamples outputs [t0, t0 + count) across and [o, o + rows) down, into tile (3, kTile, 16).
 void ResampleTile(const Band& band, int o, int rows, int t0, int count) {
   const FrameView& view = band.view;
   const int sample_bytes = view.bytes_per_sample;
@@ -162,13 +162,13 @@ void ConvertTile(const Band& band, const ColorArgs& color, int count) {
     return;
   }
   const bool gray = band.view.kind == PixelKind::kGray;
-  for (int c = 2; c >= 0; --c) {  // gray: channel 0 is the source of all, so it comes last
+  for (int c = 2; c >= 0; --c) {  // gray: channel 0 is the source of all, so it is last
     band.kernels.convert_one(color, c, count * kBlock, tile + (gray ? 0 : c * kChannel),
                              tile + c * kChannel);
   }
 }
 
-// A tile's channel, (count, 16) floats, to the output.
+// Writes one channel of a tile, (count, 16) floats, to the output.
 void WriteTile(const Band& band, int channel, const float* tile, int o, int rows, int t0,
                int count) {
   const int down = band.down_first + o, across = band.across_first + t0;
@@ -185,7 +185,7 @@ void WriteTile(const Band& band, int channel, const float* tile, int o, int rows
   }
 }
 
-// The same for frames that CLIP would not recognise as they are.
+// ConvertTile for HDR and BT.2020 frames.
 void ToneMapTile(const Band& band, const ColorArgs& color, int count) {
   ColorArgs plain = color;
   for (int c = 0; c < 3; ++c) {
@@ -219,7 +219,7 @@ void RunReal(const Band& band) {
 
 // ---- 8 bits, as PIL -----------------------------------------------------------------------------
 
-// The tile's bytes of one component, (count, 16), from 16 rows that hold the group's range.
+// The tile's bytes of one component, (count, 16), from 16 rows of the group's samples `range`.
 void AcrossTile(const Band& band, const Group& group, int member, const uint8_t* columns,
                 const SampleRange& range, int t0, int count) {
   const AxisTable& across = band.plan.across[0];
@@ -229,7 +229,7 @@ void AcrossTile(const Band& band, const Group& group, int member, const uint8_t*
                          band.At<uint8_t>(band.scratch.tile));
 }
 
-// How bytes of `channel` are normalised.
+// Bytes of `channel` to normalised floats.
 void Normalise(const Band& band, int channel, const uint8_t* bytes, int count, float* out) {
   const PreprocessSpec& spec = *band.job.spec;
   const double std = spec.std[channel];
@@ -237,7 +237,7 @@ void Normalise(const Band& band, int channel, const uint8_t* bytes, int count, f
                             static_cast<float>(-spec.mean[channel] / std), count, out);
 }
 
-// Up to 16 stored rows from `row` resampled across, to 16 rows of (components, outputs) bytes.
+// Resamples up to 16 stored rows from `row` on, to 16 rows of (components, outputs) bytes.
 void AcrossRows(const Band& band, int row, int rows, uint8_t* to, ptrdiff_t to_stride) {
   uint8_t* columns = band.At<uint8_t>(band.scratch.columns);
   const AxisTable& across = band.plan.across[0];
@@ -264,7 +264,7 @@ void AcrossRows(const Band& band, int row, int rows, uint8_t* to, ptrdiff_t to_s
   }
 }
 
-// One output row from the rows between the passes, `first` being the stored row of the first.
+// One output row, from the rows between the passes; `first` is the stored row of the first one.
 void DownRow(const Band& band, int output, const uint8_t* rows, int first, int row_bytes) {
   const AxisTable& down = band.plan.down[0];
   const Taps& taps = down.taps[output];
@@ -280,7 +280,8 @@ void DownRow(const Band& band, int output, const uint8_t* rows, int first, int r
   }
 }
 
-// Upright pictures: across first. Rows between the passes slide through a buffer in stored order.
+// Upright pictures: across first. The rows between the passes move through a sliding buffer, in
+// stored order.
 void RunBytesAcrossFirst(const Band& band) {
   const AxisTable& down = band.plan.down[0];
   const int row_bytes = band.plan.across[0].outputs() * ComponentCount(band.view);
@@ -289,7 +290,7 @@ void RunBytesAcrossFirst(const Band& band) {
   int first = 0, end = 0;  // stored rows that `rows` holds
   for (int j = band.begin; j < band.end; j += kBlock) {
     const int block = std::min(kBlock, band.end - j);
-    // Against the rows' order when flipped, so that the rows needed only ever move on.
+    // Backwards if flipped, so that the needed rows only ever move forward.
     const int o = band.plan.flip_down ? band.begin + band.end - j - block : j;
     const SampleRange need = SamplesUnder(down, o, o + block);
     const int kept = std::max(0, end - need.first);
@@ -307,7 +308,7 @@ void RunBytesAcrossFirst(const Band& band) {
   }
 }
 
-// Pictures that lie on their side: their upright rows run down the stored ones.
+// Pictures rotated by 90 or 270 degrees: their upright rows are stored columns.
 void RunBytesDownFirst(const Band& band) {
   const AxisTable& across = band.plan.across[0];
   const AxisTable& down = band.plan.down[0];
@@ -347,7 +348,7 @@ void RunBytesDownFirst(const Band& band) {
   }
 }
 
-// The whole band in the bars' colour; the picture goes over it.
+// Fills the whole band with the letterbox colour; the picture overwrites it.
 void FillBand(const Band& band) {
   const int used = band.plan.used;
   const PreprocessSpec& spec = *band.job.spec;

@@ -1,13 +1,14 @@
 // One task of CPU preprocessing: a band of one frame's target, from stored samples to patches.
 //
-// 8-bit RGB and gray go the exact way, as PIL: along upright rows first, rounded to bytes, then
-// down. Where the stored picture lies on its side that is down the stored rows first. Everything
-// else is linear until its one clamp, so it always goes down the stored rows first: that reads
-// memory as it lies and leaves 16 target rows to the pass across. No band computes what another
-// does, but for the rows that two bands of an upright 8-bit picture share.
+// 8-bit RGB and gray are exact, as PIL: first the pass along upright rows, rounded to bytes, then
+// the pass down. In a picture rotated by 90 or 270 degrees the first pass goes down the stored
+// rows. All other formats are linear until the one clamp at the end, so they always go down the
+// stored rows first: this reads memory in its order, and leaves 16 target rows for the pass across.
+// Bands do not repeat each other's work, except for rows that two bands of an upright 8-bit picture
+// share.
 //
-// Ownership: borrows all it is given. Thread safety: bands of a frame write different pixels and
-// may run at the same time, each with its own scratch. Nothing is allocated.
+// Ownership: borrows its arguments. Thread safety: bands of a frame write different pixels and may
+// run at the same time, each with its own scratch. Allocates nothing.
 #pragma once
 
 #include <cstddef>

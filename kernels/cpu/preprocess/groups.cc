@@ -9,7 +9,7 @@ namespace {
 
 // Adds a component whose samples lie between the group's, in the same rows.
 bool Join(Group& group, const Component& component, int index, int table, int sample_bytes) {
-  // As numbers: the pointers may be into different planes.
+  // As numbers, since the pointers may point into different planes.
   const ptrdiff_t from_base =
       reinterpret_cast<intptr_t>(component.data) - reinterpret_cast<intptr_t>(group.base);
   if (table != group.table || component.row_stride != group.row_stride ||

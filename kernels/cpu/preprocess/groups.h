@@ -1,5 +1,5 @@
-// Which components of a frame lie together in memory, so that packed RGB and semi-planar chroma are
-// read once instead of once per component.
+// Which components of a frame are interleaved in memory. So packed RGB and semi-planar chroma are
+// read once, not once per component.
 //
 // Ownership: borrows the frame's pixels. Thread safety: pure functions.
 #pragma once
@@ -12,9 +12,8 @@
 
 namespace cliptag {
 
-// Components whose samples interleave in memory: read together.
 struct Group {
-  const uint8_t* base = nullptr;  // sample (0, 0) of the component that comes first
+  const uint8_t* base = nullptr;  // sample (0, 0) of the first component in memory
   ptrdiff_t row_stride = 0;
   int pixel_stride = 0, last_offset = 0;  // bytes
   int table = 0;

@@ -9,7 +9,8 @@
 namespace cliptag {
 namespace {
 
-// Over pieces of `outputs` that start at every step-th output.
+// The most samples under `outputs` neighbouring outputs, the first of which is a multiple of
+// `step`.
 int MostSamples(const AxisTable& table, int outputs, int step) {
   int most = 0;
   for (int begin = 0; begin < table.outputs(); begin += step) {
@@ -49,8 +50,8 @@ AxisTable MakeTable(const ResampleAxis& axis, bool plain8) {
   return table;
 }
 
-// Weights as words of as many fraction bits as fit, so that their sum is one exactly: what they are
-// off shows in no 8-bit picture (20 weights of 17 bits: at most 0.02 of 255).
+// Weights as 16-bit words with as many fraction bits as fit, adjusted so that their sum is exactly
+// one. Their error is invisible in an 8-bit picture (20 weights of 17 bits: at most 0.02 of 255).
 void AddPairs(AxisTable* table) {
   constexpr int kMostBits = 17;
   constexpr float kLargest = 32000.0f;
@@ -132,7 +133,7 @@ PreprocessPlan MakePlan(const PreprocessPlan::Key& key) {
 
 SampleRange SamplesUnder(const AxisTable& table, int begin, int end) {
   const Taps& one = table.taps[begin];
-  const Taps& other = table.taps[end - 1];  // windows move one way: the ends are at the ends
+  const Taps& other = table.taps[end - 1];  // windows move in one direction
   return {std::min(one.first, other.first),
           std::max(one.first + one.count, other.first + other.count)};
 }

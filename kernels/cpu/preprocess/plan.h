@@ -1,5 +1,5 @@
-// What preprocessing computes once per geometry: where every target pixel looks and with which
-// weights, and how large the pieces are that are worked on together. Also the cache of plans.
+// What preprocessing computes once per geometry: the source samples of every target pixel and their
+// weights, and the sizes of buffers. Also the cache of plans.
 //
 // Ownership: plans are immutable and shared; the cache holds the last kMaxPlans of them.
 // Thread safety: a plan may be read by any thread; a cache is used by one thread at a time.
@@ -15,16 +15,16 @@
 
 namespace cliptag {
 
-inline constexpr int kTile = 64;  // outputs along a row that are worked on together
+inline constexpr int kTile = 64;  // outputs along a row that are processed together
 
-// One component along one stored axis: an output per target pixel that shows the picture, in
-// upright order, and its samples by their stored index.
+// One component along one stored axis: an output per target pixel inside the picture, in upright
+// order, and its samples by their stored index.
 struct AxisTable {
   std::vector<Taps> taps;
   std::vector<int32_t> fixed;  // weights of 8-bit pictures, else empty
   std::vector<float> real;     // weights of all others, else empty
-  // Of the rows of 8-bit samples that are summed up as integers: the same taps and weights in pairs
-  // of stored indices, see PreprocessKernels::down_pairs_u8. Empty elsewhere.
+  // The same taps and weights for pairs of rows, see PreprocessKernels::down_pairs_u8. Only down
+  // the rows, and not for 8-bit pictures that use `fixed`.
   std::vector<Taps> pair_taps;
   std::vector<int32_t> pair_weights;
   float pair_scale = 1.0f;
@@ -43,7 +43,7 @@ struct SampleRange {
 SampleRange SamplesUnder(const AxisTable& table, int begin, int end);
 
 struct PreprocessPlan {
-  // Everything that the tables depend on, and nothing else: equal streams share a plan.
+  // Exactly what the tables depend on: streams with the same key share a plan.
   struct Key {
     int crop_x = 0, crop_y = 0, crop_width = 0, crop_height = 0;
     int chroma_shift_x = 0, chroma_shift_y = 0;
@@ -61,21 +61,19 @@ struct PreprocessPlan {
   Key key;
   int used = 0;  // target pixels per edge that patches cover
   FitGeometry fit;
-  // Stored rows run along the upright Y when set: outputs across a row are upright rows.
+  // Stored rows run along the upright Y: outputs across a stored row are upright rows.
   bool swap = false;
-  bool flip_down = false;  // outputs down the rows run against the rows' order
+  bool flip_down = false;  // outputs down the rows are in reverse order of the rows
   // [0]: luma and everything that is not subsampled; [1]: chroma, empty where not subsampled.
   AxisTable across[2];  // along a stored row
   AxisTable down[2];    // down the stored rows
 
-  // Target pixels along the axis that is down the stored rows (upright y, or x when swapped), and
-  // along the other.
+  // The target axis down the stored rows (upright y, or x if swapped), and the other one.
   const FitAxis& down_fit() const { return swap ? fit.x : fit.y; }
   const FitAxis& across_fit() const { return swap ? fit.y : fit.x; }
   bool has_bars() const {
     return fit.x.begin > 0 || fit.y.begin > 0 || fit.x.end < used || fit.y.end < used;
   }
-  // Which table a component uses.
   int table_of(int component) const { return component > 0 && !across[1].taps.empty() ? 1 : 0; }
 };
 
@@ -87,7 +85,7 @@ class PreprocessPlanCache {
   std::shared_ptr<const PreprocessPlan> Find(const FrameView& view, const PreprocessSpec& spec);
 
  private:
-  std::vector<std::shared_ptr<const PreprocessPlan>> plans_;  // last used first
+  std::vector<std::shared_ptr<const PreprocessPlan>> plans_;  // most recently used first
 };
 
 }  // namespace cliptag

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <new>
 
+#include "kernels/base/concat.h"
 #include "kernels/cpu/preprocess/band.h"
 #include "kernels/host_memory.h"
 #include "kernels/shared/preprocess_check.h"
@@ -10,8 +11,8 @@
 namespace cliptag {
 namespace {
 
-// How many bands each frame is cut into: none while whole frames share out evenly, else some more
-// than there are workers to finish together. A band has at least a block of target rows.
+// The number of bands of each frame: one if the workers can share whole frames evenly, else so many
+// that they finish together. A band has at least a block of target rows.
 int BandsPerFrame(int frames, int workers, int used) {
   if (frames % workers == 0) return 1;
   const int wanted = (2 * workers + frames - 1) / frames;
@@ -23,18 +24,11 @@ int BandsPerFrame(int frames, int workers, int used) {
 CpuPreprocessor::CpuPreprocessor(ThreadPool* pool, const PreprocessKernels& kernels)
     : pool_(pool), kernels_(kernels) {}
 
-Status CpuPreprocessor::Reserve(size_t bytes) {
-  if (scratch_ != nullptr && scratch_->bytes() >= bytes) return {};
-  scratch_.reset();
-  CLIPTAG_ASSIGN_OR_RETURN(scratch_, AllocateHost(bytes));
-  return {};
-}
-
 Status CpuPreprocessor::Run(std::span<const FrameView> frames, const PreprocessSpec& spec,
                             const Matrix& out) {
   CLIPTAG_RETURN_IF_ERROR(CheckFrames(frames, spec, out));
   if (out.type != DType::kF32 && out.type != DType::kBF16) {
-    return InvalidArgument("Preprocess on the CPU writes f32 or bf16 alone");
+    return InvalidArgument("Preprocess on the CPU writes only f32 or bf16");
   }
   if (frames.empty()) return {};
 
@@ -46,11 +40,11 @@ Status CpuPreprocessor::Run(std::span<const FrameView> frames, const PreprocessS
       scratch_bytes = std::max(scratch_bytes, BandScratchBytes(frames[i], *plans_[i]));
     }
   } catch (const std::bad_alloc&) {
-    return ResourceExhausted("not enough memory for the filter tables of " +
-                             std::to_string(frames.size()) + " frames");
+    return ResourceExhausted(
+        Concat("not enough memory for the filter tables of ", frames.size(), " frames"));
   }
   const int workers = pool_ == nullptr ? 1 : pool_->size();
-  CLIPTAG_RETURN_IF_ERROR(Reserve(scratch_bytes * workers));
+  CLIPTAG_RETURN_IF_ERROR(GrowHost(&scratch_, scratch_bytes * workers));
 
   const int used = plans_[0]->used;
   const int bands = BandsPerFrame(static_cast<int>(frames.size()), workers, used);

@@ -1,4 +1,4 @@
-// Puts runs of finished pixels where Backend::Preprocess wants them: in patch order, as f32 or
+// Writes runs of finished pixels to the output of Backend::Preprocess: in patch order, as f32 or
 // bf16.
 //
 // Ownership: borrows the output and a line of scratch. Thread safety: writers of one output may run
@@ -16,7 +16,7 @@ namespace cliptag {
 
 class PatchWriter {
  public:
-  // `line` takes a run's bf16 values; as long as the longest run.
+  // `line`: scratch for the bf16 values of a run, as long as the longest run.
   PatchWriter(const PreprocessSpec& spec, const PreprocessKernels& kernels, const Matrix& out,
               uint16_t* line)
       : patch_(spec.patch),

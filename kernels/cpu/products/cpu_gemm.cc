@@ -11,6 +11,7 @@
 #include <tuple>
 #include <utility>
 
+#include "kernels/base/concat.h"
 #include "kernels/checks.h"
 #include "kernels/cpu/products/onednn/gemm.h"
 #include "kernels/cpu/products/panel/gemm.h"
@@ -19,14 +20,13 @@
 namespace cliptag {
 namespace {
 
-// Products are timed on one thread, by its CPU time, which a busy machine spoils least: so many
-// rows (a picture of ViT-B/32) times so many outputs at most, with copies of the weights in turn
-// that the second-level cache cannot hold. That is about ten milliseconds a shape.
+// Products are timed on one thread by its CPU time, which a busy machine distorts least: 50 rows (a
+// picture of ViT-B/32) times at most 512 outputs, with four copies of the weights in turn, which
+// together do not fit the L2 cache. That takes about ten milliseconds per shape.
 constexpr int64_t kTimedRows = 50;
 constexpr int64_t kTimedOutputs = 512;
 constexpr int kCopies = 4, kPasses = 3;
-// oneDNN has to be that much faster to be taken.
-constexpr double kMargin = 1.05;
+constexpr double kMargin = 1.05;  // oneDNN is chosen if it is faster by this factor
 
 struct Timed {
   double panel_ms = 0, onednn_ms = 0;
@@ -45,7 +45,7 @@ double ThreadMilliseconds() {
   return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_nsec) * 1e-6;
 }
 
-// The least of a few passes, per product.
+// Milliseconds per product: the minimum over some passes.
 Result<double> TimeOf(Products& products, DType type, const LinearSpec& spec,
                       const LinearShape& shape) {
   std::unique_ptr<PackedWeight> weights[kCopies];
@@ -138,8 +138,8 @@ Result<Products*> CpuGemm::Choose(const LinearShape& whole) {
 std::string CpuGemm::choices() const {
   std::string text;
   for (const auto& [shape, choice] : choices_) {
-    text += (text.empty() ? "" : " ") + std::to_string(shape.first) + "x" +
-            std::to_string(shape.second) + (choice.onednn ? "=onednn" : "=own");
+    text += Concat(text.empty() ? "" : " ", shape.first, "x", shape.second,
+                   choice.onednn ? "=onednn" : "=own");
   }
   return text;
 }
@@ -157,8 +157,7 @@ void CpuGemm::SetChoices(const std::string& choices) {
 }
 
 void CpuGemm::Note(const LinearShape& shape, const std::string& product) {
-  const std::string line =
-      std::to_string(shape.in) + "x" + std::to_string(shape.out) + ": " + product;
+  const std::string line = Concat(shape.in, "x", shape.out, ": ", product);
   if (std::find(products_.begin(), products_.end(), line) == products_.end()) {
     products_.push_back(line);
   }

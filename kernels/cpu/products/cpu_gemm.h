@@ -1,9 +1,8 @@
-// Products of activations and weights on the CPU, each weight packed for whatever multiplies its
-// shape fastest on this machine: the panels of our own, or oneDNN.
+// Products of activations and weights on the CPU, each by the implementation that is fastest for
+// its shape on this machine: own panels or oneDNN.
 //
-// Where both can, the first weight of a shape is timed both ways (see Choose), some ten
-// milliseconds a shape, and the answer kept for the process; SetChoices takes the answers of an
-// earlier one.
+// If both exist, the first weight of a shape is timed with both, some ten milliseconds a shape, and
+// the process keeps the choice; SetChoices takes the choices of an earlier process.
 //
 // Ownership: borrows the pool. Thread safety: used by one thread at a time.
 #pragma once
@@ -25,9 +24,8 @@ namespace cliptag {
 
 class CpuGemm {
  public:
-  // `compute_type` is that of x: f32, or bf16, which is multiplied natively where `level` can and
-  // otherwise as bf16 values in f32. With `int8` weights that are not `precise` are multiplied as
-  // bytes.
+  // `compute_type` is the type of x: f32 or bf16. Without bf16 instructions at `level`, bf16 values
+  // are multiplied as f32. With `int8`, weights that are not `precise` are quantized to int8.
   static Result<std::unique_ptr<CpuGemm>> Create(CpuLevel level, DType compute_type, bool int8,
                                                  const SimdKernels& kernels, ThreadPool* pool);
 
@@ -36,11 +34,10 @@ class CpuGemm {
   // Arguments are checked by the caller.
   Status Run(const Matrix& x, const Linear& linear, const ProductFinish& finish, const Matrix& out);
 
-  // One line for each shape that was packed: "768x2304: avx512_bf16 14x32 (0.31 ms,
-  // oneDNN 0.35 ms)".
+  // One line per packed shape: "768x2304: avx512_bf16 14x32 (0.31 ms, oneDNN 0.35 ms)".
   const std::vector<std::string>& products() const { return products_; }
 
-  // See Backend: "192x768=onednn 768x192=own", inputs by outputs.
+  // As in Backend: "192x768=onednn 768x192=own", inputs x outputs.
   std::string choices() const;
   void SetChoices(const std::string& choices);
 
@@ -54,7 +51,7 @@ class CpuGemm {
   CpuGemm(CpuLevel level, DType compute_type, const SimdKernels& kernels, ThreadPool* pool)
       : level_(level), compute_type_(compute_type), kernels_(kernels), pool_(pool) {}
 
-  // What multiplies weights of that shape faster.
+  // The implementation that multiplies weights of that shape faster.
   Result<Products*> Choose(const LinearShape& shape);
   Result<Choice> Time(const LinearShape& shape) const;
   void Note(const LinearShape& shape, const std::string& product);
@@ -63,7 +60,7 @@ class CpuGemm {
   const DType compute_type_;
   const SimdKernels& kernels_;
   ThreadPool* const pool_;
-  std::unique_ptr<Products> int8_, panels_, onednn_;  // those that there are
+  std::unique_ptr<Products> int8_, panels_, onednn_;  // null if not available
   const PanelKernel* panel_kernel_ = nullptr;
   const PanelKernel* int8_kernel_ = nullptr;
   std::vector<std::string> products_;

@@ -1,6 +1,6 @@
-// One way of multiplying activations and weights on the CPU. There are two, oneDNN's
-// (kernels/cpu/products/onednn/gemm.h) and the panels of our own
-// (kernels/cpu/products/panel/gemm.h); cpu_gemm.h chooses between them for each weight.
+// An implementation of products of activations and weights on the CPU. There are two: oneDNN
+// (kernels/cpu/products/onednn/gemm.h) and own panels (kernels/cpu/products/panel/gemm.h);
+// cpu_gemm.h chooses between them for each weight.
 //
 // Ownership: a PackedWeight must not outlive the Products that packed it. Thread safety: used by
 // one thread at a time.
@@ -14,7 +14,7 @@
 
 namespace cliptag {
 
-// What becomes of a product on its way out: bias, activation, then what is added, then ReLU.
+// The epilogue of a product: bias, activation, residual, ReLU, in this order.
 struct ProductFinish {
   Activation activation = Activation::kNone;
   bool accumulate = false;           // added to what `out` holds, which is f32
@@ -22,7 +22,7 @@ struct ProductFinish {
   bool relu = false;
 };
 
-// The part of a finish that belongs to the block of `out` whose corner is (row, column).
+// Sets the epilogue for the block of `out` whose corner is (row, column).
 inline void SetFinish(const ProductFinish& finish, const Matrix& out, int64_t row, int64_t column,
                       EpilogueTask* task) {
   task->activation = finish.activation;

@@ -6,15 +6,15 @@
 
 namespace cliptag {
 
-void WeightRows::Read(int64_t output, float* to) const {
-  const HostTensor* weight = spec_.weights.data();
-  const int64_t in = shape_.in;
+void ReadWeightRow(const LinearSpec& spec, int64_t in, int64_t output, const SimdKernels& kernels,
+                   float* to) {
+  const HostTensor* weight = spec.weights.data();
   int64_t rows = weight->elements() / in;
   for (; output >= rows; rows = weight->elements() / in) {
     output -= rows;
     ++weight;
   }
-  if (spec_.transposed) {
+  if (spec.transposed) {
     for (int64_t i = 0; i < in; ++i) {
       to[i] = LoadAsFloat(weight->data, weight->type, i * rows + output);
     }
@@ -24,18 +24,10 @@ void WeightRows::Read(int64_t output, float* to) const {
   if (weight->type == DType::kF32) {
     std::memcpy(to, row, in * sizeof(float));
   } else if (weight->type == DType::kBF16) {
-    kernels_.from_bf16(reinterpret_cast<const uint16_t*>(row), in, to);
+    kernels.from_bf16(reinterpret_cast<const uint16_t*>(row), in, to);
   } else {
-    kernels_.from_f16(reinterpret_cast<const uint16_t*>(row), in, to);
+    kernels.from_f16(reinterpret_cast<const uint16_t*>(row), in, to);
   }
-}
-
-std::vector<float> WeightRows::Biases() const {
-  std::vector<float> biases;
-  for (const HostTensor& b : spec_.biases) {
-    for (int64_t o = 0; o < b.elements(); ++o) biases.push_back(LoadAsFloat(b.data, b.type, o));
-  }
-  return biases;
 }
 
 }  // namespace cliptag

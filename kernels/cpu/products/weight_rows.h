@@ -1,32 +1,16 @@
-// The rows of a LinearSpec as floats, one output at a time, whatever their type, order and
-// stacking: what every way of packing weights starts from.
-//
-// Ownership: borrows the spec. Thread safety: const, for several threads at once.
+// Reads weights as floats, one output at a time, whatever their type, order and stacking: the start
+// of every way of packing them. Thread safety: a pure function.
 #pragma once
 
 #include <cstdint>
-#include <vector>
 
 #include "kernels/backend.h"
-#include "kernels/checks.h"
 #include "kernels/cpu/simd/simd.h"
 
 namespace cliptag {
 
-class WeightRows {
- public:
-  WeightRows(const LinearSpec& spec, const LinearShape& shape, const SimdKernels& kernels)
-      : spec_(spec), shape_(shape), kernels_(kernels) {}
-
-  // The weights of `output`, (in) floats.
-  void Read(int64_t output, float* to) const;
-  // All biases, (out) floats; empty without.
-  std::vector<float> Biases() const;
-
- private:
-  const LinearSpec& spec_;
-  const LinearShape shape_;
-  const SimdKernels& kernels_;
-};
+// The weights of one output of the stacked product: `in` floats.
+void ReadWeightRow(const LinearSpec& spec, int64_t in, int64_t output, const SimdKernels& kernels,
+                   float* to);
 
 }  // namespace cliptag

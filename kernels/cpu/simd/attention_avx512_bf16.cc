@@ -1,13 +1,13 @@
-// softmax(scale * Q K^T) V of one head in bf16 on AVX512-BF16: both products on pairs of bf16, sums
-// and softmax in f32.
+// softmax(scale * Q K^T) V of one head in bf16 with AVX512-BF16: both products of pairs of bf16,
+// sums and softmax in f32.
 //
-// Per block of 128 queries and 64 keys, K is transposed and V interleaved into pairs (scratch, half
-// the bytes of f32); then six queries at a time: scores as 6 x 64 sums in 24 vectors, Q broadcast
-// from where it lies; maximum, exponentials and their sum row by row; probabilities as bf16; and P
-// V as 6 x 64 sums again. A row of a block takes 256 multiply-adds of vectors, some 60 instructions
-// of exponentials and 20 of bookkeeping; both copies are a twelfth of that at 50 queries, less
-// above. Rejected: scaling Q first (a copy, and rounded once more); keeping scores in registers
-// through the softmax (spills).
+// For each block of 128 queries and 64 keys, K is transposed and V interleaved into pairs (in
+// scratch, half the bytes of f32). Then for six queries at a time: scores as 6 x 64 sums in 24
+// vectors, with Q broadcast from its place in memory; maximum, exponentials and their sum row by
+// row; probabilities as bf16; and P V as 6 x 64 sums again. A row of a block takes 256 vector
+// multiply-adds, some 60 instructions of exponentials and 20 of bookkeeping; both copies are a
+// twelfth of that at 50 queries, less with more. Rejected: scaling Q first (a copy, and one more
+// rounding); keeping scores in registers through the softmax (spills).
 #include <immintrin.h>
 
 #include "kernels/cpu/machine/instruction_sets.h"
@@ -45,10 +45,10 @@ inline const uint16_t* RowOf(const void* base, int64_t row, int64_t stride) {
   return static_cast<const uint16_t*>(base) + row * stride;
 }
 
-// 32 elements from `d` on, zeros beyond `n` and in rows that are not there.
-inline __m512i LoadPairs(const uint16_t* row, int64_t d, int64_t n, bool there) {
+// 32 elements from `d` on; zeros from `n` on, and if the row does not exist.
+inline __m512i LoadPairs(const uint16_t* row, int64_t d, int64_t n, bool exists) {
   const int64_t left = n - d;
-  const __mmask32 mask = !there || left <= 0 ? 0 : left >= 32 ? ~0u : (1u << left) - 1u;
+  const __mmask32 mask = !exists || left <= 0 ? 0 : left >= 32 ? ~0u : (1u << left) - 1u;
   return _mm512_maskz_loadu_epi16(mask, row + d);
 }
 
@@ -89,9 +89,9 @@ void PackKeys(const AttentionTask& t, const Scratch& s, int first, int keys) {
       __m512i rows[16];
 #pragma GCC unroll 16
       for (int r = 0; r < 16; ++r) {
-        const bool there = j + r < keys;
+        const bool exists = j + r < keys;
         rows[r] =
-            LoadPairs(RowOf(t.k, first + (there ? j + r : 0), t.k_stride), d, t.head_dim, there);
+            LoadPairs(RowOf(t.k, first + (exists ? j + r : 0), t.k_stride), d, t.head_dim, exists);
       }
       Transpose16(rows);
       uint16_t* to = s.k + (d / 2 * tiles::kKeyBlock + j) * 2;
@@ -129,7 +129,7 @@ inline __m512bh BroadcastPair(const uint16_t* p) {
   return (__m512bh)_mm512_set1_epi32(pair);
 }
 
-// sums[r][v] += x (kRows, pairs) times b (pairs, b_stride elements), 16 kVectors columns of it.
+// sums[r][v] += x (kRows, pairs) times 16 kVectors columns of b (pairs, b_stride elements).
 template <int kRows, int kVectors>
 inline void MultiplyPairs(const uint16_t* x, int64_t x_stride, const uint16_t* b, int64_t b_stride,
                           int64_t pairs, __m512 (&sums)[kRows][kVectors]) {
@@ -166,8 +166,8 @@ void Scores(const AttentionTask& t, const Scratch& s, int query) {
   }
 }
 
-// A row of scores to probabilities, of which the first `seen` count; the row's running maximum and
-// sum move on, `rescale` is what its accumulator is to be multiplied by.
+// Scores of one row to probabilities; only the first `seen` are visible. Updates the row's running
+// maximum and sum; `rescale` becomes the factor for its accumulator.
 inline void Softmax(const Scratch& s, int row, int in_block, int vectors, int seen, float scale) {
   const float* scores = s.scores + row * tiles::kKeyBlock;
   const IntVec iota = Iota();
@@ -179,7 +179,7 @@ inline void Softmax(const Scratch& s, int row, int in_block, int vectors, int se
   }
   const float before = s.maximum[in_block], found = _mm512_reduce_max_ps((__m512)largest);
   const float after = found > before ? found : before;
-  // A row that has seen no key yet keeps its zeros: every probability would be e^(-inf + inf).
+  // Without a visible key so far the row keeps its zeros: probabilities would be e^(-inf + inf).
   const bool none = after == kMinusInfinity;
   Vec total = {};
   for (int v = 0; v < vectors; ++v) {
@@ -257,7 +257,7 @@ void AttendUpTo(const AttentionTask& t, const Scratch& s, int rows, int in_block
 void WriteRows(const AttentionTask& t, const Scratch& s, int first, int queries) {
   for (int r = 0; r < queries; ++r) {
     uint16_t* out = static_cast<uint16_t*>(t.out) + (first + r) * t.out_stride;
-    const float scale = s.sum[r] == 0 ? 0.0f : 1.0f / s.sum[r];  // no key seen: zeros
+    const float scale = s.sum[r] == 0 ? 0.0f : 1.0f / s.sum[r];  // zeros if no key is visible
     for (int64_t d = 0; d < t.head_dim; d += 16) {
       const int64_t left = t.head_dim - d;
       const __mmask16 mask = left >= 16 ? 0xffff : static_cast<__mmask16>((1 << left) - 1);
@@ -270,7 +270,7 @@ void WriteRows(const AttentionTask& t, const Scratch& s, int first, int queries)
 }  // namespace
 
 void AttentionAvx512Bf16(const AttentionTask& t) {
-  // Pairs of an odd head would reach into the next one.
+  // The last pair of an odd head size would reach into the next head.
   if (!t.bf16 || t.head_dim % 2 != 0) return kSimdAvx512.attention(t);
   const Scratch s(t.scratch, t.head_dim);
   const int end = t.q_first + t.q_count;

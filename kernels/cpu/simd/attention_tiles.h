@@ -1,9 +1,9 @@
-// Tile sizes of the CPU attention kernel, and with them the layout of its scratch memory.
+// Tile sizes of the CPU attention kernels, and the layout of their scratch memory.
 //
-// A task walks its queries in blocks of kQueryBlock and, for each, the keys in blocks of kKeyBlock,
-// keeping the softmax online. 64 x 64 keeps K^T, V, Q, O of a head of 64 (4 x 16 KiB) and the
-// scores within L2, close to L1; 128 keys gained nothing and doubled it, 32 doubled the share of
-// rescaling.
+// A task goes through its queries in blocks of kQueryBlock and, for each, through the keys in
+// blocks of kKeyBlock, with an online softmax. With 64 x 64, K^T, V, Q and O of a head of 64
+// (4 x 16 KiB) and the scores fit L2 and are close to L1; 128 keys gained nothing and doubled it,
+// 32 doubled the share of rescaling.
 #pragma once
 
 #include <cstdint>
@@ -27,11 +27,11 @@ constexpr int64_t MaximumOffset(int dim) { return ScoreOffset(dim) + kQueryRows 
 constexpr int64_t SumOffset(int dim) { return MaximumOffset(dim) + kQueryBlock; }
 constexpr int64_t Total(int dim) { return SumOffset(dim) + kQueryBlock; }
 
-// The kernel on bf16 pairs: o (block, dim), running maximum and sum (block each), scores (rows,
-// keys) and factors (rows), all f32; then bf16 pairs, heads padded to 32: K^T (dim / 2, keys, 2), V
+// The kernel for bf16 pairs. All f32: o (block, dim), running maximum and sum (block each), scores
+// (rows, keys), factors (rows). Then bf16 pairs, heads padded to 32: K^T (dim / 2, keys, 2), V
 // (keys / 2, dim, 2), probabilities (rows, keys). 128 queries share a copy of K and V; 64 x 64 sums
-// of a head of 64 in f32 (32 KiB) and both copies (8 KiB each) lie in L2, the latter and a row tile
-// in L1.
+// of a head of 64 in f32 (32 KiB) and both copies (8 KiB each) fit L2, the copies and a row tile
+// fit L1.
 namespace bf16 {
 
 constexpr int kQueryBlock = 128;
@@ -52,5 +52,15 @@ constexpr int64_t POffset(int dim) { return VOffset(dim) + kKeyBlock / 2 * Padde
 constexpr int64_t Total(int dim) { return POffset(dim) + kQueryRows * kKeyBlock / 2; }
 
 }  // namespace bf16
-
 }  // namespace cliptag::attention_tiles
+
+namespace cliptag {
+
+// Floats of scratch that an AttentionTask needs, for either kernel.
+constexpr int64_t AttentionScratchFloats(int head_dim) {
+  const int64_t floats = attention_tiles::Total(head_dim);
+  const int64_t pairs = attention_tiles::bf16::Total(head_dim);
+  return floats > pairs ? floats : pairs;
+}
+
+}  // namespace cliptag

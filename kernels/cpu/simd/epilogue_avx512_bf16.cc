@@ -1,6 +1,6 @@
-// The plain epilogue into bf16 (bias, what is added, ReLU) with the conversion that AVX512-BF16
-// has: a third of the instructions of the general one, whose rounding takes nine a vector. At the
-// start of a ResNet, where a product sums up 64 inputs, the general one takes half as long as the
+// The plain epilogue to bf16 (bias, residual, ReLU) with the conversion instruction of AVX512-BF16:
+// a third of the instructions of the general epilogue, whose rounding takes nine per vector. In the
+// first layers of a ResNet, whose products sum 64 inputs, the general one takes half as long as the
 // product. Subnormal results become zeros.
 #include <immintrin.h>
 
@@ -34,7 +34,7 @@ void EpilogueAvx512Bf16(const EpilogueTask& t) {
         y = _mm512_add_ps(y, LoadBf16(residual));
         residual += t.residual_stride;
       }
-      y = _mm512_max_ps(least, y);  // the second where it is NaN
+      y = _mm512_max_ps(least, y);  // NaN stays: max returns its second operand
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(out), (__m256i)_mm512_cvtneps_pbh(y));
     }
   }

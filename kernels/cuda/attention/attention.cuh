@@ -3,13 +3,13 @@
 //
 //   grid (query blocks, heads, batch), 1 to 4 warps, tiles by kernels/cuda/attention/tile.h
 //
-// A warp keeps its 32 (or 16) queries and their sums in registers; K and V come in tiles of 64 (or
-// 32) keys through shared memory, double-buffered with cp.async, each waited for as late as it is
-// needed:
+// A warp keeps its 32 (or 16) queries and their sums in registers. K and V pass through shared
+// memory in tiles of 64 (or 32) keys, double-buffered with cp.async; each wait is as late as
+// possible:
 //   wait for K(j), barrier, start K(j+1), S = q K(j)^T, softmax,
 //   wait for V(j), barrier, start V(j+1), O += P V(j)
-// The accumulators of q k^T have the very layout that the left operand of P V wants, so P stays in
-// registers. A head size that 16 does not divide ends with one m16n8k8.
+// The accumulators of q k^T have the layout of the left operand of P V, so P stays in registers.
+// A head size that is not a multiple of 16 ends with one m16n8k8.
 //
 // Cost, ViT-L/14 at batch 64 (257 tokens, 16 heads of 64):
 //   memory    q, k, v read once (the three query blocks of a head share K and V in the L2) 101 MB,
@@ -18,14 +18,15 @@
 //             to 68 us at the 300 to 420 that mma.sync is said to reach on Hopper
 //   exp2      80 M at 16 a cycle on each of 132 multiprocessors: 22 us, overlapped
 // 50 to 70 us were expected; an H200 takes 100 (2026-11-26; cuDNN 117), with a third of the issue
-// slots used: warps wait for each other's tensor cores and for their own results. The products of
-// the same layer take 550 us.
+// slots used: warps wait for tensor cores that other warps use, and for their own results. The
+// products of the same layer take 550 us.
 //
-// Rejected: Q through shared memory (read once, straight into fragments: saves the space and a
-// barrier); all of K and V of a head in shared memory (75 KiB at 257 tokens, three blocks of one
-// warp-load each; nothing left to overlap and no 577); one warp per 16 queries where there are many
-// (bound by shared memory, see kernels/cuda/attention/tile.h); wgmma with TMA (a tile of 64 queries
-// a warp group wastes 20 % of 257 and 197; worth its own variant from 577 tokens on).
+// Rejected: Q through shared memory (it is read once, directly into fragments, which saves the
+// space and a barrier); all of K and V of a head in shared memory (75 KiB at 257 tokens, three
+// blocks of one warp-load each; nothing left to overlap, and 577 tokens do not fit); one warp per
+// 16 queries with many queries (bound by shared memory, see kernels/cuda/attention/tile.h); wgmma
+// with TMA (a tile of 64 queries per warp group wastes 20 % at 257 and 197 tokens; worth its own
+// variant from 577 tokens on).
 #pragma once
 
 #include "kernels/cuda/attention/params.cuh"
@@ -70,13 +71,13 @@ __global__ void __launch_bounds__(kAttentionMaxWarps* kWarpSize,
 
   for (int first = 0, here = 0; first < visible; first += kKeys) {
     const int next = first + kKeys, there = Warp::kTileElements - here;
-    // Keys of this tile that any query of the warp sees.
+    // Keys of this tile that are visible to any query of the warp.
     int limit = visible - first;
     if (kCausal && w.first_row + Warp::kRows < visible) limit = w.first_row + Warp::kRows - first;
     const int steps = has_rows && limit > 0 ? Warp::StepsFor(limit) : 0;
 
-    CpAsyncWait<1>();  // K of this tile; V may still be under way
-    __syncthreads();   // everyone's part of it; and nobody reads the other K tile any more
+    CpAsyncWait<1>();  // for K of this tile; V may still be pending
+    __syncthreads();   // all parts of it have arrived; all threads have read the other K tile
     if (next < visible) Warp::StartTile(k_tiles + there, k, p.k_stride, next, visible);
     CpAsyncCommit();
     if (steps == Warp::kKeySteps) {
@@ -86,7 +87,7 @@ __global__ void __launch_bounds__(kAttentionMaxWarps* kWarpSize,
     } else if (steps == 1) {
       w.template Weights<1>(k_tiles + here, first, visible, p.scale_log2);
     }
-    CpAsyncWait<1>();  // V of this tile
+    CpAsyncWait<1>();  // for V of this tile
     __syncthreads();   // as above
     if (next < visible) Warp::StartTile(v_tiles + there, v, p.v_stride, next, visible);
     CpAsyncCommit();
@@ -99,8 +100,8 @@ __global__ void __launch_bounds__(kAttentionMaxWarps* kWarpSize,
     }
     here = there;
   }
-  // The outputs take the place of the tiles: of K's, which nobody has read since the last barrier,
-  // and where these are too small, of V's.
+  // The outputs are staged in the K tiles, which are not read after the last barrier, and if these
+  // are too small, also in the V tiles.
   if constexpr (kAttentionMaxWarps * Warp::kRows > 2 * kKeys) __syncthreads();
   if (has_rows) {
     w.StoreOutput(k_tiles + warp * Warp::kRows * Warp::kStride,

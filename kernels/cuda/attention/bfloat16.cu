@@ -6,7 +6,7 @@ Status RunAttentionBFloat16(cudaStream_t stream, const AttentionProblem& problem
   return RunAttentionOf<BFloat16>(stream, problem);
 }
 
-// Here, so that it is compiled once.
+// In this file, so that it is compiled once.
 Status RunAttention(cudaStream_t stream, const AttentionArgs& args) {
   constexpr float kLog2E = 1.4426950408889634f;
   AttentionProblem problem;

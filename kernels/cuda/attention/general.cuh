@@ -1,13 +1,13 @@
-// Attention for what the tensor-core kernels do not take: head sizes that no published CLIP has (up
-// to 256), addresses or strides that 16 bytes do not divide, a scale of 0. Slow and plain, so that
-// a model of one's own runs on a GPU all the same.
+// Attention for the cases that the tensor-core kernels do not support: head sizes that no published
+// CLIP has (up to 256), addresses or strides that are not multiples of 16 bytes, a scale of 0. Slow
+// and simple, so that such models run on a GPU at all.
 //
-//   grid (query groups, heads, batch), 128 threads: a warp a query, no shared memory
+//   grid (query groups, heads, batch), 128 threads: a warp per query, no shared memory
 //
-// A lane scores one key of every 32 (its row read alone, through the L1), then the warp adds the 32
-// rows of V with their weights, a lane every 32nd column. Bound by those loads, not by arithmetic:
-// some tenth of the tensor-core kernels' speed. Rejected: sharing K and V between the queries of a
-// block (that is the other kernel).
+// Each lane computes the score of one of 32 keys (reading its whole row, through the L1); then the
+// warp adds the 32 rows of V with their weights, each lane every 32nd column. Bound by these loads,
+// not by arithmetic: about a tenth of the tensor-core kernels' speed. Rejected: sharing K and V
+// between the queries of a block (the other kernel does that).
 #pragma once
 
 #include "kernels/cuda/attention/launch.cuh"
@@ -53,7 +53,7 @@ __global__ void __launch_bounds__(kGeneralThreads)
       for (int d = 0; d < head_dim; ++d) score += ToFloat(q[d]) * ToFloat(k[key * p.k_stride + d]);
       score *= p.scale_log2;
     }
-    const float m = fmaxf(largest, WarpMax(score));  // of at least one key: finite
+    const float m = fmaxf(largest, WarpMax(score));  // finite: there is at least one key
     const float shrink = Exp2(largest - m), weight = Exp2(score - m);
     largest = m;
     sum = sum * shrink + WarpSum(weight);
@@ -78,8 +78,8 @@ __global__ void __launch_bounds__(kGeneralThreads)
   }
 }
 
-// Hands kernel, shape and params to `launch`; false, and nothing launched, for head sizes above 256
-// and for scales that are negative or not finite.
+// Calls `launch` with kernel, shape and params. Returns false, without a launch, for head sizes
+// above 256 and for scales that are negative or not finite.
 template <typename T, typename Launch>
 bool LaunchGeneralAttention(const AttentionProblem& problem, Launch&& launch) {
   const AttentionParams& p = problem.params;

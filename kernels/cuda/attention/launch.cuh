@@ -1,9 +1,10 @@
-// Chooses the attention kernel for a problem and its launch shape.
+// The choice of the attention kernel for a problem, and its launch shape.
 //
 // Thread safety: pure functions.
 #pragma once
 
 #include <cmath>
+#include <utility>
 
 #include "kernels/cuda/attention/attention.cuh"
 #include "kernels/cuda/attention/single.cuh"
@@ -15,12 +16,12 @@ struct AttentionProblem {
   AttentionParams params;
   int batch = 0, heads = 0, head_dim = 0;
   bool causal = false;
-  int multiprocessors = 132;  // of the card
+  int multiprocessors = 132;  // of the GPU
 };
 
-// Whether there is a kernel for it: head sizes 32, 64, 72 to 112 by 8, and 128; addresses that are
-// multiples of 16 bytes and strides that are multiples of 8 elements, as in any packed product of
-// such heads.
+// Whether there is a tensor-core kernel for it: head sizes 32, 64, 72 to 112 by 8, and 128;
+// addresses that are multiples of 16 bytes and strides that are multiples of 8 elements, as in any
+// packed product of such heads.
 inline bool SupportsAttention(const AttentionProblem& problem) {
   const AttentionParams& p = problem.params;
   const auto aligned = [](const void* data, int64_t stride) {
@@ -47,7 +48,7 @@ void LaunchAttentionTiles(const AttentionProblem& problem, Launch&& launch) {
 template <typename T, int kHeadDim, typename Launch>
 void LaunchAttentionOf(const AttentionProblem& problem, Launch&& launch) {
   const int q_tokens = problem.params.q_tokens;
-  if (q_tokens == 1) {  // causal then has one key as well
+  if (q_tokens == 1) {  // if causal, there is one key, too
     launch(SingleQueryAttentionKernel<T, kHeadDim>,
            LaunchShape{static_cast<unsigned>(problem.heads), static_cast<unsigned>(problem.batch),
                        1, kSingleQueryThreads, 0},
@@ -64,42 +65,23 @@ void LaunchAttentionOf(const AttentionProblem& problem, Launch&& launch) {
   LaunchAttentionTiles<T, kHeadDim, false, 1>(problem, launch);
 }
 
-// Hands kernel, shape and params to `launch`; false, and nothing launched, where there is no
-// kernel.
+template <typename T, int... kHeadDims, typename Launch>
+bool LaunchAttentionAmong(std::integer_sequence<int, kHeadDims...>, const AttentionProblem& problem,
+                          Launch&& launch) {
+  const auto try_one = [&]<int kHeadDim>() {
+    if (problem.head_dim != kHeadDim) return false;
+    LaunchAttentionOf<T, kHeadDim>(problem, launch);
+    return true;
+  };
+  return (try_one.template operator()<kHeadDims>() || ...);
+}
+
+// Calls `launch` with kernel, shape and params. Returns false, without a launch, if there is no
+// kernel for the problem.
 template <typename T, typename Launch>
 bool LaunchAttention(const AttentionProblem& problem, Launch&& launch) {
-  if (!SupportsAttention(problem)) return false;
-  switch (problem.head_dim) {
-    case 32:
-      LaunchAttentionOf<T, 32>(problem, launch);
-      return true;
-    case 64:
-      LaunchAttentionOf<T, 64>(problem, launch);
-      return true;
-    case 72:
-      LaunchAttentionOf<T, 72>(problem, launch);
-      return true;
-    case 80:
-      LaunchAttentionOf<T, 80>(problem, launch);
-      return true;
-    case 88:
-      LaunchAttentionOf<T, 88>(problem, launch);
-      return true;
-    case 96:
-      LaunchAttentionOf<T, 96>(problem, launch);
-      return true;
-    case 104:
-      LaunchAttentionOf<T, 104>(problem, launch);
-      return true;
-    case 112:
-      LaunchAttentionOf<T, 112>(problem, launch);
-      return true;
-    case 128:
-      LaunchAttentionOf<T, 128>(problem, launch);
-      return true;
-    default:
-      return false;
-  }
+  using HeadDims = std::integer_sequence<int, 32, 64, 72, 80, 88, 96, 104, 112, 128>;
+  return SupportsAttention(problem) && LaunchAttentionAmong<T>(HeadDims(), problem, launch);
 }
 
 }  // namespace cliptag::cuda

@@ -1,9 +1,8 @@
-// RunAttention for one 16-bit type. The instantiations are many, so that each type has a .cu file
-// of its own and the compiler can work on both at once.
+// RunAttention for one 16-bit type. There are many instantiations, so each type has its own .cu
+// file: they compile in parallel.
 #pragma once
 
-#include <string>
-
+#include "kernels/base/concat.h"
 #include "kernels/cuda/attention/general.cuh"
 #include "kernels/cuda/attention/launch.cuh"
 #include "kernels/cuda/attention/operation.h"
@@ -19,9 +18,9 @@ template <typename T>
 Status RunAttentionOf(cudaStream_t stream, const AttentionProblem& problem) {
   StreamLauncher launch(stream);
   if (!LaunchAttention<T>(problem, launch) && !LaunchGeneralAttention<T>(problem, launch)) {
-    return Unsupported("The CUDA backend has no attention for a head size of " +
-                       std::to_string(problem.head_dim) + " and a scale of " +
-                       std::to_string(problem.params.scale_log2) + "; use backend=cpu.");
+    return Unsupported(Concat("The CUDA backend has no attention for a head size of ",
+                              problem.head_dim, " and a scale of ", problem.params.scale_log2,
+                              "; use backend=cpu."));
   }
   return FromCuda(launch.error(), "attention was started");
 }

@@ -7,7 +7,7 @@
 
 namespace cliptag::cuda {
 
-// Errors: a head size or an alignment that there is no kernel for.
+// Error: a head size or a scale without a kernel.
 Status RunAttention(cudaStream_t stream, const AttentionArgs& args);
 
 }  // namespace cliptag::cuda

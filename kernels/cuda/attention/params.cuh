@@ -1,4 +1,4 @@
-// What every attention kernel is told, and what they agree on.
+// The parameters of all attention kernels.
 #pragma once
 
 #include <cmath>
@@ -16,10 +16,10 @@ struct AttentionParams {
   int64_t q_stride = 0, k_stride = 0, v_stride = 0, out_stride = 0;  // elements
   int q_tokens = 0, kv_tokens = 0;
   float scale_log2 = 1.0f;              // scale * log2(e), positive: exp(x) = exp2(x log2(e))
-  const int32_t* kv_lengths = nullptr;  // keys seen of each batch item; null = all
+  const int32_t* kv_lengths = nullptr;  // visible keys of each batch item; null = all
 };
 
-// How many keys of this batch item are seen; none when zero or less.
+// The number of visible keys of this batch item; none if zero or less.
 __device__ __forceinline__ int VisibleKeys(const AttentionParams& p, int item) {
   if (p.kv_lengths == nullptr) return p.kv_tokens;
   const int length = p.kv_lengths[item];

@@ -1,23 +1,23 @@
-// Attention of one query per batch item: the last layer of an image tower looks only at the class
-// token's output, that of a text tower only at the end-of-text token's.
+// Attention of one query per batch item: in the last layer of an image tower only the class token's
+// output is used, in that of a text tower only the end-of-text token's.
 //
 //   grid (heads, batch), 128 threads
 //
-// A key's row is read by 4, 8 or 16 neighbouring lanes, 16 bytes each, its value's row by the same
-// lanes; every such group runs its own online softmax over every n-th key, four keys at a time to
-// keep eight loads under way, and the groups are merged at the end: by shuffles in a warp, then
-// over 2 KiB of shared memory. Head sizes that are no power of two leave lanes idle (7 of 16 at
-// 72), which costs nothing while memory is the bound.
+// A group of 4, 8 or 16 neighbouring lanes reads a key's row, 16 bytes each, and its value's row.
+// Every group runs its own online softmax over every n-th key, four keys at a time to keep eight
+// loads in flight. At the end the groups are merged: by shuffles in a warp, then over 2 KiB of
+// shared memory. Head sizes that are not powers of two leave lanes idle (7 of 16 at 72), which
+// costs nothing while memory is the bound.
 //
 // Cost, ViT-L/14 at batch 64 (257 keys, 16 heads of 64): reads K and V, 67 MB: 16 us at 4.3 TB/s;
-// 67 MFLOP. The fused kernel would run 16 rows of tensor-core work for the one row, and start from
-// one block a head as well. Rejected: splitting the keys of a head over blocks (pays for long
-// sequences at batch 1, where the whole kernel takes a few microseconds either way).
+// 67 MFLOP. The fused kernel would do tensor-core work for 16 rows, and would have one block per
+// head, too. Rejected: splitting the keys of a head over blocks (pays for long sequences at batch
+// 1, where the whole kernel takes a few microseconds either way).
 #pragma once
 
 #include "kernels/cuda/attention/params.cuh"
 #include "kernels/cuda/attention/tile.h"
-#include "kernels/cuda/device/device.cuh"
+#include "kernels/cuda/device/columns.cuh"
 
 namespace cliptag::cuda {
 
@@ -36,17 +36,7 @@ struct SingleQuery {
   float largest = NegativeInfinity();
   float sum = 0;
 
-  static __device__ __forceinline__ void Unpack(uint4 words, float (&x)[8]) {
-    const uint32_t w[4] = {words.x, words.y, words.z, words.w};
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const float2 pair = Unpack2<T>(w[i]);
-      x[2 * i] = pair.x;
-      x[2 * i + 1] = pair.y;
-    }
-  }
-
-  // Adds keys with these scores (log2 scaled; minus infinity: none) and rows of V.
+  // Adds keys with these scores (log2 scaled; minus infinity: no key) and rows of V.
   __device__ __forceinline__ void Add(const float (&score)[kUnroll], const uint4 (&v)[kUnroll]) {
     float m = largest;
 #pragma unroll
@@ -56,7 +46,7 @@ struct SingleQuery {
     for (int u = 0; u < kUnroll; ++u) {
       const float weight = Exp2(score[u] - (m == NegativeInfinity() ? 0.0f : m));
       float x[8];
-      Unpack(v[u], x);
+      Unpack8<T>(v[u], x);
       sum += weight;
 #pragma unroll
       for (int i = 0; i < 8; ++i) out[i] += weight * x[i];
@@ -130,7 +120,7 @@ __global__ void __launch_bounds__(kSingleQueryThreads)
 
   float q[8];
   const T* q_row = static_cast<const T*>(p.q) + item * p.q_stride + column;
-  State::Unpack(has_chunk ? Load16(q_row + chunk * 8) : zero, q);
+  Unpack8<T>(has_chunk ? Load16(q_row + chunk * 8) : zero, q);
   State state;
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
@@ -138,7 +128,7 @@ __global__ void __launch_bounds__(kSingleQueryThreads)
     state.out[i] = 0;
   }
 
-  // All lanes take as many turns, since they meet in the shuffles.
+  // All lanes do the same number of iterations, since the shuffles need all of them.
   for (int first = 0; first < visible; first += State::kGroups * kUnroll) {
     uint4 k_words[kUnroll], v_words[kUnroll];
     float score[kUnroll];
@@ -152,7 +142,7 @@ __global__ void __launch_bounds__(kSingleQueryThreads)
 #pragma unroll
     for (int u = 0; u < kUnroll; ++u) {
       float x[8];
-      State::Unpack(k_words[u], x);
+      Unpack8<T>(k_words[u], x);
       score[u] = 0;
 #pragma unroll
       for (int i = 0; i < 8; ++i) score[u] += q[i] * x[i];

@@ -1,6 +1,6 @@
-// What a warp of the fused attention does with a tile of keys or values (attention.cuh): it copies
-// its part of it, multiplies its queries with the keys, makes weights of the scores and adds up the
-// values. One kernel's state in registers: every function is called by all 32 lanes.
+// A warp of the fused attention (attention.cuh) and its steps for a tile of keys or values: copy
+// its part of the tile, multiply queries and keys, turn scores into weights, add the weighted
+// values. The members are registers; all 32 lanes call every function.
 #pragma once
 
 #include "kernels/cuda/attention/params.cuh"
@@ -23,27 +23,26 @@ struct AttentionWarp {
   static_assert(IsAttentionHeadDim(kHeadDim) && kHeadDim % 8 == 0 && kKeys % 16 == 0);
   static_assert(kAttentionMaxWarps * kRows <= 4 * kKeys, "the outputs pass through the tiles");
 
-  // What a lane holds. g = lane / 4 and t = lane % 4 say which rows and columns: rows g and g + 8
-  // of a row tile, columns 2 t and 2 t + 1 of every eight.
+  // The elements of a lane, with g = lane / 4 and t = lane % 4: rows g and g + 8 of a row tile,
+  // columns 2 t and 2 t + 1 of every eight.
   uint32_t q[kRowTiles][kSteps + kTail][4];
   float out[kRowTiles][kChunks][4];  // unnormalised
   float score[kRowTiles][2 * kKeySteps][4];
-  uint32_t weight[kRowTiles][kKeySteps]
-                 [4];         // exp2 of the scores, as T, ready for the product with V
+  uint32_t weight[kRowTiles][kKeySteps][4];  // exp2 of scores, as T: left operand of P V
   float shift[kRowTiles][2];  // largest score of the row so far, or a little less; scaled
-  float sum[kRowTiles][2];    // of the weights, this lane's columns alone
+  float sum[kRowTiles][2];    // of the weights in this lane's columns
   int lane;
   int first_row;  // of this warp
 
-  // Steps of 16 keys that are worked on where `keys` of a tile are seen: all, two or one, each a
-  // piece of straight code. Conditions between the products would keep the compiler from starting
-  // the next fragments' loads meanwhile (on an H200 that alone cost half of the time).
+  // The number of steps of 16 keys for a tile with `keys` visible keys: all, two or one, each with
+  // straight-line code. Branches between the products would keep the compiler from loading the next
+  // fragments early (on an H200 that alone cost half of the time).
   static __device__ __forceinline__ int StepsFor(int keys) {
     return keys > 32 ? kKeySteps : (keys + 15) / 16;
   }
 
-  // Keys first .. first + kKeys - 1 of one head into a tile; unseen ones become zero. Rows that no
-  // step works on are left alone.
+  // Starts copying keys first .. first + kKeys - 1 of one head to a tile; invisible ones become
+  // zero. Rows that no step reads are not written.
   static __device__ __forceinline__ void StartTile(T* tile, const T* source, int64_t stride,
                                                    int first, int visible) {
     if (first + kKeys <= visible) {
@@ -178,10 +177,9 @@ struct AttentionWarp {
     }
   }
 
-  // Scores to weights. What was summed so far is scaled to a new maximum only where that is larger
-  // by more than kLazy powers of two: until then weights up to 2^kLazy are as exact, and the sums
-  // of all rows are left alone in most tiles. Loops run over the rows inside, so that neighbouring
-  // instructions do not wait for each other.
+  // Scores to weights. The sums so far are rescaled to a new maximum only if it is larger by more
+  // than kLazy powers of two: weights of up to 2^kLazy are as exact, and in most tiles no row needs
+  // rescaling. The inner loops run over rows, so that neighbouring instructions are independent.
   template <int kCount>
   __device__ __forceinline__ void Softmax(float scale_log2) {
     constexpr float kLazy = 8;
@@ -227,15 +225,15 @@ struct AttentionWarp {
           const float low = Exp2(score[r][n][2 * h] * scale_log2 - shift[r][h]);
           const float high = Exp2(score[r][n][2 * h + 1] * scale_log2 - shift[r][h]);
           sum[r][h] += low + high;
-          // Columns 8 n and on of the scores are half of step n / 2 of the product with V.
+          // Columns 8 n to 8 n + 7 of the scores are half of step n / 2 of the product with V.
           weight[r][n / 2][h + 2 * (n % 2)] = Pack2<T>(low, high);
         }
       }
     }
   }
 
-  // To the larger maxima: of every row finite after the first tile, since every row sees key 0; the
-  // first factor is exp2(-inf) = 0.
+  // Rescales to the larger maxima. They are finite for every row after the first tile, since key 0
+  // is visible to all rows; the first factor is exp2(-inf) = 0.
   __device__ __forceinline__ void Rescale(const float (&m)[kRowTiles][2]) {
 #pragma unroll
     for (int r = 0; r < kRowTiles; ++r) {
@@ -283,7 +281,7 @@ struct AttentionWarp {
     }
   }
 
-  // A tile's keys, kCount steps of them, from its scores to the weights.
+  // Scores and weights for kCount steps of a tile's keys.
   template <int kCount>
   __device__ __forceinline__ void Weights(const T* tile, int first, int visible, float scale_log2) {
     Scores<kCount>(tile);
@@ -292,10 +290,10 @@ struct AttentionWarp {
     Softmax<kCount>(scale_log2);
   }
 
-  // Divides by the sums and writes the rows that there are, through `stage` (kRows, kStride) of
-  // this warp, so that they leave in whole 16-byte chunks. The 4-byte stores there meet no bank
-  // conflict: the eight rows of a warp are an odd number of units apart, the four columns are the
-  // words of a unit.
+  // Divides by the sums and writes the rows that exist, through `stage` (kRows, kStride) of this
+  // warp in shared memory, in 16-byte chunks. The 4-byte stores to `stage` have no bank conflict:
+  // the strides of the eight rows are an odd number of units, and the four columns are the words of
+  // one unit.
   __device__ __forceinline__ void StoreOutput(T* stage, T* base, int64_t stride, int tokens) {
     const int g = lane / 4, t = lane % 4;
 #pragma unroll
@@ -305,8 +303,7 @@ struct AttentionWarp {
         float total = sum[r][h];
         total += __shfl_xor_sync(kAllLanes, total, 1);
         total += __shfl_xor_sync(kAllLanes, total, 2);
-        const float inverse =
-            total > 0 ? Divide(1.0f, total) : 0.0f;  // a row that saw no key is zero
+        const float inverse = total > 0 ? Divide(1.0f, total) : 0.0f;  // zeros without visible keys
         T* row = stage + (16 * r + 8 * h + g) * kStride + 2 * t;
 #pragma unroll
         for (int c = 0; c < kChunks; ++c) {

@@ -1,6 +1,6 @@
-// Neighbouring columns of a row, eight at a time in 16-byte accesses or one at a time where a
-// width, a stride or an address is odd; and sums over a warp. What the row-wise kernels are made
-// of.
+// Building blocks of the row-wise kernels: loads and stores of neighbouring columns, eight at a
+// time in 16-byte accesses, or one at a time if width, stride or address do not allow that; and
+// reductions over a warp or a block.
 #pragma once
 
 #include <type_traits>
@@ -14,6 +14,18 @@ template <typename T>
 inline bool IsWide(const T* data, int64_t stride, int cols) {
   return data == nullptr || (reinterpret_cast<uintptr_t>(data) % 16 == 0 &&
                              stride * static_cast<int64_t>(sizeof(T)) % 16 == 0 && cols % 8 == 0);
+}
+
+// Eight 16-bit values.
+template <typename T>
+__device__ __forceinline__ void Unpack8(uint4 words, float (&x)[8]) {
+  const uint32_t pairs[4] = {words.x, words.y, words.z, words.w};
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const float2 two = Unpack2<T>(pairs[i]);
+    x[2 * i] = two.x;
+    x[2 * i + 1] = two.y;
+  }
 }
 
 // Eight at a time, any other number one by one.
@@ -32,14 +44,7 @@ __device__ __forceinline__ void LoadColumns(const T* p, float (&x)[kColumns]) {
       x[4 * i + 3] = four.w;
     }
   } else {
-    const uint4 words = Load16(p);
-    const uint32_t pairs[4] = {words.x, words.y, words.z, words.w};
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      const float2 two = Unpack2<T>(pairs[i]);
-      x[2 * i] = two.x;
-      x[2 * i + 1] = two.y;
-    }
+    Unpack8<T>(Load16(p), x);
   }
 }
 
@@ -57,7 +62,7 @@ __device__ __forceinline__ void StoreColumns(T* p, const float (&x)[kColumns]) {
   }
 }
 
-// The same sum in every lane.
+// Every lane gets the sum.
 __device__ __forceinline__ float WarpSum(float x) {
 #pragma unroll
   for (int lanes = kWarpSize / 2; lanes > 0; lanes /= 2) x += __shfl_xor_sync(kAllLanes, x, lanes);
@@ -71,7 +76,7 @@ __device__ __forceinline__ float WarpMax(float x) {
   return x;
 }
 
-// The same sum in every thread of a block of kThreads; a kernel uses each kTag once, so that no
+// Every thread of a block of kThreads gets the sum. A kernel uses each kTag once, so that no
 // barrier is needed before the next sum.
 template <int kThreads, int kTag>
 __device__ __forceinline__ float BlockSum(float x) {

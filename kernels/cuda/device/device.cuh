@@ -1,11 +1,11 @@
-// The instructions that the kernels use and C++ has no name for: 16-byte accesses, conversions,
-// ldmatrix, mma.sync and cp.async. The kernels are written against this header and CUDA's own names
-// (threadIdx, __syncthreads, __shfl_xor_sync, ...) and nothing else, so that the very same source
-// also compiles for the host: there tests/cuda/emulation comes first on the include path and its
-// kernels/cuda/device/device.cuh, which offers the same names, is taken in place of this one.
+// The instructions without a name in C++: 16-byte accesses, conversions, ldmatrix, mma.sync and
+// cp.async. Kernels use only this header and CUDA's own names (threadIdx, __syncthreads,
+// __shfl_xor_sync, ...), so that the same source compiles for the host, too: there
+// tests/cuda/emulation comes first on the include path, and its kernels/cuda/device/device.cuh,
+// with the same names, replaces this one.
 //
-// Conventions: a block is one-dimensional and made of whole warps; warp-wide calls name all 32
-// lanes (kAllLanes); pointers into shared memory are plain pointers. Needs sm_80 or later.
+// Conventions: a block is one-dimensional and consists of whole warps; warp-wide calls name all 32
+// lanes (kAllLanes); pointers to shared memory are plain pointers. Needs sm_80 or later.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -21,8 +21,8 @@ using BFloat16 = __nv_bfloat16;
 constexpr unsigned kAllLanes = 0xffffffffu;
 constexpr int kWarpSize = 32;
 
-// --- conversions, rounded to nearest even
-// ----------------------------------------------------------
+// --- conversions, rounded to nearest even --------------------------------------------------------
+
 __device__ __forceinline__ float ToFloat(float x) { return x; }
 __device__ __forceinline__ float ToFloat(Half x) { return __half2float(x); }
 __device__ __forceinline__ float ToFloat(BFloat16 x) { return __bfloat162float(x); }
@@ -66,9 +66,8 @@ __device__ __forceinline__ float2 Unpack2<BFloat16>(uint32_t pair) {
   return __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(&pair));
 }
 
-// --- memory
-// ---------------------------------------------------------------------------------------- The
-// address is a multiple of the size.
+// --- memory: addresses are multiples of the size -------------------------------------------------
+
 __device__ __forceinline__ uint4 Load16(const void* p) { return *static_cast<const uint4*>(p); }
 __device__ __forceinline__ uint2 Load8(const void* p) { return *static_cast<const uint2*>(p); }
 __device__ __forceinline__ uint32_t Load4(const void* p) {
@@ -85,7 +84,8 @@ __device__ __forceinline__ void StoreFloat4(float* p, float4 x) {
   *reinterpret_cast<float4*>(p) = x;
 }
 
-// threadIdx.x % 32, found anew: what is made of it in a loop then takes no register beyond.
+// threadIdx.x % 32, read again at each call: values derived from it then need no register between
+// two loops.
 __device__ __forceinline__ int LaneId() {
   int lane;
   asm volatile("mov.u32 %0, %%laneid;" : "=r"(lane));
@@ -97,15 +97,15 @@ __device__ __forceinline__ unsigned char* DynamicShared() {
   extern __shared__ __align__(128) unsigned char dynamic_shared[];
   return dynamic_shared;
 }
-// A block's own array; arrays of the same type and size are told apart by kTag.
+// An array of the block. kTag distinguishes arrays of the same type and size.
 template <typename T, int kCount, int kTag = 0>
 __device__ __forceinline__ T* StaticShared() {
   __shared__ T data[kCount];
   return data;
 }
 
-// --- arithmetic
-// ------------------------------------------------------------------------------------
+// --- arithmetic ----------------------------------------------------------------------------------
+
 __device__ __forceinline__ float Exp2(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
@@ -116,20 +116,21 @@ __device__ __forceinline__ float Divide(float a, float b) { return __fdividef(a,
 __device__ __forceinline__ float ReciprocalRoot(float x) { return rsqrtf(x); }
 __device__ __forceinline__ float ErrorFunction(float x) { return erff(x); }
 __device__ __forceinline__ uint32_t Bits(float x) { return __float_as_uint(x); }
-// Byte i of the result is byte `selector >> 4 i & 7` of the eight: `low`'s four, then `high`'s.
+// PRMT: byte i of the result is byte number (selector >> 4 * i) & 7 of the eight bytes of `low` (0
+// to 3) and `high` (4 to 7).
 __device__ __forceinline__ uint32_t BytePermute(uint32_t low, uint32_t high, uint32_t selector) {
   return __byte_perm(low, high, selector);
 }
 
-// Two f16 differences, rounded to nearest even.
+// a - b for two f16 each, rounded to nearest even.
 __device__ __forceinline__ uint32_t SubtractHalves(uint32_t a, uint32_t b) {
   const __half2 difference =
       __hsub2(*reinterpret_cast<const __half2*>(&a), *reinterpret_cast<const __half2*>(&b));
   return *reinterpret_cast<const uint32_t*>(&difference);
 }
 
-// --- tensor cores
-// ----------------------------------------------------------------------------------
+// --- tensor cores --------------------------------------------------------------------------------
+
 __device__ __forceinline__ uint32_t SharedAddress(const void* p) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(p));
 }
@@ -147,7 +148,7 @@ __device__ __forceinline__ void LdMatrixX4Trans(uint32_t (&r)[4], const void* ro
                : "r"(SharedAddress(row))
                : "memory");
 }
-// Two matrices, rows named by lanes 0 to 15; the addresses of the other lanes are not used.
+// Two matrices; lanes 0 to 15 give the addresses, those of the other lanes are not used.
 __device__ __forceinline__ void LdMatrixX2(uint32_t (&r)[2], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0,%1}, [%2];"
                : "=r"(r[0]), "=r"(r[1])
@@ -161,9 +162,9 @@ __device__ __forceinline__ void LdMatrixX2Trans(uint32_t (&r)[2], const void* ro
                : "memory");
 }
 
-// The PTX ISA promises products and sums of at least single precision, and leaves their order and
-// rounding open, and what becomes of subnormal operands ("handling of subnormal inputs is
-// unspecified"; the cards measured so far keep them). Kernels rely on none of that.
+// The PTX ISA promises products and sums of at least single precision. It specifies neither their
+// order and rounding, nor what happens to subnormal operands ("handling of subnormal inputs is
+// unspecified"; the GPUs measured so far keep them). Kernels must not rely on any of that.
 //
 // c (16, 8) f32 += a (16, 16) b (16, 8).
 template <typename T>
@@ -204,11 +205,11 @@ __device__ __forceinline__ void Mma1688<BFloat16>(float (&c)[4], uint32_t a0, ui
       : "r"(a0), "r"(a1), "r"(b0));
 }
 
-// --- asynchronous copies
-// --------------------------------------------------------------------------- kBytes (4, 8 or 16)
-// from global to shared memory, both so aligned: the first `valid` bytes are copied, the others
-// become zero; with valid == 0 the source is not read. The data is there for this thread after
-// CpAsyncWait, for others after a barrier that follows it.
+// --- asynchronous copies -------------------------------------------------------------------------
+
+// Copies kBytes (4, 8 or 16) from global to shared memory; both addresses are multiples of kBytes.
+// Bytes from `valid` on become zero; with valid == 0 the source is not read. This thread sees the
+// data after CpAsyncWait, other threads after a barrier behind it.
 template <int kBytes>
 __device__ __forceinline__ void CpAsync(void* shared, const void* global, int valid) {
   static_assert(kBytes == 4 || kBytes == 8 || kBytes == 16);
@@ -239,7 +240,7 @@ __device__ __forceinline__ void CpAsync(void* shared, const void* global) {
 __device__ __forceinline__ void CpAsyncCommit() {
   asm volatile("cp.async.commit_group;" ::: "memory");
 }
-// Waits until at most the `kPending` latest groups of this thread are under way.
+// Waits until at most the `kPending` latest groups of this thread are pending.
 template <int kPending>
 __device__ __forceinline__ void CpAsyncWait() {
   asm volatile("cp.async.wait_group %0;" ::"n"(kPending) : "memory");

@@ -1,7 +1,5 @@
-// The shape of a launch, as the *_launch.cuh headers hand it to whoever launches: host code that
-// writes `kernel<<<...>>>(params)` or records a graph node, or the emulation. A launcher is any
-// callable (kernel, shape, params); the launch headers choose kernel and shape and know of no
-// runtime.
+// The shape of a launch. A Launch*() function chooses kernel and shape and calls its launcher: any
+// callable (kernel, shape, params). Launchers are StreamLauncher and those of the tests' emulation.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +13,7 @@ struct LaunchShape {
 };
 
 inline constexpr int kMaxGridYZ = 65535;
-// What every card gives a block without being asked; no kernel needs more.
+// The shared memory that every GPU gives a block without opt-in; no kernel needs more.
 inline constexpr size_t kMaxSharedBytes = 48 * 1024;
 
 }  // namespace cliptag::cuda

@@ -1,28 +1,25 @@
 #include "kernels/cuda/device/runtime.h"
 
+#include "kernels/base/concat.h"
+
 namespace cliptag::cuda {
 namespace {
 
-// Multiples of what the kernels need: mma.sync with bf16, cp.async.
-constexpr int kLeastMajor = 8;
+constexpr int kLeastMajor = 8;  // compute capability: mma.sync with bf16, cp.async
 
-std::string Mebibytes(size_t bytes) {
-  return std::to_string((bytes + (1 << 20) - 1) >> 20) + " MiB";
-}
+std::string Mebibytes(size_t bytes) { return Concat((bytes + (1 << 20) - 1) >> 20, " MiB"); }
 
-std::string VersionName(int version) {
-  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
-}
+std::string VersionName(int version) { return Concat(version / 1000, ".", version % 1000 / 10); }
 
 Status DriverTooOld() {
   int driver = 0, runtime = 0;
   (void)cudaDriverGetVersion(&driver);
   (void)cudaRuntimeGetVersion(&runtime);
-  const std::string has = driver == 0
-                              ? "There is no NVIDIA driver"
-                              : "The NVIDIA driver knows CUDA " + VersionName(driver) + " at most";
-  return Unsupported(has + ", and this build of cliptag needs CUDA " + VersionName(runtime) +
-                     "; update the driver, or use backend=cpu.");
+  const std::string has =
+      driver == 0 ? "There is no NVIDIA driver"
+                  : Concat("The NVIDIA driver supports at most CUDA ", VersionName(driver));
+  return Unsupported(Concat(has, ", and this build of cliptag needs CUDA ", VersionName(runtime),
+                            "; update the driver, or use backend=cpu."));
 }
 
 Status OutOfMemory(const char* whose, size_t bytes, cudaError_t error) {
@@ -30,14 +27,14 @@ Status OutOfMemory(const char* whose, size_t bytes, cudaError_t error) {
   if (error != cudaErrorMemoryAllocation) return FromCuda(error, "memory was allocated");
   (void)cudaGetLastError();  // this one is not sticky
   (void)cudaMemGetInfo(&free, &total);
-  return ResourceExhausted(std::string("There is no ") + whose + " for " + Mebibytes(bytes) + ": " +
-                           Mebibytes(free) + " of the GPU's " + Mebibytes(total) +
-                           " are free; use a smaller model or max-batch, another device, or "
-                           "backend=cpu.");
+  return ResourceExhausted(
+      Concat("There is no ", whose, " for ", Mebibytes(bytes), ": ", Mebibytes(free),
+             " of the GPU's ", Mebibytes(total),
+             " are free; use a smaller model or max-batch, another device, or backend=cpu."));
 }
 
-// After these "the process must be terminated and relaunched", says CUDA: another pipeline in it
-// fails as well.
+// After these errors "the process must be terminated and relaunched", as CUDA's documentation says:
+// a new pipeline in it would fail, too.
 bool LastsForTheProcess(cudaError_t error) {
   switch (error) {
     case cudaErrorIllegalAddress:
@@ -52,14 +49,14 @@ bool LastsForTheProcess(cudaError_t error) {
   }
 }
 
-// The runtime has no name for a context that is not a device's primary one; the driver does.
+// Contexts other than the device's primary one can only be used through the driver's interface.
 Status UseContext(void* context, Device* device) {
   constexpr unsigned kVersion = 12000;
   void* entry = nullptr;
   cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
   CLIPTAG_RETURN_IF_CUDA_ERROR(cudaGetDriverEntryPointByVersion("cuCtxSetCurrent", &entry, kVersion,
                                                                 cudaEnableDefault, &found),
-                               "its driver was asked for contexts");
+                               "its driver was queried");
   if (found != cudaDriverEntryPointSuccess) return DriverTooOld();
   device->context = context;
   device->set_current = reinterpret_cast<int (*)(void*)>(entry);
@@ -79,7 +76,7 @@ Status FromCuda(cudaError_t error, const std::string& doing) {
           "; use a smaller model or max-batch, another device, or backend=cpu.");
     case cudaErrorInsufficientDriver:
     case cudaErrorSystemDriverMismatch:
-    case cudaErrorUnsupportedPtxVersion:  // a card to come, and a driver that cannot compile for it
+    case cudaErrorUnsupportedPtxVersion:  // a newer GPU, and a driver that cannot compile for it
       return DriverTooOld();
     case cudaErrorNoDevice:
       return NotFound("This machine has no NVIDIA GPU; use backend=cpu.");
@@ -88,21 +85,20 @@ Status FromCuda(cudaError_t error, const std::string& doing) {
           "This build of cliptag has no code for this GPU; build it with the GPU's architecture in "
           "-Dgpu_architectures, or use backend=cpu.");
     default:
-      return Internal("The GPU failed while " + doing + ": " + cudaGetErrorString(error) + " (" +
-                      cudaGetErrorName(error) + "); start the " +
-                      (LastsForTheProcess(error) ? "program" : "pipeline") +
-                      " again, or use backend=cpu.");
+      return Internal(Concat("The GPU failed while ", doing, ": ", cudaGetErrorString(error), " (",
+                             cudaGetErrorName(error), "); start the ",
+                             LastsForTheProcess(error) ? "program" : "pipeline",
+                             " again, or use backend=cpu."));
   }
 }
 
 Status Device::Enter() const {
   if (context != nullptr) {
     if (set_current(context) == 0) return {};
-    return Internal("The CUDA context of device " + std::to_string(index) +
-                    " cannot be used; start the pipeline again, or use backend=cpu.");
+    return Internal(Concat("The CUDA context of device ", index,
+                           " cannot be used; start the pipeline again, or use backend=cpu."));
   }
-  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaSetDevice(index),
-                               "device " + std::to_string(index) + " was chosen");
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaSetDevice(index), Concat("device ", index, " was chosen"));
   return {};
 }
 
@@ -111,23 +107,22 @@ Result<Device> OpenDevice(int index, void* context) {
   CLIPTAG_RETURN_IF_CUDA_ERROR(cudaGetDeviceCount(&count), "its devices were counted");
   if (count == 0) return FromCuda(cudaErrorNoDevice, "");
   if (index < 0 || index >= count) {
-    return NotFound("There is no GPU " + std::to_string(index) + "; this machine has device 0" +
-                    (count == 1 ? "" : " to " + std::to_string(count - 1)) + ".");
+    return NotFound(Concat("There is no GPU ", index, "; this machine has device 0",
+                           count == 1 ? "" : Concat(" to ", count - 1), "."));
   }
   cudaDeviceProp properties;
   CLIPTAG_RETURN_IF_CUDA_ERROR(cudaGetDeviceProperties(&properties, index),
-                               "it was asked what it is");
+                               "its properties were read");
   Device device;
   device.index = index;
   device.name = properties.name;
   device.major = properties.major;
   device.minor = properties.minor;
-  device.multiprocessors = properties.multiProcessorCount;
   device.memory_bytes = properties.totalGlobalMem;
   if (device.major < kLeastMajor) {
-    return Unsupported("The " + device.name + " has compute capability " +
-                       std::to_string(device.major) + "." + std::to_string(device.minor) +
-                       "; cliptag needs 8.0 (Ampere) or later: use backend=cpu.");
+    return Unsupported(Concat("The ", device.name, " has compute capability ", device.major, ".",
+                              device.minor,
+                              "; cliptag needs 8.0 (Ampere) or later: use backend=cpu."));
   }
   if (context != nullptr) CLIPTAG_RETURN_IF_ERROR(UseContext(context, &device));
   CLIPTAG_RETURN_IF_ERROR(device.Enter());
@@ -161,7 +156,7 @@ Status CopyToDevice(void* device, const void* host, size_t bytes, cudaStream_t s
 
 Result<Stream> Stream::Create() {
   Stream stream;
-  // Work of other users of the card's default stream is not waited for.
+  // Non-blocking: does not wait for work in the GPU's default stream.
   CLIPTAG_RETURN_IF_CUDA_ERROR(cudaStreamCreateWithFlags(&stream.stream_, cudaStreamNonBlocking),
                                "a stream was made");
   return stream;

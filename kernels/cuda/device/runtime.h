@@ -1,11 +1,11 @@
-// The CUDA runtime as the backend uses it: errors as sentences, the choice of a card, memory,
-// streams and events that free themselves. Compiles against the toolkit's headers and against the
-// stand-in of the tests alike, so it names nothing but runtime functions.
+// The CUDA runtime as the backend uses it: errors as sentences, choice of a GPU, and RAII for
+// memory, streams and events. Compiles with the toolkit's headers and with the tests' stand-in, so
+// it uses only runtime functions.
 //
-// Ownership: every handle here frees itself; the device that made it must be current then. (What
-// users of the backend own may be freed by any thread, so it enters its device first: for a thread
-// without one CUDA would open the first card's context, whichever card the memory is on.)
-// Thread safety: none of its own; a Device may be entered by any thread, one at a time.
+// Ownership: handles free themselves; their device must be current then. (Any thread may free what
+// users of the backend own, so that enters its device first: otherwise CUDA would open a context of
+// the first GPU for a thread without one, whichever GPU the memory is on.)
+// Thread safety: none; any thread may enter a Device, one at a time.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -19,7 +19,7 @@
 
 namespace cliptag::cuda {
 
-// What a failed call means for the user. `doing` completes "The GPU failed while ...".
+// An error of CUDA as a sentence for the user. `doing` completes "The GPU failed while ...".
 Status FromCuda(cudaError_t error, const std::string& doing);
 
 #define CLIPTAG_RETURN_IF_CUDA_ERROR(call, doing)                 \
@@ -28,22 +28,21 @@ Status FromCuda(cudaError_t error, const std::string& doing);
       return ::cliptag::cuda::FromCuda(error_, doing);            \
   } while (false)
 
-// A card that can run the kernels.
+// A GPU that can run the kernels.
 struct Device {
   int index = 0;
   std::string name;
   int major = 0, minor = 0;  // compute capability
-  int multiprocessors = 0;
   size_t memory_bytes = 0;
   void* context = nullptr;              // CUcontext; null = the device's primary one
-  int (*set_current)(void*) = nullptr;  // the driver's cuCtxSetCurrent, where there is a context
+  int (*set_current)(void*) = nullptr;  // the driver's cuCtxSetCurrent, if there is a context
 
-  // Makes it the calling thread's: every thread has a device of its own. Cheap when it already is.
+  // Makes it the calling thread's current device. Cheap if it already is.
   Status Enter() const;
 };
 
-// Errors: no card, no such index, a card too old, a driver older than the toolkit; each says what
-// to do. `context`: a CUcontext of that device to work in, or null.
+// Errors: no GPU, no such index, a GPU too old, a driver older than the toolkit; each says what to
+// do. `context`: a CUcontext of that device to work in, or null.
 Result<Device> OpenDevice(int index, void* context);
 
 // Device memory, 256-byte aligned.
@@ -61,7 +60,7 @@ class DeviceMemory : public Memory {
   size_t bytes_;
 };
 
-// Host memory that the card reads by itself while the host goes on.
+// Host memory for asynchronous copies.
 class PinnedMemory {
  public:
   static Result<std::unique_ptr<PinnedMemory>> Allocate(size_t bytes);
@@ -75,14 +74,13 @@ class PinnedMemory {
   size_t bytes_;
 };
 
-// From pageable memory, which may be overwritten or freed when this returns: of cudaMemcpyAsync
-// alone CUDA says that it "might be synchronous" then, and where the card reads such memory by
-// itself it is not. In the stream's order, since a plain copy may arrive after later work of a
-// stream that waits for nobody.
+// Copies from pageable memory, which may be overwritten or freed when this returns. So it waits:
+// CUDA says only that cudaMemcpyAsync "might be synchronous" for such memory. In the stream, since
+// a plain copy is not ordered with a non-blocking stream.
 Status CopyToDevice(void* device, const void* host, size_t bytes, cudaStream_t stream);
 
-// Memory of either kind that holds at least `bytes` afterwards; grows by half, so that a stream of
-// ever larger frames settles. What it held is lost: the caller has waited for its users.
+// Makes memory of either kind hold at least `bytes`. It grows by half, so that growing frames do
+// not reallocate every time. Its contents are lost: the caller has waited for its users.
 template <typename M>
 Status Grow(std::unique_ptr<M>& memory, size_t bytes) {
   if (memory && memory->bytes() >= bytes) return {};
@@ -111,7 +109,7 @@ class Stream {
   cudaStream_t stream_ = nullptr;
 };
 
-// A point in a stream that another stream or the host waits for.
+// A point in a stream that another stream or the host can wait for.
 class Event {
  public:
   static Result<Event> Create();
@@ -124,11 +122,11 @@ class Event {
   }
   ~Event();
   Status Record(cudaStream_t stream);
-  // The stream's later work waits; a new event counts as passed.
+  // Makes the stream's later work wait. An event that was never recorded does not block.
   Status Await(cudaStream_t stream) const;
   // The host waits.
   Status Await() const;
-  // Both timed and passed.
+  // For two timed events that have passed.
   Result<float> MillisecondsSince(const Event& earlier) const;
 
  private:

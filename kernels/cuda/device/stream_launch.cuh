@@ -1,7 +1,6 @@
-// The launcher that the *_launch.cuh headers are given by host code: puts kernels into a CUDA
-// stream, or into the graph that the stream is capturing. In the test build the emulation's
-// kernels/cuda/device/stream_launch.cuh comes first on the include path and is taken in place of
-// this one; both have this interface.
+// The launcher for host code: puts kernels into a CUDA stream, or into the graph that the stream is
+// capturing. In the tests the emulation's kernels/cuda/device/stream_launch.cuh comes first on the
+// include path and replaces this one, with the same interface.
 //
 // Ownership: the stream is the caller's and outlives the launcher. Threads: as for a stream, one at
 // a time.
@@ -19,7 +18,7 @@ class StreamLauncher {
  public:
   explicit StreamLauncher(cudaStream_t stream) : stream_(stream) {}
 
-  // Parameters are copied by the call. After an error nothing more is launched.
+  // Copies the parameters. After an error nothing more is launched.
   template <typename Params>
   void operator()(void (*kernel)(Params), const LaunchShape& shape,
                   const std::type_identity_t<Params>& params) {
@@ -32,11 +31,11 @@ class StreamLauncher {
         dim3(static_cast<unsigned>(shape.threads)), arguments, shape.shared_bytes, stream_);
   }
 
-  // The first one.
+  // The first error.
   cudaError_t error() const { return error_; }
 
  private:
-  static constexpr size_t kMaxParamBytes = 4096;  // what every card takes
+  static constexpr size_t kMaxParamBytes = 4096;  // supported by every GPU
 
   cudaStream_t stream_;
   cudaError_t error_ = cudaSuccess;

@@ -1,5 +1,4 @@
-// What packing weights takes, whichever library multiplies them: rounding to a 16-bit type and the
-// way to the device.
+// Packing weights for either library: rounding to a 16-bit type, and the copy to the device.
 //
 // Thread safety: pure functions; the device must be current.
 #pragma once
@@ -18,6 +17,12 @@ namespace cliptag::cuda {
 // `value` as a word of `type`, kF16 or kBF16.
 inline uint16_t RoundTo(DType type, float value) {
   return type == DType::kF16 ? FloatToHalf(value) : FloatToBf16(value);
+}
+
+inline std::vector<uint16_t> RoundAll(DType type, const std::vector<float>& values) {
+  std::vector<uint16_t> rounded(values.size());
+  for (size_t i = 0; i < values.size(); ++i) rounded[i] = RoundTo(type, values[i]);
+  return rounded;
 }
 
 template <typename Value>

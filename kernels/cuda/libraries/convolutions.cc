@@ -1,11 +1,11 @@
 #include "kernels/cuda/libraries/convolutions.h"
 
 #include <map>
-#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
 
+#include "kernels/base/concat.h"
 #include "kernels/cuda/device/runtime.h"
 #include "kernels/cuda/device/weights.h"
 #include "kernels/cuda/libraries/cudnn_api.h"
@@ -14,50 +14,19 @@
 namespace cliptag::cuda {
 namespace {
 
-// The one algorithm that takes channels last and fuses a bias without ReLU.
+// The only algorithm that supports channels last and fuses a bias without ReLU.
 constexpr auto kAlgorithm = CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM;
-
-// The weight as (out, kernel, kernel, in).
-std::vector<uint16_t> ChannelsLast(const HostTensor& weight, DType type) {
-  const int64_t out = weight.shape[0], in = weight.shape[1];
-  const int64_t area = weight.shape[2] * weight.shape[3];
-  std::vector<uint16_t> values;
-  values.reserve(static_cast<size_t>(weight.elements()));
-  for (int64_t o = 0; o < out; ++o) {
-    for (int64_t at = 0; at < area; ++at) {
-      for (int64_t i = 0; i < in; ++i) {
-        values.push_back(
-            RoundTo(type, LoadAsFloat(weight.data, weight.type, (o * in + i) * area + at)));
-      }
-    }
-  }
-  return values;
-}
-
-std::vector<uint16_t> BiasOrZeros(const HostTensor& bias, int64_t out, DType type) {
-  std::vector<uint16_t> values(static_cast<size_t>(out), 0);
-  if (bias.data == nullptr) return values;
-  for (size_t i = 0; i < values.size(); ++i) {
-    values[i] = RoundTo(type, LoadAsFloat(bias.data, bias.type, static_cast<int64_t>(i)));
-  }
-  return values;
-}
 
 class Packed : public Convolution {
  public:
-  Packed(const CudnnApi& api, const Device& device) : api_(api), device_(device) {}
+  Packed(const ConvolutionSpec& spec, const CudnnApi& api, const Device& device)
+      : Convolution(spec), api_(api), device_(device) {}
   ~Packed() override {
     (void)device_.Enter();
     if (filter != nullptr) (void)api_.cudnnDestroyFilterDescriptor(filter);
     if (descriptor != nullptr) (void)api_.cudnnDestroyConvolutionDescriptor(descriptor);
   }
-  int in_channels() const override { return in; }
-  int out_channels() const override { return out; }
-  int kernel() const override { return edge; }
-  int stride() const override { return step; }
-  int padding() const override { return around; }
 
-  int in = 0, out = 0, edge = 0, step = 1, around = 0;
   cudnnFilterDescriptor_t filter = nullptr;
   cudnnConvolutionDescriptor_t descriptor = nullptr;
   std::unique_ptr<DeviceMemory> weights;  // (out, kernel, kernel, in)
@@ -81,8 +50,8 @@ class CudnnConvolutions : public Convolutions {
   Status AveragePool(const FeatureMap& x, int window, const FeatureMap& out) override;
 
  private:
-  // What the size of a workspace depends on: the input's batch, height and width; then channels in
-  // and out, window, stride and padding.
+  // The size of a workspace depends on the input's batch, height and width; channels in and out,
+  // window, stride and padding.
   using Key = std::tuple<int, int, int, int, int, int, int, int>;
 
   Status Check(cudnnStatus_t status, const char* doing) const;
@@ -98,7 +67,7 @@ class CudnnConvolutions : public Convolutions {
   cudnnTensorDescriptor_t x_ = nullptr, out_ = nullptr, bias_ = nullptr;
   cudnnActivationDescriptor_t relu_ = nullptr, identity_ = nullptr;
   cudnnPoolingDescriptor_t pooling_ = nullptr;
-  // The last is the largest; graphs may hold the others.
+  // The last is the largest and in use; captured graphs may still use the others.
   std::vector<std::unique_ptr<DeviceMemory>> workspaces_;
   std::map<Key, size_t> planned_;
 };
@@ -124,9 +93,8 @@ CudnnConvolutions::~CudnnConvolutions() {
 
 Status CudnnConvolutions::Check(cudnnStatus_t status, const char* doing) const {
   if (status == CUDNN_STATUS_SUCCESS) return {};
-  return Internal(std::string("cuDNN failed while ") + doing + ": " +
-                  api_.cudnnGetErrorString(status) +
-                  "; start the pipeline again, or use backend=cpu.");
+  return Internal(Concat("cuDNN failed while ", doing, ": ", api_.cudnnGetErrorString(status),
+                         "; start the pipeline again, or use backend=cpu."));
 }
 
 Status CudnnConvolutions::SetUp() {
@@ -154,36 +122,31 @@ Status CudnnConvolutions::Describe(cudnnTensorDescriptor_t tensor, const Feature
 }
 
 Result<std::unique_ptr<Convolution>> CudnnConvolutions::Pack(const ConvolutionSpec& spec) {
-  auto packed = std::make_unique<Packed>(api_, device_);
-  packed->out = static_cast<int>(spec.weight.shape[0]);
-  packed->in = static_cast<int>(spec.weight.shape[1]);
-  packed->edge = static_cast<int>(spec.weight.shape[2]);
-  packed->step = spec.stride;
-  packed->around = spec.padding;
+  auto packed = std::make_unique<Packed>(spec, api_, device_);
+  const auto check = [this](cudnnStatus_t status) {
+    return Check(status, "a convolution was described");
+  };
+  CLIPTAG_RETURN_IF_ERROR(check(api_.cudnnCreateFilterDescriptor(&packed->filter)));
+  CLIPTAG_RETURN_IF_ERROR(check(api_.cudnnSetFilter4dDescriptor(
+      packed->filter, type_, CUDNN_TENSOR_NHWC, packed->out_channels(), packed->in_channels(),
+      packed->kernel(), packed->kernel())));
+  CLIPTAG_RETURN_IF_ERROR(check(api_.cudnnCreateConvolutionDescriptor(&packed->descriptor)));
+  CLIPTAG_RETURN_IF_ERROR(check(api_.cudnnSetConvolution2dDescriptor(
+      packed->descriptor, spec.padding, spec.padding, spec.stride, spec.stride, 1, 1,
+      CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT)));
   CLIPTAG_RETURN_IF_ERROR(
-      Check(api_.cudnnCreateFilterDescriptor(&packed->filter), "a convolution was described"));
-  CLIPTAG_RETURN_IF_ERROR(
-      Check(api_.cudnnSetFilter4dDescriptor(packed->filter, type_, CUDNN_TENSOR_NHWC, packed->out,
-                                            packed->in, packed->edge, packed->edge),
-            "a convolution was described"));
-  CLIPTAG_RETURN_IF_ERROR(Check(api_.cudnnCreateConvolutionDescriptor(&packed->descriptor),
-                                "a convolution was described"));
-  CLIPTAG_RETURN_IF_ERROR(Check(api_.cudnnSetConvolution2dDescriptor(
-                                    packed->descriptor, spec.padding, spec.padding, spec.stride,
-                                    spec.stride, 1, 1, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT),
-                                "a convolution was described"));
-  CLIPTAG_RETURN_IF_ERROR(
-      Check(api_.cudnnSetConvolutionMathType(packed->descriptor, CUDNN_TENSOR_OP_MATH),
-            "a convolution was described"));
+      check(api_.cudnnSetConvolutionMathType(packed->descriptor, CUDNN_TENSOR_OP_MATH)));
+  std::vector<float> bias = ToFloats(spec.bias);
+  bias.resize(static_cast<size_t>(packed->out_channels()), 0.0f);
   CLIPTAG_ASSIGN_OR_RETURN(packed->weights,
-                           ToDevice(ChannelsLast(spec.weight, compute_type_), stream_));
-  CLIPTAG_ASSIGN_OR_RETURN(packed->bias,
-                           ToDevice(BiasOrZeros(spec.bias, packed->out, compute_type_), stream_));
+                           ToDevice(RoundAll(compute_type_, ChannelsLast(spec.weight)), stream_));
+  CLIPTAG_ASSIGN_OR_RETURN(packed->bias, ToDevice(RoundAll(compute_type_, bias), stream_));
   return std::unique_ptr<Convolution>(std::move(packed));
 }
 
 Status CudnnConvolutions::ReserveWorkspace(const FeatureMap& x, const Packed& p) {
-  const Key key{x.batch, x.height, x.width, p.in, p.out, p.edge, p.step, p.around};
+  const Key key{x.batch,          x.height,   x.width,    p.in_channels(),
+                p.out_channels(), p.kernel(), p.stride(), p.padding()};
   if (planned_.contains(key)) return {};
   size_t bytes = 0;
   CLIPTAG_RETURN_IF_ERROR(Check(api_.cudnnGetConvolutionForwardWorkspaceSize(
@@ -203,10 +166,10 @@ Status CudnnConvolutions::Run(const FeatureMap& x, const Convolution& convolutio
   CLIPTAG_RETURN_IF_ERROR(Describe(x_, x));
   CLIPTAG_RETURN_IF_ERROR(Describe(out_, out));
   CLIPTAG_RETURN_IF_ERROR(ReserveWorkspace(x, packed));
-  CLIPTAG_RETURN_IF_ERROR(
-      Check(api_.cudnnSetTensor4dDescriptor(bias_, CUDNN_TENSOR_NHWC, type_, 1, packed.out, 1, 1),
-            "a bias was described"));
-  // Without a residual the factor is 0, and the output stands in for what is not read.
+  CLIPTAG_RETURN_IF_ERROR(Check(api_.cudnnSetTensor4dDescriptor(bias_, CUDNN_TENSOR_NHWC, type_, 1,
+                                                                packed.out_channels(), 1, 1),
+                                "a bias was described"));
+  // Without a residual the factor is 0, and the output serves as the operand that is not read.
   const float one = 1, factor = residual == nullptr ? 0.0f : 1.0f;
   const void* z = residual == nullptr ? out.pixels.data : residual->pixels.data;
   return Check(api_.cudnnConvolutionBiasActivationForward(

@@ -1,6 +1,6 @@
 // Convolutions and pooling by cuDNN: channels last, 16-bit values, f32 sums, with bias, residual
-// and ReLU in the same call. Sizes are planned when they first come; the workspace grows then, and
-// never while a graph is captured, since a graph's first run is an ordinary one.
+// and ReLU in the same call. The first run of a shape plans it and may allocate a larger workspace:
+// never during a capture, since the first run of a graph is an ordinary one.
 //
 // Ownership: borrows device and stream. Thread safety: used by one thread at a time.
 #pragma once
@@ -16,12 +16,12 @@ namespace cliptag::cuda {
 
 class Convolutions {
  public:
-  // Errors: cuDNN is not there, or this was built without it.
+  // Errors: cuDNN is not installed, or this was built without it.
   static Result<std::unique_ptr<Convolutions>> Create(const Device& device, DType compute_type,
                                                       cudaStream_t stream);
   virtual ~Convolutions() = default;
 
-  // The arguments of all are checked by the caller.
+  // The caller checks all arguments.
   virtual Result<std::unique_ptr<Convolution>> Pack(const ConvolutionSpec& spec) = 0;
   virtual Status Run(const FeatureMap& x, const Convolution& convolution,
                      const FeatureMap* residual, bool relu, const FeatureMap& out) = 0;

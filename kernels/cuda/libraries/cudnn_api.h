@@ -1,6 +1,6 @@
-// The functions of cuDNN that the backend calls, found when a model asks for convolutions: whoever
-// tags with a vision transformer needs no cuDNN. (cudnn_api_dynamic.cc opens the library; the
-// tests' stand-in is linked, cudnn_api_linked.cc.)
+// The functions of cuDNN that the backend calls, looked up when a model has convolutions, so that
+// vision transformers do not need cuDNN. (cudnn_api_dynamic.cc opens the library;
+// cudnn_api_linked.cc is linked with the tests' stand-in.)
 //
 // Thread safety: any thread.
 #pragma once
@@ -42,7 +42,7 @@ struct CudnnApi {
 #undef CLIPTAG_CUDNN_MEMBER
 };
 
-// Error: no cuDNN of the version that this was built with.
+// Error: cuDNN of the version that this was built with is not installed.
 Result<const CudnnApi*> OpenCudnn();
 
 }  // namespace cliptag::cuda

@@ -9,12 +9,13 @@
 namespace cliptag::cuda {
 namespace {
 
-constexpr float kShort = 0.05f;         // ms: the first way is kept where it takes less
-constexpr float kNoise = 1.04f;         // as much slower is as fast
-constexpr float kClearlySlower = 1.3f;  // after one run: not tried again
-constexpr int kRounds = 4;              // of one run of each of the others; the least time counts
-constexpr float kBudget = 10;           // ms of measured runs,
-constexpr float kBudgetWithLoading = 100;  // and with the first use of kernels, which loads them
+constexpr float kShort = 0.05f;         // ms: below this the first way is kept
+constexpr float kNoise = 1.04f;         // times within this factor count as equal
+constexpr float kClearlySlower = 1.3f;  // after one run: not measured again
+constexpr int kRounds = 4;              // of one run of each of the others; the minimum counts
+constexpr float kBudget = 10;           // ms of measured runs
+constexpr float kBudgetWithLoading =
+    100;  // ms including the first use of kernels, which loads them
 
 class Stopwatch {
  public:

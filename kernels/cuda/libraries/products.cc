@@ -1,6 +1,7 @@
 #include "kernels/cuda/libraries/products.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstring>
 #include <span>
@@ -9,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/base/concat.h"
 #include "kernels/base/log.h"
 #include "kernels/checks.h"
 #include "kernels/cuda/device/weights.h"
@@ -18,22 +20,21 @@
 namespace cliptag::cuda {
 namespace {
 
-// What NVIDIA advises for Hopper; less costs split-K algorithms their place.
+// NVIDIA's recommendation for Hopper; with less, split-K algorithms are not proposed.
 constexpr size_t kWorkspaceBytes = size_t{32} << 20;
 constexpr uint32_t kLargestAlignment = 256;  // cudaMalloc's
-constexpr int kMostProposals = 8;            // timed
-// How often the workspace is cleared before a measurement: time for the host to queue ten runs.
+constexpr int kMostProposals = 8;            // to be timed
+// How often the workspace is cleared before a measurement: long enough to queue ten runs.
 constexpr int kHolds = 4;
 
 Status FromLibrary(cublasStatus_t status, const std::string& doing) {
   if (status == CUBLAS_STATUS_SUCCESS) return {};
-  const std::string code = std::to_string(static_cast<int>(status));
   if (status == CUBLAS_STATUS_ALLOC_FAILED) {
     return ResourceExhausted("cuBLASLt had no memory while " + doing +
                              "; use a smaller model or max-batch, or backend=cpu.");
   }
-  return Internal("cuBLASLt failed while " + doing + " (status " + code +
-                  "); start the pipeline again, or use backend=cpu.");
+  return Internal(Concat("cuBLASLt failed while ", doing, " (status ", static_cast<int>(status),
+                         "); start the pipeline again, or use backend=cpu."));
 }
 
 #define CLIPTAG_RETURN_IF_LIBRARY_ERROR(call, doing)                             \
@@ -58,13 +59,11 @@ cudaDataType_t DataType(DType type) {
   return type == DType::kF16 ? CUDA_R_16F : type == DType::kBF16 ? CUDA_R_16BF : CUDA_R_32F;
 }
 
-// The largest power of two, up to 256, that divides the address and the row's bytes.
+// The largest power of two, up to 256, that divides the address and the bytes of a row.
 uint32_t Alignment(const Matrix& m) {
-  const auto bits = reinterpret_cast<uintptr_t>(m.data) |
-                    static_cast<uintptr_t>(m.stride * static_cast<int64_t>(SizeOf(m.type)));
-  const uintptr_t lowest = bits & (~bits + 1);
-  return lowest == 0 || lowest > kLargestAlignment ? kLargestAlignment
-                                                   : static_cast<uint32_t>(lowest);
+  const auto row_bytes = static_cast<uintptr_t>(m.stride) * SizeOf(m.type);
+  return 1u << std::countr_zero(reinterpret_cast<uintptr_t>(m.data) | row_bytes |
+                                kLargestAlignment);
 }
 
 size_t Misalignment(const Matrix& m) {
@@ -76,19 +75,17 @@ size_t SpanBytes(const Matrix& m) {
 }
 
 std::string ShapeOf(const Matrix& x, const Matrix& out) {
-  const std::string depth = std::to_string(x.cols);
-  return std::to_string(x.rows) + "x" + depth + " by " + depth + "x" + std::to_string(out.cols);
+  return Concat(x.rows, "x", x.cols, " by ", x.cols, "x", out.cols);
 }
 
 bool IsCapturing(cudaStream_t stream) {
   cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
   const cudaError_t error = cudaStreamIsCapturing(stream, &status);
-  return !FromCuda(error, "a stream was asked what it does").ok() ||
-         status != cudaStreamCaptureStatusNone;
+  return !FromCuda(error, "a stream was queried").ok() || status != cudaStreamCaptureStatusNone;
 }
 
-// Numbers from -1 to 1: a card takes less power and runs faster where all are zero. What is read as
-// f32 is finite as well.
+// Fills memory with numbers from -1 to 1: with zeros a GPU takes less power and runs faster. They
+// are also finite when read as f32.
 Status FillWithNumbers(const DeviceMemory& memory, DType type, cudaStream_t stream) {
   std::vector<uint16_t> numbers(size_t{1} << 16);
   uint32_t random = 1;
@@ -133,7 +130,7 @@ Status Set(const PreferenceDescriptor& descriptor, cublasLtMatmulPreferenceAttri
       "a product was described");
 }
 
-// All weights of the stack as (out, in) in `type`.
+// The stacked weights as (out, in) in `type`.
 std::vector<uint16_t> StackedRows(const LinearSpec& spec, const LinearShape& shape, DType type) {
   std::vector<uint16_t> rows(static_cast<size_t>(shape.out * shape.in));
   size_t next = 0;
@@ -169,7 +166,7 @@ class Products::PackedLinear : public Linear {
   const Device& device;
   LinearShape shape;
   std::unique_ptr<DeviceMemory> weights;  // (out, in) compute type
-  // (out): the library wants a bias of the output's type.
+  // (out), both, since the library needs a bias of the output's type.
   std::unique_ptr<DeviceMemory> bias;          // f32
   std::unique_ptr<DeviceMemory> rounded_bias;  // compute type
 };
@@ -202,15 +199,10 @@ Result<std::unique_ptr<Linear>> Products::Pack(const LinearSpec& spec) {
   CLIPTAG_ASSIGN_OR_RETURN(linear->weights,
                            ToDevice(StackedRows(spec, linear->shape, compute_type_), stream_));
   if (!spec.biases.empty()) {
-    std::vector<float> bias;
-    for (const HostTensor& b : spec.biases) {
-      for (int64_t i = 0; i < b.elements(); ++i) bias.push_back(LoadAsFloat(b.data, b.type, i));
-    }
-    std::vector<uint16_t> rounded;
-    rounded.reserve(bias.size());
-    for (float b : bias) rounded.push_back(RoundTo(compute_type_, b));
+    const std::vector<float> bias = BiasesOf(spec);
     CLIPTAG_ASSIGN_OR_RETURN(linear->bias, ToDevice(bias, stream_));
-    CLIPTAG_ASSIGN_OR_RETURN(linear->rounded_bias, ToDevice(rounded, stream_));
+    CLIPTAG_ASSIGN_OR_RETURN(linear->rounded_bias,
+                             ToDevice(RoundAll(compute_type_, bias), stream_));
   }
   return std::unique_ptr<Linear>(std::move(linear));
 }
@@ -220,7 +212,7 @@ const float* Products::Bias(const Linear& linear) {
   return packed.bias ? static_cast<const float*>(packed.bias->data()) : nullptr;
 }
 
-// Products of one shape share a plan, so each sets its own bias.
+// Products of one shape share a plan, so each run sets its bias.
 Status Products::SetBias(const Plan& plan, const PackedLinear& linear, DType out) {
   const void* bias = out == DType::kF32 ? linear.bias->data() : linear.rounded_bias->data();
   return Set(plan.product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
@@ -257,12 +249,12 @@ Result<std::vector<cublasLtMatmulAlgo_t>> Products::Proposals(const Plan& plan,
   }
   if (!proposals.empty()) return proposals;
   return FromLibrary(status == CUBLAS_STATUS_SUCCESS ? CUBLAS_STATUS_NOT_SUPPORTED : status,
-                     "it was asked for a product of " + ShapeOf(product.x, product.out));
+                     "an algorithm was chosen for a product of " + ShapeOf(product.x, product.out));
 }
 
 Result<size_t> Products::FastestOf(const std::vector<cublasLtMatmulAlgo_t>& proposals,
                                    const Plan& plan, const Product& product) {
-  // Each begins in its 256 bytes where the caller's does.
+  // x and out get the same alignment as the caller's.
   const size_t x_at = Misalignment(product.x);
   const size_t x_end = x_at + SpanBytes(product.x);
   const size_t out_at =
@@ -301,7 +293,7 @@ Result<std::unique_ptr<Products::Plan>> Products::MakePlan(const Product& produc
   CLIPTAG_ASSIGN_OR_RETURN(plan->weights, MakeLayout(compute_type_, in, columns, in));
   CLIPTAG_ASSIGN_OR_RETURN(plan->x, MakeLayout(compute_type_, in, rows, product.x.stride));
   CLIPTAG_ASSIGN_OR_RETURN(plan->out, MakeLayout(out, columns, rows, product.out.stride));
-  // What is proposed where one is asked for need not be the first of many.
+  // The only proposal of a request for one need not be the first of a request for many.
   CLIPTAG_ASSIGN_OR_RETURN(auto proposals, Proposals(*plan, product, 1));
   plan->algorithm = proposals[0];
   CLIPTAG_ASSIGN_OR_RETURN(const auto more, Proposals(*plan, product, kMostProposals));
@@ -310,15 +302,15 @@ Result<std::unique_ptr<Products::Plan>> Products::MakePlan(const Product& produc
   }
   if (proposals.size() == 1 || IsCapturing(stream_)) return plan;
   const auto fastest = FastestOf(proposals, *plan, product);
-  // What went wrong here is no reason to stop, unless the card is lost, which is said here better
-  // than by the library.
+  // A failure to measure is no reason to stop, unless the GPU is lost; then CUDA's error is clearer
+  // than the library's.
   CLIPTAG_RETURN_IF_CUDA_ERROR(cudaStreamSynchronize(stream_), "algorithms were timed");
   if (fastest.ok()) plan->algorithm = proposals[*fastest];
   Log(LogLevel::kDebug,
-      "A product of " + ShapeOf(product.x, product.out) + ": " +
-          (fastest.ok() ? "algorithm " + std::to_string(*fastest + 1) + " of " +
-                              std::to_string(proposals.size()) + " is the fastest."
-                        : "the first algorithm is taken. " + fastest.status().message()));
+      Concat("A product of ", ShapeOf(product.x, product.out), ": ",
+             fastest.ok()
+                 ? Concat("algorithm ", *fastest + 1, " of ", proposals.size(), " is the fastest.")
+                 : "the first algorithm is used. " + fastest.status().message()));
   return plan;
 }
 

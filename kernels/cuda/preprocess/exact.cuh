@@ -1,21 +1,20 @@
 // 8-bit RGB and gray with tensor cores, bit for bit as PIL's fixed point: X first, each sum rounded
-// and clamped to 8 bits, then Y. For upright pictures, whose rows run along X: gray, or packed RGB
-// of 3 or 4 bytes; kernels/cuda/preprocess/taps.cuh takes the rest.
+// and clamped to 8 bits, then Y. For pictures whose upright rows are stored rows: gray, or packed
+// RGB of 3 or 4 bytes; kernels/cuda/preprocess/taps.cuh has the others.
 //
-// A weight of 22 bits is 2,048 h + l with integers h and l of at most 2,048, which f16 has exactly,
-// as it has bytes: 0x64nn is 1024 + nn, of which 1024 is taken away again. (0x00nn, the subnormal
-// nn times 2^-24, would be exact too and an instruction less, but what mma makes of subnormals is
-// unspecified.) The sums of products with h and those with l are integers below 2^24 (the host has
-// made sure), so f32 holds each on the way, in whatever order, without rounding, and the two
-// together give PIL's integer.
+// A weight of 22 bits is 2,048 h + l with integers h and l of at most 2,048, which f16 represents
+// exactly. So it does bytes: 0x64nn is 1024 + nn, from which 1024 is subtracted. (0x00nn, the
+// subnormal nn times 2^-24, would be exact, too, with one instruction less, but mma's handling of
+// subnormals is unspecified.) The sums of products with h, and those with l, are integers below
+// 2^24 (the host checks that), so f32 represents every partial sum exactly, in any order, and
+// together they give PIL's integer.
 //
-// A warp makes 16 targets across by 16 down and goes down in steps of 16 rows, across a step in
-// groups of 16 pixels, which come through its ring as in kernels/cuda/preprocess/tensor.cuh:
+// A warp computes 16 targets across by 16 down. It goes down in steps of 16 rows, and in a step
+// across in groups of 16 pixels, which arrive in its ring as in kernels/cuda/preprocess/tensor.cuh:
 //   across  sums (16 targets, 16 rows) += weights (16, 16 pixels) x pixels (16 pixels, 16 rows)
 //   down    out  (16 targets, 16 down) += bytes (16, 16 rows) x weights (16 rows, 16 down)
-// both in h and l and for each component. Cost, 64 frames of 1080p RGB to 224: 228 MB to be
-// read, 1.7 times that from the L2: 70 us; 62 instructions of a warp for a group of 768 bytes: 33
-// us.
+// each for h and l and for each component. Cost, 64 frames of 1080p RGB to 224: 228 MB read, 1.7
+// times that from the L2: 70 us; 62 instructions of a warp for a group of 768 bytes: 33 us.
 #pragma once
 
 #include "kernels/cuda/preprocess/tensor.cuh"
@@ -29,7 +28,7 @@ __device__ __forceinline__ uint32_t BytesAsHalves(uint32_t bytes, uint32_t fill,
   return SubtractHalves(BytePermute(bytes, fill, selector), kThousands);
 }
 
-// To a byte, from the sums with h and with l.
+// The byte of the sums with h and with l.
 __device__ __forceinline__ uint32_t ExactByte(float high, float low) {
   const int sum =
       (static_cast<int>(high) << kFixedDigitBits) + static_cast<int>(low) + (1 << (kFixedBits - 1));
@@ -37,8 +36,8 @@ __device__ __forceinline__ uint32_t ExactByte(float high, float low) {
   return static_cast<uint32_t>(byte < 0 ? 0 : byte > 255 ? 255 : byte);
 }
 
-// More stages than in kernels/cuda/preprocess/tensor.cuh, since they are smaller. Rows are padded,
-// as lanes read words of them, not chunks.
+// More stages than in kernels/cuda/preprocess/tensor.cuh, since they are smaller. Rows are padded
+// and not swizzled, since lanes read words, not chunks.
 inline constexpr int kExactStripRow = 80;  // bytes from row to row in shared memory
 inline constexpr int kExactRingStages = 4;
 inline constexpr int kExactStageBytes = kRowStep * kExactStripRow;
@@ -143,7 +142,7 @@ struct ExactTile {
     int group = 0;
     for (int i = 1 - kExactRingStages; i < total; ++i) {
       CpAsyncWait<kExactRingStages - 2>();
-      __syncwarp();  // all lanes' part of stage i is there; nobody reads stage i - 1 any more
+      __syncwarp();  // all lanes' parts of stage i have arrived; stage i - 1 has been read
       if (copy < total) {
         const int at = copy_group * kGroupBytes, left = row_bytes - first_byte - at;
         CopyStage<kRowStep, kExactStripRow>(
@@ -185,7 +184,7 @@ struct ExactTile {
       values[(c * kDownTile + to) * kValueRow + across] =
           static_cast<float>(ExactByte(out[c][i][0][at], out[c][i][1][at]));
     }
-    __syncwarp();  // the values are there
+    __syncwarp();  // the values are written
     const int step = writer.p.pairs != 0 ? 2 : 1;
 #pragma unroll 1
     for (int i = lane * step; i < kDownTile * kDownTile; i += kWarpSize * step) {

@@ -9,7 +9,7 @@
 namespace cliptag::cuda {
 namespace {
 
-// Every target's samples and weights by ascending stored index; none outside of the picture.
+// Samples and weights of every target, by ascending stored index; none outside the picture.
 struct Window {
   int first = 0, count = 0;
   size_t at = 0;  // of `weights`
@@ -45,7 +45,7 @@ Windows WindowsOf(const FilterKey& key) {
   return windows;
 }
 
-// The samples under targets [begin, end); empty where these are bars.
+// The samples under targets [begin, end); empty if all of these are bars.
 struct Range {
   int first = 0, end = 0;
 };
@@ -84,85 +84,102 @@ void WriteTaps(const Windows& windows, bool fixed, std::vector<std::byte>& bytes
   }
 }
 
-// Calls put(target of the tile, sample, weight) for every weight under a tile.
-template <typename Put>
-void ForWeights(const Windows& windows, int tile, int targets, Put put) {
-  for (int t = 0; t < targets && tile * targets + t < windows.size(); ++t) {
-    const int target = tile * targets + t;
-    const Window& window = windows.targets[static_cast<size_t>(target)];
-    for (int i = 0; i < window.count; ++i) {
-      put(t, window.first + i, windows.weights[window.at + static_cast<size_t>(i)]);
-    }
-  }
-}
-
-// "Matrix Fragments for mma.m16n8k16": lane 4 g + t holds of A rows g and g + 8, columns 2 t,
-// 2 t + 1 and those plus 8. Here in bytes from a step's start.
+// Offset in bytes of an element of A in a step. "Matrix Fragments for mma.m16n8k16": lane 4 g + t
+// has rows g and g + 8 of A, columns 2 t, 2 t + 1 and those plus 8.
 unsigned PlaceInA(int row, int column) {
   const int lane = row % 8 * 4 + column % 8 / 2, word = row / 8 + column / 8 * 2;
   return static_cast<unsigned>(lane * 16 + word * 4 + column % 2 * 2);
 }
 
-// Of B it holds column g, rows 2 t, 2 t + 1 and those plus 8. Which of a group's columns (rows of
-// B) these are follows from how the down pass leaves them in registers: bytes come in two products,
-// one for the even columns and one for the odd.
+// Of B the lane has column g, rows 2 t, 2 t + 1 and those plus 8. A row of B is a column of the
+// group, in the order in which the down pass leaves them in registers: with bytes it makes two
+// products, one for the even columns and one for the odd.
 unsigned PlaceInB(int sample_bytes, int row, int column) {
   const int t = sample_bytes == 1 ? row / 4 : row % 8 / 2;
   const int i = sample_bytes == 1 ? row % 2 * 2 + row % 4 / 2 : row / 8 * 2 + row % 2;
   return static_cast<unsigned>((column * 4 + t) * 8 + i * 2);
 }
 
+// Writes a record for each tile of kTargets targets, and its fragments: `step_bytes` for each step
+// of 16 rows or columns. steps_of(tile, range) sets the tile's samples and returns its steps;
+// put(tile, target, sample, weight) writes a weight to the fragments.
+template <int kTargets, typename Tile, typename StepsOf, typename Put>
+void WriteTiles(const Windows& windows, size_t step_bytes, std::vector<std::byte>& bytes,
+                const StepsOf& steps_of, const Put& put) {
+  const int tiles = (windows.size() + kTargets - 1) / kTargets;
+  bytes.resize(static_cast<size_t>(tiles) * sizeof(Tile));
+  for (int i = 0; i < tiles; ++i) {
+    const int begin = i * kTargets, end = std::min(begin + kTargets, windows.size());
+    Tile tile;
+    tile.fragments = static_cast<uint32_t>(bytes.size());
+    const int steps = steps_of(tile, SamplesUnder(windows, begin, end));
+    bytes.resize(bytes.size() + static_cast<size_t>(steps) * step_bytes);
+    for (int target = begin; target < end; ++target) {
+      const Window& window = windows.targets[static_cast<size_t>(target)];
+      for (int w = 0; w < window.count; ++w) {
+        put(tile, target - begin, window.first + w,
+            windows.weights[window.at + static_cast<size_t>(w)]);
+      }
+    }
+    PutAt(bytes, static_cast<size_t>(i) * sizeof(tile), tile);
+  }
+}
+
+int RowSteps(PreprocessDownTile& tile, const Range& range) {
+  tile.first = range.first;
+  tile.rows = range.end - range.first;
+  return (tile.rows + kRowStep - 1) / kRowStep;
+}
+
+// column(sample) is the column that the groups count.
+template <typename Column>
+int ColumnSteps(PreprocessAcrossTile& tile, const Range& range, const Column& column) {
+  if (range.end > range.first) {
+    tile.first = column(range.first) / kColumnGroup;
+    tile.count = column(range.end - 1) / kColumnGroup + 1 - tile.first;
+  }
+  return tile.count;
+}
+
+// Where step `step` of a tile begins.
+template <typename Tile>
+size_t StepAt(const Tile& tile, int step, size_t step_bytes) {
+  return tile.fragments + static_cast<size_t>(step) * step_bytes;
+}
+
 // Returns the most rows under a tile.
 int WriteDown(const Windows& windows, std::vector<std::byte>& bytes) {
-  const int tiles = (windows.size() + kDownTile - 1) / kDownTile;
   int most_rows = 0;
-  bytes.resize(static_cast<size_t>(tiles) * sizeof(PreprocessDownTile));
-  for (int i = 0; i < tiles; ++i) {
-    const Range range = SamplesUnder(windows, i * kDownTile, (i + 1) * kDownTile);
-    PreprocessDownTile tile;
-    tile.first = range.first;
-    tile.rows = range.end - range.first;
-    tile.fragments = static_cast<uint32_t>(bytes.size());
-    const int steps = (tile.rows + kRowStep - 1) / kRowStep;
-    bytes.resize(bytes.size() + static_cast<size_t>(steps) * kStepFragmentBytes);
-    ForWeights(windows, i, kDownTile, [&](int target, int sample, double exact) {
-      const int row = sample - tile.first;
-      const uint16_t weight = FloatToHalf(static_cast<float>(exact));
-      tile.sums[target] += HalfToFloat(weight);
-      PutAt(bytes,
-            tile.fragments + static_cast<size_t>(row / kRowStep) * kStepFragmentBytes +
-                PlaceInA(target, row % kRowStep),
-            weight);
-    });
-    PutAt(bytes, static_cast<size_t>(i) * sizeof(tile), tile);
+  const auto steps_of = [&](PreprocessDownTile& tile, const Range& range) {
+    const int steps = RowSteps(tile, range);
     most_rows = std::max(most_rows, tile.rows);
-  }
+    return steps;
+  };
+  WriteTiles<kDownTile, PreprocessDownTile>(
+      windows, kStepFragmentBytes, bytes, steps_of,
+      [&](PreprocessDownTile& tile, int target, int sample, double exact) {
+        const int row = sample - tile.first;
+        const uint16_t weight = FloatToHalf(static_cast<float>(exact));
+        tile.sums[target] += HalfToFloat(weight);
+        const size_t at = StepAt(tile, row / kRowStep, kStepFragmentBytes);
+        PutAt(bytes, at + PlaceInA(target, row % kRowStep), weight);
+      });
   return most_rows;
 }
 
 void WriteAcross(const FilterKey& key, const Windows& windows, std::vector<std::byte>& bytes) {
   constexpr size_t kGroupFragmentBytes = 256;
-  const int tiles = (key.used + kAcrossTile - 1) / kAcrossTile;
   const auto column = [&](int s) { return s * key.column_stride + key.column_offset; };
-  bytes.resize(static_cast<size_t>(tiles) * sizeof(PreprocessAcrossTile));
-  for (int i = 0; i < tiles; ++i) {
-    const Range range = SamplesUnder(windows, i * kAcrossTile, (i + 1) * kAcrossTile);
-    PreprocessAcrossTile tile;
-    if (range.end > range.first) {
-      tile.first = column(range.first) / kColumnGroup;
-      tile.count = column(range.end - 1) / kColumnGroup + 1 - tile.first;
-    }
-    tile.fragments = static_cast<uint32_t>(bytes.size());
-    bytes.resize(bytes.size() + static_cast<size_t>(tile.count) * kGroupFragmentBytes);
-    ForWeights(windows, i, kAcrossTile, [&](int target, int sample, double weight) {
-      const int at = column(sample) - tile.first * kColumnGroup;
-      PutAt(bytes,
-            tile.fragments + static_cast<size_t>(at / kColumnGroup) * kGroupFragmentBytes +
-                PlaceInB(key.sample_bytes, at % kColumnGroup, target),
-            FloatToHalf(static_cast<float>(weight)));
-    });
-    PutAt(bytes, static_cast<size_t>(i) * sizeof(tile), tile);
-  }
+  WriteTiles<kAcrossTile, PreprocessAcrossTile>(
+      windows, kGroupFragmentBytes, bytes,
+      [&](auto& tile, const Range& range) { return ColumnSteps(tile, range, column); },
+      [&](const PreprocessAcrossTile& tile, int target, int sample, double weight) {
+        const int at = column(sample) - tile.first * kColumnGroup;
+        PutAt(bytes,
+              StepAt(tile, at / kColumnGroup, kGroupFragmentBytes) +
+                  PlaceInB(key.sample_bytes, at % kColumnGroup, target),
+              FloatToHalf(static_cast<float>(weight)));
+      });
 }
 
 struct Digits {
@@ -176,7 +193,7 @@ Digits DigitsOf(double weight) {
   return {high, fixed - high * (1 << kFixedDigitBits)};
 }
 
-// Whether f16 has every digit, and f32 whatever sum of bytes times them can come up.
+// Whether f16 represents every digit exactly, and f32 every possible sum of bytes times digits.
 bool DigitsAreExact(const Windows& windows) {
   constexpr int64_t kHalfIntegers = 1 << 11, kFloatIntegers = 1 << 24;
   for (const Window& window : windows.targets) {
@@ -200,50 +217,33 @@ void PutDigits(std::vector<std::byte>& bytes, size_t high, size_t low, double we
 
 void WriteExactDown(const Windows& windows, std::vector<std::byte>& bytes) {
   constexpr size_t kOperand = kStepFragmentBytes / 2, kStep = 4 * kOperand;
-  const int tiles = (windows.size() + kDownTile - 1) / kDownTile;
-  bytes.resize(static_cast<size_t>(tiles) * sizeof(PreprocessDownTile));
-  for (int i = 0; i < tiles; ++i) {
-    const Range range = SamplesUnder(windows, i * kDownTile, (i + 1) * kDownTile);
-    PreprocessDownTile tile;
-    tile.first = range.first;
-    tile.rows = range.end - range.first;
-    tile.fragments = static_cast<uint32_t>(bytes.size());
-    bytes.resize(bytes.size() + static_cast<size_t>((tile.rows + kRowStep - 1) / kRowStep) * kStep);
-    ForWeights(windows, i, kDownTile, [&](int target, int sample, double weight) {
-      const int row = sample - tile.first;
-      const size_t at = tile.fragments + static_cast<size_t>(row / kRowStep) * kStep +
-                        static_cast<size_t>(target / 8) * 2 * kOperand +
-                        PlaceInB(2, row % kRowStep, target % 8);
-      PutDigits(bytes, at, at + kOperand, weight);
-    });
-    PutAt(bytes, static_cast<size_t>(i) * sizeof(tile), tile);
-  }
+  WriteTiles<kDownTile, PreprocessDownTile>(
+      windows, kStep, bytes, RowSteps,
+      [&](const PreprocessDownTile& tile, int target, int sample, double weight) {
+        const int row = sample - tile.first;
+        const size_t at = StepAt(tile, row / kRowStep, kStep) +
+                          static_cast<size_t>(target / 8) * 2 * kOperand +
+                          PlaceInB(2, row % kRowStep, target % 8);
+        PutDigits(bytes, at, at + kOperand, weight);
+      });
 }
 
-// A lane takes four neighbouring pixels of a group, in two registers.
+// A lane has four neighbouring pixels of a group, in two registers.
 int ColumnOfPixel(int pixel) { return pixel / 4 * 2 + pixel % 2 + pixel % 4 / 2 * 8; }
 
 void WriteExactAcross(const Windows& windows, std::vector<std::byte>& bytes) {
   constexpr size_t kOperand = kStepFragmentBytes;
-  const int tiles = (windows.size() + kDownTile - 1) / kDownTile;
-  bytes.resize(static_cast<size_t>(tiles) * sizeof(PreprocessAcrossTile));
-  for (int i = 0; i < tiles; ++i) {
-    const Range range = SamplesUnder(windows, i * kDownTile, (i + 1) * kDownTile);
-    PreprocessAcrossTile tile;
-    if (range.end > range.first) {
-      tile.first = range.first / kColumnGroup;
-      tile.count = (range.end - 1) / kColumnGroup + 1 - tile.first;
-    }
-    tile.fragments = static_cast<uint32_t>(bytes.size());
-    bytes.resize(bytes.size() + static_cast<size_t>(tile.count) * 2 * kOperand);
-    ForWeights(windows, i, kDownTile, [&](int target, int sample, double weight) {
-      const int pixel = sample - tile.first * kColumnGroup;
-      const size_t at = tile.fragments + static_cast<size_t>(pixel / kColumnGroup) * 2 * kOperand +
-                        PlaceInA(target, ColumnOfPixel(pixel % kColumnGroup));
-      PutDigits(bytes, at, at + kOperand, weight);
-    });
-    PutAt(bytes, static_cast<size_t>(i) * sizeof(tile), tile);
-  }
+  WriteTiles<kDownTile, PreprocessAcrossTile>(
+      windows, 2 * kOperand, bytes,
+      [](auto& tile, const Range& range) {
+        return ColumnSteps(tile, range, [](int pixel) { return pixel; });
+      },
+      [&](const PreprocessAcrossTile& tile, int target, int sample, double weight) {
+        const int pixel = sample - tile.first * kColumnGroup;
+        const size_t at = StepAt(tile, pixel / kColumnGroup, 2 * kOperand) +
+                          PlaceInA(target, ColumnOfPixel(pixel % kColumnGroup));
+        PutDigits(bytes, at, at + kOperand, weight);
+      });
 }
 
 std::unique_ptr<Filter> MakeFilter(const FilterKey& key) {
@@ -266,7 +266,7 @@ std::unique_ptr<Filter> MakeFilter(const FilterKey& key) {
   return filter;
 }
 
-// Not all of the key: enough that what is compared in full is mostly the one.
+// Of a part of the key, enough that a full comparison is rarely in vain.
 uint64_t HashOf(const FilterKey& key) {
   uint64_t hash = 0;
   for (const int64_t part :

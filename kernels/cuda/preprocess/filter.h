@@ -1,8 +1,8 @@
-// The filters of kernels/cuda/preprocess/table.h: built from resample.h's windows and weights, in
-// the form that a kernel's path reads, and cached: streams repeat their geometry with every batch.
-// Host code.
+// The filters of kernels/cuda/preprocess/table.h, built from the windows and weights of resample.h
+// in the form that one of the kernel's paths reads; and their cache, since streams repeat their
+// geometry with every batch. Host code.
 //
-// Ownership: the cache owns what it returns until the next call. Thread safety: used by one thread
+// Ownership: the cache owns what it returns, until the next call. Thread safety: used by one thread
 // at a time.
 #pragma once
 
@@ -25,7 +25,7 @@ enum class FilterForm : uint8_t {
   kExactAcross,
 };
 
-// Everything that a filter depends on, and nothing else.
+// Exactly what a filter depends on.
 struct FilterKey {
   FilterForm form = FilterForm::kRealTaps;
   Interpolation interpolation = Interpolation::kBicubic;
@@ -45,8 +45,8 @@ struct Filter {
   FilterKey key;
   std::vector<std::byte> bytes;  // a multiple of 16
   int most_rows = 0;             // kDown: under any tile
-  bool exact = false;            // kExact…: whether no sum can leave f32's integers
-  // Where the batch in the making has it.
+  bool exact = false;            // kExact…: whether f32 represents every sum exactly
+  // Its place in the table of this batch.
   uint64_t batch = 0;
   uint32_t placed_at = 0;
 };
@@ -57,7 +57,7 @@ class FilterCache {
  public:
   static constexpr size_t kMaxFilters = 512;
 
-  // May throw std::bad_alloc. `batch` marks what is in use.
+  // May throw std::bad_alloc. `batch` marks the filter as in use by that batch.
   Filter& Find(const FilterKey& key, uint64_t batch);
 
  private:

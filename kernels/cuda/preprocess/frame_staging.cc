@@ -11,11 +11,11 @@
 namespace cliptag::cuda {
 namespace {
 
-constexpr size_t kAlignment = 256;  // of planes and rows: what wide loads like
+constexpr size_t kAlignment = 256;  // of planes and rows, for wide loads
 
 size_t RoundUp(size_t value) { return (value + kAlignment - 1) / kAlignment * kAlignment; }
 
-// What the kernel may read of a set of rows, as kernels/cuda/preprocess/rows.h has it.
+// The part of a set of rows that the kernel may read, see kernels/cuda/preprocess/rows.h.
 struct ReadPart {
   int first_row = 0, rows = 0;
   ptrdiff_t first_byte = 0, end_byte = 0;  // of a row, from the set's begin
@@ -39,7 +39,7 @@ ReadPart PartOf(const FrameView& frame, const RowSet& set, const PreprocessSpec&
           std::min((end + group - 1) / group * group, row)};
 }
 
-// A planned frame, whose addresses count from the slot's start, to the slot's memory.
+// Moves the addresses of a planned frame, which count from the slot's start, to the slot's memory.
 void MoveTo(const void* slot, FrameView* view) {
   for (int i = 0; i < ComponentCount(*view); ++i) {
     const uint8_t*& data = view->component[i].data;
@@ -48,8 +48,8 @@ void MoveTo(const void* slot, FrameView* view) {
   }
 }
 
-// use(stream) for each stream that fills frames in CUDA memory; neighbours of one stream count
-// once.
+// Calls use(stream) for each stream that writes frames in CUDA memory; once for neighbouring frames
+// of the same stream.
 template <typename Use>
 Status ForProducers(std::span<const FrameView> frames, const Use& use) {
   void* last = nullptr;
@@ -85,8 +85,8 @@ FrameView PlanStaging(const FrameView& frame, const PreprocessSpec& spec, size_t
     plane.pitch = RoundUp(plane.row_bytes);
     *offset = plane.offset + plane.pitch * static_cast<size_t>(plane.rows);
     planes->push_back(plane);
-    // Sample (0, 0) may lie outside what was copied: an address to count from, never read. It keeps
-    // the alignment of the plane, since groups are multiples of 16 bytes.
+    // Sample (0, 0) may be outside the copied part: its address is an origin and is never read. It
+    // has the alignment of the plane, since groups are multiples of 16 bytes.
     const auto pitch = static_cast<ptrdiff_t>(plane.pitch);
     const ptrdiff_t begin =
         static_cast<ptrdiff_t>(plane.offset) - part.first_row * pitch - part.first_byte;

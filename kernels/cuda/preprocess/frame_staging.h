@@ -1,11 +1,10 @@
-// Brings frames from ordinary memory to the device: the samples that are needed are copied into
-// pinned memory, frame by frame, and from there by the card on a stream of its own, so that the
-// copy of one frame overlaps the next one's way into pinned memory and, with two slots, whatever
-// the card still computes for the batch before. Frames that lie in CUDA memory are read where they
-// are.
+// Copies frames from host memory to the device: the needed samples go to pinned memory, frame by
+// frame, and from there to the GPU on a stream of their own. So the upload of one frame overlaps
+// the copy of the next one to pinned memory and, with two slots, the computation of the previous
+// batch. Frames in CUDA memory are read in place.
 //
-// Ownership: borrows the compute stream; frames are borrowed until Stage returns, those in CUDA
-// memory until the work queued after it is done. Thread safety: used by one thread at a time.
+// Ownership: borrows the compute stream. Borrows frames until Stage returns, those in CUDA memory
+// until the work queued after it is done. Thread safety: used by one thread at a time.
 #pragma once
 
 #include <memory>
@@ -18,8 +17,8 @@
 
 namespace cliptag::cuda {
 
-// One copy: of a set of rows (kernels/cuda/preprocess/rows.h) all that the kernel may read, and
-// nothing else.
+// One copy: exactly the part of a set of rows that the kernel may read
+// (kernels/cuda/preprocess/rows.h).
 struct StagedPlane {
   const uint8_t* source = nullptr;
   ptrdiff_t source_stride = 0;
@@ -28,10 +27,10 @@ struct StagedPlane {
   size_t offset = 0, pitch = 0;  // in the slot
 };
 
-// Where the planes of one frame go, from `offset` on at multiples of 256: appended to `planes`.
-// Where the slot is as aligned, the kernel reads 16 bytes at a time, whatever the frame. Returns
-// the frame as it will lie in the slot, its addresses counted from the slot's start, and moves
-// `offset` behind it. Host code alone.
+// Appends to `planes` where the planes of one frame go, from `offset` on at multiples of 256; with
+// a slot of that alignment the kernel reads 16 bytes at a time, whatever the frame. Returns the
+// frame as it will be in the slot, with addresses that count from the slot's start, and moves
+// `offset` to its end. Uses nothing of CUDA.
 FrameView PlanStaging(const FrameView& frame, const PreprocessSpec& spec, size_t* offset,
                       std::vector<StagedPlane>* planes);
 
@@ -40,13 +39,14 @@ class FrameStaging {
   static Result<std::unique_ptr<FrameStaging>> Create(cudaStream_t compute);
   ~FrameStaging();
 
-  // What the compute stream may work on as soon as this returns.
   struct Batch {
     const PreprocessPlan* plan = nullptr;
     const void* table = nullptr;  // of the plan, on the device
   };
+  // Makes the compute stream wait for the copies: work queued after this may read the batch.
   Result<Batch> Stage(std::span<const FrameView> frames, const PreprocessSpec& spec);
-  // Called when the work that reads the batch has been queued: its memory is not reused before.
+  // To be called when the work that reads the batch is queued: its memory is reused after that
+  // work.
   Status Done(std::span<const FrameView> frames);
 
  private:
@@ -68,7 +68,7 @@ class FrameStaging {
   Event produced_;
   Slot slots_[2];
   int current_ = 0;
-  std::vector<FrameView> views_;     // of the batch, as the kernel sees them
+  std::vector<FrameView> views_;     // the batch's frames as the kernel sees them
   std::vector<StagedPlane> planes_;  // of all its frames
   std::vector<size_t> first_plane_;  // of each frame, and the end
   std::vector<size_t> first_byte_;   // likewise

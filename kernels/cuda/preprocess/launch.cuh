@@ -13,9 +13,8 @@ inline constexpr size_t kPreprocessRings = size_t{kPreprocessWarps} * kRingBytes
 static_assert(kTapsSharedBytes <= kPreprocessRings);
 static_assert(kPreprocessRings + kMaxFragmentBytes <= kMaxSharedBytes);
 
-// device_table: a copy of plan.table(); out: (frames * patches, 3 * patch * patch) as
-// Backend::Preprocess has it, rows out_stride elements apart. A plan without frames launches
-// nothing.
+// device_table: a copy of plan.table(). out: (frames * patches, 3 * patch * patch) as in
+// Backend::Preprocess, with rows out_stride elements apart. Without frames nothing is launched.
 template <typename T, typename Launch>
 void LaunchPreprocess(const PreprocessPlan& plan, const void* device_table, T* out,
                       int64_t out_stride, Launch&& launch) {

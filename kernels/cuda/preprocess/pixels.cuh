@@ -1,5 +1,5 @@
-// What all paths of the preprocessing kernel end with: a target pixel's sample values become RGB,
-// are clamped and normalised, and go where their patch has them; bars get the fill colour.
+// The last step of all paths of the preprocessing kernel: the sample values of a target pixel are
+// converted to RGB, clamped, normalised, and written to their patch; bars get the fill colour.
 #pragma once
 
 #include "kernels/cuda/device/device.cuh"
@@ -14,16 +14,17 @@ struct PreprocessParams {
   T* out = nullptr;                      // (frames * patches, 3 * patch * patch)
   int64_t out_stride = 0;                // elements
   int frames = 0;
-  int frame_blocks = 0;               // of every frame, where all have as many; else 0
+  int frame_blocks = 0;               // thread blocks of every frame if all have the same, else 0
   int used = 0, patch = 0, grid = 0;  // pixels, pixels, patches an edge
   uint32_t patch_inverse = 0;         // PatchInverse(patch)
-  int pairs = 0;                      // whether two neighbours of a row can be stored together
+  int pairs = 0;                      // whether two neighbours in a row can be stored together
   int fragment_bytes = 0;             // of shared memory, before the rings
   float scale[3] = {}, bias[3] = {};  // out = rgb * scale + bias
   float bar[3] = {};                  // the fill colour, normalised
 };
 
-// For x / patch of 0 <= x < kMaxPreprocessSize without a division: x times this, over 2^31.
+// Replaces the division x / patch by (x * PatchInverse(patch)) >> 31, for 0 <= x <
+// kMaxPreprocessSize.
 constexpr uint32_t PatchInverse(int patch) { return (1u << 31) / static_cast<uint32_t>(patch) + 1; }
 
 template <typename Record>
@@ -31,7 +32,7 @@ __device__ __forceinline__ const Record* RecordAt(const unsigned char* table, ui
   return reinterpret_cast<const Record*>(table + offset);
 }
 
-// One frame's part of the output. kToneMap: in a launch with frames that are to be tone-mapped.
+// Writes one frame's part of the output. kToneMap: some frames of the launch are tone-mapped.
 template <typename T, bool kToneMap>
 struct PixelWriter {
   const PreprocessParams<T>& p;
@@ -59,7 +60,7 @@ struct PixelWriter {
     return out + static_cast<int64_t>(patch_y * p.grid + patch_x) * p.out_stride +
            (y - patch_y * p.patch) * p.patch + x - patch_x * p.patch;
   }
-  // From the values of components 0, 1, 2, or the bar's colour, to what is written.
+  // The normalised RGB from the values of components 0, 1, 2, or the colour of bars.
   __device__ __forceinline__ void Finish(int x, int y, const float (&value)[3],
                                          float (&rgb)[3]) const {
     if (frame.yuv != 0) {

@@ -4,10 +4,11 @@
 #include <cstring>
 #include <limits>
 #include <new>
-#include <string>
 
+#include "kernels/base/concat.h"
 #include "kernels/cuda/preprocess/rows.h"
 #include "kernels/shared/color.h"
+#include "kernels/shared/needed_samples.h"
 #include "kernels/shared/preprocess_check.h"
 #include "kernels/shared/resample.h"
 #include "kernels/shared/tone_map.h"
@@ -15,36 +16,21 @@
 namespace cliptag::cuda {
 namespace {
 
-// The most samples per target along a row that tensor cores take; beyond, the filters would not be
-// worth their memory.
+// The most samples per target along a row on the path with tensor cores; with more, the filters
+// would take too much memory.
 constexpr double kMaxTensorScale = 32;
-
-struct Geometry {
-  Rect crop;
-  AxisMap map;
-  FitGeometry fit;
-};
-
-Geometry GeometryOf(const FrameView& view, const PreprocessSpec& spec, int used) {
-  Geometry geometry;
-  geometry.crop = CropOf(view);
-  geometry.map = MapAxes(view.orientation);
-  geometry.fit = FitCrop(geometry.crop.width, geometry.crop.height, view.pixel, geometry.map.swap,
-                         spec.size, used, spec.fit);
-  return geometry;
-}
 
 // The filter of a component along (or down) the stored rows.
 FilterKey KeyOf(const FrameView& view, const PreprocessSpec& spec, int used, int index,
                 bool along) {
-  const Geometry geometry = GeometryOf(view, spec, used);
+  const FrameGeometry geometry = GeometryOf(view, spec);
   const bool chroma = view.kind == PixelKind::kYuv && index > 0;
   FilterKey key;
   key.interpolation = spec.interpolation;
   key.start = along ? geometry.crop.x : geometry.crop.y;
   key.extent = along ? geometry.crop.width : geometry.crop.height;
   key.shift = !chroma ? 0 : along ? view.chroma_shift_x : view.chroma_shift_y;
-  // Without subsampling a sample has one place only; one key for it.
+  // Without subsampling `cosited` means nothing: one key for both values.
   key.cosited = key.shift > 0 && (along ? view.chroma_cosited_x : view.chroma_cosited_y);
   key.flip = along ? geometry.map.flip_x : geometry.map.flip_y;
   const FitAxis& fit = along != geometry.map.swap ? geometry.fit.x : geometry.fit.y;
@@ -60,8 +46,8 @@ bool FitsTensorCores(const FrameView& view) {
   return !IsPlain8Bit(view) && (view.bytes_per_sample == 2 || view.shift == 0);
 }
 
-// What kernels/cuda/preprocess/exact.cuh takes: rows of gray, or of pixels whose first three bytes
-// are RGB in any order.
+// The formats of kernels/cuda/preprocess/exact.cuh: gray, or pixels whose first three bytes are RGB
+// in any order.
 bool HasExactPixels(const FrameView& view) {
   if (!IsPlain8Bit(view)) return false;
   const int stride = view.component[0].pixel_stride;
@@ -76,7 +62,7 @@ bool HasExactPixels(const FrameView& view) {
   return places == 7;
 }
 
-// Address, stride and length of the rows that hold a set of components.
+// Address, stride and length of the rows of a set of components.
 void DescribeMemory(const FrameView& view, const RowSet& set, PreprocessRows& rows) {
   rows.data = reinterpret_cast<const uint8_t*>(set.begin);
   rows.row_stride = view.component[set.component[0]].row_stride;
@@ -92,7 +78,7 @@ void DescribeMemory(const FrameView& view, const RowSet& set, PreprocessRows& ro
   rows.copy_bytes = aligned(16) ? 16 : aligned(4) ? 4 : 1;
 }
 
-// `middle`: of the sample values that the kernel sees, `unit` of them to one of the component's.
+// The kernel's values are (sample - middle) * unit.
 void DescribeColor(const FrameView& view, double middle, double unit, PreprocessFrame& frame) {
   const ColorMap map = MakeColorMap(view.kind, view.matrix, view.full_range, view.bits);
   frame.yuv = view.kind == PixelKind::kYuv ? 1 : 0;
@@ -106,9 +92,9 @@ void DescribeColor(const FrameView& view, double middle, double unit, Preprocess
   frame.zero[2] = static_cast<float>(map.b0 + middle * (map.y + map.bu));
 }
 
-// How tensor cores get their f16 values, and what colours follow from these: 1024 + sample for up
-// to 10 bits (bits of an f16 put together), else the sample's offset from the middle at 10 bits'
-// scale.
+// How samples become f16 values for tensor cores, and the colour conversion of these. With up to 10
+// bits: 1024 + sample (the bits of an f16 are put together). Else the sample's difference to the
+// middle, scaled to 10 bits.
 void DescribeSamples(const FrameView& view, PreprocessFrame& frame) {
   const int bits = view.bytes_per_sample == 1 ? 8 : view.bits;
   const double middle = 1 << (bits - 1);
@@ -168,7 +154,6 @@ void PreprocessPlan::DescribeTaps(const FrameView& view, PreprocessFrame& frame)
   frame.blocks_across = (used_ + kTapsTile - 1) / kTapsTile;
 }
 
-// False where the frame is not one for tensor cores after all.
 bool PreprocessPlan::DescribeRows(const FrameView& view, PreprocessFrame& frame) {
   for (int c = 0; c < frame.components; ++c) {
     for (const bool along : {true, false}) {
@@ -205,7 +190,6 @@ bool PreprocessPlan::DescribeRows(const FrameView& view, PreprocessFrame& frame)
   return true;
 }
 
-// False where the frame is not one for the exact path.
 bool PreprocessPlan::DescribeExact(const FrameView& view, PreprocessFrame& frame) {
   FilterKey across = KeyOf(view, spec_, used_, 0, true);
   FilterKey down = KeyOf(view, spec_, used_, 0, false);
@@ -224,7 +208,7 @@ bool PreprocessPlan::DescribeExact(const FrameView& view, PreprocessFrame& frame
 }
 
 void PreprocessPlan::DescribeFrame(const FrameView& view, PreprocessFrame& frame) {
-  const Geometry geometry = GeometryOf(view, spec_, used_);
+  const FrameGeometry geometry = GeometryOf(view, spec_);
   frame.begin_x = geometry.fit.x.begin;
   frame.end_x = geometry.fit.x.end;
   frame.begin_y = geometry.fit.y.begin;
@@ -241,9 +225,9 @@ void PreprocessPlan::DescribeFrame(const FrameView& view, PreprocessFrame& frame
 
 Status PreprocessPlan::Build(std::span<const FrameView> frames, const PreprocessSpec& spec) {
   if (spec.size >= kMaxPreprocessSize) {
-    return Unsupported("an input of " + std::to_string(spec.size) +
-                       " pixels is too large for Preprocess on CUDA; the most is " +
-                       std::to_string(kMaxPreprocessSize - 1));
+    return Unsupported(Concat("an input of ", spec.size,
+                              " pixels is too large for Preprocess on CUDA; the most is ",
+                              kMaxPreprocessSize - 1));
   }
   ++batch_;
   spec_ = spec;
@@ -268,13 +252,13 @@ Status PreprocessPlan::Build(std::span<const FrameView> frames, const Preprocess
       blocks += static_cast<uint64_t>(own);
       if (blocks > std::numeric_limits<int32_t>::max() ||
           table_.size() > std::numeric_limits<uint32_t>::max()) {
-        return ResourceExhausted("a batch of " + std::to_string(frames.size()) +
-                                 " frames is too much for one launch of Preprocess");
+        return ResourceExhausted(Concat("a batch of ", frames.size(),
+                                        " frames is too much for one launch of Preprocess"));
       }
     }
   } catch (const std::bad_alloc&) {
-    return ResourceExhausted("not enough memory for the filter tables of " +
-                             std::to_string(frames.size()) + " frames");
+    return ResourceExhausted(
+        Concat("not enough memory for the filter tables of ", frames.size(), " frames"));
   }
   blocks_ = static_cast<unsigned>(blocks);
   return {};

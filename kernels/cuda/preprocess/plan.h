@@ -1,10 +1,10 @@
-// What the preprocessing kernel must know of a batch of frames, laid out as
+// The description of a batch of frames for the preprocessing kernel, laid out as
 // kernels/cuda/preprocess/table.h says: built on the host, copied to the device once per batch.
 // Host code without any CUDA header.
 //
-// Ownership: a plan owns its table until the next Build and borrows nothing; the components of the
-// frames are device addresses, which are copied and never followed. Once its buffers have grown and
-// its filters are cached, Build allocates nothing. Thread safety: used by one thread at a time.
+// Ownership: a plan owns its table until the next Build and borrows nothing; the frames' components
+// are device addresses, which are copied and never dereferenced. Once buffers have grown and
+// filters are cached, Build allocates nothing. Thread safety: used by one thread at a time.
 #pragma once
 
 #include <cstddef>
@@ -22,20 +22,20 @@ namespace cliptag::cuda {
 
 class PreprocessPlan {
  public:
-  // Frames and spec as CheckFrames lets them pass.
+  // Frames and spec that CheckFrames accepts.
   Status Build(std::span<const FrameView> frames, const PreprocessSpec& spec);
 
   // To be copied to memory that is 256-byte aligned; a multiple of 16 bytes.
   std::span<const std::byte> table() const { return table_; }
-  // What LaunchPreprocess needs.
+  // For LaunchPreprocess.
   const PreprocessSpec& spec() const { return spec_; }
   int frames() const { return frames_; }
   unsigned blocks() const { return blocks_; }
-  // Of every frame, where all have as many; else 0.
+  // Blocks of every frame if all have the same number, else 0.
   int frame_blocks() const { return frame_blocks_; }
-  // Whether any frame is to be tone-mapped.
+  // Whether any frame is tone-mapped.
   bool tone_map() const { return tone_map_; }
-  // Of shared memory, for the down filters of the frame that needs most.
+  // Shared memory for the down filters of the frame with the most.
   size_t fragment_bytes() const { return fragment_bytes_; }
 
  private:
@@ -43,6 +43,7 @@ class PreprocessPlan {
   uint32_t PlaceToneMap(const FrameView& view);
   void DescribeFrame(const FrameView& view, PreprocessFrame& frame);
   void DescribeTaps(const FrameView& view, PreprocessFrame& frame);
+  // These two return false if the path does not support the frame.
   bool DescribeRows(const FrameView& view, PreprocessFrame& frame);
   bool DescribeExact(const FrameView& view, PreprocessFrame& frame);
 
@@ -54,7 +55,7 @@ class PreprocessPlan {
   int frame_blocks_ = 0;
   size_t fragment_bytes_ = 0;
   bool tone_map_ = false;
-  uint32_t tone_maps_[kTransfers][kPrimaries] = {};  // where each table lies; 0 = not yet
+  uint32_t tone_maps_[kTransfers][kPrimaries] = {};  // offsets of the tables; 0 = not in use
   uint64_t batch_ = 0;
 };
 

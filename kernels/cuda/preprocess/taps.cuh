@@ -1,11 +1,12 @@
 // Preprocessing sample by sample: PIL's fixed point for 8-bit RGB and gray, bit for bit up to the
-// normalisation, and f32 for what tensor cores do not take. A block makes 16 x 16 target pixels of
-// a frame, two a thread, component by component. In slabs of 32 upright rows: the weighted sums
-// along X of the slab's samples under each of the 16 columns go to shared memory; then each thread
-// adds what its pixels weigh of them. So any window works, of one sample or of thousands.
+// normalisation, and f32 for frames that tensor cores do not support. A block computes 16 x 16
+// target pixels of a frame, two per thread, component by component. It goes through slabs of 32
+// upright rows: the weighted sums along X of the slab's samples, for each of the 16 columns, go to
+// shared memory; then each thread adds them to its pixels, with their weights along Y. So windows
+// of any size work, of one sample or of thousands.
 //
-// Shared memory: 32 x 17 words (an odd row, since lanes run down the rows where the picture lies on
-// its side, so that neighbouring lanes read neighbouring samples there, too).
+// Shared memory: 32 x 17 words. The stride is odd, since lanes run down the rows if the picture is
+// rotated by 90 or 270 degrees, so that neighbouring lanes read neighbouring samples there, too.
 #pragma once
 
 #include "kernels/cuda/preprocess/pixels.cuh"
@@ -18,7 +19,7 @@ inline constexpr int kTapsRow = kTapsTile + 1;  // words from row to row in shar
 inline constexpr int kTapsPixels = kTapsTile * kTapsTile / kPreprocessThreads;  // of a thread
 inline constexpr int kTapsSharedBytes = kTapsSlab * kTapsRow * 4;
 
-// Sums of int32 or f32 products, and what stands between the passes.
+// Sums of int32 or f32 products, and the rounding after each pass.
 template <bool kFixed>
 struct TapsMath;
 
@@ -41,7 +42,7 @@ struct TapsMath<false> {
   static __device__ __forceinline__ Number Round(Number sum) { return sum; }
 };
 
-// Targets [begin, end) of a tile that show the picture, and the source samples under them.
+// Targets [begin, end) of a tile inside the picture, and their source samples.
 struct TapsRange {
   int begin, end, first_sample, end_sample;
 
@@ -50,7 +51,7 @@ struct TapsRange {
     end = tile + kTapsTile < to ? tile + kTapsTile : to;
     first_sample = end_sample = 0;
     if (begin >= end) return;
-    // Windows move one way: the ends are at the ends.
+    // Windows move in one direction, so the first and the last target have the outermost samples.
     const PreprocessTaps one = taps[begin], other = taps[end - 1];
     const int one_end = one.first + one.count, other_end = other.first + other.count;
     first_sample = one.first < other.first ? one.first : other.first;
@@ -83,7 +84,7 @@ struct TapsTile {
     return Math::Round(sum);
   }
 
-  // Values of one component at this thread's pixels; zero outside of the picture.
+  // Values of one component at this thread's pixels; zero outside the picture.
   __device__ __forceinline__ void Resample(const PreprocessComponent& component,
                                            float (&value)[kTapsPixels]) const {
     const auto* taps_x = RecordAt<PreprocessTaps>(table, component.taps_x);
@@ -112,7 +113,7 @@ struct TapsTile {
           slab[row * kTapsRow + column] = SumAlong(component, target, first + row);
         }
       }
-      __syncthreads();  // the slab's sums are there
+      __syncthreads();  // the slab's sums are written
       if (tile_x + x >= across.begin && tile_x + x < across.end) {
 #pragma unroll
         for (int i = 0; i < kTapsPixels; ++i) {
@@ -125,7 +126,7 @@ struct TapsTile {
           }
         }
       }
-      __syncthreads();  // nobody reads the slab any more
+      __syncthreads();  // the slab has been read
     }
 #pragma unroll
     for (int i = 0; i < kTapsPixels; ++i) value[i] = static_cast<float>(Math::Round(sum[i]));

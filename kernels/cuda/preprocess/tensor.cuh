@@ -1,12 +1,12 @@
-// Preprocessing with tensor cores: two matrix products, of which the second takes the first's
-// result from its registers. See preprocess.cuh.
+// Preprocessing with tensor cores: two matrix products; the second one takes the result of the
+// first from registers. See preprocess.cuh.
 #pragma once
 
 #include "kernels/cuda/preprocess/pixels.cuh"
 
 namespace cliptag::cuda {
 
-inline constexpr int kStripBytes = 64;  // of a row, that a warp works on together
+inline constexpr int kStripBytes = 64;  // of a row, that a warp processes together
 inline constexpr int kStageRows = 2 * kRowStep;
 inline constexpr int kRingStages = 3;
 inline constexpr int kStageBytes = kStageRows * kStripBytes;
@@ -14,9 +14,10 @@ inline constexpr int kRingBytes = kRingStages * kStageBytes;  // of a warp
 inline constexpr int kValueRow = kWarpAcross + 8;  // f32 from row to row of finished values
 static_assert(3 * 8 * kValueRow * 4 <= kRingBytes);
 
-// Where byte `at` of a row lies in a stage. An ldmatrix reads 16 bytes of eight rows at once, which
-// must lie in eight different sixteenths of the 128 bytes of all banks: rows of 64 bytes have their
-// four chunks in another order every two rows, longer ones are padded to an odd number of chunks.
+// The offset of byte `at` of a row in a stage. An ldmatrix reads 16 bytes of eight rows at once.
+// Against bank conflicts they must be in eight different 16-byte units of the 128 bytes of all
+// banks: rows of 64 bytes are swizzled (their four chunks change order every two rows), longer ones
+// are padded to an odd number of chunks.
 template <int kRow>
 __device__ __forceinline__ int InStage(int row, int at) {
   if constexpr (kRow == 64) return row * kRow + (at ^ (row / 2 % 4 * 16));
@@ -24,18 +25,17 @@ __device__ __forceinline__ int InStage(int row, int at) {
   return row * kRow + at;
 }
 
-// Copies 64 bytes of kRows rows from memory, from column byte `from` on, into a stage whose rows
-// are kRow bytes apart. Rows that do not exist and bytes from `valid` on are not read; what the
-// stage has there is left, and counts for nothing: any byte is a finite sample, its
-// weight 0.
+// Copies 64 bytes of kRows rows, from address `from` on, to a stage with rows of kRow bytes. Rows
+// from `rows` on and bytes from `valid` on are not read. The stage keeps old bytes there, which
+// does no harm: any byte is a finite sample, and its weight is 0.
 template <int kBytes, int kRows, int kRow>
 __device__ __forceinline__ void CopyStage(unsigned char* stage, const uint8_t* from,
                                           int64_t row_stride, int rows, int valid) {
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   constexpr int kRowCopies = kStripBytes / kBytes;
   if constexpr (kBytes == 16) {
-    // A lane has the same bytes of every row that it copies.
-    constexpr int kTurn = kWarpSize / kRowCopies;  // rows; a multiple of what InStage repeats after
+    // A lane copies the same bytes of all its rows.
+    constexpr int kTurn = kWarpSize / kRowCopies;  // rows; InStage repeats after 8
     static_assert(kTurn % 8 == 0);
     const int row = lane / kRowCopies, at = lane % kRowCopies * kBytes;
     const uint8_t* source = from + row * row_stride + at;
@@ -70,8 +70,8 @@ __device__ __forceinline__ void CopyStage(unsigned char* stage, const uint8_t* f
 template <int kRows, int kRow>
 __device__ __forceinline__ void CopyStage(int copy_bytes, unsigned char* stage, const uint8_t* from,
                                           int64_t row_stride, int rows, int valid) {
-  // A row that ends within a chunk goes by smaller ones: an asynchronous copy of a part may make
-  // the rest zero, but compute-sanitizer sees it read all.
+  // A row that ends within a chunk is copied in smaller ones: cp.async can copy a part of a chunk
+  // and set the rest to zero, but compute-sanitizer reports a read of the whole chunk.
   const int rest = valid < kStripBytes ? valid : 0;
   if (copy_bytes == 16 && rest % 16 == 0) {
     CopyStage<16, kRows, kRow>(stage, from, row_stride, rows, valid);
@@ -88,7 +88,7 @@ __device__ __forceinline__ int NextStage(int stage) {
   return stage == (kStages - 1) * kBytes ? 0 : stage + kBytes;
 }
 
-// Two words as f16: 1024 + sample, or the sample's offset from the middle.
+// Two words as f16: 1024 + sample, or the sample's scaled difference to the middle.
 __device__ __forceinline__ uint32_t HalvesOfWords(const PreprocessFrame& frame, uint32_t words) {
   if (frame.word_mask != 0) return (words >> frame.shift & frame.word_mask) | kThousands;
   const auto low = static_cast<float>((words & 0xffff) >> frame.shift);
@@ -112,7 +112,7 @@ struct WarpTile {
   int tiles_across;            // of the whole edge
   unsigned char* ring;         // shared
 
-  // The groups of columns under this warp's targets: a lane looks at a tile of a component.
+  // The groups of columns under this warp's targets; each lane checks one tile of one component.
   __device__ __forceinline__ void FindGroups(const PreprocessRows& rows, int& first,
                                              int& end) const {
     const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
@@ -137,8 +137,8 @@ struct WarpTile {
     end = highest;
   }
 
-  // sum (target down, column) += weights (target down, row) times (row, column) of kRowStep rows of
-  // a stage; `rows` is a multiple of eight rows from its start.
+  // sum (target down, column) += weights (target down, row) times samples (row, column), for
+  // kRowStep rows of a stage; `rows` points to a row that is a multiple of eight.
   __device__ __forceinline__ void MultiplyDown(const unsigned char* rows, uint4 fragment,
                                                uint32_t byte_fill, DownSums& sum) const {
     const uint32_t a[4] = {fragment.x, fragment.y, fragment.z, fragment.w};
@@ -174,8 +174,8 @@ struct WarpTile {
         a[g][i] = Pack2<Half>(sum[g][i / 2][i % 2 * 2], sum[g][i / 2][i % 2 * 2 + 1]);
       }
     }
-    // All tiles at once, groups outside of a tile's with weights of zero: cheaper than a branch for
-    // each, after which the loads and products of the next would have to wait.
+    // All tiles together, with zero weights for groups outside a tile: cheaper than a branch per
+    // tile, which would delay the loads and products of the next one.
 #pragma unroll
     for (int c = 0; c < 3; ++c) {
       if (filters[c] == 0) continue;
@@ -206,7 +206,7 @@ struct WarpTile {
     }
   }
 
-  // What one set of rows gives. `fragments`: of its down filter, in shared memory.
+  // Adds the contribution of one set of rows. `fragments`: of its down filter, in shared memory.
   __device__ __forceinline__ void AddRows(const PreprocessRows& rows, const uint4* fragments,
                                           AcrossSums& out) const {
     const auto& down = RecordAt<PreprocessDownTile>(table, rows.down)[tile_down];
@@ -215,7 +215,7 @@ struct WarpTile {
     const int down_rows = down.rows, stages = (down_rows + kStageRows - 1) / kStageRows;
     const int total = (end_group - first_group + kGroups - 1) / kGroups * stages;
     if (total == 0) return;  // bars
-    // In registers: what is in memory would be read again after every asynchronous copy.
+    // Copies in registers: memory would be read again after every asynchronous copy.
     const int64_t row_stride = rows.row_stride;
     const int copy_bytes = rows.copy_bytes;
     const int end_byte =
@@ -223,8 +223,8 @@ struct WarpTile {
     const uint8_t* corner = rows.data + down.first * row_stride;
     const int64_t stage_stride = kStageRows * row_stride;
     int copy = 0, copy_row = 0, copy_byte = first_group * kGroupBytes, copy_stage = 0;
-    // Where the copy is, and read by nobody: ptxas 13.0 spills on sm_120 without it, and on sm_80
-    // to sm_90 where the copy takes it (tests/cuda/compile_check).
+    // The source address, computed but not used: without it ptxas 13.0 spills on sm_120, and if the
+    // copy used it, on sm_80 to sm_90 (tests/cuda/compile_check).
     const uint8_t* from = corner + copy_byte;
     const auto start_copy = [&] {
       if (copy < total) {
@@ -241,7 +241,7 @@ struct WarpTile {
           from = corner + copy_byte;
         }
       }
-      CpAsyncCommit();  // also an empty group, so that the waits below count right
+      CpAsyncCommit();  // an empty group, too, so that the waits below count right
     };
 
     const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
@@ -261,7 +261,7 @@ struct WarpTile {
     int row = 0, stage = 0;
     for (int i = 1 - kRingStages; i < total; ++i) {
       CpAsyncWait<kRingStages - 2>();
-      __syncwarp();  // all lanes' part of stage i is there; nobody reads stage i - 1 any more
+      __syncwarp();  // all lanes' parts of stage i have arrived; stage i - 1 has been read
       start_copy();
       if (i < 0) continue;  // filling the ring
       const uint4* fragment = fragments + row / kRowStep * kWarpSize + lane;
@@ -283,13 +283,13 @@ struct WarpTile {
     __syncwarp();  // the ring is free
   }
 
-  // By way of the ring, eight targets down at a time: so neighbouring lanes write neighbouring
-  // pixels, and the loop over pixels need not be unrolled over registers.
+  // Through the ring in shared memory, eight targets down at a time: so neighbouring lanes write
+  // neighbouring pixels, and the loop over pixels need not be unrolled over registers.
   template <typename Writer>
   __device__ __forceinline__ void Write(const Writer& writer_of_all, const AcrossSums& out) const {
     const int lane = static_cast<int>(threadIdx.x) % kWarpSize, used = writer_of_all.p.used;
     auto* values = reinterpret_cast<float*>(ring);  // (3, 8, kValueRow)
-    // A copy: what is in memory would be read again after every pixel that is written.
+    // A copy in registers: memory would be read again after every written pixel.
     const PreprocessFrame own = frame;
     const Writer writer(writer_of_all, own);
     const int across = tile_across * kAcrossTile;
@@ -303,7 +303,7 @@ struct WarpTile {
           *reinterpret_cast<float2*>(to) = make_float2(out[c][n][2 * h], out[c][n][2 * h + 1]);
         }
       }
-      __syncwarp();  // the values are there
+      __syncwarp();  // the values are written
       const int down = tile_down * kDownTile + 8 * h;
       const auto load = [&](int row, int column, float(&value)[3]) {
 #pragma unroll
@@ -331,13 +331,12 @@ struct WarpTile {
                        own.swap != 0 ? across + column : down + row, one);
         }
       }
-      __syncwarp();  // nobody reads the values any more
+      __syncwarp();  // the values have been read
     }
   }
 };
 
-// The down filters' fragments of all sets of rows, one after the other; where the ones of a set
-// end.
+// Copies the down filters' fragments of all sets of rows to shared memory, one after the other.
 __device__ __forceinline__ void LoadDownFragments(const unsigned char* table,
                                                   const PreprocessFrame& frame, int tile_down,
                                                   uint4* shared) {
@@ -350,7 +349,7 @@ __device__ __forceinline__ void LoadDownFragments(const unsigned char* table,
     }
     shared += count;
   }
-  __syncthreads();  // all fragments are there
+  __syncthreads();  // all fragments are written
 }
 
 template <int kSampleBytes, typename Writer>

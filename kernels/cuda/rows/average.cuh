@@ -1,7 +1,7 @@
-// out (batch, cols) = the mean of each item's tokens (f32), without its first `skip` ones: what
-// models that average before their last norm (CLIPA) end with.
+// out (batch, cols) = the mean of each item's tokens (f32) without the first `skip`: the pooling of
+// models that average before their last norm (CLIPA).
 //
-//   grid (column tiles, batch), 256 threads: 32 columns by 8 groups of tokens, which meet in shared
+//   grid (column tiles, batch), 256 threads: 32 columns by 8 groups of tokens, reduced in shared
 //   memory
 //
 // Cost, ViT-L/14 at batch 64 (16,448 rows of 1,024): reads 67 MB: 16 us at 4.3 TB/s, the bound.

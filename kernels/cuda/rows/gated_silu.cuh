@@ -1,11 +1,12 @@
-// out = silu(gate) * value, the middle of a gated MLP, whose two halves are one product's columns.
+// out = silu(gate) * value, in the middle of a gated MLP; gates and values are the two halves of
+// one product's columns.
 //
-//   a row a block, 256 threads, eight columns of each half a thread and turn; out may be the gates
+//   a block per row, 256 threads, eight columns of each half per thread and iteration; out may be
+//   the gates
 //
 // Cost, EVA02-L/14 at batch 64 (16,448 rows of 2,736 twice, fp16): reads 180 MB, writes 90 MB: 63
-// us at 4.3 TB/s, the bound; some 12 instructions an element. Rejected: the norm that follows in
-// EVA02 in the same kernel, which would save 180 MB but take a kernel for each width as the norm's
-// own has them.
+// us at 4.3 TB/s, the bound; some 12 instructions an element. Rejected: EVA02's following norm in
+// the same kernel, which would save 180 MB but need a kernel for each width, as the norm has.
 #pragma once
 
 #include "kernels/cuda/device/columns.cuh"

@@ -1,18 +1,17 @@
-// Layer norm of f32 rows; and of 16-bit rows, alone (within a block) or added to the residual
-// stream (after a part of a block).
+// Layer norm of f32 rows, and of 16-bit rows: with the output on its own (within a block of an
+// encoder) or added to the residual stream (after a part of one).
 //
-//   LayerNormKernel      a warp a row, four rows a block; the row stays in registers: memory is
-//   read
-//                        once, and the variance is that of the differences, not of the squares.
-//                        Widths up to 2,048 that 8 divides, aligned.
-//   LayerNormWideKernel  a block a row, any width and alignment; reads the row three times, twice
-//   of
-//                        them from L1 or L2.
+//   LayerNormKernel      a warp per row, four rows per thread block. The row stays in registers:
+//                        memory is read once, and the variance is computed from differences to the
+//                        mean. Widths up to 2,048, multiples of 8, aligned.
+//   LayerNormWideKernel  a thread block per row, any width and alignment. Reads the row three
+//   times,
+//                        twice of them from L1 or L2.
 //
 // Cost, ViT-L/14 at batch 64 (16,448 rows of 1,024): reads 67 MB, writes 34 MB: 23 us at 4.3 TB/s,
-// the bound. Rejected: a block a row for these widths (barriers, and eight columns a thread leave
-// most idle); Welford's update (a division for every element; two sums over registers are as
-// exact).
+// the bound. Rejected: a thread block per row for these widths (barriers, and with eight columns a
+// thread most threads are idle); Welford's update (a division per element; two sums over registers
+// are as exact).
 #pragma once
 
 #include "kernels/cuda/device/columns.cuh"
@@ -22,7 +21,7 @@ namespace cliptag::cuda {
 
 inline constexpr int kLayerNormThreads = 128;
 inline constexpr int kLayerNormWideThreads = 256;
-inline constexpr int kLayerNormEarlyRows = 2048;  // or fewer
+inline constexpr int kLayerNormEarlyRows = 2048;  // kEarly for up to so many rows
 
 template <typename Out, typename In>
 struct LayerNormParams {
@@ -30,7 +29,7 @@ struct LayerNormParams {
   const float* gamma = nullptr;  // (cols)
   const float* beta = nullptr;   // (cols) or null
   Out* out = nullptr;            // (rows, cols); may be x
-  // (rows, cols) or null: residual += norm, and out = residual. Of 16-bit x alone.
+  // (rows, cols) or null: residual += norm, and out = residual. Only for 16-bit x.
   float* residual = nullptr;
   int64_t x_stride = 0, out_stride = 0, residual_stride = 0;  // elements
   int rows = 0, cols = 0;
@@ -72,8 +71,8 @@ __device__ __forceinline__ void StoreNormalized(const LayerNormParams<Out, In>& 
   StoreColumns(p.out + row * p.out_stride + col, y);
 }
 
-// kChunks: of eight columns, of a lane; kChunks * 256 >= cols. kEarly: gains and offsets are loaded
-// with the row, not when they are needed, for where no other rows hide what that takes.
+// kChunks: chunks of eight columns per lane; kChunks * 256 >= cols. kEarly: gamma and beta are
+// loaded with the row, not when they are needed: with few rows nothing else hides that latency.
 template <typename Out, typename In, int kChunks, bool kEarly>
 __global__ void __launch_bounds__(kLayerNormThreads) LayerNormKernel(LayerNormParams<Out, In> p) {
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;

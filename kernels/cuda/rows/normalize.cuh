@@ -1,7 +1,6 @@
-// Rows (f32) to unit length in place; a zero row stays zero. A warp a row, four rows a block;
-// embeddings are a few hundred rows of at most 1,280: what counts is the launch. The squares are
-// those of the row over its largest value, so that neither tiny nor huge rows lose their length to
-// underflow or overflow.
+// Scales rows (f32) to unit length, in place; a zero row stays zero. A warp per row, four rows per
+// block. Embeddings are a few hundred rows of at most 1,280: the launch dominates. Each row is
+// divided by its largest value before squaring, so that the squares neither underflow nor overflow.
 #pragma once
 
 #include <cmath>

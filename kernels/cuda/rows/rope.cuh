@@ -1,14 +1,14 @@
 // Rotary position embedding (RoPE), in place on the Q and K columns of the packed product: pairs of
-// neighbouring columns rotated as complex numbers by the cosine and sine that a table has for their
-// token and place in a head.
+// neighbouring columns are rotated, as complex numbers, by the cosine and sine of their token and
+// column in a table.
 //
-//   a row a block, 128 threads, eight columns (four pairs) a thread and step, or a pair where a
-//   width, a stride or an address is odd
+//   a block per row, 128 threads, eight columns (four pairs) per thread and iteration, or one pair
+//   if width, stride or address do not allow that
 //
 // Cost, EVA02-L/14 at batch 64 (16,448 rows of 2,048, fp16): reads and writes 67 MB each: 31 us at
-// 4.3 TB/s, the bound; the table (66 KB) stays in L1 and L2. Rejected: rotating Q and K where
-// attention loads them, which moves nothing more, but every block of queries would rotate all keys
-// again, in registers that its tiles need.
+// 4.3 TB/s, the bound; the table (66 KB) stays in L1 and L2. Rejected: rotating Q and K when
+// attention loads them: it moves no bytes of its own, but every block of queries would rotate all
+// keys again, with registers that its tiles need.
 #pragma once
 
 #include "kernels/cuda/device/columns.cuh"

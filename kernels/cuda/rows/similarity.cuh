@@ -1,15 +1,15 @@
 // cosines (n, m) = embeddings (n, dim) times the prompt bank (m, dim) transposed, all f32.
 //
 //   grid (bank tiles, embedding groups), 128 threads; tiles of 32 prompts by 8 embeddings for few
-//   embeddings, of 64 by 32 for more; slabs of 32 dimensions, three under way with cp.async
+//   embeddings, of 64 by 32 for more; slabs of 32 dimensions in a pipeline of three cp.async stages
 //
-// Shared memory: rows of 32 floats are 9 units of 16 bytes apart, an odd number, so that eight
-// lanes that read 16 bytes of eight rows meet eight different units: no bank conflict.
+// Shared memory: rows of 32 floats have a stride of 9 units of 16 bytes, an odd number, so that
+// eight lanes that read 16 bytes of eight rows access eight different units: no bank conflict.
 //
 // Cost, 10,000 prompts of 768 dimensions: the bank is 31 MB, 7.2 us at 4.3 TB/s, and the bound up
 // to some 16 embeddings; at 64, 0.98 GFLOP at about 60 TFLOP/s of f32: 16 us, in practice twice
-// that (8 loads of 16 bytes for 64 multiply-adds). f32 throughout: the bank is no place to lose
-// precision, and TF32's 10 bits would show in the third decimal of a cosine.
+// that (8 loads of 16 bytes for 64 multiply-adds). f32 throughout: TF32's 10 bits would change the
+// third decimal of a cosine.
 #pragma once
 
 #include "kernels/cuda/device/columns.cuh"
@@ -118,7 +118,7 @@ __global__ void __launch_bounds__(kSimilarityThreads) SimilarityKernel(Similarit
   }
   for (int i = 0; i < count; ++i) {
     CpAsyncWait<kSimilarityStages - 2>();  // slab i
-    __syncthreads();  // everyone's part of it; and nobody reads slab i - 1 any more
+    __syncthreads();  // all parts of it have arrived; all threads have read slab i - 1
     const int next = i + kSimilarityStages - 1;
     if (next < count) {
       Block::StartSlab(p, slabs + next % kSimilarityStages * Block::kSlabFloats,

@@ -44,7 +44,7 @@ TEST_F(BackendErrorsTest, DriverMissingOrTooOld) {
   EXPECT_THAT(CreateStatus().message(), HasSubstr("There is no NVIDIA driver"));
   settings.driver_version = 11040;
   standin::Reset(settings);
-  EXPECT_THAT(CreateStatus().message(), HasSubstr("The NVIDIA driver knows CUDA 11.4 at most"));
+  EXPECT_THAT(CreateStatus().message(), HasSubstr("The NVIDIA driver supports at most CUDA 11.4"));
   EXPECT_THAT(CreateStatus().message(), HasSubstr("update the driver"));
 }
 
@@ -54,7 +54,7 @@ TEST_F(BackendErrorsTest, ANewCardWithADriverThatCannotCompileForIt) {
   standin::Reset(settings);
   const Status status = FromCuda(cudaErrorUnsupportedPtxVersion, "it worked");
   EXPECT_EQ(status.code(), StatusCode::kUnsupported);
-  EXPECT_THAT(status.message(), HasSubstr("The NVIDIA driver knows CUDA 12.8 at most"));
+  EXPECT_THAT(status.message(), HasSubstr("The NVIDIA driver supports at most CUDA 12.8"));
 }
 
 TEST_F(BackendErrorsTest, CardTooOld) {
@@ -225,7 +225,7 @@ TEST_F(BackendErrorsTest, WithoutGraphsItRunsOn) {
     }
     SetLogCallback({});
     EXPECT_EQ(standin::GetCounters().graphs_launched, 0u);
-    EXPECT_THAT(warnings, testing::ElementsAre(HasSubstr("without a recorded graph")));
+    EXPECT_THAT(warnings, testing::ElementsAre(HasSubstr("without a CUDA graph")));
     EXPECT_EQ(standin::GetLiveObjects().Total(), 0u);
   }
 }

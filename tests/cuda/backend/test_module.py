@@ -78,7 +78,7 @@ class Tool(unittest.TestCase):
 
     def test_says_what_is_missing(self):
         self.assertIn("no NVIDIA GPU", self.complaint(CLIPTAG_STANDIN="devices=0"))
-        self.assertIn("NVIDIA driver knows CUDA 11.4", self.complaint(CLIPTAG_STANDIN="driver=11040"))
+        self.assertIn("NVIDIA driver supports at most CUDA 11.4", self.complaint(CLIPTAG_STANDIN="driver=11040"))
         self.assertIn("MiB", self.complaint(CLIPTAG_STANDIN="memory_mb=40"))
         self.assertIn("/no/such.so", self.complaint(CLIPTAG_CUDA_MODULE="/no/such.so"))
 

@@ -1,4 +1,4 @@
-// oneDNN 2: an operation descriptor first, then the primitive's.
+// oneDNN 2: first an operation descriptor, then the primitive descriptor.
 #include "kernels/cpu/products/onednn/api.h"
 
 namespace cliptag {

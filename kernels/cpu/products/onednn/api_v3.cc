@@ -1,4 +1,4 @@
-// oneDNN 3: the primitive descriptor alone.
+// oneDNN 3: only the primitive descriptor.
 #include "kernels/cpu/products/onednn/api.h"
 
 namespace cliptag {

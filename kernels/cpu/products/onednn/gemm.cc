@@ -15,14 +15,15 @@ namespace cliptag {
 namespace {
 
 // Rows multiplied at once. 64 rows reach oneDNN's full speed, and 64 x 512 results fit L2 beside
-// what is streamed through it.
+// the weights that are streamed through it.
 constexpr int64_t kRowBlock = 64;
 // oneDNN packs columns by 64; a block is a multiple of that.
 constexpr int64_t kUnit = 64;
 constexpr int64_t kLargestBlockUnits = 8;
 
-// Width of the column blocks: what lets `threads` finish together soonest, then the widest that
-// still gives each thread two blocks, so that a thread that was interrupted gives work away.
+// Width of the column blocks: the one with which all threads finish soonest; among equals the
+// widest that still gives each thread two blocks, so that others take over from a thread that was
+// interrupted.
 int64_t BlockColumns(int64_t n, int threads) {
   const int64_t units = DivideUp(n, kUnit);
   int64_t best = 1, best_span = INT64_MAX;
@@ -55,7 +56,7 @@ class OneDnnGemm::Weight : public PackedWeight {
   std::vector<float> bias;
 };
 
-// How a product of that many rows is divided, and the plans of its parts.
+// How a product of some number of rows is divided, and the plans of its parts.
 struct OneDnnGemm::Split {
   int64_t row_block = 0, row_blocks = 0;  // blocks of row_block rows; the last may be shorter
   // [last column block][last row block]
@@ -109,17 +110,16 @@ Result<std::unique_ptr<PackedWeight>> OneDnnGemm::Pack(const LinearSpec& spec,
   CLIPTAG_RETURN_IF_ERROR(GrowScratch(linear->blocks.front().cols, shape.in));
   CLIPTAG_ASSIGN_OR_RETURN(linear->storage, AllocateHost(bytes));
 
-  const WeightRows rows(spec, shape, kernels_);
   std::vector<Status> results(linear->blocks.size());
   pool_->Run(static_cast<int>(results.size()),
-             [&](int block, int) { results[block] = PackBlock(rows, *linear, block); });
+             [&](int block, int) { results[block] = PackBlock(spec, *linear, block); });
   for (const Status& result : results) CLIPTAG_RETURN_IF_ERROR(result);
 
-  linear->bias = rows.Biases();
+  linear->bias = BiasesOf(spec);
   return std::unique_ptr<PackedWeight>(std::move(linear));
 }
 
-Status OneDnnGemm::PackBlock(const WeightRows& from, Weight& linear, size_t index) {
+Status OneDnnGemm::PackBlock(const LinearSpec& from, Weight& linear, size_t index) {
   Weight::Block& block = linear.blocks[index];
   const int64_t in = linear.shape.in;
   const size_t row_bytes = in * SizeOf(product_type_);
@@ -127,13 +127,13 @@ Status OneDnnGemm::PackBlock(const WeightRows& from, Weight& linear, size_t inde
   CLIPTAG_ASSIGN_OR_RETURN(const auto floats, AllocateHost(in * sizeof(float)));
   float* row = static_cast<float*>(floats->data());
   for (int64_t o = 0; o < block.cols; ++o) {
-    from.Read(block.first + o, row);
+    ReadWeightRow(from, in, block.first + o, kernels_, row);
     char* to = static_cast<char*>(rows->data()) + o * row_bytes;
     if (product_type_ == DType::kBF16) {
       kernels_.to_bf16(row, in, reinterpret_cast<uint16_t*>(to));
       continue;
     }
-    if (compute_type_ == DType::kBF16) {  // bf16 values, kept as floats
+    if (compute_type_ == DType::kBF16) {  // bf16 values, stored as floats
       for (int64_t i = 0; i < in; ++i) row[i] = Bf16ToFloat(FloatToBf16(row[i]));
     }
     std::memcpy(to, row, row_bytes);

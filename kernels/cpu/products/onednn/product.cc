@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "kernels/base/concat.h"
 #include "kernels/base/log.h"
 #include "kernels/cpu/products/onednn/api.h"
 #include "kernels/host_memory.h"
@@ -22,8 +23,8 @@ memory::data_type TypeOf(DType type) {
   return type == DType::kBF16 ? memory::data_type::bf16 : memory::data_type::f32;
 }
 
-// One OpenMP thread while in scope; the setting belongs to the calling thread, which may be the
-// user's.
+// One OpenMP thread while in scope. The setting is per thread; the calling thread may belong to the
+// user, so it is restored.
 class OneOmpThread {
  public:
   OneOmpThread() : before_(omp_get_max_threads()) {
@@ -39,7 +40,7 @@ class OneOmpThread {
   int before_;
 };
 
-// Runs `f`, which calls oneDNN, and turns what it throws into a Status.
+// Runs `f`, which calls oneDNN, and turns an exception into a Status.
 template <typename F>
 Status Guard(const std::string& what, F f) {
   OneOmpThread one_thread;
@@ -56,9 +57,8 @@ Status Guard(const std::string& what, F f) {
 }
 
 std::string ShapeName(DType type, int64_t rows, int64_t n, int64_t k) {
-  return std::string(type == DType::kBF16 ? "bf16" : "fp32") + " product of " +
-         std::to_string(rows) + "x" + std::to_string(k) + " and " + std::to_string(k) + "x" +
-         std::to_string(n);
+  return Concat(type == DType::kBF16 ? "bf16" : "fp32", " product of ", rows, "x", k, " and ", k,
+                "x", n);
 }
 
 void CapCpu(CpuLevel level) {
@@ -70,7 +70,7 @@ void CapCpu(CpuLevel level) {
                         : level <= CpuLevel::kAvx512Vnni ? cpu_isa::avx512_core_vnni
                         : level == CpuLevel::kAvx512Bf16 ? cpu_isa::avx512_core_bf16
                                                          : cpu_isa::avx512_core_amx;
-    // Fails when oneDNN was used before in this process, which then keeps its own choice.
+    // Fails if this process has used oneDNN before, which then keeps its own choice.
     static_cast<void>(dnnl_set_max_cpu_isa(static_cast<dnnl_cpu_isa_t>(isa)));
   });
 }
@@ -88,7 +88,7 @@ class Packed : public OneDnn::PackedWeights {
 
 class OneDnn::Plan {
  public:
-  // What one worker hands to the primitive: made once, the addresses set before each run.
+  // A worker's arguments of the primitive: created once, addresses set before each run.
   struct Arguments {
     memory src, dst, scratchpad;
   };
@@ -113,8 +113,8 @@ struct OneDnn::Impl {
   const Layout& FindLayout(DType type, int64_t n, int64_t k) {
     Layout& layout = layouts[{type, 0, n, k}];
     if (layout.rearrange) return layout;
-    // The rows do not matter: brgemm asks for the same layout for all of them, and where another
-    // implementation does not, it is told to take this one.
+    // Any number of rows will do: brgemm wants the same layout for all of them, and plans make
+    // other implementations use it as well.
     constexpr int64_t kRows = 64;
     const memory::desc any({n, k}, TypeOf(type), memory::format_tag::any);
     layout.plain = memory::desc({n, k}, TypeOf(type), memory::format_tag::ab);
@@ -140,8 +140,8 @@ struct OneDnn::Impl {
     const std::string implementation = description.impl_info_str();
     const bool slow = implementation.rfind("ref", 0) == 0;
     Log(slow ? LogLevel::kWarning : LogLevel::kDebug,
-        "oneDNN takes " + implementation + " for the " + ShapeName(type, rows, n, k) +
-            (slow ? ": it has no fast code for it on this CPU." : "."));
+        Concat("oneDNN uses ", implementation, " for the ", ShapeName(type, rows, n, k),
+               slow ? ": it has no fast code for it on this CPU." : "."));
     auto plan = std::make_unique<Plan>();
     plan->product = dnnl::inner_product_forward(description);
     for (size_t w = 0; w < streams.size(); ++w) {
@@ -152,7 +152,7 @@ struct OneDnn::Impl {
     return plan;
   }
 
-  // Every worker's scratchpad holds at least that much afterwards.
+  // Makes every worker's scratchpad hold at least that much.
   Status GrowScratchpads(size_t bytes) {
     for (auto& scratchpad : scratchpads) CLIPTAG_RETURN_IF_ERROR(GrowHost(&scratchpad, bytes));
     return {};
@@ -214,7 +214,7 @@ bool OneDnn::Run(Plan& plan, const PackedWeights& weights, const void* x, float*
   Plan::Arguments& a = plan.workers[worker];
   const Memory* scratchpad = impl_->scratchpads[worker].get();
   dnnl_memory_t scratch = a.scratchpad.get();
-  // The C interface: its C++ wrapper builds a hash map per call and throws.
+  // The C interface: the C++ one builds a hash map per call, and throws.
   if (dnnl_memory_set_data_handle(a.src.get(), const_cast<void*>(x)) != dnnl_success ||
       dnnl_memory_set_data_handle(a.dst.get(), out) != dnnl_success ||
       dnnl_memory_set_data_handle(scratch, scratchpad->data()) != dnnl_success) {
@@ -232,8 +232,7 @@ bool OneDnn::Run(Plan& plan, const PackedWeights& weights, const void* x, float*
 
 std::string OneDnn::Version() {
   const dnnl_version_t* version = dnnl_version();
-  return "oneDNN " + std::to_string(version->major) + "." + std::to_string(version->minor) + "." +
-         std::to_string(version->patch);
+  return Concat("oneDNN ", version->major, ".", version->minor, ".", version->patch);
 }
 
 }  // namespace cliptag

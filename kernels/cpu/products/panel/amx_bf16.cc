@@ -1,4 +1,4 @@
-// Products of bf16 on AMX tiles, summed in f32.
+// Products of bf16 with AMX, summed in f32.
 #include <immintrin.h>
 
 #include "kernels/cpu/products/panel/kernels.h"

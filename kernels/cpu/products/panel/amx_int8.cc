@@ -1,4 +1,4 @@
-// Products of bytes on AMX tiles: quantised activations (unsigned) times weights (signed), summed
+// Products of bytes with AMX: quantized activations (unsigned) times weights (signed), summed
 // exactly in 32 bits.
 #include <immintrin.h>
 

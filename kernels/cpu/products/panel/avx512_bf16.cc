@@ -15,7 +15,7 @@ inline __m512bh Broadcast(const char* p) {
   return (__m512bh)_mm512_set1_epi32(LoadWord<int32_t>(p));
 }
 inline Sum MultiplyAdd(Sum sum, __m512bh x, __m512bh weights) {
-  return _mm512_dpbf16_ps(sum, weights, x);  // the broadcast last: it can come from memory
+  return _mm512_dpbf16_ps(sum, weights, x);  // the broadcast last: it can be a memory operand
 }
 inline void Store(float* p, Sum sum) { _mm512_store_ps(p, sum); }
 template <typename Tile>

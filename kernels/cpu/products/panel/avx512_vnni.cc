@@ -1,4 +1,4 @@
-// Products of bytes with AVX512-VNNI: quantised activations (unsigned) times weights (signed), four
+// Products of bytes with AVX512-VNNI: quantized activations (unsigned) times weights (signed), four
 // at a time, summed exactly in 32 bits: 3072 inputs of 255 * 127 are 1e8.
 #include <immintrin.h>
 

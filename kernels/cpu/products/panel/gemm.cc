@@ -11,8 +11,7 @@
 namespace cliptag {
 namespace {
 
-// Fewer rows than that read a panel for too little.
-constexpr int64_t kFewestRows = 32;
+constexpr int64_t kFewestRows = 32;  // of a task: fewer are not worth reading a panel for
 
 template <typename Value>
 Value* As(const std::unique_ptr<Memory>& memory) {
@@ -21,7 +20,7 @@ Value* As(const std::unique_ptr<Memory>& memory) {
 
 }  // namespace
 
-// How a product of that many rows is divided.
+// How a product is divided.
 struct PanelGemm::Split {
   int64_t panels_per_task = 1, column_tasks = 1, row_tasks = 1, row_block = 1;
 };
@@ -74,9 +73,7 @@ PanelGemm::Operand PanelGemm::PrepareOperand(const Matrix& x, const Weight& weig
     return {static_cast<const char*>(x.data), x.stride * static_cast<int64_t>(SizeOf(x.type)),
             nullptr};
   }
-  pool_->RunRows(x.rows, x.cols, [&](int64_t first, int64_t count, int) {
-    for (int64_t r = first; r < first + count; ++r) CopyRow(x, r, weight);
-  });
+  pool_->RunEachRow(x.rows, x.cols, [&](int64_t r) { CopyRow(x, r, weight); });
   return {As<char>(operand_), OperandStride(weight),
           kernel_.type == PanelType::kInt8 ? As<RowQuantization>(quantization_) : nullptr};
 }
@@ -125,7 +122,8 @@ Status PanelGemm::Run(const Matrix& x, const PackedWeight& packed, const Product
   pool_->Run(static_cast<int>(split.column_tasks * split.row_tasks), [&](int task, int) {
     const int64_t first_panel = task / split.row_tasks * split.panels_per_task;
     const int64_t end_panel = std::min(first_panel + split.panels_per_task, weight.count);
-    // Who finishes this task claims one some tasks on.
+    // The thread that finishes this task will probably claim one as many tasks ahead as there are
+    // other threads.
     const int64_t next_task = end_panel + (pool_->size() - 1) * split.panels_per_task;
     const int64_t part = task % split.row_tasks;
     const int64_t end_row = x.rows * (part + 1) / split.row_tasks;

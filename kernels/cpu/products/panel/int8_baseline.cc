@@ -1,5 +1,5 @@
-// Products of bytes on any machine: the same sums as AVX512-VNNI and AMX give, at a fraction of
-// their speed. A tile is one row.
+// Products of bytes on any CPU: the same sums as with AVX512-VNNI and AMX, at a fraction of their
+// speed. A tile is one row.
 #include "kernels/cpu/products/panel/kernels.h"
 
 namespace cliptag {

@@ -5,7 +5,7 @@
 
 namespace cliptag {
 
-// A word at any address. Static: no code for one instruction set may be linked in another's place.
+// A word at any address. Static: the linker must not use one instruction set's code for another.
 template <typename Word>
 static inline Word LoadWord(const char* p) {
   Word word;
@@ -13,8 +13,7 @@ static inline Word LoadWord(const char* p) {
   return word;
 }
 
-// Brings closer what the next rows are added to, which may have been written long ago, while they
-// are multiplied.
+// Prefetches the residual of the next rows, which may have been written long ago.
 static inline void PrefetchResidual(int rows, const EpilogueTask& finish) {
   if (finish.residual == nullptr) return;
   const int64_t size = finish.bf16 ? 2 : 4;
@@ -24,12 +23,12 @@ static inline void PrefetchResidual(int rows, const EpilogueTask& finish) {
   }
 }
 
-// Where a row's sums belong in a task without an epilogue.
+// Where the sums of a row go in a task without an epilogue.
 static inline float* SumsOf(const PanelTask& task, int64_t row) {
   return static_cast<float*>(task.finish.out) + row * kPanelColumns;
 }
 
-// On to the rows behind the next `rows`.
+// Moves the epilogue on by `rows` rows.
 static inline void AdvanceRows(int rows, EpilogueTask* finish) {
   const int64_t bytes = finish->bf16 ? 2 : 4;
   finish->out = static_cast<char*>(finish->out) + rows * finish->out_stride * bytes;

@@ -12,8 +12,8 @@
 namespace cliptag {
 namespace {
 
-// Weights to bytes of -127..127; returns their sum. A row that holds NaN or infinity gets a scale
-// of NaN.
+// Quantizes weights to -127..127 and returns the sum. A row with NaN or infinity gets a scale of
+// NaN.
 int32_t RoundToBytes(const float* row, int64_t depth, int8_t* bytes, float* scale) {
   float largest = 0, poison = 0;
   for (int64_t k = 0; k < depth; ++k) {
@@ -22,7 +22,7 @@ int32_t RoundToBytes(const float* row, int64_t depth, int8_t* bytes, float* scal
     poison += row[k] * 0.0f;  // 0, or NaN
   }
   *scale = largest / 127.0f + poison;
-  // The reciprocal of a subnormal maximum would be infinite; such weights are as good as none.
+  // The reciprocal of a subnormal maximum would be infinite; such weights count as zeros.
   const float inverse = largest >= 0x1p-120f && poison == 0 ? 127.0f / largest : 0.0f;
   int32_t sum = 0;
   for (int64_t k = 0; k < depth; ++k) {
@@ -36,9 +36,8 @@ int32_t RoundToBytes(const float* row, int64_t depth, int8_t* bytes, float* scal
 
 }  // namespace
 
-// What is packed, and for what.
 struct PanelWeight::Source {
-  const WeightRows& rows;
+  const LinearSpec& spec;
   const PanelKernel& kernel;
   DType compute_type;
   const SimdKernels& kernels;
@@ -55,9 +54,8 @@ Status PanelWeight::Pack(const LinearSpec& spec, const LinearShape& of, const Pa
     scales.assign(count * kPanelColumns, 0.0f);
     sums.assign(count * kPanelColumns, 0);
   }
-  const WeightRows rows(spec, shape, kernels);
-  bias = rows.Biases();
-  const Source source{rows, kernel, compute_type, kernels};
+  bias = BiasesOf(spec);
+  const Source source{spec, kernel, compute_type, kernels};
   std::vector<Status> results(count);
   pool->Run(static_cast<int>(count),
             [&](int panel, int) { results[panel] = PackPanel(source, panel); });
@@ -73,7 +71,7 @@ Status PanelWeight::PackPanel(const Source& source, int64_t panel) {
   const int64_t first = panel * kPanelColumns;
   for (int column = 0; column < kPanelColumns; ++column) {
     if (first + column < shape.out) {
-      source.rows.Read(first + column, row);
+      ReadWeightRow(source.spec, shape.in, first + column, source.kernels, row);
     } else {
       std::fill(row, row + depth, 0.0f);
     }
@@ -82,14 +80,14 @@ Status PanelWeight::PackPanel(const Source& source, int64_t panel) {
   return {};
 }
 
-// The row as words of four bytes, one for each step of the panel. `words` has room for (depth)
-// floats.
+// Converts the row to the kernel's type, in `words` (room for `depth` floats), and writes it to the
+// panel, four bytes at each step.
 void PanelWeight::StoreOutput(const Source& source, const float* row, char* words, int column,
                               int64_t panel) {
   switch (source.kernel.type) {
     case PanelType::kF32: {
       float* floats = reinterpret_cast<float*>(words);
-      const bool round = source.compute_type == DType::kBF16;  // to bf16 values, kept as floats
+      const bool round = source.compute_type == DType::kBF16;  // to bf16 values, stored as floats
       for (int64_t k = 0; k < depth; ++k) {
         floats[k] = round ? Bf16ToFloat(FloatToBf16(row[k])) : row[k];
       }

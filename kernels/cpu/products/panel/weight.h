@@ -1,5 +1,4 @@
-// Weights packed into the panels of panel.h, 32 outputs each, with what their products need beside
-// them.
+// Weights packed into the panels of panel.h, 32 outputs each, with biases and quantization.
 //
 // Ownership: owns its memory. Thread safety: immutable once packed.
 #pragma once
@@ -16,18 +15,18 @@
 
 namespace cliptag {
 
-// What a task's weights, and beside them a block of its rows, may take of the second-level cache:
-// together three quarters of the smallest that servers have (1 MB). Larger shares gained nothing on
-// Zen 4, smaller ones read activations more often.
+// The part of the L2 cache for a task's weights; a block of its rows gets as much. Together they
+// are three quarters of the smallest L2 of servers (1 MB). Larger shares gained nothing on Zen 4,
+// smaller ones read activations more often.
 inline constexpr int64_t kPanelTaskBytes = 384 << 10;
 
-// Parts that work is cut into: several for each thread, so that one that was interrupted gives work
-// away.
+// Tasks to split a product into: several per thread, so that others take over from a thread that
+// was interrupted.
 constexpr int64_t PanelTasks(int64_t threads) { return threads == 1 ? 1 : threads * 4; }
 
 class PanelWeight : public PackedWeight {
  public:
-  // With a kF32 kernel and a `compute_type` of bf16 weights are rounded to bf16 values, too.
+  // With a kF32 kernel and a `compute_type` of bf16, weights are rounded to bf16, too.
   Status Pack(const LinearSpec& spec, const LinearShape& shape, const PanelKernel& kernel,
               DType compute_type, const SimdKernels& kernels, ThreadPool* pool);
 
@@ -38,7 +37,7 @@ class PanelWeight : public PackedWeight {
   char* panel(int64_t index) const {
     return static_cast<char*>(panels->data()) + index * static_cast<int64_t>(panel_bytes);
   }
-  // How many of a panel's outputs there are, and their biases; null without.
+  // The number of outputs of a panel (the last one may have fewer), and their biases or null.
   int64_t columns(int64_t panel) const {
     const int64_t left = shape.out - panel * kPanelColumns;
     return left < kPanelColumns ? left : kPanelColumns;
@@ -47,7 +46,7 @@ class PanelWeight : public PackedWeight {
     return bias.empty() ? nullptr : bias.data() + panel * kPanelColumns;
   }
 
-  // Panels that a task takes where there are that many tasks, or more.
+  // Panels of a task, for at least `tasks` tasks.
   int64_t PanelsPerTask(int64_t tasks) const {
     const int64_t fit = kPanelTaskBytes / static_cast<int64_t>(panel_bytes);
     return std::max<int64_t>(1, std::min(fit, DivideUp(count, tasks)));
