@@ -206,7 +206,7 @@ Status RunAverageTokens(cudaStream_t stream, const Matrix& x, int skip, const Ma
 Status RunNormalizeRows(cudaStream_t stream, const Matrix& x) {
   StreamLauncher launch(stream);
   LaunchNormalizeRows({As<float>(x), x.stride, Int(x.rows), Int(x.cols)}, launch);
-  return Started(launch, "embeddings were brought to unit length");
+  return Started(launch, "embeddings were normalised");
 }
 
 Status RunSimilarity(cudaStream_t stream, const Matrix& embeddings, const Matrix& bank,

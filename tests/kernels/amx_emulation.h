@@ -2,7 +2,7 @@
 // Manual, volume 1, chapter 18): eight tiles of up to 16 rows of 64 bytes, shaped by a
 // configuration, and the two products that the panels use. The kernel of
 // kernels/cpu/products/panel/amx.inc is compiled over it, so that machines without AMX test it.
-// What the hardware would fault on fails the test.
+// A fault of the hardware fails the test.
 #pragma once
 
 #include <gtest/gtest.h>

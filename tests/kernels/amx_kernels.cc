@@ -1,4 +1,4 @@
-// The AMX kernels as kernels/cpu/panel_amx_*.cc have them, over the emulated tiles.
+// The AMX kernels of kernels/cpu/products/panel/amx_*.cc, with emulated tiles.
 #include "kernels/cpu/products/panel/kernels.h"
 #include "tests/kernels/amx_emulation.h"
 #include "tests/kernels/panel_test_kernels.h"

@@ -1,5 +1,5 @@
-// The CPU backend beside the oracle, at whatever level CLIPTAG_CPU caps this process to: meson runs
-// the tests once per level.
+// The CPU backend and the oracle (the reference backend), at the level that CLIPTAG_CPU sets: meson
+// runs the tests once per level.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -47,8 +47,8 @@ class CpuTest : public testing::TestWithParam<CpuConfig> {
   DType type() const { return cpu_->compute_type(); }
   bool bf16() const { return type() == DType::kBF16; }
 
-  // What results may differ by: rounding of sums in f32, or where the result is stored as bf16
-  // twice what rounding the exact result to bf16 costs.
+  // The allowed error: rounding of sums in f32; for results in bf16 twice the error of rounding the
+  // exact result to bf16.
   void ExpectLikeExact(const TestMatrix& actual, const TestMatrix& exact, double f32_tolerance,
                        const std::string& what) {
     const std::vector<float> expected = exact.values();

@@ -93,8 +93,8 @@ class TestMatrix {
   Matrix matrix_;
 };
 
-// Largest difference over the root mean square of what is expected; NaN where either holds one that
-// the other does not.
+// Largest difference divided by the root mean square of the expected values; NaN if only one of the
+// two has a NaN somewhere.
 inline double NormalisedError(const std::vector<float>& actual,
                               const std::vector<float>& expected) {
   double squares = 0, largest = 0;
@@ -124,7 +124,7 @@ inline void ExpectClose(const std::vector<float>& actual, const std::vector<floa
   }
 }
 
-// Values rounded to bf16 and back: what storing them as bf16 costs.
+// Values rounded to bf16 and back: the error of storing them as bf16.
 inline std::vector<float> RoundedToBf16(std::vector<float> values) {
   for (float& v : values) v = Bf16ToFloat(FloatToBf16(v));
   return values;

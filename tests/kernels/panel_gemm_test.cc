@@ -1,5 +1,5 @@
-// Our own products, every kernel that this machine has and the emulated ones, against plain loops:
-// in f32 and bf16 within the rounding of a sum, in bytes exactly as the quantised numbers multiply.
+// Own products, with every kernel of this machine and the emulated ones, against plain loops: in
+// f32 and bf16 within the rounding of a sum, in int8 exactly as the quantized numbers multiply.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -63,7 +63,7 @@ class PanelGemmTest : public testing::TestWithParam<Config> {
   bool bytes() const { return GetParam().kernel->type == PanelType::kInt8; }
   DType type() const { return GetParam().compute_type; }
 
-  // Row by row what the kernel is given, as numbers: quantised and back where it multiplies bytes.
+  // The kernel's operand as numbers, row by row: quantized and dequantized for int8.
   std::vector<float> Operand(const TestMatrix& x) const {
     std::vector<float> values = x.values();
     if (!bytes()) return values;
@@ -167,7 +167,7 @@ TEST_P(PanelGemmTest, EveryEpilogue) {
   }
 }
 
-// More than a task's share of the second-level cache, in rows and in panels.
+// More than a task's share of the L2 cache, in rows and in panels.
 TEST_P(PanelGemmTest, MoreThanACacheHolds) { Check(300, 2500, 330); }
 
 TEST_P(PanelGemmTest, NanStaysNan) {

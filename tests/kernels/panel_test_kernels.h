@@ -1,4 +1,4 @@
-// Kernels that exist in the tests alone.
+// Kernels that exist only in the tests.
 #pragma once
 
 #include "kernels/cpu/products/panel/panel.h"

@@ -1,4 +1,4 @@
-// Messages hold what strangers' files say.
+// Text of untrusted files in messages.
 #include "kernels/base/plain_text.h"
 
 #include <gtest/gtest.h>

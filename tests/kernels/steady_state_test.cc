@@ -1,6 +1,6 @@
-// Running never allocates: once a shape has been seen, the CPU backend's own operations make no
-// call to operator new, on any thread. Products are held to a bound instead: oneDNN itself
-// allocates a few small objects for each primitive that it runs, whatever its caller does.
+// Operations do not allocate: after the first run of a shape the CPU backend's own operations make
+// no call to operator new, on any thread. For products there is a bound instead, since oneDNN
+// allocates a few small objects for each primitive that it runs.
 #include <gtest/gtest.h>
 
 #include <atomic>

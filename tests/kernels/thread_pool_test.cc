@@ -1,5 +1,4 @@
-// The thread pool: every task once, on threads of its own, in step with its caller. Runs under
-// TSan.
+// The thread pool: runs every task once, on its threads, and waits for all. Runs under TSan.
 #include "kernels/cpu/machine/thread_pool.h"
 
 #include <gtest/gtest.h>
@@ -90,7 +89,7 @@ TEST_P(ThreadPoolSizes, WakesAfterSleeping) {
   }
 }
 
-// Whoever throws, the caller's thread or a worker: the others end first, and the next run is whole.
+// When the caller's thread or a worker throws, the others end first, and the next run is normal.
 TEST_P(ThreadPoolSizes, WhatATaskThrowsIsThrownByRun) {
   ThreadPool pool(GetParam());
   for (int bad : {0, 5, 63}) {

@@ -206,7 +206,7 @@ TEST_F(BackendErrorsTest, AnyCallMayFail) {
   }
 }
 
-// A graph that cannot be made, or not be run, is no reason to stop, and is told once.
+// A graph that cannot be captured or launched is no reason to stop; there is one warning.
 TEST_F(BackendErrorsTest, WithoutGraphsItRunsOn) {
   for (const char* function :
        {"cudaStreamBeginCapture", "cudaGraphInstantiate", "cudaGraphLaunch"}) {

@@ -191,7 +191,7 @@ TEST_F(ProductChoiceTest, EachShapeOnce) {
   EXPECT_EQ(standin::CallsOf("cublasLtMatmulAlgoGetHeuristic"), asked + 2);
 }
 
-// Whichever call fails while algorithms are timed: the product is right, or its failure is told.
+// Whichever call fails while algorithms are timed: the product is right, or there is an error.
 TEST_F(ProductChoiceTest, AnyCallOfTheTimingMayFail) {
   Open({100});
   ASSERT_STATUS_OK(Run());

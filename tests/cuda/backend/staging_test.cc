@@ -249,7 +249,7 @@ TEST(Staging, FramesOfUsualSizesAreReadSixteenBytesAtATime) {
     for (const auto& [width, height] :
          {std::pair(1920, 1080), std::pair(1280, 720), std::pair(854, 480), std::pair(719, 575)}) {
       SCOPED_TRACE(testing::Message() << name << " " << width << "x" << height);
-      // Only addresses are looked at.
+      // Only addresses are used.
       const TestFrame frame = MakeFrame(layout, width, height, [](int, int, int) { return 0; });
       for (const Fit fit : {Fit::kCrop, Fit::kSquash}) {
         const PreprocessSpec spec = PlainSpec(224, 32, fit, Interpolation::kBicubic);

@@ -128,7 +128,7 @@ TEST_F(CudaElement, TheMemoryKnowsItsRowsWhereTheBufferDoesNot) {
   EXPECT_EQ(Fake().seen()[0].view.component[1].row_stride, stride);
 }
 
-// What cannot be read passes without tags, and is told once.
+// Frames that cannot be read pass without tags, with one warning.
 class CudaElementRefusal : public CudaElementTest {
  protected:
   std::string WarningFor(GstBuffer* first, GstBuffer* second) {

@@ -24,7 +24,7 @@ namespace cliptag::emulation {
 using Site = std::source_location;
 inline constexpr int kLanes = 32;
 
-// Where a thread is asleep, for reports. Relaxed atomics: read by whoever finds the deadlock.
+// Where a thread sleeps, for reports. Relaxed atomics: the thread that detects a deadlock reads it.
 struct Whereabouts {
   std::atomic<const char*> call{nullptr};  // null: not asleep
   std::atomic<const char*> file{nullptr};

@@ -39,7 +39,7 @@ class Gate {
 void RunThreads(int count, uint32_t order, const std::function<void(int)>& body,
                 const std::function<void()>& stuck);
 
-// Ends the run: whoever sleeps, or would, throws Aborted.
+// Ends the run: threads that sleep, or are about to, throw Aborted.
 void AbortThreads();
 
 // A value that follows the running thread: null at its start, and its own again after each Sleep.

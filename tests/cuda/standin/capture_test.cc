@@ -65,7 +65,7 @@ TEST_F(CaptureTest, ReplaysWithTheArgumentsOfTheRecording) {
     cuda::StreamLauncher launch(stream_);
     launch(ScaleKernel, {1, 1, 1, 32, 0}, params);
     EXPECT_EQ(launch.error(), cudaSuccess);
-    params.factor = 0;  // is no longer looked at
+    params.factor = 0;  // no longer read
   }
   cudaMemcpyAsync(out, device, 128, cudaMemcpyDeviceToHost, stream_);
   cudaGraphExec_t exec = End(3);
