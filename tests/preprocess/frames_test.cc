@@ -271,7 +271,7 @@ TEST(BadInput, IsRefusedWithASentence) {
       {"columns", [](Call& c) { c.out.cols = 191; }, "16x191"},
       {"stride", [](Call& c) { c.out.stride = 100; }, "stride of 100"},
       {"no output", [](Call& c) { c.out.data = nullptr; }, "has no data"},
-      {"type", [](Call& c) { c.out.type = DType::kI32; }, "writes f32"},
+      {"type", [](Call& c) { c.out.type = DType::kI32; }, "writes only f32"},
   };
   const Layout& layout = LayoutNamed("I420");
   const TestFrame frame = MakeFrame(layout, 64, 48, Noise(13, layout, 64));
