@@ -82,7 +82,7 @@ Status EngineImpl::Prepare(const Batch& batch) {
       frames_.back().crop = part;
   }
   const Fit fit = batch.items[batch.pictures.front()].pending->request.fit;
-  const Status status = Preprocess(frames_, fit);
+  Status status = Preprocess(frames_, fit);
   if (status.ok() || frames_.size() == 1) return status;
   // One frame that cannot be read must not fail the others: each is tried alone, and a grey picture
   // takes the place of those that fail.

@@ -449,7 +449,9 @@ TEST(KeyframesInAFile, OfABareStreamHaveTheTimesOfFullDecoding) {
         kSource + encoder + " ! " + parser + " ! capsfilter caps=\"video/x-" + parser.substr(0, 4) +
         ",stream-format=byte-stream\" ! " + "filesink location=" + file.name());
     ASSERT_EQ(RunToTheEnd(writer.get()), "");
-    const auto run = [&](const std::string& between, Collector* frames) {
+    // Clang 14 captures a structured binding by name alone.
+    const auto run = [&, &parser = parser, &decoder = decoder](const std::string& between,
+                                                               Collector* frames) {
       const PipelinePtr reader =
           Parse("filesrc location=" + file.name() + " ! " + parser + between + " ! " + decoder +
                 " ! fakesink sync=false signal-handoffs=true name=sink");

@@ -22,10 +22,7 @@ std::string Piece(const std::string& text, char type) {
 
 std::string Model(const std::string& map, char model_type) {
   std::string out = Piece("<unk>", 2) + Piece("</s>", 3);
-  for (const char* text : {"\xE2\x96\x81", "a", "b", "ab",
-                           "\xE2\x96\x81"
-                           "a",
-                           "c", "cat"}) {
+  for (const char* text : {"▁", "a", "b", "ab", "▁a", "c", "cat"}) {
     out += Piece(text, 1);
   }
   out += Field(2, std::string{0x18, model_type});

@@ -22,6 +22,7 @@ Result<std::vector<std::string>> WeightFiles(const ModelConfig& config) {
   std::set<std::string> names;
   for (const auto& [tensor, file] : index) names.insert(file);
   std::vector<std::string> files;
+  files.reserve(names.size());
   for (const std::string& name : names) {
     files.push_back((std::filesystem::path(path).parent_path() / name).string());
   }

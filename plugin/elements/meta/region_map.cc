@@ -33,8 +33,9 @@ RegionMap MapOfScale(const GstVideoMetaTransform& scale) {
   }
   map.xx = static_cast<double>(out.width - borders_x) / in.width;
   map.yy = static_cast<double>(out.height - borders_y) / in.height;
-  map.x0 = borders_x / 2;
-  map.y0 = borders_y / 2;
+  const int left = borders_x / 2, top = borders_y / 2;  // whole pixels
+  map.x0 = left;
+  map.y0 = top;
   return map;
 }
 

@@ -207,6 +207,7 @@ class Block {
 void MeasureAttentionOf(const Options& options, const Shape& shape, int batch) {
   StreamTimer timer;
   const int64_t rows = int64_t{batch} * shape.tokens(), w = shape.width;
+  const int head_dim = shape.width / shape.heads;
   const int count = options.small ? 2 : Rotation(static_cast<size_t>(rows * w) * 8);
   std::vector<RandomMatrix> packed, out;
   for (int i = 0; i < count; ++i) {
@@ -223,7 +224,7 @@ void MeasureAttentionOf(const Options& options, const Shape& shape, int batch) {
     args.batch = batch;
     args.q_tokens = args.kv_tokens = shape.tokens();
     args.heads = shape.heads;
-    args.head_dim = shape.width / shape.heads;
+    args.head_dim = head_dim;
     args.scale = 1.0f / std::sqrt(static_cast<float>(args.head_dim));
     return cuda::RunAttention(timer.stream(), args);
   };
@@ -232,7 +233,7 @@ void MeasureAttentionOf(const Options& options, const Shape& shape, int batch) {
       .Text("engine", "cliptag")
       .Number("tokens", shape.tokens())
       .Number("heads", shape.heads)
-      .Number("head_dim", shape.width / shape.heads)
+      .Number("head_dim", head_dim)
       .Number("batch", batch)
       .Number("us", t.median * 1e6)
       .Number("best_us", t.best * 1e6)
