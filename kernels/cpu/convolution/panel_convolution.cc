@@ -56,14 +56,9 @@ Result<std::unique_ptr<PackedWeight>> PanelConvolution::Pack(const ConvolutionSp
   CLIPTAG_ASSIGN_OR_RETURN(const auto memory, AllocateHost(out * edge * piece * sizeof(float)));
   float* row = static_cast<float*>(memory->data());
   std::fill_n(row, out * edge * piece, 0.0f);
-  for (int64_t o = 0; o < out; ++o) {
-    for (int64_t y = 0; y < edge; ++y, row += piece) {
-      for (int64_t x = 0; x < edge; ++x) {
-        for (int64_t i = 0; i < in; ++i) {
-          row[x * in + i] = LoadAsFloat(from.data, from.type, ((o * in + i) * edge + y) * edge + x);
-        }
-      }
-    }
+  const std::vector<float> values = ChannelsLast(from);
+  for (int64_t r = 0; r < out * edge; ++r, row += piece) {
+    std::copy_n(values.data() + r * edge * in, edge * in, row);
   }
   LinearSpec rows{{{memory->data(), DType::kF32, {out, edge * piece}}}, {}};
   if (spec.bias.data != nullptr) rows.biases = {spec.bias};

@@ -8,10 +8,6 @@ namespace {
 
 constexpr int64_t kPixelBytes = 2, kRowBytes = 2;
 
-inline __m512 LoadPixel(const char* p) {
-  const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
-}
 inline void StorePixel(char* p, __m512 v) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), (__m256i)_mm512_cvtneps_pbh(v));
 }

@@ -8,10 +8,6 @@ namespace {
 
 constexpr int64_t kPixelBytes = 2, kRowBytes = 4;
 
-inline __m512 LoadPixel(const char* p) {
-  const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
-  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(words), 16));
-}
 inline void StoreRow(char* p, __m512 v) { _mm512_store_ps(p, v); }
 // To nearest even; NaN becomes a quiet NaN.
 inline void StorePixel(char* p, __m512 v) {

@@ -8,7 +8,6 @@ namespace {
 
 constexpr int64_t kPixelBytes = 4, kRowBytes = 4;
 
-inline __m512 LoadPixel(const char* p) { return _mm512_loadu_ps(p); }
 inline void StorePixel(char* p, __m512 v) { _mm512_storeu_ps(p, v); }
 inline void StoreRow(char* p, __m512 v) { _mm512_store_ps(p, v); }
 

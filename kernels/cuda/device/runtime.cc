@@ -156,42 +156,41 @@ Status CopyToDevice(void* device, const void* host, size_t bytes, cudaStream_t s
 
 Result<Stream> Stream::Create() {
   Stream stream;
+  cudaStream_t made = nullptr;
   // Non-blocking: does not wait for work in the GPU's default stream.
-  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaStreamCreateWithFlags(&stream.stream_, cudaStreamNonBlocking),
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaStreamCreateWithFlags(&made, cudaStreamNonBlocking),
                                "a stream was made");
+  stream.stream_.reset(made);
   return stream;
-}
-Stream::~Stream() {
-  if (stream_ != nullptr) (void)cudaStreamDestroy(stream_);
 }
 
 Result<Event> Event::CreateWithFlags(unsigned flags) {
   Event event;
-  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaEventCreateWithFlags(&event.event_, flags), "an event was made");
+  cudaEvent_t made = nullptr;
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaEventCreateWithFlags(&made, flags), "an event was made");
+  event.event_.reset(made);
   return event;
 }
 Result<Event> Event::Create() {
   return CreateWithFlags(cudaEventDisableTiming | cudaEventBlockingSync);
 }
 Result<Event> Event::CreateTimed() { return CreateWithFlags(cudaEventDefault); }
-Event::~Event() {
-  if (event_ != nullptr) (void)cudaEventDestroy(event_);
-}
 Status Event::Record(cudaStream_t stream) {
-  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaEventRecord(event_, stream), "an event was recorded");
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaEventRecord(event_.get(), stream), "an event was recorded");
   return {};
 }
 Status Event::Await(cudaStream_t stream) const {
-  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaStreamWaitEvent(stream, event_, 0), "a stream was made to wait");
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaStreamWaitEvent(stream, event_.get(), 0),
+                               "a stream was made to wait");
   return {};
 }
 Status Event::Await() const {
-  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaEventSynchronize(event_), "its work was waited for");
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaEventSynchronize(event_.get()), "its work was waited for");
   return {};
 }
 Result<float> Event::MillisecondsSince(const Event& earlier) const {
   float ms = 0;
-  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaEventElapsedTime(&ms, earlier.event_, event_),
+  CLIPTAG_RETURN_IF_CUDA_ERROR(cudaEventElapsedTime(&ms, earlier.event_.get(), event_.get()),
                                "its work was timed");
   return ms;
 }

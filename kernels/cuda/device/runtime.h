@@ -13,7 +13,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
-#include <utility>
+#include <type_traits>
 
 #include "kernels/backend.h"
 
@@ -93,20 +93,21 @@ Status Grow(std::unique_ptr<M>& memory, size_t bytes) {
   return {};
 }
 
+// A handle of CUDA or of one of its libraries, freed with `kDestroy`.
+template <typename Handle, auto kDestroy>
+struct Destroy {
+  void operator()(Handle handle) const { (void)kDestroy(handle); }
+};
+template <typename Handle, auto kDestroy>
+using Owned = std::unique_ptr<std::remove_pointer_t<Handle>, Destroy<Handle, kDestroy>>;
+
 class Stream {
  public:
   static Result<Stream> Create();
-  Stream() = default;
-  Stream(Stream&& other) noexcept : stream_(std::exchange(other.stream_, nullptr)) {}
-  Stream& operator=(Stream&& other) noexcept {
-    std::swap(stream_, other.stream_);
-    return *this;
-  }
-  ~Stream();
-  cudaStream_t get() const { return stream_; }
+  cudaStream_t get() const { return stream_.get(); }
 
  private:
-  cudaStream_t stream_ = nullptr;
+  Owned<cudaStream_t, cudaStreamDestroy> stream_;
 };
 
 // A point in a stream that another stream or the host can wait for.
@@ -114,13 +115,6 @@ class Event {
  public:
   static Result<Event> Create();
   static Result<Event> CreateTimed();  // for MillisecondsSince()
-  Event() = default;
-  Event(Event&& other) noexcept : event_(std::exchange(other.event_, nullptr)) {}
-  Event& operator=(Event&& other) noexcept {
-    std::swap(event_, other.event_);
-    return *this;
-  }
-  ~Event();
   Status Record(cudaStream_t stream);
   // Makes the stream's later work wait. An event that was never recorded does not block.
   Status Await(cudaStream_t stream) const;
@@ -132,7 +126,7 @@ class Event {
  private:
   static Result<Event> CreateWithFlags(unsigned flags);
 
-  cudaEvent_t event_ = nullptr;
+  Owned<cudaEvent_t, cudaEventDestroy> event_;
 };
 
 }  // namespace cliptag::cuda

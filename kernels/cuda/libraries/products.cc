@@ -6,7 +6,6 @@
 #include <cstring>
 #include <span>
 #include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -43,17 +42,9 @@ Status FromLibrary(cublasStatus_t status, const std::string& doing) {
       return FromLibrary(status_, doing);                                        \
   } while (false)
 
-// A descriptor of the library, freed with `kDestroy`.
-template <typename Handle, auto kDestroy>
-struct Destroy {
-  void operator()(std::remove_pointer_t<Handle>* handle) const { (void)kDestroy(handle); }
-};
-template <typename Handle, auto kDestroy>
-using Descriptor = std::unique_ptr<std::remove_pointer_t<Handle>, Destroy<Handle, kDestroy>>;
-using MatmulDescriptor = Descriptor<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
-using LayoutDescriptor = Descriptor<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
-using PreferenceDescriptor =
-    Descriptor<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
+using MatmulDescriptor = Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
+using LayoutDescriptor = Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
+using PreferenceDescriptor = Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
 
 cudaDataType_t DataType(DType type) {
   return type == DType::kF16 ? CUDA_R_16F : type == DType::kBF16 ? CUDA_R_16BF : CUDA_R_32F;
