@@ -44,9 +44,10 @@ Result<Tower> OpenTower(const std::string& directory) {
   return tower;
 }
 
-std::string TrialIdentity(const Tower& tower, const BackendInfo& info) {
+std::string TrialIdentity(const ModelConfig& config, const VitTensors& tensors,
+                          const BackendInfo& info) {
   ContentHash hash;
-  hash.AddText(ImageIdentity(tower.config, tower.tensors));
+  hash.AddText(ImageIdentity(config, tensors));
   hash.AddText(ToString(info.kind));
   hash.AddText(info.instructions);
   hash.AddText(ToString(info.precision));
@@ -110,14 +111,16 @@ Result<std::unique_ptr<Backend>> TakeQuicker(const std::string& directory,
   quick.kind = BackendKind::kCpu;
   quick.precision = info.quicker;
   CLIPTAG_ASSIGN_OR_RETURN(const Tower tower, OpenTower(directory));
-  if (tower.config.vision.is_convolutional()) {
-    Log(LogLevel::kInfo, "precision=auto takes " + std::string(ToString(info.precision)) +
-                             " for the model " + tower.config.name + ": the convolutions of a " +
-                             (tower.config.vision.is_resnet() ? "ResNet" : "FastViT") +
-                             " are not multiplied as bytes.");
+  const auto* vit = std::get_if<VitTensors>(&tower.tensors);
+  if (vit == nullptr) {
+    Log(LogLevel::kInfo,
+        "precision=auto takes " + std::string(ToString(info.precision)) + " for the model " +
+            tower.config.name + ": the convolutions of a " +
+            std::visit([](const auto& t) { return t.kKind; }, tower.config.vision) +
+            " are not multiplied as bytes.");
     return std::unique_ptr<Backend>();
   }
-  const TrialFile file = FindTrialFile(tower.config.name, TrialIdentity(tower, info));
+  const TrialFile file = FindTrialFile(tower.config.name, TrialIdentity(tower.config, *vit, info));
   const std::optional<double> known = ReadTrial(file);
   std::unique_ptr<Backend> quicker;
   double worst = known.value_or(0);

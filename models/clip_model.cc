@@ -25,8 +25,8 @@ constexpr char kDamaged[] = "; its weights are damaged, or overflow in this prec
 // What the image tower needs from a backend beyond the operations that all have: known before any
 // weights are read.
 Status CheckSupported(const VisionConfig& vision, Backend& backend) {
-  if (vision.is_fastvit()) return backend.Supports(Feature::kDepthwiseConvolutions);
-  return vision.is_resnet() ? backend.Supports(Feature::kConvolutions) : Status();
+  const auto needs = std::visit([](const auto& tower) { return tower.kNeeds; }, vision);
+  return needs ? backend.Supports(*needs) : Status();
 }
 
 }  // namespace

@@ -63,7 +63,7 @@ void AddTensors(const TextTensors& t, ContentHash* hash) {
   AddBlocks(t.blocks, hash);
 }
 
-void AddTensors(const VisionTensors& t, ContentHash* hash) {
+void AddTensors(const VitTensors& t, ContentHash* hash) {
   AddAll({&t.patch, &t.patch_bias, &t.class_token, &t.position, &t.pre_norm.gamma, &t.pre_norm.beta,
           &t.post_norm.gamma, &t.post_norm.beta, &t.projection.weight, &t.projection.bias},
          hash);
@@ -72,54 +72,36 @@ void AddTensors(const VisionTensors& t, ContentHash* hash) {
   AddPool(t.pool, hash);
 }
 
-void AddConfig(const ModelConfig& config, const TextTensors& tensors, ContentHash* hash) {
-  const TextConfig& text = config.text;
-  for (const int number :
-       {config.embed_dim, text.transformer.width, text.transformer.layers, text.transformer.heads,
-        text.transformer.mlp_width, static_cast<int>(text.transformer.activation),
-        static_cast<int>(text.transformer.layer_scale), text.context_length, text.vocab_size,
-        text.bos_id, text.eos_id, text.pad_id, static_cast<int>(text.pooling),
-        static_cast<int>(text.causal), static_cast<int>(text.projection),
-        static_cast<int>(text.clean), static_cast<int>(tensors.projection.transposed),
-        static_cast<int>(text.class_token), static_cast<int>(text.correct_class_mask)}) {
-    hash->AddNumber(number);
-  }
-  hash->AddBytes(&text.transformer.layer_norm_eps, sizeof(text.transformer.layer_norm_eps));
+// Numbers, flags and enumerators.
+template <typename... T>
+void AddNumbers(ContentHash* hash, T... numbers) {
+  (hash->AddNumber(static_cast<int64_t>(numbers)), ...);
 }
 
-void AddConfig(const ModelConfig& config, const VisionTensors& tensors, ContentHash* hash) {
-  const VisionConfig& image = config.vision;
+void AddConfig(const ModelConfig& config, const TextTensors& tensors, ContentHash* hash) {
+  const TextConfig& text = config.text;
+  const TransformerConfig& t = text.transformer;
+  AddNumbers(hash, config.embed_dim, t.width, t.layers, t.heads, t.mlp_width, t.activation,
+             t.layer_scale);
+  AddNumbers(hash, text.context_length, text.vocab_size, text.bos_id, text.eos_id, text.pad_id,
+             text.pooling, text.causal, text.projection, text.clean, tensors.projection.transposed,
+             text.class_token, text.correct_class_mask);
+  hash->AddBytes(&t.layer_norm_eps, sizeof(t.layer_norm_eps));
+}
+
+void AddConfig(const ModelConfig& config, const VitTensors& tensors, ContentHash* hash) {
+  const VitConfig& image = std::get<VitConfig>(config.vision);
+  const TransformerConfig& t = image.transformer;
   const PreprocessSpec& pixels = config.preprocess;
-  for (const int number : {config.embed_dim,
-                           image.transformer.width,
-                           image.transformer.layers,
-                           image.transformer.heads,
-                           image.transformer.mlp_width,
-                           static_cast<int>(image.transformer.activation),
-                           static_cast<int>(image.transformer.layer_scale),
-                           image.image_size,
-                           image.patch_size,
-                           static_cast<int>(image.patch_bias),
-                           static_cast<int>(image.pre_norm),
-                           static_cast<int>(image.final_norm_after_pool),
-                           static_cast<int>(image.average_pool),
-                           static_cast<int>(image.class_token),
-                           static_cast<int>(image.class_position),
-                           static_cast<int>(image.conv_stem),
-                           static_cast<int>(image.attention_pool),
-                           image.pool_heads,
-                           static_cast<int>(image.transformer.gated_mlp),
-                           static_cast<int>(image.transformer.inner_norms),
-                           static_cast<int>(image.transformer.post_norm),
-                           image.rope.reference,
-                           static_cast<int>(tensors.projection.transposed),
-                           pixels.size,
-                           pixels.patch,
-                           static_cast<int>(pixels.fit),
-                           static_cast<int>(pixels.interpolation)}) {
-    hash->AddNumber(number);
-  }
-  hash->AddBytes(&image.transformer.layer_norm_eps, sizeof(image.transformer.layer_norm_eps));
+  AddNumbers(hash, config.embed_dim, t.width, t.layers, t.heads, t.mlp_width, t.activation,
+             t.layer_scale);
+  AddNumbers(hash, image.image_size, image.patch_size, image.patch_bias, image.pre_norm,
+             image.final_norm_after_pool, image.average_pool, image.class_token,
+             image.class_position, image.conv_stem, image.attention_pool, image.pool_heads);
+  AddNumbers(hash, t.gated_mlp, t.inner_norms, t.post_norm, image.rope_reference,
+             tensors.projection.transposed);
+  AddNumbers(hash, pixels.size, pixels.patch, pixels.fit, pixels.interpolation);
+  hash->AddBytes(&t.layer_norm_eps, sizeof(t.layer_norm_eps));
   for (const auto& rgb : {pixels.mean, pixels.std, pixels.fill})
     hash->AddBytes(rgb, 3 * sizeof(float));
 }
@@ -153,7 +135,7 @@ Result<TextEncoderFacts> ReadTextIdentity(const std::string& path) {
   return TextEncoderFacts{config.name, std::move(identity), config.embed_dim};
 }
 
-std::string ImageIdentity(const ModelConfig& config, const VisionTensors& tensors) {
+std::string ImageIdentity(const ModelConfig& config, const VitTensors& tensors) {
   ContentHash hash;
   AddConfig(config, tensors, &hash);
   AddTensors(tensors, &hash);

@@ -28,6 +28,6 @@ struct TextEncoderFacts {
 Result<TextEncoderFacts> ReadTextIdentity(const std::string& path);
 
 // Likewise, of a vision transformer; convolutional towers have nothing to be told apart for.
-std::string ImageIdentity(const ModelConfig& config, const VisionTensors& tensors);
+std::string ImageIdentity(const ModelConfig& config, const VitTensors& tensors);
 
 }  // namespace cliptag

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "kernels/backend.h"
@@ -57,24 +59,59 @@ struct TransformerConfig {
   int head_dim() const { return width / heads; }
 };
 
+// Whose names the tensors of a vision transformer have: its layout's, or those of timm's classes.
+enum class VitNaming : uint8_t { kLayout, kTimm, kEva, kEva02 };
+
+// Each kind of image tower has, under the same names: what it is called, what it needs that a
+// backend may lack, the size of its pictures, the edge of the patches that pixels are prepared in,
+// and the patches or places along a picture's edge in its last layer (grid).
+
+struct VitConfig {
+  static constexpr char kKind[] = "ViT";
+  static constexpr std::optional<Feature> kNeeds = std::nullopt;
+  TransformerConfig transformer;
+  int image_size = 224;
+  int patch_size = 32;
+  // RoPE: queries and keys are turned by angles that grow with the row, in the first half of a
+  // head, and the column, in the second. Patches a side of the grid whose places are whole numbers;
+  // 0: no rotation.
+  int rope_reference = 0;
+  bool patch_bias = false;  // convolution with a bias
+  bool pre_norm = true;     // layer norm before the first block (ln_pre / pre_layrnorm)
+  bool final_norm_after_pool = false;
+  bool average_pool = false;  // mean of the patch tokens instead of the class token
+  bool class_token = true;
+  bool class_position = true;  // the class token has a position, too
+  bool conv_stem = false;      // MobileCLIP-B's (models/encoders/convolutional/conv_stem.h)
+  AttentionPool attention_pool = AttentionPool::kNone;
+  int pool_heads = 0, pool_queries = 1;  // of kQuery; only the first query's answer counts
+  VitNaming naming = VitNaming::kLayout;
+
+  int pixel_patch() const { return conv_stem ? 4 : patch_size; }
+  int grid() const { return image_size / patch_size; }
+  int patches() const { return grid() * grid(); }
+  int tokens() const { return patches() + (class_token ? 1 : 0); }
+};
+
 // CLIP's modified ResNet; its activation is ReLU.
 struct ResNetConfig {
+  static constexpr char kKind[] = "ResNet";
+  static constexpr std::optional<Feature> kNeeds = Feature::kConvolutions;
   int layers[4] = {0, 0, 0, 0};  // bottlenecks of each stage
   int width = 0;                 // channels behind the stem
   int heads = 0;                 // of the attention pooling
+  int image_size = 224;
 
+  int pixel_patch() const { return 1; }
+  int grid() const { return image_size / 32; }
   int features() const { return 32 * width; }  // of the last stage
-};
-
-// Rotary positions of patches: queries and keys are turned by angles that grow with the row, in the
-// first half of a head, and the column, in the second.
-struct RopeConfig {
-  int reference = 0;  // patches a side of the grid whose places are whole numbers; 0: no rotation
 };
 
 // FastViT, as MobileCLIP has it: stages of blocks that mix by depthwise convolutions and, in the
 // last ones, by attention; its activation is GELU.
 struct FastVitConfig {
+  static constexpr char kKind[] = "FastViT";
+  static constexpr std::optional<Feature> kNeeds = Feature::kDepthwiseConvolutions;
   static constexpr int kHeadWidth = 32;
   struct Stage {
     int layers = 0, width = 0;
@@ -85,39 +122,16 @@ struct FastVitConfig {
   int mlp_ratio = 3;
   bool layer_norm = false;  // in front of attention; else a batch norm
   bool stem_scale = true;   // the stem was trained with branches of one pixel
+  int image_size = 224;
 
+  int pixel_patch() const { return 1; }
+  int grid() const { return image_size / 32; }
   int features() const { return 2 * stages.back().width; }  // of the last map
 };
 
-struct VisionConfig {
-  TransformerConfig transformer;
-  RopeConfig rope;
-  ResNetConfig
-      resnet;  // width > 0: the tower is a ResNet, `transformer` is unused, patch_size is 1
-  FastVitConfig fastvit;  // not empty: the tower is a FastViT
-  int image_size = 224;
-  int patch_size = 32;
-  bool patch_bias = false;  // convolution with a bias
-  bool pre_norm = true;     // layer norm before the first block (ln_pre / pre_layrnorm)
-  bool final_norm_after_pool = false;
-  bool average_pool = false;  // mean of the patch tokens instead of the class token
-  bool class_token = true;
-  bool class_position = true;  // the class token has a position, too
-  bool conv_stem =
-      false;  // MobileCLIP-B's, in place of patches (models/encoders/convolutional/conv_stem.h)
-  AttentionPool attention_pool = AttentionPool::kNone;
-  int pool_heads = 0, pool_queries = 1;  // of kQuery; only the first query's answer counts
-  bool timm = false;                     // open_clip's layout with timm's tensor names
-  bool eva = false;                      // timm's names in EVA's variant; only with `timm`
-
-  bool is_resnet() const { return resnet.width > 0; }
-  bool is_fastvit() const { return !fastvit.stages.empty(); }
-  bool is_convolutional() const { return is_resnet() || is_fastvit(); }
-  // Of the patches that pixels are prepared in.
-  int pixel_patch() const { return conv_stem ? 4 : patch_size; }
-  int patches() const { return (image_size / patch_size) * (image_size / patch_size); }
-  int tokens() const { return patches() + (class_token ? 1 : 0); }
-};
+// Whatever differs by kind is a set of overloads under std::visit: one that forgets a kind does not
+// compile.
+using VisionConfig = std::variant<VitConfig, ResNetConfig, FastVitConfig>;
 
 struct TextConfig {
   TransformerConfig transformer;

@@ -117,9 +117,8 @@ void ReadPixels(FieldReader* reader, const Defaults& defaults, PreprocessSpec* s
   }
 }
 
-void ReadPreprocessor(FieldReader* reader, int image_size, const Defaults& defaults,
-                      PreprocessSpec* spec) {
-  spec->size = image_size;
+void ReadPreprocessor(FieldReader* reader, const Defaults& defaults, PreprocessSpec* spec) {
+  const int image_size = spec->size;  // of the image tower
   ReadPixels(reader, defaults, spec);
   // PIL's codes: 2 bilinear, 3 bicubic.
   const int resample = reader->Int("resample", 3, 0);
@@ -177,30 +176,31 @@ void ReadText(FieldReader* text, const Defaults& defaults, TextConfig* out) {
   out->pooling = out->eos_id == 2 ? TextPooling::kArgmax : TextPooling::kEosId;
 }
 
-void ReadVision(FieldReader* vision, const Defaults& defaults, VisionConfig* out) {
-  out->transformer = ReadTransformer(vision, 768, 12, defaults);
-  out->image_size = vision->Square("image_size", 224);
-  out->patch_size = vision->Square("patch_size", defaults.patch_size);
+VitConfig ReadVision(FieldReader* vision, const Defaults& defaults) {
+  VitConfig out;
+  out.transformer = ReadTransformer(vision, 768, 12, defaults);
+  out.image_size = vision->Square("image_size", 224);
+  out.patch_size = vision->Square("patch_size", defaults.patch_size);
   if (vision->Int("num_channels", 3) != 3) {
     vision->Fail(StatusCode::kUnsupported, "num_channels",
                  "is " + vision->Get("num_channels").dump() + "; pictures have 3");
   }
+  return out;
 }
 
 // What SigLIP has otherwise than CLIP: both towers' heads, and texts that are read as a whole.
-void MakeSiglip(FieldReader* text, FieldReader* vision, ModelConfig* config) {
+void MakeSiglip(FieldReader* text, FieldReader* vision, VitConfig* image, ModelConfig* config) {
   config->embed_dim = text->Int("projection_size", config->text.transformer.width);
   if (!vision->Bool("vision_use_head", true)) {
     vision->Fail(StatusCode::kUnsupported, "vision_use_head",
                  "is false; without its head an image tower has no embedding");
   }
-  VisionConfig& image = config->vision;
-  image.patch_bias = true;
-  image.pre_norm = image.class_token = false;
-  image.attention_pool = AttentionPool::kProbe;
-  if (image.transformer.width != config->embed_dim) {
+  image->patch_bias = true;
+  image->pre_norm = image->class_token = false;
+  image->attention_pool = AttentionPool::kProbe;
+  if (image->transformer.width != config->embed_dim) {
     vision->Fail(StatusCode::kDataLoss, "hidden_size",
-                 "is " + std::to_string(image.transformer.width) + ", but texts have " +
+                 "is " + std::to_string(image->transformer.width) + ", but texts have " +
                      std::to_string(config->embed_dim) + " dimensions");
   }
   TextConfig& words = config->text;
@@ -215,89 +215,31 @@ void MakeSiglip(FieldReader* text, FieldReader* vision, ModelConfig* config) {
 // unless they are off: transformers takes any, a misspelt one as well, and follows its default in
 // silence.
 void RefuseOthers(FieldReader* reader) {
-  reader->RefuseOthers({"add_cross_attention",
-                        "architectures",
-                        "attention_dropout",
-                        "attn_implementation",
-                        "auto_map",
-                        "bad_words_ids",
-                        "begin_suppress_tokens",
-                        "bos_token_id",
-                        "chunk_size_feed_forward",
-                        "cross_attention_hidden_size",
-                        "decoder_start_token_id",
-                        "diversity_penalty",
-                        "do_sample",
-                        "dropout",
-                        "dtype",
-                        "early_stopping",
-                        "encoder_no_repeat_ngram_size",
-                        "eos_token_id",
-                        "exponential_decay_length_penalty",
-                        "finetuning_task",
-                        "forced_bos_token_id",
-                        "forced_eos_token_id",
-                        "id2label",
-                        "initializer_factor",
-                        "initializer_range",
-                        "is_composition",
-                        "is_decoder",
-                        "is_encoder_decoder",
-                        "label2id",
-                        "length_penalty",
-                        "license",
-                        "max_length",
-                        "min_length",
-                        "model_type",
-                        "no_repeat_ngram_size",
-                        "num_beam_groups",
-                        "num_beams",
-                        "num_return_sequences",
-                        "output_attentions",
-                        "output_hidden_states",
-                        "output_scores",
-                        "pad_token_id",
-                        "prefix",
-                        "problem_type",
-                        "projection_dim",
-                        "projection_size",
-                        "pruned_heads",
-                        "remove_invalid_values",
-                        "repetition_penalty",
-                        "return_dict",
-                        "return_dict_in_generate",
-                        "sep_token_id",
-                        "suppress_tokens",
-                        "task_specific_params",
-                        "temperature",
-                        "text_config",
-                        "text_config_dict",
-                        "text_model_type",
-                        "tf_legacy_loss",
-                        "tie_encoder_decoder",
-                        "tie_word_embeddings",
-                        "tokenizer_class",
-                        "top_k",
-                        "top_p",
-                        "torch_dtype",
-                        "torchscript",
-                        "transformers.js_config",
-                        "transformers_version",
-                        "typical_p",
-                        "use_bfloat16",
-                        "use_cache",
-                        "vision_config",
-                        "vision_config_dict",
-                        "vision_model_type"},
-                       /*also_off=*/true);
+  reader->RefuseOthers(
+      R"(add_cross_attention architectures attention_dropout attn_implementation auto_map
+      bad_words_ids begin_suppress_tokens bos_token_id chunk_size_feed_forward
+      cross_attention_hidden_size decoder_start_token_id diversity_penalty do_sample dropout
+      dtype early_stopping encoder_no_repeat_ngram_size eos_token_id
+      exponential_decay_length_penalty finetuning_task forced_bos_token_id
+      forced_eos_token_id id2label initializer_factor initializer_range is_composition
+      is_decoder is_encoder_decoder label2id length_penalty license max_length min_length
+      model_type no_repeat_ngram_size num_beam_groups num_beams num_return_sequences
+      output_attentions output_hidden_states output_scores pad_token_id prefix problem_type
+      projection_dim projection_size pruned_heads remove_invalid_values repetition_penalty
+      return_dict return_dict_in_generate sep_token_id suppress_tokens task_specific_params
+      temperature text_config text_config_dict text_model_type tf_legacy_loss
+      tie_encoder_decoder tie_word_embeddings tokenizer_class top_k top_p torch_dtype
+      torchscript transformers.js_config transformers_version typical_p use_bfloat16
+      use_cache vision_config vision_config_dict vision_model_type)",
+      /*also_off=*/true);
 }
 
 void RefuseOtherPixels(FieldReader* reader) {
-  reader->RefuseOthers({"crop_size", "data_format", "default_to_square", "device",
-                        "disable_grouping", "do_convert_rgb", "feature_extractor_type",
-                        "image_processor_type", "image_seq_length", "input_data_format",
-                        "processor_class", "rescale_factor", "return_tensors", "use_square_size"},
-                       /*also_off=*/true);
+  reader->RefuseOthers(
+      R"(crop_size data_format default_to_square device disable_grouping do_convert_rgb
+      feature_extractor_type image_processor_type image_seq_length input_data_format
+      processor_class rescale_factor return_tensors use_square_size)",
+      /*also_off=*/true);
 }
 
 }  // namespace
@@ -333,17 +275,18 @@ Status ReadHuggingFaceConfig(const std::string& file, ModelConfig* config) {
   ReadText(&text, defaults, &config->text);
   const Json& vision_json = Nested(root, "vision_config", &prefix);
   FieldReader vision(vision_json, file, prefix, &status);
-  ReadVision(&vision, defaults, &config->vision);
-  if (siglip) MakeSiglip(&text, &vision, config);
+  VitConfig image = ReadVision(&vision, defaults);
+  if (siglip) MakeSiglip(&text, &vision, &image, config);
+  config->vision = image;
+  SetInput(config->vision, &config->preprocess);
   for (FieldReader* reader : {&top, &text, &vision}) RefuseOthers(reader);
   CLIPTAG_RETURN_IF_ERROR(status);
 
   std::string processor_file;
   CLIPTAG_ASSIGN_OR_RETURN(const Json processor, ReadProcessorFile(config->path, &processor_file));
   FieldReader pixels(processor, processor_file, "", &status);
-  ReadPreprocessor(&pixels, config->vision.image_size, defaults, &config->preprocess);
+  ReadPreprocessor(&pixels, defaults, &config->preprocess);
   RefuseOtherPixels(&pixels);
-  config->preprocess.patch = config->vision.patch_size;
   CLIPTAG_RETURN_IF_ERROR(status);
   return CheckConfig(*config, file);
 }

@@ -31,27 +31,17 @@ constexpr VitTower kVitTowers[] = {
     {"vit_large_patch14_clip_224", 14, 1024, 24, 16, false},
 };
 
-// The head is timm's own where open_clip adds none.
-bool HasOwnHead(FieldReader* vision, const std::string& name, const std::string& pool) {
-  if (vision->String("timm_pool", "avg") == pool && vision->String("timm_proj", "").empty()) {
-    return true;
-  }
-  vision->Fail(StatusCode::kUnsupported, "timm_model_name",
-               "is \"" + name + "\" without timm_pool \"" + pool +
-                   "\" and timm_proj null, as MobileCLIP has them");
-  return false;
-}
-
-// `arguments` are those of timm's constructor that take the name's place.
-void ReadFastVit(const FastVitTower& tower, FieldReader* arguments, VisionConfig* out) {
-  FastVitConfig& fast = out->fastvit;
+FastVitConfig ReadFastVit(const FastVitTower& tower, FieldReader* vision, FieldReader* arguments) {
+  CheckTimmHead(vision, "avg", "", "MobileCLIP has");
+  FastVitConfig fast;
+  fast.image_size = vision->Square("image_size", 224);
   for (const char* list : {"layers", "embed_dims"}) {
     const Json& value = arguments->Get(list);
     if (value.is_null() || (value.is_array() && value.size() == tower.layers.size())) continue;
     arguments->Fail(StatusCode::kDataLoss, list,
                     "is " + value.dump() + "; this tower takes a number for each of its " +
                         std::to_string(tower.layers.size()) + " stages");
-    return;
+    return fast;
   }
   size_t stage = 0;
   int width = tower.width;
@@ -74,49 +64,35 @@ void ReadFastVit(const FastVitTower& tower, FieldReader* arguments, VisionConfig
   fast.mlp_ratio = tower.second ? 4 : 3;
   fast.layer_norm = tower.second;
   fast.stem_scale = !tower.second;
-  out->patch_size = 1;
+  return fast;
 }
 
-void ReadVit(const VitTower& tower, FieldReader* arguments, VisionConfig* out) {
-  TransformerConfig& t = out->transformer;
-  t.width = arguments->Int("embed_dim", tower.width);
-  t.layers = arguments->Int("depth", tower.layers);
-  t.heads = arguments->Int("num_heads", tower.heads);
-  t.mlp_width = 4 * t.width;
-  t.layer_norm_eps = tower.conv_stem ? 1e-6f : 1e-5f;
-  out->conv_stem = tower.conv_stem;
-  out->class_position = out->pre_norm = !tower.conv_stem;
-  out->patch_size = tower.conv_stem ? tower.patch : arguments->Int("patch_size", tower.patch);
+VitConfig ReadVit(const VitTower& tower, FieldReader* vision, FieldReader* arguments) {
+  CheckTimmHead(vision, "token", "", "MobileCLIP has");
+  VitConfig out;
+  out.image_size = vision->Square("image_size", 224);
+  TransformerConfig& t = out.transformer;
+  t = ReadTimmTransformer(arguments, tower.width, tower.layers, tower.heads, 4);
+  if (!tower.conv_stem) t.layer_norm_eps = 1e-5f;
+  out.conv_stem = tower.conv_stem;
+  out.class_position = out.pre_norm = !tower.conv_stem;
+  out.patch_size = tower.conv_stem ? tower.patch : arguments->Int("patch_size", tower.patch);
+  out.naming = VitNaming::kTimm;
   if (tower.conv_stem && t.width % 4 != 0) {
     arguments->Fail(StatusCode::kDataLoss, "embed_dim",
                     "is " + std::to_string(t.width) + ", which is no multiple of 4");
   }
+  return out;
 }
 
 }  // namespace
 
-bool ReadMobileClipVision(FieldReader* vision, const std::string& file, Status* status,
-                          VisionConfig* out) {
-  const std::string name = vision->String("timm_model_name", "");
-  FieldReader arguments(vision->Get("timm_kwargs"), file, "vision_cfg.timm_kwargs.", status);
-  for (const FastVitTower& tower : kFastVitTowers) {
-    if (name != tower.name) continue;
-    if (!HasOwnHead(vision, name, "avg")) return true;
-    out->image_size = vision->Square("image_size", 224);
-    ReadFastVit(tower, &arguments, out);
-    arguments.RefuseOthers({});
-    return true;
-  }
-  for (const VitTower& tower : kVitTowers) {
-    if (name != tower.name) continue;
-    if (!HasOwnHead(vision, name, "token")) return true;
-    out->image_size = vision->Square("image_size", 224);
-    out->timm = true;
-    ReadVit(tower, &arguments, out);
-    arguments.RefuseOthers({});
-    return true;
-  }
-  return false;
+std::optional<VisionConfig> ReadMobileClip(FieldReader* vision, FieldReader* arguments) {
+  const FastVitTower* fast = FindTimm(kFastVitTowers, vision);
+  if (fast != nullptr) return ReadFastVit(*fast, vision, arguments);
+  const VitTower* vit = FindTimm(kVitTowers, vision);
+  if (vit != nullptr) return ReadVit(*vit, vision, arguments);
+  return std::nullopt;
 }
 
 }  // namespace cliptag

@@ -79,22 +79,14 @@ class Name {
   std::vector<std::string> words_;
 };
 
-bool UsesQuickGelu(const ModelConfig& config) {
-  return config.vision.transformer.activation == Activation::kQuickGelu ||
-         config.text.transformer.activation == Activation::kQuickGelu;
-}
-
-// A convolutional tower has an activation of its own, whatever the text tower's.
-bool UsesOnlyQuickGelu(const ModelConfig& config) {
-  return (config.vision.is_convolutional() ||
-          config.vision.transformer.activation == Activation::kQuickGelu) &&
-         config.text.transformer.activation == Activation::kQuickGelu;
-}
-
 void CheckActivation(const ModelConfig& config, const Name& name, const std::string& begin,
                      std::vector<std::string>* out) {
+  const auto* vit = std::get_if<VitConfig>(&config.vision);
+  const bool text = config.text.transformer.activation == Activation::kQuickGelu;
+  // A convolutional tower has an activation of its own, whatever the text tower's.
+  const bool image = vit == nullptr ? text : vit->transformer.activation == Activation::kQuickGelu;
   const bool quick = name.Says("quickgelu") || name.Says("quick_gelu") || name.Says("quick-gelu");
-  if ((quick || name.Says("openai")) && !UsesOnlyQuickGelu(config)) {
+  if ((quick || name.Says("openai")) && !(image && text)) {
     out->push_back(begin + (quick ? "QuickGELU" : "one of OpenAI's, which use QuickGELU") +
                    ", but its files say another activation; its tags will be worse than they could "
                    "be. Set \"quick_gelu\": true in open_clip_config.json, or \"hidden_act\": "
@@ -103,7 +95,7 @@ void CheckActivation(const ModelConfig& config, const Name& name, const std::str
   // LAION-400M's came with either.
   const bool plain = name.Says("laion2b") || name.Says("laion5b") || name.Says("datacomp") ||
                      name.Says("commonpool");
-  if (plain && !quick && !name.Says("openai") && UsesQuickGelu(config)) {
+  if (plain && !quick && !name.Says("openai") && (image || text)) {
     out->push_back(
         begin +
         "one of those trained on LAION or DataComp, which use plain GELU, but its files say "
@@ -152,14 +144,16 @@ std::vector<std::string> NameContradictions(const ModelConfig& config) {
   std::vector<std::string> out;
   CheckActivation(config, name, begin, &out);
   CheckPixels(config, name, begin, &out);
-  const int patch = name.Patch(), size = name.Size();
-  if (patch > 0 && patch != config.vision.patch_size) {
+  const auto* vit = std::get_if<VitConfig>(&config.vision);
+  const int patch = name.Patch(), found_patch = vit == nullptr ? 1 : vit->patch_size;
+  const int size = name.Size(), found_size = config.preprocess.size;
+  if (patch > 0 && patch != found_patch) {
     out.push_back(begin + "one of patches of " + std::to_string(patch) +
-                  " pixels, but its files say " + std::to_string(config.vision.patch_size) + ".");
+                  " pixels, but its files say " + std::to_string(found_patch) + ".");
   }
-  if (size > 0 && size != config.vision.image_size) {
+  if (size > 0 && size != found_size) {
     out.push_back(begin + "one for pictures of " + std::to_string(size) +
-                  " pixels, but its files say " + std::to_string(config.vision.image_size) + ".");
+                  " pixels, but its files say " + std::to_string(found_size) + ".");
   }
   return out;
 }

@@ -10,6 +10,7 @@ namespace cliptag {
 namespace {
 
 constexpr int kHeadWidth = 64;
+constexpr char kResNetPosition[] = "visual.attnpool.positional_embedding";
 
 // Only of OpenAI's own models is it known that they use QuickGELU; they are compiled, or hold these
 // buffers.
@@ -32,10 +33,24 @@ class Shapes {
                        "nothing else says what the model looks like.");
     return 1;
   }
+  // Places a side, by the position embeddings: theirs, and one more.
+  int Grid(const std::string& tensor) {
+    const int tokens = Size(tensor, 2, 0);
+    const int grid = static_cast<int>(std::lround(std::sqrt(tokens - 1)));
+    if (status_.ok() && (grid < 1 || grid * grid + 1 != tokens)) {
+      status_ = DataLoss(file_ + ": tensor '" + tensor + "' has " + std::to_string(tokens) +
+                         " rows, which are no square of places and one more.");
+    }
+    return grid;
+  }
   // Blocks of a tower, counted by one of the tensors that each has.
-  int Blocks(const std::string& prefix, const char* tensor = ".attn.in_proj_weight") const {
+  int Blocks(const std::string& prefix, const char* tensor = ".attn.in_proj_weight") {
     int count = 0;
     while (weights_.Has(prefix + std::to_string(count) + tensor)) ++count;
+    if (status_.ok() && count == 0) {
+      status_ = DataLoss(file_ + ": there is no '" + prefix + "0" + tensor +
+                         "', and so a tower or stage without layers.");
+    }
     return count;
   }
   const Status& status() const { return status_; }
@@ -47,28 +62,34 @@ class Shapes {
   Status status_;
 };
 
-TransformerConfig Tower(int width, int layers) {
+TransformerConfig Tower(Shapes* shapes, int width, const std::string& blocks) {
   TransformerConfig out;
   out.width = width;
-  out.layers = layers;
+  out.layers = shapes->Blocks(blocks);
   out.heads = width / kHeadWidth;
   out.mlp_width = 4 * width;
   out.activation = Activation::kQuickGelu;
   return out;
 }
 
-Result<ResNetConfig> ResNet(Shapes* shapes, const std::string& file) {
+VitConfig Vit(Shapes* shapes) {
+  VitConfig out;
+  out.transformer =
+      Tower(shapes, shapes->Size("visual.conv1.weight", 4, 0), "visual.transformer.resblocks.");
+  out.patch_size = shapes->Size("visual.conv1.weight", 4, 3);
+  out.image_size = out.patch_size * shapes->Grid("visual.positional_embedding");
+  return out;
+}
+
+ResNetConfig ResNet(Shapes* shapes) {
   ResNetConfig out;
+  for (int stage = 0; stage < 4; ++stage) {
+    out.layers[stage] =
+        shapes->Blocks("visual.layer" + std::to_string(stage + 1) + ".", ".conv1.weight");
+  }
   out.width = shapes->Size("visual.layer1.0.conv1.weight", 4, 0);
   out.heads = out.features() / kHeadWidth;
-  for (int stage = 0; stage < 4; ++stage) {
-    const std::string prefix = "visual.layer" + std::to_string(stage + 1) + ".";
-    out.layers[stage] = shapes->Blocks(prefix, ".conv1.weight");
-    if (out.layers[stage] == 0) {
-      return DataLoss(file + ": there is no '" + prefix +
-                      "0.conv1.weight', and so a stage of its ResNet without layers.");
-    }
-  }
+  out.image_size = 32 * shapes->Grid(kResNetPosition);
   return out;
 }
 
@@ -85,38 +106,19 @@ Status ReadOpenAiConfig(const std::string& file, ModelConfig* config) {
   Shapes shapes(*weights, file);
   config->layout = Layout::kOpenClip;
   config->embed_dim = shapes.Size("text_projection", 2, 1);
-  VisionConfig& vision = config->vision;
-  const bool resnet = weights->Has("visual.attnpool.positional_embedding");
-  if (resnet) {
-    CLIPTAG_ASSIGN_OR_RETURN(vision.resnet, ResNet(&shapes, file));
-    vision.patch_size = 1;
+  if (weights->Has(kResNetPosition)) {
+    config->vision = ResNet(&shapes);
   } else {
-    vision.transformer = Tower(shapes.Size("visual.conv1.weight", 4, 0),
-                               shapes.Blocks("visual.transformer.resblocks."));
-    vision.patch_size = shapes.Size("visual.conv1.weight", 4, 3);
+    config->vision = Vit(&shapes);
   }
-  const std::string position =
-      resnet ? "visual.attnpool.positional_embedding" : "visual.positional_embedding";
-  const int tokens = shapes.Size(position, 2, 0);
-  const int grid = static_cast<int>(std::lround(std::sqrt(tokens - 1)));
-  vision.image_size = grid * (resnet ? 32 : vision.patch_size);
   TextConfig& text = config->text;
-  text.transformer =
-      Tower(shapes.Size("ln_final.weight", 1, 0), shapes.Blocks("transformer.resblocks."));
+  text.transformer = Tower(&shapes, shapes.Size("ln_final.weight", 1, 0), "transformer.resblocks.");
   text.context_length = shapes.Size("positional_embedding", 2, 0);
   text.vocab_size = shapes.Size("token_embedding.weight", 2, 0);
   text.pooling = TextPooling::kArgmax;
   CLIPTAG_RETURN_IF_ERROR(shapes.status());
-  if ((!resnet && vision.transformer.layers == 0) || text.transformer.layers == 0) {
-    return DataLoss(file + ": there is no 'resblocks.0.attn.in_proj_weight' in one of its towers.");
-  }
-  if (grid < 1 || grid * grid + 1 != tokens) {
-    return DataLoss(file + ": tensor '" + position + "' has " + std::to_string(tokens) +
-                    " rows, which are no square of places and one more.");
-  }
   SetClipMeanAndStd(&config->preprocess);
-  config->preprocess.size = vision.image_size;
-  config->preprocess.patch = vision.patch_size;
+  SetInput(config->vision, &config->preprocess);
   config->preprocess.interpolation = Interpolation::kBicubic;
   config->preprocess.fit = Fit::kCrop;
   return CheckConfig(*config, file);

@@ -37,30 +37,24 @@ TransformerConfig ReadTransformer(FieldReader* reader, int width, bool quick_gel
   TransformerConfig out;
   out.width = reader->Int("width", width);
   out.layers = reader->Int("layers", 12);
-  const double ratio = reader->Number("mlp_ratio", 4.0);
-  if (!(ratio > 0 && ratio <= 64)) {
-    reader->Fail(StatusCode::kDataLoss, "mlp_ratio",
-                 "is " + reader->Get("mlp_ratio").dump() + ", which makes no sense");
-  } else {
-    out.mlp_width = static_cast<int>(out.width * ratio);  // the reference rounds down too
-  }
+  out.mlp_width = ReadMlpWidth(reader, out.width, 4.0);
   out.activation = ReadActivation(reader, quick_gelu);
   out.layer_scale = reader->Has("ls_init_value");
   FieldReader norm(reader->Get("norm_kwargs"), file, prefix + "norm_kwargs.", status);
   out.layer_norm_eps = static_cast<float>(norm.Number("eps", 1e-5));
-  norm.RefuseOthers({});
+  norm.RefuseOthers();
   RefuseCustomBlocks(reader);
   return out;
 }
 
 // The reference reads no other field of a ResNet's.
-void ReadResNet(FieldReader* vision, VisionConfig* out) {
+ResNetConfig ReadResNet(FieldReader* vision) {
   const Json& layers = vision->Get("layers");
-  ResNetConfig& resnet = out->resnet;
+  ResNetConfig resnet;
   if (layers.size() != 4) {
     vision->Fail(StatusCode::kDataLoss, "layers",
                  "is " + layers.dump() + "; a ResNet has four numbers of them");
-    return;
+    return resnet;
   }
   for (int stage = 0; stage < 4; ++stage) resnet.layers[stage] = vision->Element("layers", stage);
   resnet.width = vision->Int("width", 768);
@@ -72,19 +66,19 @@ void ReadResNet(FieldReader* vision, VisionConfig* out) {
                      std::to_string(resnet.features()) + " features of a width of " +
                      std::to_string(resnet.width));
   }
-  out->image_size = vision->Square("image_size", 224);
-  out->patch_size = 1;
+  resnet.image_size = vision->Square("image_size", 224);
   // What five halvings leave; the reference takes a 32nd for it.
-  const int grid = (out->image_size + 1) / 2 / 2 / 2 / 2 / 2;
-  if (grid < 1 || grid != out->image_size / 32) {
+  const int grid = (resnet.image_size + 1) / 2 / 2 / 2 / 2 / 2;
+  if (grid < 1 || grid != resnet.grid()) {
     vision->Fail(StatusCode::kDataLoss, "image_size",
-                 "is " + std::to_string(out->image_size) + "; a ResNet takes multiples of 32");
+                 "is " + std::to_string(resnet.image_size) + "; a ResNet takes multiples of 32");
   }
+  return resnet;
 }
 
 // CoCa's. A string ("parallel", "cascade") asks for two poolers, which the reference itself calls
 // untested.
-void ReadAttentionalPool(FieldReader* vision, VisionConfig* out) {
+void ReadAttentionalPool(FieldReader* vision, VitConfig* out) {
   const Json& pool = vision->Get("attentional_pool");
   if (pool.is_string()) {
     vision->Refuse("attentional_pool", "only true (CoCa's one pooler) is supported");
@@ -99,36 +93,40 @@ void ReadAttentionalPool(FieldReader* vision, VisionConfig* out) {
   out->pool_queries = vision->Int("attn_pooler_queries", 256);
 }
 
-void ReadVision(FieldReader* vision, bool quick_gelu, const std::string& file, Status* status,
-                VisionConfig* out) {
-  if (!vision->String("timm_model_name", "").empty()) {
-    return ReadTimmVision(vision, file, status, out);
-  }
-  if (vision->Get("layers").is_array()) return ReadResNet(vision, out);
-  out->transformer = ReadTransformer(vision, 768, quick_gelu, file, "vision_cfg.", status);
+VitConfig ReadVit(FieldReader* vision, bool quick_gelu, const std::string& file, Status* status) {
+  VitConfig out;
+  out.transformer = ReadTransformer(vision, 768, quick_gelu, file, "vision_cfg.", status);
   const int head_width = vision->Int("head_width", 64);
-  out->transformer.heads = out->transformer.width / head_width;
-  if (out->transformer.heads < 1) {
+  out.transformer.heads = out.transformer.width / head_width;
+  if (out.transformer.heads < 1) {
     vision->Fail(StatusCode::kDataLoss, "head_width",
                  "is " + std::to_string(head_width) + ", more than the width of " +
-                     std::to_string(out->transformer.width));
+                     std::to_string(out.transformer.width));
   }
-  out->image_size = vision->Square("image_size", 224);
-  out->patch_size = vision->Square("patch_size", 16);
-  out->pre_norm = !vision->Bool("no_ln_pre", false);
-  out->final_norm_after_pool = vision->Bool("final_ln_after_pool", false);
+  out.image_size = vision->Square("image_size", 224);
+  out.patch_size = vision->Square("patch_size", 16);
+  out.pre_norm = !vision->Bool("no_ln_pre", false);
+  out.final_norm_after_pool = vision->Bool("final_ln_after_pool", false);
   const std::string pool = vision->String("pool_type", "tok");
   if (pool != "tok" && pool != "avg") {
     vision->Fail(StatusCode::kUnsupported, "pool_type",
                  "is \"" + pool + "\"; tok and avg are supported");
   }
-  out->average_pool = pool == "avg";
-  ReadAttentionalPool(vision, out);
+  out.average_pool = pool == "avg";
+  ReadAttentionalPool(vision, &out);
   const std::string position = vision->String("pos_embed_type", "learnable");
   if (position != "learnable" && position != "sin_cos_2d") {  // both are stored as a tensor
     vision->Fail(StatusCode::kUnsupported, "pos_embed_type",
                  "is \"" + position + "\"; learnable and sin_cos_2d are supported");
   }
+  return out;
+}
+
+VisionConfig ReadVision(FieldReader* vision, bool quick_gelu, const std::string& file,
+                        Status* status) {
+  if (!vision->String("timm_model_name", "").empty()) return ReadTimmVision(vision, file, status);
+  if (vision->Get("layers").is_array()) return ReadResNet(vision);
+  return ReadVit(vision, quick_gelu, file, status);
 }
 
 void ReadTokenizer(FieldReader* text, const std::string& file, Status* status, TextConfig* out) {
@@ -149,7 +147,7 @@ void ReadTokenizer(FieldReader* text, const std::string& file, Status* status, T
                 "is \"" + clean + "\"; lower, whitespace and canonicalize are supported");
   }
   // The tokenizers that are supported have no such token.
-  kwargs.RefuseOthers({"strip_sep_token", "language", "cache_dir"});
+  kwargs.RefuseOthers("strip_sep_token language cache_dir");
 }
 
 void ReadText(FieldReader* text, bool quick_gelu, const std::string& file, Status* status,
@@ -192,9 +190,7 @@ void ReadText(FieldReader* text, bool quick_gelu, const std::string& file, Statu
 
 void ReadPreprocess(FieldReader* reader, const VisionConfig& vision, PreprocessSpec* spec) {
   SetClipMeanAndStd(spec);
-  // The image tower's size wins over preprocess_cfg.size.
-  spec->size = vision.image_size;
-  spec->patch = vision.pixel_patch();
+  SetInput(vision, spec);  // the image tower's size wins over preprocess_cfg.size
   reader->Triple("mean", spec->mean);
   reader->Triple("std", spec->std);
   const std::string interpolation = reader->String("interpolation", "bicubic");
@@ -222,48 +218,24 @@ void ReadPreprocess(FieldReader* reader, const VisionConfig& vision, PreprocessS
     reader->Fail(StatusCode::kUnsupported, "mode",
                  "is not \"RGB\"; other colours are not supported");
   }
-  reader->RefuseOthers({"size"});
+  reader->RefuseOthers("size");
 }
 
 // Fields of the reference's CLIPVisionCfg, CLIPTextCfg and models that some kinds of towers are not
 // asked for, and those that are for training or for captions.
 void RefuseOthers(FieldReader* model, FieldReader* vision, FieldReader* text) {
-  vision->RefuseOthers({"layers",
-                        "width",
-                        "head_width",
-                        "mlp_ratio",
-                        "patch_size",
-                        "image_size",
-                        "ls_init_value",
-                        "patch_dropout",
-                        "attentional_pool",
-                        "attn_pooler_queries",
-                        "attn_pooler_heads",
-                        "no_ln_pre",
-                        "pos_embed_type",
-                        "final_ln_after_pool",
-                        "pool_type",
-                        "output_tokens",
-                        "act_kwargs",
-                        "norm_kwargs",
-                        "block_type",
-                        "qk_norm",
-                        "scaled_cosine_attn",
-                        "scale_heads",
-                        "scale_attn_inner",
-                        "scale_attn",
-                        "scale_fc",
-                        "timm_model_pretrained",
-                        "timm_pool",
-                        "timm_proj",
-                        "timm_proj_bias",
-                        "timm_drop",
-                        "timm_drop_path"});
+  vision->RefuseOthers(
+      R"(layers width head_width mlp_ratio patch_size image_size ls_init_value patch_dropout
+      attentional_pool attn_pooler_queries attn_pooler_heads no_ln_pre pos_embed_type
+      final_ln_after_pool pool_type output_tokens act_kwargs norm_kwargs block_type qk_norm
+      scaled_cosine_attn scale_heads scale_attn_inner scale_attn scale_fc
+      timm_model_pretrained timm_pool timm_proj timm_proj_bias timm_drop timm_drop_path)");
   // Only one token is pooled: norms before and after that are the same.
-  text->RefuseOthers({"eos_id", "final_ln_after_pool", "output_tokens", "proj_bias", "use_pad_mask",
-                      "hf_model_pretrained", "hf_proj_type", "hf_pooler_type"});
-  model->RefuseOthers({"custom_text", "multimodal_cfg", "nonscalar_logit_scale", "cast_dtype",
-                       "output_dict", "preprocess_cfg"});
+  text->RefuseOthers(
+      R"(eos_id final_ln_after_pool output_tokens proj_bias use_pad_mask hf_model_pretrained
+      hf_proj_type hf_pooler_type)");
+  model->RefuseOthers(
+      R"(custom_text multimodal_cfg nonscalar_logit_scale cast_dtype output_dict preprocess_cfg)");
 }
 
 }  // namespace
@@ -286,13 +258,13 @@ Status ReadOpenClipConfig(const std::string& file, ModelConfig* config) {
   config->logit_bias = model.Number("init_logit_bias", 0.0);
 
   FieldReader vision(model.Get("vision_cfg"), file, "vision_cfg.", &status);
-  ReadVision(&vision, quick_gelu, file, &status, &config->vision);
+  config->vision = ReadVision(&vision, quick_gelu, file, &status);
   FieldReader text(model.Get("text_cfg"), file, "text_cfg.", &status);
   ReadText(&text, quick_gelu, file, &status, &config->text);
   FieldReader pixels(whole.Get("preprocess_cfg"), file, "preprocess_cfg.", &status);
   ReadPreprocess(&pixels, config->vision, &config->preprocess);
   RefuseOthers(&model, &vision, &text);
-  if (whole.Has("model_cfg")) whole.RefuseOthers({"preprocess_cfg"});
+  if (whole.Has("model_cfg")) whole.RefuseOthers("preprocess_cfg");
   CLIPTAG_RETURN_IF_ERROR(status);
   if (config->text.projection == Projection::kNone &&
       config->text.transformer.width != config->embed_dim) {
@@ -300,10 +272,11 @@ Status ReadOpenClipConfig(const std::string& file, ModelConfig* config) {
                     std::to_string(config->text.transformer.width) + " is not embed_dim " +
                     std::to_string(config->embed_dim) + ".");
   }
-  if (config->vision.attention_pool == AttentionPool::kProbe &&
-      config->vision.transformer.width != config->embed_dim) {
+  const auto* vit = std::get_if<VitConfig>(&config->vision);
+  if (vit != nullptr && vit->attention_pool == AttentionPool::kProbe &&
+      vit->transformer.width != config->embed_dim) {
     return DataLoss(file + ": the image tower " + vision.String("timm_model_name", "") +
-                    " gives embeddings of " + std::to_string(config->vision.transformer.width) +
+                    " gives embeddings of " + std::to_string(vit->transformer.width) +
                     ", but embed_dim is " + std::to_string(config->embed_dim) + ".");
   }
   return CheckConfig(*config, file);

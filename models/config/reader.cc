@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <numeric>
+#include <sstream>
 #include <vector>
 
 namespace cliptag {
@@ -138,10 +140,11 @@ void FieldReader::Refuse(const char* key, const std::string& why) {
   if (!IsOff(value)) Fail(StatusCode::kUnsupported, key, "is " + value.dump() + "; " + why);
 }
 
-void FieldReader::RefuseOthers(std::initializer_list<const char*> others, bool also_off) {
+void FieldReader::RefuseOthers(const std::string& others, bool also_off) {
   if (!object_.is_object()) return;
   std::set<std::string> known = asked_;
-  known.insert(others.begin(), others.end());
+  std::istringstream words(others);
+  known.insert(std::istream_iterator<std::string>(words), {});
   for (const auto& [key, value] : object_.items()) {
     if (known.count(key) > 0) continue;
     if (also_off && (IsOff(value) || key.starts_with('_'))) continue;
@@ -165,22 +168,56 @@ void SetClipMeanAndStd(PreprocessSpec* spec) {
   }
 }
 
+int ReadMlpWidth(FieldReader* reader, int width, double ratio) {
+  ratio = reader->Number("mlp_ratio", ratio);
+  if (ratio > 0 && ratio <= 64) return static_cast<int>(width * ratio);  // as the reference rounds
+  reader->Fail(StatusCode::kDataLoss, "mlp_ratio",
+               "is " + reader->Get("mlp_ratio").dump() + ", which makes no sense");
+  return 0;
+}
+
+void SetInput(const VisionConfig& vision, PreprocessSpec* spec) {
+  const auto set = [spec](const auto& tower) {
+    spec->size = tower.image_size;
+    spec->patch = tower.pixel_patch();
+  };
+  std::visit(set, vision);
+}
+
 namespace {
 
-// What a picture is cut into: patches, or the places that convolutions leave of it.
-Status CheckPlaces(const VisionConfig& vision, const std::string& file) {
-  if (vision.patch_size > vision.image_size) {
-    return DataLoss(file + ": the patch size " + std::to_string(vision.patch_size) +
-                    " is larger than the image size " + std::to_string(vision.image_size) + ".");
+Status CheckTransformer(const TransformerConfig& t, const std::string& name,
+                        const std::string& file) {
+  if (t.heads < 1 || t.width % t.heads != 0) {
+    return DataLoss(file + ": the " + name + " tower's width " + std::to_string(t.width) +
+                    " is not a multiple of its " + std::to_string(t.heads) + " heads.");
   }
-  const int side = vision.image_size / (vision.is_convolutional() ? 32 : vision.patch_size);
-  if (side > kMostPlaces) {
-    return DataLoss(file + ": the image size " + std::to_string(vision.image_size) + " makes " +
-                    std::to_string(side) + " patches a side; at most " +
-                    std::to_string(kMostPlaces) + " are taken.");
+  if (t.mlp_width < 1) return DataLoss(file + ": the " + name + " tower's MLP has no width.");
+  return {};
+}
+
+Status CheckTower(const VitConfig& vit, int embed_dim, const std::string& file) {
+  CLIPTAG_RETURN_IF_ERROR(CheckTransformer(vit.transformer, "image", file));
+  if (vit.attention_pool == AttentionPool::kQuery && embed_dim % vit.pool_heads != 0) {
+    return DataLoss(file + ": embed_dim " + std::to_string(embed_dim) +
+                    " is not a multiple of the attention pool's " + std::to_string(vit.pool_heads) +
+                    " heads.");
+  }
+  if (vit.patch_size > vit.image_size) {
+    return DataLoss(file + ": the patch size " + std::to_string(vit.patch_size) +
+                    " is larger than the image size " + std::to_string(vit.image_size) + ".");
   }
   return {};
 }
+
+Status CheckTower(const ResNetConfig& resnet, int, const std::string& file) {
+  if (resnet.heads >= 1 && resnet.features() % resnet.heads == 0) return {};
+  return DataLoss(file + ": the " + std::to_string(resnet.features()) +
+                  " features of a ResNet of width " + std::to_string(resnet.width) +
+                  " are not divided among " + std::to_string(resnet.heads) + " heads.");
+}
+
+Status CheckTower(const FastVitConfig&, int, const std::string&) { return {}; }
 
 Status CheckPixels(const PreprocessSpec& spec, const std::string& file) {
   for (int i = 0; i < 3; ++i) {
@@ -197,32 +234,15 @@ Status CheckPixels(const PreprocessSpec& spec, const std::string& file) {
 }  // namespace
 
 Status CheckConfig(const ModelConfig& config, const std::string& file) {
-  const auto tower = [&](const TransformerConfig& t, const std::string& name) -> Status {
-    const int heads = t.heads;
-    if (heads < 1 || t.width % heads != 0) {
-      return DataLoss(file + ": the " + name + " tower's width " + std::to_string(t.width) +
-                      " is not a multiple of its " + std::to_string(heads) + " heads.");
-    }
-    if (t.mlp_width < 1) return DataLoss(file + ": the " + name + " tower's MLP has no width.");
-    return {};
+  const auto check = [&](const auto& tower) -> Status {
+    CLIPTAG_RETURN_IF_ERROR(CheckTower(tower, config.embed_dim, file));
+    if (tower.grid() <= kMostPlaces) return {};
+    return DataLoss(file + ": the image size " + std::to_string(tower.image_size) + " makes " +
+                    std::to_string(tower.grid()) + " patches a side; at most " +
+                    std::to_string(kMostPlaces) + " are taken.");
   };
-  const ResNetConfig& resnet = config.vision.resnet;
-  if (!config.vision.is_convolutional()) {
-    CLIPTAG_RETURN_IF_ERROR(tower(config.vision.transformer, "image"));
-  } else if (config.vision.is_resnet() &&
-             (resnet.heads < 1 || resnet.features() % resnet.heads != 0)) {
-    return DataLoss(file + ": the " + std::to_string(resnet.features()) +
-                    " features of a ResNet of width " + std::to_string(resnet.width) +
-                    " are not divided among " + std::to_string(resnet.heads) + " heads.");
-  }
-  CLIPTAG_RETURN_IF_ERROR(tower(config.text.transformer, "text"));
-  const int pool_heads = config.vision.pool_heads;
-  if (config.vision.attention_pool == AttentionPool::kQuery && config.embed_dim % pool_heads != 0) {
-    return DataLoss(file + ": embed_dim " + std::to_string(config.embed_dim) +
-                    " is not a multiple of the attention pool's " + std::to_string(pool_heads) +
-                    " heads.");
-  }
-  CLIPTAG_RETURN_IF_ERROR(CheckPlaces(config.vision, file));
+  CLIPTAG_RETURN_IF_ERROR(std::visit(check, config.vision));
+  CLIPTAG_RETURN_IF_ERROR(CheckTransformer(config.text.transformer, "text", file));
   return CheckPixels(config.preprocess, file);
 }
 

@@ -7,7 +7,7 @@
 #pragma once
 
 #include <cstdint>
-#include <initializer_list>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -41,9 +41,10 @@ class FieldReader {
   void Refuse(const char* key, const std::string& why);
   void Fail(StatusCode code, const char* key, const std::string& what);
   // An error that names a field which none of the calls above asked for and which is not among
-  // `others`: those known, and without a meaning here. With `also_off` fields that are null, false,
-  // zero or empty pass, and those whose names begin with '_'. To be called last.
-  void RefuseOthers(std::initializer_list<const char*> others, bool also_off = false);
+  // `others`, names with a space or line end between them: those known, and without a meaning here.
+  // With `also_off` fields that are null, false, zero or empty pass, and those whose names begin
+  // with '_'. To be called last.
+  void RefuseOthers(const std::string& others = "", bool also_off = false);
 
  private:
   const Json& object_;
@@ -59,16 +60,33 @@ Status ReadOpenClipConfig(const std::string& file, ModelConfig* config);
 Status ReadOpenAiConfig(const std::string& file, ModelConfig* config);
 
 // The image tower that vision_cfg.timm_model_name stands for. Those not known are refused by name.
-void ReadTimmVision(FieldReader* vision, const std::string& file, Status* status,
-                    VisionConfig* out);
+VisionConfig ReadTimmVision(FieldReader* vision, const std::string& file, Status* status);
 
-// Those of them that are EVA's (models/config/eva.cc).
-bool IsEvaVision(const std::string& timm_name);
-void ReadEvaVision(FieldReader* vision, const std::string& file, Status* status, VisionConfig* out);
+// Its families (timm.cc, eva.cc, mobileclip.cc): what the name stands for; nothing where it is none
+// of theirs. `arguments`, of timm's constructor, take the name's place.
+std::optional<VisionConfig> ReadSiglip(FieldReader* vision, FieldReader* arguments);
+std::optional<VisionConfig> ReadEva(FieldReader* vision, FieldReader* arguments);
+std::optional<VisionConfig> ReadMobileClip(FieldReader* vision, FieldReader* arguments);
+// The tower of that name in a family's table, or null.
+template <typename Tower, size_t n>
+const Tower* FindTimm(const Tower (&towers)[n], FieldReader* vision) {
+  const std::string name = vision->String("timm_model_name", "");
+  for (const Tower& tower : towers) {
+    if (name == tower.name) return &tower;
+  }
+  return nullptr;
+}
+// An error unless timm_pool and timm_proj ("": null) are those that the family has.
+void CheckTimmHead(FieldReader* vision, const char* pool, const std::string& proj,
+                   const char* family);
+TransformerConfig ReadTimmTransformer(FieldReader* arguments, int width, int layers, int heads,
+                                      double mlp_ratio);
 
-// Those that are MobileCLIP's (models/config/mobileclip.cc); false where the name is none of them.
-bool ReadMobileClipVision(FieldReader* vision, const std::string& file, Status* status,
-                          VisionConfig* out);
+// "mlp_ratio" of a width.
+int ReadMlpWidth(FieldReader* reader, int width, double ratio);
+
+// The size of pictures and the patches that an image tower takes.
+void SetInput(const VisionConfig& vision, PreprocessSpec* spec);
 
 // The relations that every model must keep: heads divide the width, patches fit the picture.
 Status CheckConfig(const ModelConfig& config, const std::string& file);

@@ -1,7 +1,7 @@
 // Image towers that open_clip takes from timm: what SigLIP's names stand for there
 // (timm.models.vision_transformer), since open_clip_config.json says nothing else about them. Other
 // families that load have files of their own.
-#include <string_view>
+#include <utility>
 
 #include "models/config/reader.h"
 
@@ -42,64 +42,68 @@ constexpr Family kOtherFamilies[] = {
     {"vitamin", "ViTamin"},   {"vit_pe_core", "Perception Encoder"},
     {"convnext", "ConvNeXt"}, {"swin", "Swin"}};
 
-const SiglipTower* Find(std::string_view name) {
-  for (const SiglipTower& tower : kSiglipTowers) {
-    if (name == tower.name) return &tower;
-  }
-  return nullptr;
-}
-
 }  // namespace
 
-void ReadTimmVision(FieldReader* vision, const std::string& file, Status* status,
-                    VisionConfig* out) {
-  const std::string name = vision->String("timm_model_name", "");
-  if (IsEvaVision(name)) return ReadEvaVision(vision, file, status, out);
-  if (ReadMobileClipVision(vision, file, status, out)) return;
-  const SiglipTower* tower = Find(name);
-  if (tower == nullptr) {
-    std::string family = "timm's";
-    for (const Family& other : kOtherFamilies) {
-      if (name.starts_with(other.prefix)) family = other.name;
-    }
-    vision->Fail(StatusCode::kUnsupported, "timm_model_name",
-                 "is \"" + name + "\": " + family +
-                     " image towers are not supported; of timm's, SigLIP's, MobileCLIP's and EVA's "
-                     "CLIPs are");
-    return;
-  }
-  if (vision->String("timm_pool", "avg") != "map" ||
-      vision->String("timm_proj", "linear") != "none") {
-    vision->Fail(
-        StatusCode::kUnsupported, "timm_model_name",
-        "is \"" + name + "\" without timm_pool \"map\" and timm_proj \"none\", as SigLIP has them");
-  }
-  // Arguments of timm's constructor that take the name's place, as timm's create_model has it.
-  FieldReader arguments(vision->Get("timm_kwargs"), file, "vision_cfg.timm_kwargs.", status);
-  TransformerConfig& t = out->transformer;
-  t.width = arguments.Int("embed_dim", tower->width);
-  t.layers = arguments.Int("depth", tower->layers);
-  t.heads = arguments.Int("num_heads", tower->heads);
-  const double ratio = arguments.Number("mlp_ratio", tower->mlp_ratio);
-  if (!(ratio > 0 && ratio <= 64)) {
-    arguments.Fail(StatusCode::kDataLoss, "mlp_ratio", "makes no sense");
-    return;
-  }
-  t.mlp_width = static_cast<int>(t.width * ratio);  // the reference rounds down too
-  const std::string activation = arguments.String("act_layer", tower->tanh ? "gelu_tanh" : "gelu");
-  if (activation != "gelu" && activation != "gelu_tanh") {
-    arguments.Fail(StatusCode::kUnsupported, "act_layer",
-                   "is \"" + activation + "\"; gelu and gelu_tanh are supported");
-  }
-  t.activation = activation == "gelu" ? Activation::kGelu : Activation::kTanhGelu;
+void CheckTimmHead(FieldReader* vision, const char* pool, const std::string& proj,
+                   const char* family) {
+  if (vision->String("timm_pool", "avg") == pool && vision->String("timm_proj", "") == proj) return;
+  vision->Fail(StatusCode::kUnsupported, "timm_model_name",
+               "is " + vision->Get("timm_model_name").dump() + " without timm_pool \"" + pool +
+                   "\" and timm_proj " + (proj.empty() ? "null" : '"' + proj + '"') + ", as " +
+                   family + " them");
+}
+
+TransformerConfig ReadTimmTransformer(FieldReader* arguments, int width, int layers, int heads,
+                                      double mlp_ratio) {
+  TransformerConfig t;
+  t.width = arguments->Int("embed_dim", width);
+  t.layers = arguments->Int("depth", layers);
+  t.heads = arguments->Int("num_heads", heads);
+  t.mlp_width = ReadMlpWidth(arguments, t.width, mlp_ratio);
   t.layer_norm_eps = 1e-6f;
-  out->image_size = vision->Square("image_size", 224);
-  out->patch_size = arguments.Int("patch_size", tower->patch);
-  arguments.RefuseOthers({});
-  out->patch_bias = true;
-  out->pre_norm = out->class_token = false;
-  out->attention_pool = AttentionPool::kProbe;
-  out->timm = true;
+  return t;
+}
+
+std::optional<VisionConfig> ReadSiglip(FieldReader* vision, FieldReader* arguments) {
+  const SiglipTower* tower = FindTimm(kSiglipTowers, vision);
+  if (tower == nullptr) return std::nullopt;
+  CheckTimmHead(vision, "map", "none", "SigLIP has");
+  VitConfig out;
+  out.transformer =
+      ReadTimmTransformer(arguments, tower->width, tower->layers, tower->heads, tower->mlp_ratio);
+  const std::string activation = arguments->String("act_layer", tower->tanh ? "gelu_tanh" : "gelu");
+  if (activation != "gelu" && activation != "gelu_tanh") {
+    arguments->Fail(StatusCode::kUnsupported, "act_layer",
+                    "is \"" + activation + "\"; gelu and gelu_tanh are supported");
+  }
+  out.transformer.activation = activation == "gelu" ? Activation::kGelu : Activation::kTanhGelu;
+  out.image_size = vision->Square("image_size", 224);
+  out.patch_size = arguments->Int("patch_size", tower->patch);
+  out.patch_bias = true;
+  out.pre_norm = out.class_token = false;
+  out.attention_pool = AttentionPool::kProbe;
+  out.naming = VitNaming::kTimm;
+  return out;
+}
+
+VisionConfig ReadTimmVision(FieldReader* vision, const std::string& file, Status* status) {
+  const std::string name = vision->String("timm_model_name", "");
+  FieldReader arguments(vision->Get("timm_kwargs"), file, "vision_cfg.timm_kwargs.", status);
+  for (auto* const read : {ReadSiglip, ReadEva, ReadMobileClip}) {
+    if (std::optional<VisionConfig> tower = read(vision, &arguments)) {
+      arguments.RefuseOthers();
+      return *std::move(tower);
+    }
+  }
+  std::string family = "timm's";
+  for (const Family& other : kOtherFamilies) {
+    if (name.starts_with(other.prefix)) family = other.name;
+  }
+  vision->Fail(StatusCode::kUnsupported, "timm_model_name",
+               "is \"" + name + "\": " + family +
+                   " image towers are not supported; of timm's, SigLIP's, MobileCLIP's and EVA's "
+                   "CLIPs are");
+  return {};
 }
 
 }  // namespace cliptag

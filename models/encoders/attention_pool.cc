@@ -27,22 +27,23 @@ std::vector<double> Normalised(const HostTensor& x, int64_t n, const NormTensors
 
 }  // namespace
 
-AttentionPooling::AttentionPooling(Backend& backend, const ModelConfig& config)
+AttentionPooling::AttentionPooling(Backend& backend, const VitConfig& config, int64_t embed_dim)
     : backend_(backend),
-      tokens_(config.vision.tokens()),
-      width_(config.vision.transformer.width),
-      inner_(config.embed_dim),  // SigLIP's width is its embedding's
-      heads_(config.vision.attention_pool == AttentionPool::kProbe ? config.vision.transformer.heads
-                                                                   : config.vision.pool_heads),
-      mlp_width_(config.vision.transformer.mlp_width),
-      epsilon_(config.vision.transformer.layer_norm_eps),
-      probe_(config.vision.attention_pool == AttentionPool::kProbe),
-      activation_(config.vision.transformer.activation) {}
+      tokens_(config.tokens()),
+      width_(config.transformer.width),
+      inner_(embed_dim),  // SigLIP's width is its embedding's
+      heads_(config.attention_pool == AttentionPool::kProbe ? config.transformer.heads
+                                                            : config.pool_heads),
+      mlp_width_(config.transformer.mlp_width),
+      epsilon_(config.transformer.layer_norm_eps),
+      probe_(config.attention_pool == AttentionPool::kProbe),
+      activation_(config.transformer.activation) {}
 
 Result<std::unique_ptr<AttentionPooling>> AttentionPooling::Load(Backend& backend,
-                                                                 const ModelConfig& config,
-                                                                 const VisionTensors& tensors) {
-  std::unique_ptr<AttentionPooling> pooling(new AttentionPooling(backend, config));
+                                                                 const VitConfig& config,
+                                                                 int64_t embed_dim,
+                                                                 const VitTensors& tensors) {
+  std::unique_ptr<AttentionPooling> pooling(new AttentionPooling(backend, config, embed_dim));
   AttentionPooling& p = *pooling;
   const AttentionPoolTensors& t = tensors.pool;
   // Rows of pictures, not of tokens, are multiplied by most of these: bytes would save nothing.

@@ -27,8 +27,9 @@ class AttentionPooling {
     Matrix middle;  // (batch, mlp) compute_type; the MLP's
   };
 
-  static Result<std::unique_ptr<AttentionPooling>> Load(Backend& backend, const ModelConfig& config,
-                                                        const VisionTensors& tensors);
+  static Result<std::unique_ptr<AttentionPooling>> Load(Backend& backend, const VitConfig& config,
+                                                        int64_t embed_dim,
+                                                        const VitTensors& tensors);
 
   // The query for every picture of a batch.
   Status Setup(int max_batch);
@@ -41,7 +42,7 @@ class AttentionPooling {
   Status Run(const Matrix& x, int batch, const Scratch& scratch, const Matrix& out) const;
 
  private:
-  AttentionPooling(Backend& backend, const ModelConfig& config);
+  AttentionPooling(Backend& backend, const VitConfig& config, int64_t embed_dim);
   Status LoadQuery(const AttentionPoolTensors& pool);
 
   Backend& backend_;

@@ -2,53 +2,147 @@
 
 #include <cmath>
 #include <string>
+#include <utility>
 
 namespace cliptag {
 namespace {
 
-// What the layouts call the parts of a block, after the block's own prefix.
+// Weights and biases of Q, K and V: a name each, where a name with nulls after it is of those
+// stacked, and "" of what is not there.
+struct QkvNames {
+  const char *weight[3], *bias[3];
+};
+
+// Linear layers and norms have a .weight and a .bias. These are after the block's own prefix.
 struct BlockNames {
   const char *norm1, *norm2;
-  const char *qkv, *qkv_bias;  // of the three stacked, or null: self_attn.q_proj and so on
+  QkvNames qkv;
   const char *out, *fc1, *fc2;
+  const char *scale1 = "ls_1.gamma", *scale2 = "ls_2.gamma";  // open_clip's
+  const char *gate = "mlp.fc1_g", *attention_norm = "attn.norm", *mlp_norm = "mlp.norm";  // EVA's
 };
-constexpr BlockNames kOpenClipNames = {
-    "ln_1",          "ln_2",     "attn.in_proj_weight", "attn.in_proj_bias",
+constexpr BlockNames kOpenClipBlock = {
+    "ln_1",          "ln_2",     {{"attn.in_proj_weight"}, {"attn.in_proj_bias"}},
     "attn.out_proj", "mlp.c_fc", "mlp.c_proj"};
-constexpr BlockNames kTimmNames = {"norm1",     "norm2",   "attn.qkv.weight", "attn.qkv.bias",
+constexpr BlockNames kHuggingFaceBlock = {
+    "layer_norm1",
+    "layer_norm2",
+    {{"self_attn.q_proj.weight", "self_attn.k_proj.weight", "self_attn.v_proj.weight"},
+     {"self_attn.q_proj.bias", "self_attn.k_proj.bias", "self_attn.v_proj.bias"}},
+    "self_attn.out_proj",
+    "mlp.fc1",
+    "mlp.fc2"};
+constexpr BlockNames kTimmBlock = {"norm1",     "norm2",   {{"attn.qkv.weight"}, {"attn.qkv.bias"}},
                                    "attn.proj", "mlp.fc1", "mlp.fc2"};
-constexpr BlockNames kHuggingFaceNames = {"layer_norm1",        "layer_norm2", nullptr,  nullptr,
-                                          "self_attn.out_proj", "mlp.fc1",     "mlp.fc2"};
+constexpr BlockNames kEvaBlock = {
+    "norm1",     "norm2",   {{"attn.qkv.weight"}, {"attn.q_bias", "", "attn.v_bias"}},
+    "attn.proj", "mlp.fc1", "mlp.fc2"};
+constexpr BlockNames kEva02Block = {
+    "norm1",
+    "norm2",
+    {{"attn.q_proj.weight", "attn.k_proj.weight", "attn.v_proj.weight"},
+     {"attn.q_proj.bias", "", "attn.v_proj.bias"}},
+    "attn.proj",
+    "mlp.fc1_x",
+    "mlp.fc2"};
 
-class Reader {
- public:
-  explicit Reader(const Weights& weights) : weights_(weights) {}
-
-  // An empty tensor once something has failed.
-  HostTensor Get(const std::string& name, std::vector<int64_t> shape) {
-    if (!status_.ok()) return {};
-    Result<HostTensor> tensor = weights_.Get(name, std::move(shape));
-    if (!tensor.ok()) {
-      status_ = tensor.status();
-      return {};
-    }
-    return tensor.Take();
-  }
-  NormTensors Norm(const std::string& name, int64_t width) {
-    return {Get(name + ".weight", {width}), Get(name + ".bias", {width})};
-  }
-  // A linear layer's weight and bias.
-  void Linear(const std::string& name, int64_t out, int64_t in, HostTensor* weight,
-              HostTensor* bias) {
-    *weight = Get(name + ".weight", {out, in});
-    *bias = Get(name + ".bias", {out});
-  }
-  const Status& status() const { return status_; }
-
- private:
-  const Weights& weights_;
-  Status status_;
+struct PoolNames {
+  const char *prefix, *query;
+  QkvNames qkv;
+  const char *out, *norm = "";  // the norm is SigLIP's
 };
+constexpr PoolNames kHuggingFacePool = {
+    .prefix = "vision_model.head.",
+    .query = "probe",
+    .qkv = {{"attention.in_proj_weight"}, {"attention.in_proj_bias"}},
+    .out = "attention.out_proj",
+    .norm = "layernorm"};
+constexpr PoolNames kTimmPool = {.prefix = "visual.trunk.attn_pool.",
+                                 .query = "latent",
+                                 .qkv = {{"q.weight", "kv.weight"}, {"q.bias", "kv.bias"}},
+                                 .out = "proj",
+                                 .norm = "norm"};
+constexpr PoolNames kCocaPool = {.prefix = "visual.attn_pool.",
+                                 .query = "query",
+                                 .qkv = {{"attn.in_proj_weight"}, {"attn.in_proj_bias"}},
+                                 .out = "attn.out_proj"};
+// PyTorch stacks the weights only where tokens are as wide as the embedding.
+constexpr QkvNames kCocaQkv = {{"attn.q_proj_weight", "attn.k_proj_weight", "attn.v_proj_weight"},
+                               {"attn.in_proj_bias"}};
+
+struct ProjectionNames {
+  const char *matrix, *linear;
+  bool transposed = false;  // the matrix
+};
+
+struct VitNames {
+  const char *patch, *class_token, *position, *pre_norm, *blocks;
+  BlockNames block;
+  const char* post_norm;
+  PoolNames pool;
+  ProjectionNames projection;
+};
+constexpr VitNames kOpenClipVit = {.patch = "visual.conv1",
+                                   .class_token = "visual.class_embedding",
+                                   .position = "visual.positional_embedding",
+                                   .pre_norm = "visual.ln_pre",
+                                   .blocks = "visual.transformer.resblocks.",
+                                   .block = kOpenClipBlock,
+                                   .post_norm = "visual.ln_post",
+                                   .pool = kCocaPool,
+                                   .projection = {"visual.proj", "", true}};
+constexpr VitNames kHuggingFaceVit = {
+    .patch = "vision_model.embeddings.patch_embedding",
+    .class_token = "vision_model.embeddings.class_embedding",
+    .position = "vision_model.embeddings.position_embedding.weight",
+    .pre_norm = "vision_model.pre_layrnorm",  // as transformers spells it
+    .blocks = "vision_model.encoder.layers.",
+    .block = kHuggingFaceBlock,
+    .post_norm = "vision_model.post_layernorm",
+    .pool = kHuggingFacePool,
+    .projection = {"visual_projection.weight", ""}};
+constexpr VitNames kTimmVit = {.patch = "visual.trunk.patch_embed.proj",
+                               .class_token = "visual.trunk.cls_token",
+                               .position = "visual.trunk.pos_embed",
+                               .pre_norm = "visual.trunk.norm_pre",
+                               .blocks = "visual.trunk.blocks.",
+                               .block = kTimmBlock,
+                               .post_norm = "visual.trunk.norm",
+                               .pool = kTimmPool,
+                               .projection = {"", "visual.trunk.head"}};
+
+VitNames NamesOf(Layout layout, VitNaming naming) {
+  if (naming == VitNaming::kLayout) {
+    return layout == Layout::kOpenClip ? kOpenClipVit : kHuggingFaceVit;
+  }
+  VitNames names = kTimmVit;
+  if (naming == VitNaming::kEva) names.block = kEvaBlock;
+  if (naming == VitNaming::kEva02) names.block = kEva02Block;
+  return names;
+}
+
+struct TextNames {
+  const char *token, *class_token = "", *position, *blocks;
+  BlockNames block;
+  const char* final_norm;
+  ProjectionNames projection;
+};
+// In custom_text models after "text.".
+constexpr TextNames kOpenClipText = {.token = "token_embedding.weight",
+                                     .class_token = "cls_emb",
+                                     .position = "positional_embedding",
+                                     .blocks = "transformer.resblocks.",
+                                     .block = kOpenClipBlock,
+                                     .final_norm = "ln_final",
+                                     .projection = {"text_projection", "text_projection", true}};
+// The head is SigLIP's.
+constexpr TextNames kHuggingFaceText = {
+    .token = "text_model.embeddings.token_embedding.weight",
+    .position = "text_model.embeddings.position_embedding.weight",
+    .blocks = "text_model.encoder.layers.",
+    .block = kHuggingFaceBlock,
+    .final_norm = "text_model.final_layer_norm",
+    .projection = {"text_projection.weight", "text_model.head"}};
 
 // Rows [first, first + count) of a tensor, along its first dimension.
 HostTensor Slice(const HostTensor& tensor, int64_t first, int64_t count) {
@@ -60,43 +154,52 @@ HostTensor Slice(const HostTensor& tensor, int64_t first, int64_t count) {
   return out;
 }
 
-// Several (width, in) matrices that a file holds stacked, and their biases.
-void ReadStacked(Reader* reader, const std::string& weight_name, const std::string& bias_name,
-                 int count, int64_t width, int64_t in, HostTensor* weights, HostTensor* biases) {
-  const HostTensor weight = reader->Get(weight_name, {count * width, in});
-  const HostTensor bias = reader->Get(bias_name, {count * width});
-  for (int i = 0; i < count; ++i) {
-    weights[i] = Slice(weight, i * width, width);
-    biases[i] = Slice(bias, i * width, width);
+// (rows, columns) each, or (rows) where `columns` is null.
+void ReadThree(TensorReader* reader, const std::string& prefix, const char* const (&names)[3],
+               int64_t rows, const int64_t* columns, HostTensor* out) {
+  for (int first = 0, end = 0; first < 3; first = end) {
+    for (end = first + 1; end < 3 && names[end] == nullptr;) ++end;
+    if (*names[first] == '\0') continue;
+    std::vector<int64_t> shape = {(end - first) * rows};
+    if (columns != nullptr) shape.push_back(columns[first]);
+    const HostTensor stacked = reader->Get(prefix + names[first], std::move(shape));
+    for (int i = first; i < end; ++i) out[i] = Slice(stacked, (i - first) * rows, rows);
   }
 }
 
-BlockTensors ReadBlock(Reader* reader, const BlockNames& names, const std::string& prefix,
+// Q looks at `q_in` numbers, K and V at `kv_in`.
+void ReadQkv(TensorReader* reader, const std::string& prefix, const QkvNames& names, int64_t width,
+             int64_t q_in, int64_t kv_in, HostTensor* weights, HostTensor* biases) {
+  const int64_t columns[] = {q_in, kv_in, kv_in};
+  ReadThree(reader, prefix, names.weight, width, columns, weights);
+  ReadThree(reader, prefix, names.bias, width, nullptr, biases);
+}
+
+BlockTensors ReadBlock(TensorReader* reader, const BlockNames& names, const std::string& prefix,
                        const TransformerConfig& config) {
   const int64_t width = config.width, mlp = config.mlp_width;
   BlockTensors block;
   block.norm1 = reader->Norm(prefix + names.norm1, width);
-  if (names.qkv != nullptr) {
-    ReadStacked(reader, prefix + names.qkv, prefix + names.qkv_bias, 3, width, width, block.qkv,
-                block.qkv_bias);
-  } else {
-    for (int i = 0; i < 3; ++i) {
-      reader->Linear(prefix + "self_attn." + "qkv"[i] + "_proj", width, width, &block.qkv[i],
-                     &block.qkv_bias[i]);
-    }
-  }
+  ReadQkv(reader, prefix, names.qkv, width, width, width, block.qkv, block.qkv_bias);
   reader->Linear(prefix + names.out, width, width, &block.out, &block.out_bias);
   block.norm2 = reader->Norm(prefix + names.norm2, width);
+  if (config.gated_mlp) {
+    reader->Linear(prefix + names.gate, mlp, width, &block.gate, &block.gate_bias);
+  }
   reader->Linear(prefix + names.fc1, mlp, width, &block.fc1, &block.fc1_bias);
   reader->Linear(prefix + names.fc2, width, mlp, &block.fc2, &block.fc2_bias);
+  if (config.inner_norms) {
+    block.attention_norm = reader->Norm(prefix + names.attention_norm, width);
+    block.mlp_norm = reader->Norm(prefix + names.mlp_norm, mlp);
+  }
   if (config.layer_scale) {
-    block.scale1 = reader->Get(prefix + "ls_1.gamma", {width});
-    block.scale2 = reader->Get(prefix + "ls_2.gamma", {width});
+    block.scale1 = reader->Get(prefix + names.scale1, {width});
+    block.scale2 = reader->Get(prefix + names.scale2, {width});
   }
   return block;
 }
 
-std::vector<BlockTensors> ReadBlocks(Reader* reader, const BlockNames& names,
+std::vector<BlockTensors> ReadBlocks(TensorReader* reader, const BlockNames& names,
                                      const std::string& prefix, const TransformerConfig& config) {
   std::vector<BlockTensors> blocks;
   for (int i = 0; i < config.layers && reader->status().ok(); ++i) {
@@ -105,225 +208,110 @@ std::vector<BlockTensors> ReadBlocks(Reader* reader, const BlockNames& names,
   return blocks;
 }
 
-// SigLIP's head, as timm and as transformers call its parts.
-AttentionPoolTensors ReadProbePool(Reader* reader, bool timm, const std::string& prefix,
-                                   const TransformerConfig& config) {
-  const int64_t width = config.width, mlp = config.mlp_width;
+AttentionPoolTensors ReadPool(TensorReader* reader, const PoolNames& names, const VitConfig& vit,
+                              int64_t embed) {
+  const int64_t width = vit.transformer.width, mlp = vit.transformer.mlp_width;
+  const std::string prefix = names.prefix;
+  const bool probe = vit.attention_pool == AttentionPool::kProbe;  // then width is embed
   AttentionPoolTensors pool;
-  pool.query = reader->Get(prefix + (timm ? "latent" : "probe"), {1, 1, width});
-  if (timm) {
-    reader->Linear(prefix + "q", width, width, &pool.qkv[0], &pool.qkv_bias[0]);
-    ReadStacked(reader, prefix + "kv.weight", prefix + "kv.bias", 2, width, width, pool.qkv + 1,
-                pool.qkv_bias + 1);
+  ReadQkv(reader, prefix, probe || width == embed ? names.qkv : kCocaQkv, embed, embed, width,
+          pool.qkv, pool.qkv_bias);
+  reader->Linear(prefix + names.out, embed, embed, &pool.out, &pool.out_bias);
+  if (probe) {
+    pool.query = reader->Get(prefix + names.query, {1, 1, width});
+    pool.norm = reader->Norm(prefix + names.norm, width);
+    reader->Linear(prefix + "mlp.fc1", mlp, width, &pool.fc1, &pool.fc1_bias);
+    reader->Linear(prefix + "mlp.fc2", width, mlp, &pool.fc2, &pool.fc2_bias);
   } else {
-    ReadStacked(reader, prefix + "attention.in_proj_weight", prefix + "attention.in_proj_bias", 3,
-                width, width, pool.qkv, pool.qkv_bias);
+    pool.query = reader->Get(prefix + names.query, {vit.pool_queries, embed});
+    pool.query_norm = reader->Norm(prefix + "ln_q", embed);
+    pool.key_norm = reader->Norm(prefix + "ln_k", width);
   }
-  reader->Linear(prefix + (timm ? "proj" : "attention.out_proj"), width, width, &pool.out,
-                 &pool.out_bias);
-  pool.norm = reader->Norm(prefix + (timm ? "norm" : "layernorm"), width);
-  reader->Linear(prefix + "mlp.fc1", mlp, width, &pool.fc1, &pool.fc1_bias);
-  reader->Linear(prefix + "mlp.fc2", width, mlp, &pool.fc2, &pool.fc2_bias);
   return pool;
 }
 
-// CoCa's pooler. PyTorch stacks Q, K and V where the tokens are as wide as the embedding.
-AttentionPoolTensors ReadQueryPool(Reader* reader, const std::string& prefix, int queries,
-                                   int64_t width, int64_t embed) {
-  AttentionPoolTensors pool;
-  pool.query = reader->Get(prefix + "query", {queries, embed});
-  pool.query_norm = reader->Norm(prefix + "ln_q", embed);
-  pool.key_norm = reader->Norm(prefix + "ln_k", width);
-  if (width == embed) {
-    ReadStacked(reader, prefix + "attn.in_proj_weight", prefix + "attn.in_proj_bias", 3, embed,
-                embed, pool.qkv, pool.qkv_bias);
+ProjectionTensors ReadProjection(TensorReader* reader, const ProjectionNames& names, bool linear,
+                                 int64_t width, int64_t embed) {
+  ProjectionTensors out;
+  out.transposed = !linear && names.transposed;
+  if (linear) {
+    reader->Linear(names.linear, embed, width, &out.weight, &out.bias);
+  } else if (names.transposed) {
+    out.weight = reader->Get(names.matrix, {width, embed});
   } else {
-    const HostTensor bias = reader->Get(prefix + "attn.in_proj_bias", {3 * embed});
-    for (int i = 0; i < 3; ++i) {
-      pool.qkv[i] = reader->Get(prefix + "attn." + "qkv"[i] + "_proj_weight",
-                                {embed, i == 0 ? embed : width});
-      pool.qkv_bias[i] = Slice(bias, i * embed, embed);
-    }
+    out.weight = reader->Get(names.matrix, {embed, width});
   }
-  reader->Linear(prefix + "attn.out_proj", embed, embed, &pool.out, &pool.out_bias);
-  return pool;
-}
-
-// Queries' and values' biases, but none of keys.
-void ReadEvaQkv(Reader* reader, const std::string& prefix, const TransformerConfig& config,
-                BlockTensors* block) {
-  const int64_t width = config.width;
-  if (!config.gated_mlp) {
-    const HostTensor qkv = reader->Get(prefix + "qkv.weight", {3 * width, width});
-    for (int i = 0; i < 3; ++i) block->qkv[i] = Slice(qkv, i * width, width);
-    block->qkv_bias[0] = reader->Get(prefix + "q_bias", {width});
-    block->qkv_bias[2] = reader->Get(prefix + "v_bias", {width});
-    return;
-  }
-  reader->Linear(prefix + "q_proj", width, width, &block->qkv[0], &block->qkv_bias[0]);
-  block->qkv[1] = reader->Get(prefix + "k_proj.weight", {width, width});
-  reader->Linear(prefix + "v_proj", width, width, &block->qkv[2], &block->qkv_bias[2]);
-}
-
-BlockTensors ReadEvaBlock(Reader* reader, const std::string& prefix,
-                          const TransformerConfig& config) {
-  const int64_t width = config.width, mlp = config.mlp_width;
-  BlockTensors block;
-  block.norm1 = reader->Norm(prefix + "norm1", width);
-  block.norm2 = reader->Norm(prefix + "norm2", width);
-  ReadEvaQkv(reader, prefix + "attn.", config, &block);
-  if (config.inner_norms) {
-    block.attention_norm = reader->Norm(prefix + "attn.norm", width);
-    block.mlp_norm = reader->Norm(prefix + "mlp.norm", mlp);
-  }
-  reader->Linear(prefix + "attn.proj", width, width, &block.out, &block.out_bias);
-  if (config.gated_mlp) {
-    reader->Linear(prefix + "mlp.fc1_g", mlp, width, &block.gate, &block.gate_bias);
-  }
-  reader->Linear(prefix + (config.gated_mlp ? "mlp.fc1_x" : "mlp.fc1"), mlp, width, &block.fc1,
-                 &block.fc1_bias);
-  reader->Linear(prefix + "mlp.fc2", width, mlp, &block.fc2, &block.fc2_bias);
-  return block;
-}
-
-VisionTensors ReadEvaVision(Reader* reader, const VisionConfig& vision, int64_t embed) {
-  const int64_t width = vision.transformer.width, patch = vision.patch_size;
-  const std::string base = "visual.trunk.";
-  VisionTensors out;
-  out.patch = reader->Get(base + "patch_embed.proj.weight", {width, 3, patch, patch});
-  out.patch_bias = reader->Get(base + "patch_embed.proj.bias", {width});
-  out.class_token = reader->Get(base + "cls_token", {1, 1, width});
-  out.position = reader->Get(base + "pos_embed", {1, vision.tokens(), width});
-  for (int i = 0; i < vision.transformer.layers && reader->status().ok(); ++i) {
-    out.blocks.push_back(
-        ReadEvaBlock(reader, base + "blocks." + std::to_string(i) + ".", vision.transformer));
-  }
-  out.post_norm = reader->Norm(base + "norm", width);
-  reader->Linear(base + "head", embed, width, &out.projection.weight, &out.projection.bias);
   return out;
 }
 
-VisionTensors ReadTimmVision(Reader* reader, const VisionConfig& vision, int64_t embed) {
-  const int64_t width = vision.transformer.width, patch = vision.patch_size;
-  const std::string base = "visual.trunk.";
-  VisionTensors out;
-  if (!vision.conv_stem) {
-    out.patch = reader->Get(base + "patch_embed.proj.weight", {width, 3, patch, patch});
+Result<VitTensors> GetTensors(const Weights& weights, const ModelConfig& config,
+                              const VitConfig& vit) {
+  if (weights.Has("visual.attnpool.positional_embedding")) {
+    return DataLoss(config.path +
+                    ": the weights are a ResNet's, but the configuration describes a vision "
+                    "transformer: vision_cfg.layers of a ResNet is a list of four numbers.");
   }
-  if (vision.patch_bias) out.patch_bias = reader->Get(base + "patch_embed.proj.bias", {width});
-  if (vision.class_token) out.class_token = reader->Get(base + "cls_token", {1, 1, width});
-  out.position = reader->Get(
-      base + "pos_embed", {1, vision.class_position ? vision.tokens() : vision.patches(), width});
-  if (vision.pre_norm) out.pre_norm = reader->Norm(base + "norm_pre", width);
-  out.blocks = ReadBlocks(reader, kTimmNames, base + "blocks.", vision.transformer);
-  out.post_norm = reader->Norm(base + "norm", width);
-  if (vision.attention_pool == AttentionPool::kProbe) {
-    out.pool = ReadProbePool(reader, /*timm=*/true, base + "attn_pool.", vision.transformer);
+  const bool timm = vit.naming != VitNaming::kLayout;
+  const VitNames names = NamesOf(config.layout, vit.naming);
+  const int64_t width = vit.transformer.width, patch = vit.patch_size, embed = config.embed_dim;
+  TensorReader reader(weights);
+  // timm's have dimensions of 1 in front.
+  const auto get = [&](const char* name, std::vector<int64_t> ones, std::vector<int64_t> shape) {
+    if (timm) shape.insert(shape.begin(), ones.begin(), ones.end());
+    return reader.Get(name, std::move(shape));
+  };
+  VitTensors out;
+  if (vit.conv_stem) {
+    CLIPTAG_ASSIGN_OR_RETURN(out.stem, GetConvStemTensors(weights, vit));
   } else {
-    reader->Linear(base + "head", embed, width, &out.projection.weight, &out.projection.bias);
+    out.patch = reader.Get(std::string(names.patch) + ".weight", {width, 3, patch, patch});
   }
+  if (vit.patch_bias) out.patch_bias = reader.Get(std::string(names.patch) + ".bias", {width});
+  if (vit.class_token) out.class_token = get(names.class_token, {1, 1}, {width});
+  out.position =
+      get(names.position, {1}, {vit.class_position ? vit.tokens() : vit.patches(), width});
+  if (vit.pre_norm) out.pre_norm = reader.Norm(names.pre_norm, width);
+  out.blocks = ReadBlocks(&reader, names.block, names.blocks, vit.transformer);
+  const bool pools = vit.attention_pool != AttentionPool::kNone;
+  if (pools) out.pool = ReadPool(&reader, names.pool, vit, embed);
+  const int64_t pooled_width = pools ? embed : width;
+  out.post_norm = reader.Norm(names.post_norm, pooled_width);
+  if (vit.attention_pool != AttentionPool::kProbe) {  // whose answer is the embedding
+    out.projection = ReadProjection(&reader, names.projection, timm, pooled_width, embed);
+  }
+  CLIPTAG_RETURN_IF_ERROR(reader.status());
   return out;
 }
 
 }  // namespace
 
 Result<VisionTensors> GetVisionTensors(const Weights& weights, const ModelConfig& config) {
-  const VisionConfig& vision = config.vision;
-  const bool open_clip = config.layout == Layout::kOpenClip;
-  if (vision.is_resnet()) {
-    VisionTensors resnet;
-    CLIPTAG_ASSIGN_OR_RETURN(resnet.resnet, GetResNetTensors(weights, config));
-    return resnet;
-  }
-  if (vision.is_fastvit()) {
-    VisionTensors fastvit;
-    CLIPTAG_ASSIGN_OR_RETURN(fastvit.fastvit, GetFastVitTensors(weights, config));
-    return fastvit;
-  }
-  if (weights.Has("visual.attnpool.positional_embedding")) {
-    return DataLoss(config.path +
-                    ": the weights are a ResNet's, but the configuration describes a vision "
-                    "transformer: vision_cfg.layers of a ResNet is a list of four numbers.");
-  }
-  const int64_t width = vision.transformer.width, patch = vision.patch_size;
-  const std::string base = open_clip ? "visual." : "vision_model.";
-  const std::string embeddings = open_clip ? base : base + "embeddings.";
-  const std::string convolution = open_clip ? base + "conv1" : embeddings + "patch_embedding";
-  Reader reader(weights);
   VisionTensors out;
-  if (vision.timm) {
-    out = vision.eva ? ReadEvaVision(&reader, vision, config.embed_dim)
-                     : ReadTimmVision(&reader, vision, config.embed_dim);
-    CLIPTAG_RETURN_IF_ERROR(reader.status());
-    if (vision.conv_stem) {
-      CLIPTAG_ASSIGN_OR_RETURN(out.stem, GetConvStemTensors(weights, vision));
-    }
-    return out;
-  }
-  out.patch = reader.Get(convolution + ".weight", {width, 3, patch, patch});
-  if (vision.patch_bias) out.patch_bias = reader.Get(convolution + ".bias", {width});
-  if (vision.class_token) out.class_token = reader.Get(embeddings + "class_embedding", {width});
-  out.position =
-      reader.Get(embeddings + (open_clip ? "positional_embedding" : "position_embedding.weight"),
-                 {vision.tokens(), width});
-  if (vision.pre_norm) {
-    // "layrnorm" is how transformers spells it.
-    out.pre_norm = reader.Norm(base + (open_clip ? "ln_pre" : "pre_layrnorm"), width);
-  }
-  out.blocks = ReadBlocks(&reader, open_clip ? kOpenClipNames : kHuggingFaceNames,
-                          base + (open_clip ? "transformer.resblocks." : "encoder.layers."),
-                          vision.transformer);
-  const int64_t embed = config.embed_dim;
-  int64_t pooled_width = width;
-  if (vision.attention_pool == AttentionPool::kProbe) {
-    out.pool = ReadProbePool(&reader, /*timm=*/false, base + "head.", vision.transformer);
-  } else if (vision.attention_pool == AttentionPool::kQuery) {
-    out.pool = ReadQueryPool(&reader, base + "attn_pool.", vision.pool_queries, width, embed);
-    pooled_width = embed;
-  }
-  out.post_norm = reader.Norm(base + (open_clip ? "ln_post" : "post_layernorm"), pooled_width);
-  if (vision.attention_pool == AttentionPool::kProbe) {
-    CLIPTAG_RETURN_IF_ERROR(reader.status());
-    return out;  // the head's answer is the embedding
-  }
-  out.projection.transposed = open_clip;
-  out.projection.weight = open_clip ? reader.Get("visual.proj", {pooled_width, embed})
-                                    : reader.Get("visual_projection.weight", {embed, width});
-  CLIPTAG_RETURN_IF_ERROR(reader.status());
+  const auto get = [&](const auto& tower) -> Status {
+    CLIPTAG_ASSIGN_OR_RETURN(out, GetTensors(weights, config, tower));
+    return {};
+  };
+  CLIPTAG_RETURN_IF_ERROR(std::visit(get, config.vision));
   return out;
 }
 
 Result<TextTensors> GetTextTensors(const Weights& weights, const ModelConfig& config) {
   const TextConfig& text = config.text;
   const bool open_clip = config.layout == Layout::kOpenClip;
+  const bool custom_text = open_clip && weights.Has("text.token_embedding.weight");
+  const TextNames& names = open_clip ? kOpenClipText : kHuggingFaceText;
   const int64_t width = text.transformer.width;
-  // open_clip's custom_text models keep the text tower under a name of its own.
-  std::string base = "text_model.";
-  if (open_clip) base = weights.Has("text.token_embedding.weight") ? "text." : "";
-  const std::string embeddings = open_clip ? base : base + "embeddings.";
-  Reader reader(weights);
+  TensorReader reader(weights, custom_text ? "text." : "");
   TextTensors out;
-  out.token = reader.Get(embeddings + "token_embedding.weight", {text.vocab_size, width});
+  out.token = reader.Get(names.token, {text.vocab_size, width});
   out.position =
-      reader.Get(embeddings + (open_clip ? "positional_embedding" : "position_embedding.weight"),
-                 {text.context_length + (text.class_token ? 1 : 0), width});
-  if (text.class_token) out.class_token = reader.Get(base + "cls_emb", {width});
-  out.blocks = ReadBlocks(&reader, open_clip ? kOpenClipNames : kHuggingFaceNames,
-                          base + (open_clip ? "transformer.resblocks." : "encoder.layers."),
-                          text.transformer);
-  out.final_norm = reader.Norm(base + (open_clip ? "ln_final" : "final_layer_norm"), width);
-  ProjectionTensors& projection = out.projection;
-  const int64_t embed = config.embed_dim;
-  if (!open_clip && text.projection == Projection::kLinear) {  // SigLIP
-    reader.Linear("text_model.head", embed, width, &projection.weight, &projection.bias);
-  } else if (!open_clip) {
-    projection.weight = reader.Get("text_projection.weight", {embed, width});
-  } else if (text.projection == Projection::kLinear) {
-    projection.weight = reader.Get(base + "text_projection.weight", {embed, width});
-    projection.bias = reader.Get(base + "text_projection.bias", {embed});
-  } else if (text.projection == Projection::kMatrix) {
-    projection.weight = reader.Get(base + "text_projection", {width, embed});
-    projection.transposed = true;
+      reader.Get(names.position, {text.context_length + (text.class_token ? 1 : 0), width});
+  if (text.class_token) out.class_token = reader.Get(names.class_token, {width});
+  out.blocks = ReadBlocks(&reader, names.block, names.blocks, text.transformer);
+  out.final_norm = reader.Norm(names.final_norm, width);
+  if (text.projection != Projection::kNone) {
+    out.projection = ReadProjection(
+        &reader, names.projection, text.projection == Projection::kLinear, width, config.embed_dim);
   }
   CLIPTAG_RETURN_IF_ERROR(reader.status());
   return out;

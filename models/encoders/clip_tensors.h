@@ -4,6 +4,7 @@
 // Ownership: the tensors borrow from Weights. Plain data.
 #pragma once
 
+#include <variant>
 #include <vector>
 
 #include "kernels/backend.h"
@@ -29,7 +30,7 @@ struct AttentionPoolTensors {
   HostTensor fc2, fc2_bias;          // (inner, mlp), (inner)
 };
 
-struct VisionTensors {
+struct VitTensors {
   HostTensor patch, patch_bias;     // (width, 3, patch, patch)
   HostTensor class_token;           // (width); no data without
   ConvStemTensors stem;             // in place of a patch's
@@ -38,9 +39,9 @@ struct VisionTensors {
   std::vector<BlockTensors> blocks;
   AttentionPoolTensors pool;
   ProjectionTensors projection;
-  ResNetTensors resnet;    // ResNet: only this is filled
-  FastVitTensors fastvit;  // FastViT: only this is filled
 };
+
+using VisionTensors = std::variant<VitTensors, ResNetTensors, FastVitTensors>;
 
 struct TextTensors {
   HostTensor token;        // (vocab, width)
@@ -51,6 +52,7 @@ struct TextTensors {
   ProjectionTensors projection;
 };
 
+// Of the kind that the configuration has.
 Result<VisionTensors> GetVisionTensors(const Weights& weights, const ModelConfig& config);
 Result<TextTensors> GetTextTensors(const Weights& weights, const ModelConfig& config);
 // Scale of the logits, and their bias where it stands among the weights.

@@ -9,13 +9,10 @@ namespace cliptag {
 Result<std::unique_ptr<ImageEncoder>> LoadImageEncoder(Backend& backend, Workspace& workspace,
                                                        const ModelConfig& config,
                                                        const VisionTensors& tensors) {
-  if (config.vision.is_resnet()) {
-    return LoadResNetEncoder(backend, workspace, config, tensors.resnet);
-  }
-  if (config.vision.is_fastvit()) {
-    return LoadFastVitEncoder(backend, workspace, config, tensors.fastvit);
-  }
-  return LoadVitEncoder(backend, workspace, config, tensors);
+  const auto load = [&](const auto& tower) {
+    return LoadEncoder(backend, workspace, config, tower);
+  };
+  return std::visit(load, tensors);
 }
 
 }  // namespace cliptag

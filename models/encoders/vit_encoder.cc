@@ -16,9 +16,9 @@ namespace {
 class VitEncoder : public PreparedEncoder {
  public:
   VitEncoder(Backend& backend, Workspace& workspace, const ModelConfig& config)
-      : PreparedEncoder(backend, workspace, config), config_(config.vision) {}
+      : PreparedEncoder(backend, workspace, config), config_(std::get<VitConfig>(config.vision)) {}
 
-  Status Load(const ModelConfig& config, const VisionTensors& tensors);
+  Status Load(const VitTensors& tensors);
 
  private:
   // Everything a run carves from the workspace.
@@ -33,8 +33,8 @@ class VitEncoder : public PreparedEncoder {
   size_t WorkspaceBytes(int max_batch) const override;
   Status SetupBatches(int max_batch) override;
   Status Forward(int batch, const Matrix& out) override;
-  Status LoadPatches(const VisionTensors& tensors);
-  Status LoadPositions(const VisionTensors& tensors);
+  Status LoadPatches(const VitTensors& tensors);
+  Status LoadPositions(const VitTensors& tensors);
   Status UploadRows(int max_batch);
   // The residual stream to embeddings, not yet of unit length.
   Status PoolAndProject(const Matrix& x, const Buffers& buffers, int batch, const Matrix& out);
@@ -42,7 +42,7 @@ class VitEncoder : public PreparedEncoder {
   Result<Matrix> Pool(const Matrix& x, const Buffers& buffers, int batch);
   Result<Matrix> PoolAverage(const Matrix& x, const Buffers& buffers, int batch);
 
-  const VisionConfig config_;
+  const VitConfig config_;
 
   std::unique_ptr<Linear> patch_, projection_;  // no projection with pooling_
   std::unique_ptr<ConvStem> stem_;              // in place of patch_, or null
@@ -56,7 +56,7 @@ class VitEncoder : public PreparedEncoder {
   std::unique_ptr<Memory> pooled_rows_;
 };
 
-Status VitEncoder::LoadPatches(const VisionTensors& tensors) {
+Status VitEncoder::LoadPatches(const VitTensors& tensors) {
   if (config_.conv_stem) {
     CLIPTAG_ASSIGN_OR_RETURN(stem_,
                              ConvStem::Load(backend_, config_, PaddedColumns(), tensors.stem));
@@ -76,7 +76,7 @@ Status VitEncoder::LoadPatches(const VisionTensors& tensors) {
   return {};
 }
 
-Status VitEncoder::LoadPositions(const VisionTensors& tensors) {
+Status VitEncoder::LoadPositions(const VitTensors& tensors) {
   if (!config_.class_token || config_.class_position) {
     CLIPTAG_ASSIGN_OR_RETURN(position_, backend_.Upload(tensors.position, DType::kF32));
     return {};
@@ -93,13 +93,13 @@ Status VitEncoder::LoadPositions(const VisionTensors& tensors) {
   return {};
 }
 
-Status VitEncoder::Load(const ModelConfig& config, const VisionTensors& tensors) {
+Status VitEncoder::Load(const VitTensors& tensors) {
   CLIPTAG_RETURN_IF_ERROR(LoadPatches(tensors));
   if (config_.class_token) {
     CLIPTAG_ASSIGN_OR_RETURN(class_token_, backend_.Upload(tensors.class_token, DType::kF32));
   }
   CLIPTAG_RETURN_IF_ERROR(LoadPositions(tensors));
-  if (config_.rope.reference > 0) {
+  if (config_.rope_reference > 0) {
     const std::vector<float> angles = RopeAngles(config_);
     const HostTensor table{
         angles.data(), DType::kF32, {config_.tokens(), config_.transformer.head_dim()}};
@@ -114,7 +114,8 @@ Status VitEncoder::Load(const ModelConfig& config, const VisionTensors& tensors)
                            Transformer::Load(backend_, config_.transformer, tensors.blocks,
                                              !config_.average_pool && !attends, /*precise=*/false));
   if (attends) {
-    CLIPTAG_ASSIGN_OR_RETURN(pooling_, AttentionPooling::Load(backend_, config, tensors));
+    CLIPTAG_ASSIGN_OR_RETURN(pooling_,
+                             AttentionPooling::Load(backend_, config_, embed_dim_, tensors));
     return {};
   }
   CLIPTAG_ASSIGN_OR_RETURN(post_norm_, Norm::Load(backend_, tensors.post_norm, epsilon));
@@ -249,11 +250,11 @@ Result<Matrix> VitEncoder::PoolAverage(const Matrix& x, const Buffers& buffers, 
 
 }  // namespace
 
-Result<std::unique_ptr<ImageEncoder>> LoadVitEncoder(Backend& backend, Workspace& workspace,
-                                                     const ModelConfig& config,
-                                                     const VisionTensors& tensors) {
+Result<std::unique_ptr<ImageEncoder>> LoadEncoder(Backend& backend, Workspace& workspace,
+                                                  const ModelConfig& config,
+                                                  const VitTensors& tensors) {
   auto encoder = std::make_unique<VitEncoder>(backend, workspace, config);
-  CLIPTAG_RETURN_IF_ERROR(encoder->Load(config, tensors));
+  CLIPTAG_RETURN_IF_ERROR(encoder->Load(tensors));
   return std::unique_ptr<ImageEncoder>(std::move(encoder));
 }
 

@@ -11,8 +11,8 @@
 namespace cliptag {
 
 // Packs the tower. `workspace` is shared with the text tower and outlives the encoder.
-Result<std::unique_ptr<ImageEncoder>> LoadVitEncoder(Backend& backend, Workspace& workspace,
-                                                     const ModelConfig& config,
-                                                     const VisionTensors& tensors);
+Result<std::unique_ptr<ImageEncoder>> LoadEncoder(Backend& backend, Workspace& workspace,
+                                                  const ModelConfig& config,
+                                                  const VitTensors& tensors);
 
 }  // namespace cliptag

@@ -38,10 +38,17 @@ ModelConfig ReadConfig(const std::string& name) {
   return Check(ReadModelConfig(Check(FindModel(name))));
 }
 
+// Its width is 0 where the model has another kind of tower.
+VitConfig VitOf(const ModelConfig& config) {
+  const auto* vit = std::get_if<VitConfig>(&config.vision);
+  return vit != nullptr ? *vit : VitConfig();
+}
+
 // Names after the places of an encoder that have such shapes.
 TimedBackend::NameProduct Names(const ModelConfig& config) {
-  const int64_t width = config.vision.transformer.width, mlp = config.vision.transformer.mlp_width;
-  const int64_t pixels = int64_t{3} * config.vision.patch_size * config.vision.patch_size;
+  const VitConfig vit = VitOf(config);
+  const int64_t width = vit.transformer.width, mlp = vit.transformer.mlp_width;
+  const int64_t pixels = int64_t{3} * vit.patch_size * vit.patch_size;
   const int64_t embed = config.embed_dim;
   // The first product of a pass is the patches', whatever else has its shape.
   auto passes = std::make_shared<const Linear*>(nullptr);
@@ -118,7 +125,7 @@ void RunModels(const Options& options, Precision precision, Report* report) {
           return backend->Sync();
         });
       }
-      const double flops = batch * FlopsOf(config.vision, config.embed_dim);
+      const double flops = batch * FlopsOf(VitOf(config), config.embed_dim);
       const Json profile = Profile(options, *backend, model, batch);
       report->Add({{"name", name},
                    {"precision", ToString(backend->info().precision)},

@@ -13,7 +13,7 @@ namespace {
 class Pool {
  public:
   explicit Pool(const ModelConfig& config) {
-    const VisionConfig& v = config.vision;
+    const VitConfig& v = std::get<VitConfig>(config.vision);
     const int width = v.transformer.width, mlp = v.transformer.mlp_width;
     const int widest = std::max({width, mlp, 3 * v.patch_size * v.patch_size, config.embed_dim});
     weights_ =
@@ -39,10 +39,10 @@ class Pool {
   std::vector<float> weights_, gains_, offsets_;
 };
 
-VisionTensors TensorsOf(const ModelConfig& config, const Pool& pool) {
-  const VisionConfig& vision = config.vision;
+VitTensors TensorsOf(const ModelConfig& config, const Pool& pool) {
+  const VitConfig& vision = std::get<VitConfig>(config.vision);
   const int64_t width = vision.transformer.width, mlp = vision.transformer.mlp_width;
-  VisionTensors t;
+  VitTensors t;
   t.patch = pool.Weight(width, int64_t{3} * vision.patch_size * vision.patch_size);
   t.class_token = pool.Offset({width});
   t.position = pool.Offset({vision.tokens(), width});
@@ -80,7 +80,7 @@ const Shape* FindShape(const std::string& name) {
   return nullptr;
 }
 
-double FlopsOf(const VisionConfig& config, int embed) {
+double FlopsOf(const VitConfig& config, int embed) {
   const double t = config.tokens(), w = config.transformer.width, m = config.transformer.mlp_width;
   const double patches = 2 * (t - 1) * w * 3 * config.patch_size * config.patch_size;
   const double block = 2 * t * w * (4 * w + 2 * m) + 4 * t * t * w;
@@ -92,9 +92,10 @@ ModelConfig ConfigOf(const Shape& s) {
   ModelConfig config;
   config.name = s.name;
   config.embed_dim = s.embed;
-  config.vision.image_size = s.image;
-  config.vision.patch_size = s.patch;
-  TransformerConfig& transformer = config.vision.transformer;
+  VitConfig& vit = std::get<VitConfig>(config.vision);
+  vit.image_size = s.image;
+  vit.patch_size = s.patch;
+  TransformerConfig& transformer = vit.transformer;
   transformer.width = s.width;
   transformer.layers = s.layers;
   transformer.heads = s.heads;

@@ -26,7 +26,7 @@ struct Shape {
 const Shape* FindShape(const std::string& name);
 // Multiply and add are two; as the encoder does them: the last block for the class token alone but
 // for its keys and values.
-double FlopsOf(const VisionConfig& config, int embed);
+double FlopsOf(const VitConfig& config, int embed);
 
 ModelConfig ConfigOf(const Shape& shape);
 

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <memory>
 
+#include "models/config/reader.h"
 #include "models/encoders/clip_tensors.h"
 #include "models/io/json.h"
 #include "models/text/tokenizer.h"
@@ -46,6 +47,25 @@ void RequireHeads(const TransformerConfig& tower) {
   Require(tower.heads > 0 && tower.width % tower.heads == 0, "heads divide a tower's width");
 }
 
+void RequireTower(const VitConfig& vit) {
+  RequireHeads(vit.transformer);
+  Require(vit.patch_size > 0 && vit.tokens() > 0, "a picture has a patch at least");
+}
+
+void RequireTower(const ResNetConfig& resnet) {
+  for (const int layers : resnet.layers) Require(layers > 0, "a ResNet's stages have layers");
+  Require(resnet.heads > 0 && resnet.features() % resnet.heads == 0,
+          "heads divide a ResNet's features");
+}
+
+void RequireTower(const FastVitConfig& fastvit) {
+  for (const FastVitConfig::Stage& stage : fastvit.stages) {
+    Require(stage.layers > 0 && stage.width > 0, "a FastViT's stages have layers and channels");
+    Require(!stage.attention || stage.width % FastVitConfig::kHeadWidth == 0,
+            "heads divide a FastViT's width");
+  }
+}
+
 // A BPE vocabulary like CLIP's in a few tokens.
 constexpr char kClipVocabulary[] =
     R"({"a": 0, "b": 1, "c": 2, "a</w>": 3, "b</w>": 4, "c</w>": 5, "ab": 6, "abc</w>": 7, "'": 8,)"
@@ -79,33 +99,20 @@ std::string ShrunkPieces(const std::string& file, bool with_map) {
 }  // namespace
 
 void RequireSound(const ModelConfig& config) {
-  const VisionConfig& vision = config.vision;
-  if (vision.is_resnet()) {
-    const ResNetConfig& resnet = vision.resnet;
-    for (const int layers : resnet.layers) Require(layers > 0, "a ResNet's stages have layers");
-    Require(resnet.heads > 0 && resnet.features() % resnet.heads == 0,
-            "heads divide a ResNet's features");
-  } else if (vision.is_fastvit()) {
-    for (const FastVitConfig::Stage& stage : vision.fastvit.stages) {
-      Require(stage.layers > 0 && stage.width > 0, "a FastViT's stages have layers and channels");
-      Require(!stage.attention || stage.width % FastVitConfig::kHeadWidth == 0,
-              "heads divide a FastViT's width");
-    }
-  } else {
-    RequireHeads(vision.transformer);
-  }
+  std::visit([](const auto& tower) { RequireTower(tower); }, config.vision);
   RequireHeads(config.text.transformer);
   Require(config.embed_dim > 0, "embeddings have a length");
-  Require(vision.patch_size > 0 && vision.image_size >= vision.patch_size,
-          "a picture has a patch at least");
-  Require(vision.is_convolutional() || vision.tokens() > 0, "a picture has tokens");
   Require(config.text.context_length > 0 && config.text.vocab_size > 0, "texts have tokens");
   for (int i = 0; i < 3; ++i) {
     Require(std::isfinite(config.preprocess.mean[i]) && std::isfinite(config.preprocess.std[i]) &&
                 config.preprocess.std[i] > 0,
             "pixels can be normalised");
   }
-  Require(config.preprocess.size == vision.image_size, "pictures are prepared at the tower's size");
+  PreprocessSpec wanted;
+  SetInput(config.vision, &wanted);
+  Require(wanted.size > 0 && config.preprocess.size == wanted.size &&
+              config.preprocess.patch == wanted.patch,
+          "pictures are prepared as the tower takes them");
   for (const auto& weights : TinyWeights()) {
     const auto image = GetVisionTensors(*weights, config);
     if (!image.ok()) RequireReason(image.status());

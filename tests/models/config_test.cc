@@ -14,11 +14,11 @@ TEST(HuggingFaceConfigTest, DefaultsAreTransformers) {
   const ModelConfig config = ReadHf(kBareHf);
   EXPECT_EQ(config.layout, Layout::kHuggingFace);
   EXPECT_EQ(config.embed_dim, 512);
-  EXPECT_EQ(config.vision.image_size, 224);
-  EXPECT_EQ(config.vision.patch_size, 32);
-  EXPECT_EQ(config.vision.tokens(), 50);
-  EXPECT_TRUE(config.vision.pre_norm);
-  const TransformerConfig& vision = config.vision.transformer;
+  EXPECT_EQ(Vit(config).image_size, 224);
+  EXPECT_EQ(Vit(config).patch_size, 32);
+  EXPECT_EQ(Vit(config).tokens(), 50);
+  EXPECT_TRUE(Vit(config).pre_norm);
+  const TransformerConfig& vision = Vit(config).transformer;
   EXPECT_EQ(vision.width, 768);
   EXPECT_EQ(vision.layers, 12);
   EXPECT_EQ(vision.heads, 12);
@@ -65,7 +65,7 @@ TEST(HuggingFaceConfigTest, OldDictsAndTheirDefaultsWin) {
       "vision_config": {"hidden_size": 96}, "vision_config_dict": null})");
   EXPECT_EQ(config.text.transformer.width, 128);
   EXPECT_EQ(config.text.transformer.layers, 12);  // the dict's default, not text_config's 3
-  EXPECT_EQ(config.vision.transformer.width, 96);
+  EXPECT_EQ(Vit(config).transformer.width, 96);
 }
 
 TEST(HuggingFaceConfigTest, EveryFieldIsHonoured) {
@@ -90,8 +90,8 @@ TEST(HuggingFaceConfigTest, EveryFieldIsHonoured) {
   EXPECT_EQ(config.text.bos_id, 7);
   EXPECT_EQ(config.text.eos_id, 8);
   EXPECT_EQ(config.text.pad_id, 9);
-  EXPECT_EQ(config.vision.transformer.activation, Activation::kQuickGelu);
-  EXPECT_EQ(config.vision.patches(), 16);
+  EXPECT_EQ(Vit(config).transformer.activation, Activation::kQuickGelu);
+  EXPECT_EQ(Vit(config).patches(), 16);
   EXPECT_EQ(config.preprocess.interpolation, Interpolation::kBilinear);
   EXPECT_FLOAT_EQ(config.preprocess.mean[1], 0.2f);
   EXPECT_FLOAT_EQ(config.preprocess.std[1], 0.5f);
@@ -193,15 +193,15 @@ constexpr char kBareOpenClip[] =
 TEST(OpenClipConfigTest, DefaultsAreOpenClips) {
   const ModelConfig config = Must(TryOpenClip(kBareOpenClip));
   EXPECT_EQ(config.layout, Layout::kOpenClip);
-  EXPECT_EQ(config.vision.transformer.width, 768);
-  EXPECT_EQ(config.vision.transformer.heads, 12);
-  EXPECT_EQ(config.vision.transformer.mlp_width, 3072);
-  EXPECT_EQ(config.vision.transformer.activation, Activation::kGelu);
-  EXPECT_EQ(config.vision.patch_size, 16);
-  EXPECT_EQ(config.vision.image_size, 224);
-  EXPECT_TRUE(config.vision.pre_norm);
-  EXPECT_FALSE(config.vision.average_pool);
-  EXPECT_FALSE(config.vision.final_norm_after_pool);
+  EXPECT_EQ(Vit(config).transformer.width, 768);
+  EXPECT_EQ(Vit(config).transformer.heads, 12);
+  EXPECT_EQ(Vit(config).transformer.mlp_width, 3072);
+  EXPECT_EQ(Vit(config).transformer.activation, Activation::kGelu);
+  EXPECT_EQ(Vit(config).patch_size, 16);
+  EXPECT_EQ(Vit(config).image_size, 224);
+  EXPECT_TRUE(Vit(config).pre_norm);
+  EXPECT_FALSE(Vit(config).average_pool);
+  EXPECT_FALSE(Vit(config).final_norm_after_pool);
   EXPECT_EQ(config.text.transformer.width, 512);
   EXPECT_EQ(config.text.transformer.heads, 8);
   EXPECT_EQ(config.text.context_length, 77);
@@ -231,15 +231,15 @@ TEST(OpenClipConfigTest, EveryFieldIsHonoured) {
         "act_kwargs": {"approximate": "none"}}},
       "preprocess_cfg": {"size": 999, "mean": [0.1, 0.2, 0.3], "std": 0.5,
         "interpolation": "bilinear", "resize_mode": "longest", "fill_color": 51}})"));
-  EXPECT_EQ(config.vision.transformer.heads, 2);
-  EXPECT_EQ(config.vision.transformer.mlp_width, 393);  // 393.848, rounded down
-  EXPECT_EQ(config.vision.transformer.activation, Activation::kQuickGelu);
-  EXPECT_FLOAT_EQ(config.vision.transformer.layer_norm_eps, 0.002f);
-  EXPECT_TRUE(config.vision.transformer.layer_scale);
-  EXPECT_FALSE(config.vision.pre_norm);
-  EXPECT_TRUE(config.vision.average_pool);
-  EXPECT_TRUE(config.vision.final_norm_after_pool);
-  EXPECT_EQ(config.vision.patches(), 16);
+  EXPECT_EQ(Vit(config).transformer.heads, 2);
+  EXPECT_EQ(Vit(config).transformer.mlp_width, 393);  // 393.848, rounded down
+  EXPECT_EQ(Vit(config).transformer.activation, Activation::kQuickGelu);
+  EXPECT_FLOAT_EQ(Vit(config).transformer.layer_norm_eps, 0.002f);
+  EXPECT_TRUE(Vit(config).transformer.layer_scale);
+  EXPECT_FALSE(Vit(config).pre_norm);
+  EXPECT_TRUE(Vit(config).average_pool);
+  EXPECT_TRUE(Vit(config).final_norm_after_pool);
+  EXPECT_EQ(Vit(config).patches(), 16);
   EXPECT_EQ(config.text.pooling, TextPooling::kEosId);
   EXPECT_EQ(config.text.eos_id, 5);
   EXPECT_EQ(config.text.pad_id, 3);
@@ -260,8 +260,7 @@ TEST(OpenClipConfigTest, EveryFieldIsHonoured) {
 TEST(OpenClipConfigTest, ListsOfLayersAreResNets) {
   const ModelConfig config = Must(TryOpenClip(R"({"embed_dim": 640, "vision_cfg": {
       "image_size": 288, "layers": [4, 6, 10, 6], "width": 80, "patch_size": null}, "text_cfg": {}})"));
-  ASSERT_TRUE(config.vision.is_resnet());
-  const ResNetConfig& resnet = config.vision.resnet;
+  const auto& resnet = std::get<ResNetConfig>(config.vision);
   EXPECT_EQ(std::vector<int>(resnet.layers, resnet.layers + 4), (std::vector<int>{4, 6, 10, 6}));
   EXPECT_EQ(resnet.width, 80);
   EXPECT_EQ(resnet.features(), 2560);
@@ -270,14 +269,11 @@ TEST(OpenClipConfigTest, ListsOfLayersAreResNets) {
   EXPECT_EQ(config.preprocess.patch, 1) << "it is given pixels";
   const ModelConfig other = Must(TryOpenClip(R"({"embed_dim": 640, "vision_cfg": {
       "layers": [1, 1, 1, 1], "width": 16, "head_width": 32}, "text_cfg": {}})"));
-  EXPECT_EQ(other.vision.image_size, 224);
-  EXPECT_EQ(other.vision.resnet.heads, 16);
-  EXPECT_EQ(Must(TryOpenClip(R"({"embed_dim": 640, "vision_cfg": {"layers": [1, 1, 1, 1]},
-      "text_cfg": {}})"))
-                .vision.resnet.width,
-            768)
-      << "open_clip's default, whatever the tower";
-  EXPECT_FALSE(Must(TryOpenClip(kBareOpenClip)).vision.is_resnet());
+  EXPECT_EQ(other.preprocess.size, 224);
+  EXPECT_EQ(std::get<ResNetConfig>(other.vision).heads, 16);
+  const ModelConfig bare = Must(TryOpenClip(R"({"embed_dim": 640, "vision_cfg": {
+      "layers": [1, 1, 1, 1]}, "text_cfg": {}})"));
+  EXPECT_EQ(std::get<ResNetConfig>(bare.vision).width, 768) << "whatever the tower";
 }
 
 TEST(OpenClipConfigTest, RefusesByName) {

@@ -9,14 +9,14 @@ TEST(FamilyConfigTest, SiglipsDefaultsAreTransformers) {
   const ModelConfig config = Must(TryHf(R"({"model_type": "siglip",
       "text_config": {"model_type": "siglip_text_model"}, "vision_config": {"image_size": 384}})"));
   EXPECT_EQ(config.embed_dim, 768);
-  EXPECT_EQ(config.vision.patch_size, 16);
-  EXPECT_EQ(config.vision.tokens(), 576);
-  EXPECT_EQ(config.vision.transformer.width, 768);
-  EXPECT_EQ(config.vision.transformer.activation, Activation::kTanhGelu);
-  EXPECT_FLOAT_EQ(config.vision.transformer.layer_norm_eps, 1e-6f);
-  EXPECT_EQ(config.vision.attention_pool, AttentionPool::kProbe);
-  EXPECT_TRUE(config.vision.patch_bias);
-  EXPECT_FALSE(config.vision.pre_norm || config.vision.class_token || config.vision.timm);
+  EXPECT_EQ(Vit(config).patch_size, 16);
+  EXPECT_EQ(Vit(config).tokens(), 576);
+  EXPECT_EQ(Vit(config).transformer.width, 768);
+  EXPECT_EQ(Vit(config).transformer.activation, Activation::kTanhGelu);
+  EXPECT_FLOAT_EQ(Vit(config).transformer.layer_norm_eps, 1e-6f);
+  EXPECT_EQ(Vit(config).attention_pool, AttentionPool::kProbe);
+  EXPECT_TRUE(Vit(config).patch_bias);
+  EXPECT_FALSE(Vit(config).pre_norm || Vit(config).class_token);
   EXPECT_EQ(config.text.transformer.width, 768);
   EXPECT_EQ(config.text.transformer.heads, 12);
   EXPECT_EQ(config.text.transformer.activation, Activation::kTanhGelu);
@@ -43,20 +43,21 @@ TEST(FamilyConfigTest, SiglipIsReadByTimmsName) {
        "timm_proj": "none"}, "text_cfg": {"context_length": 64, "vocab_size": 32000,
        "hf_tokenizer_name": "timm/ViT-B-16-SigLIP", "width": 1152, "heads": 16, "layers": 27,
        "mlp_ratio": 3.7362, "no_causal_mask": true, "proj_bias": true, "pool_type": "last"}})"));
-  EXPECT_EQ(config.vision.transformer.mlp_width, 4304);
+  EXPECT_EQ(Vit(config).transformer.mlp_width, 4304);
   EXPECT_EQ(config.text.transformer.mlp_width, 4304);
-  EXPECT_EQ(config.vision.transformer.head_dim(), 72);
-  EXPECT_EQ(config.vision.transformer.layers, 27);
-  EXPECT_EQ(config.vision.tokens(), 729);
-  EXPECT_EQ(config.vision.transformer.activation, Activation::kGelu);
-  EXPECT_EQ(config.vision.attention_pool, AttentionPool::kProbe);
-  EXPECT_TRUE(config.vision.timm && config.vision.patch_bias);
+  EXPECT_EQ(Vit(config).transformer.head_dim(), 72);
+  EXPECT_EQ(Vit(config).transformer.layers, 27);
+  EXPECT_EQ(Vit(config).tokens(), 729);
+  EXPECT_EQ(Vit(config).transformer.activation, Activation::kGelu);
+  EXPECT_EQ(Vit(config).attention_pool, AttentionPool::kProbe);
+  EXPECT_TRUE(Vit(config).patch_bias);
+  EXPECT_EQ(Vit(config).naming, VitNaming::kTimm);
   EXPECT_EQ(config.text.clean, TextClean::kWhitespace);  // as the reference's wrapper of tokenizers
   // Other names stand for another activation.
   config = Must(TryOpenClip(R"({"embed_dim": 1536, "vision_cfg": {"image_size": 256,
       "timm_model_name": "vit_giantopt_patch16_siglip_256", "timm_pool": "map", "timm_proj": "none"},
       "text_cfg": {"act_kwargs": {"approximate": "tanh"}}})"));
-  EXPECT_EQ(config.vision.transformer.activation, Activation::kTanhGelu);
+  EXPECT_EQ(Vit(config).transformer.activation, Activation::kTanhGelu);
   EXPECT_EQ(config.text.transformer.activation, Activation::kTanhGelu);
 }
 
@@ -67,32 +68,33 @@ TEST(FamilyConfigTest, EvaIsReadByTimmsName) {
                             R"(}, "text_cfg": {}})"));
   };
   ModelConfig config = read("eva02_large_patch14_clip_336", R"(, "image_size": 336)");
-  EXPECT_EQ(config.vision.transformer.width, 1024);
-  EXPECT_EQ(config.vision.transformer.layers, 24);
-  EXPECT_EQ(config.vision.transformer.heads, 16);
-  EXPECT_EQ(config.vision.transformer.mlp_width, 2730);
-  EXPECT_FLOAT_EQ(config.vision.transformer.layer_norm_eps, 1e-6f);
-  EXPECT_EQ(config.vision.tokens(), 577);
-  EXPECT_EQ(config.vision.rope.reference, 16);
-  EXPECT_TRUE(config.vision.transformer.gated_mlp && config.vision.transformer.inner_norms);
-  EXPECT_FALSE(config.vision.transformer.post_norm || config.vision.pre_norm);
-  EXPECT_TRUE(config.vision.eva && config.vision.class_token && config.vision.patch_bias);
-  EXPECT_EQ(config.vision.attention_pool, AttentionPool::kNone);
+  EXPECT_EQ(Vit(config).transformer.width, 1024);
+  EXPECT_EQ(Vit(config).transformer.layers, 24);
+  EXPECT_EQ(Vit(config).transformer.heads, 16);
+  EXPECT_EQ(Vit(config).transformer.mlp_width, 2730);
+  EXPECT_FLOAT_EQ(Vit(config).transformer.layer_norm_eps, 1e-6f);
+  EXPECT_EQ(Vit(config).tokens(), 577);
+  EXPECT_EQ(Vit(config).rope_reference, 16);
+  EXPECT_TRUE(Vit(config).transformer.gated_mlp && Vit(config).transformer.inner_norms);
+  EXPECT_FALSE(Vit(config).transformer.post_norm || Vit(config).pre_norm);
+  EXPECT_TRUE(Vit(config).class_token && Vit(config).patch_bias);
+  EXPECT_EQ(Vit(config).naming, VitNaming::kEva02);
+  EXPECT_EQ(Vit(config).attention_pool, AttentionPool::kNone);
   config = read("eva02_base_patch16_clip_224", "");
-  EXPECT_EQ(config.vision.transformer.mlp_width, 2048);
-  EXPECT_EQ(config.vision.tokens(), 197);
+  EXPECT_EQ(Vit(config).transformer.mlp_width, 2048);
+  EXPECT_EQ(Vit(config).tokens(), 197);
   config = read("eva02_enormous_patch14_clip_224", "");
-  EXPECT_EQ(config.vision.transformer.mlp_width, 15360);
-  EXPECT_EQ(config.vision.transformer.layers, 64);
-  EXPECT_EQ(config.vision.transformer.head_dim(), 112);
-  EXPECT_EQ(config.vision.rope.reference, 0);
-  EXPECT_TRUE(config.vision.transformer.post_norm);
-  EXPECT_FALSE(config.vision.transformer.gated_mlp || config.vision.transformer.inner_norms);
+  EXPECT_EQ(Vit(config).transformer.mlp_width, 15360);
+  EXPECT_EQ(Vit(config).transformer.layers, 64);
+  EXPECT_EQ(Vit(config).transformer.head_dim(), 112);
+  EXPECT_EQ(Vit(config).rope_reference, 0);
+  EXPECT_TRUE(Vit(config).transformer.post_norm);
+  EXPECT_FALSE(Vit(config).transformer.gated_mlp || Vit(config).transformer.inner_norms);
   config = read("eva_giant_patch14_224", "");
-  EXPECT_EQ(config.vision.transformer.mlp_width, 6144);
-  EXPECT_EQ(config.vision.transformer.head_dim(), 88);
-  EXPECT_EQ(config.vision.transformer.activation, Activation::kGelu);
-  EXPECT_FALSE(config.vision.transformer.post_norm || config.vision.transformer.gated_mlp);
+  EXPECT_EQ(Vit(config).transformer.mlp_width, 6144);
+  EXPECT_EQ(Vit(config).transformer.head_dim(), 88);
+  EXPECT_EQ(Vit(config).transformer.activation, Activation::kGelu);
+  EXPECT_FALSE(Vit(config).transformer.post_norm || Vit(config).transformer.gated_mlp);
 }
 
 TEST(FamilyConfigTest, MobileClipsTowersAreReadByTimmsNames) {
@@ -103,33 +105,33 @@ TEST(FamilyConfigTest, MobileClipsTowersAreReadByTimmsNames) {
                                 "text_cfg": {"no_causal_mask": true}})"));
   };
   ModelConfig config = read("vit_base_mci_224", "token");
-  EXPECT_TRUE(config.vision.conv_stem && config.vision.timm && config.vision.class_token);
-  EXPECT_FALSE(config.vision.pre_norm || config.vision.class_position);
-  EXPECT_EQ(config.vision.tokens(), 197);
-  EXPECT_EQ(config.vision.transformer.mlp_width, 3072);
-  EXPECT_FLOAT_EQ(config.vision.transformer.layer_norm_eps, 1e-6f);
+  EXPECT_TRUE(Vit(config).conv_stem && Vit(config).class_token);
+  EXPECT_FALSE(Vit(config).pre_norm || Vit(config).class_position);
+  EXPECT_EQ(Vit(config).tokens(), 197);
+  EXPECT_EQ(Vit(config).transformer.mlp_width, 3072);
+  EXPECT_FLOAT_EQ(Vit(config).transformer.layer_norm_eps, 1e-6f);
   EXPECT_EQ(config.preprocess.patch, 4) << "what the stem's first windows look at";
   EXPECT_FALSE(config.text.causal);
   config = read("vit_large_patch14_clip_224", "token");
-  EXPECT_TRUE(config.vision.pre_norm && config.vision.class_position && config.vision.timm);
-  EXPECT_FALSE(config.vision.conv_stem || config.vision.patch_bias);
-  EXPECT_EQ(config.vision.tokens(), 257);
-  EXPECT_FLOAT_EQ(config.vision.transformer.layer_norm_eps, 1e-5f);
+  EXPECT_TRUE(Vit(config).pre_norm && Vit(config).class_position);
+  EXPECT_FALSE(Vit(config).conv_stem || Vit(config).patch_bias);
+  EXPECT_EQ(Vit(config).tokens(), 257);
+  EXPECT_FLOAT_EQ(Vit(config).transformer.layer_norm_eps, 1e-5f);
   config = read("fastvit_mci2", "avg");
-  ASSERT_EQ(config.vision.fastvit.stages.size(), 4u);
-  EXPECT_TRUE(config.vision.is_fastvit() && config.vision.is_convolutional());
-  EXPECT_EQ(config.vision.fastvit.stages[2].width, 320);
-  EXPECT_EQ(config.vision.fastvit.stages[2].layers, 24);
-  EXPECT_TRUE(config.vision.fastvit.stages[2].squeeze && config.vision.fastvit.stages[3].attention);
-  EXPECT_FALSE(config.vision.fastvit.stages[1].squeeze || config.vision.fastvit.layer_norm);
-  EXPECT_EQ(config.vision.fastvit.features(), 1280);
+  FastVitConfig fast = std::get<FastVitConfig>(config.vision);
+  ASSERT_EQ(fast.stages.size(), 4u);
+  EXPECT_EQ(fast.stages[2].width, 320);
+  EXPECT_EQ(fast.stages[2].layers, 24);
+  EXPECT_TRUE(fast.stages[2].squeeze && fast.stages[3].attention);
+  EXPECT_FALSE(fast.stages[1].squeeze || fast.layer_norm);
+  EXPECT_EQ(fast.features(), 1280);
   EXPECT_EQ(config.preprocess.patch, 1) << "it is given pixels";
-  config = read("fastvit_mci4", "avg");
-  ASSERT_EQ(config.vision.fastvit.stages.size(), 5u);
-  EXPECT_EQ(config.vision.fastvit.stages[4].width, 2048);
-  EXPECT_TRUE(config.vision.fastvit.layer_norm && config.vision.fastvit.stages[3].attention);
-  EXPECT_FALSE(config.vision.fastvit.stages[3].squeeze || config.vision.fastvit.stem_scale);
-  EXPECT_EQ(config.vision.fastvit.mlp_ratio, 4);
+  fast = std::get<FastVitConfig>(read("fastvit_mci4", "avg").vision);
+  ASSERT_EQ(fast.stages.size(), 5u);
+  EXPECT_EQ(fast.stages[4].width, 2048);
+  EXPECT_TRUE(fast.layer_norm && fast.stages[3].attention);
+  EXPECT_FALSE(fast.stages[3].squeeze || fast.stem_scale);
+  EXPECT_EQ(fast.mlp_ratio, 4);
 }
 
 TEST(FamilyConfigTest, CocaIsReadWithoutItsDecoder) {
@@ -138,10 +140,10 @@ TEST(FamilyConfigTest, CocaIsReadWithoutItsDecoder) {
       "vision_cfg": {"patch_size": 32, "attentional_pool": true, "attn_pooler_heads": 4,
         "output_tokens": true},
       "text_cfg": {"context_length": 76, "embed_cls": true, "output_tokens": true}})"));
-  EXPECT_EQ(config.vision.attention_pool, AttentionPool::kQuery);
-  EXPECT_EQ(config.vision.pool_heads, 4);
-  EXPECT_EQ(config.vision.pool_queries, 256);
-  EXPECT_EQ(config.vision.tokens(), 50);
+  EXPECT_EQ(Vit(config).attention_pool, AttentionPool::kQuery);
+  EXPECT_EQ(Vit(config).pool_heads, 4);
+  EXPECT_EQ(Vit(config).pool_queries, 256);
+  EXPECT_EQ(Vit(config).tokens(), 50);
   EXPECT_TRUE(config.text.class_token);
   EXPECT_FALSE(config.text.correct_class_mask);
 }

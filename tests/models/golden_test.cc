@@ -102,7 +102,7 @@ TEST_P(TinyGoldenTest, EqualsTheReference) {
   for (int batch : {1, 2, 4}) {
     ASSERT_TRUE(model_->image().Setup(batch).ok());
     ExpectRows("images", ReadNpy(directory + "/images.npy"),
-               EncodePictures(*model_, TinyPictures(model_->config().vision.image_size)),
+               EncodePictures(*model_, TinyPictures(model_->config().preprocess.size)),
                engine().images, {"a", "b", "c"});
   }
   if (std::string(std::get<0>(GetParam())).starts_with("siglip")) {
@@ -162,7 +162,7 @@ TEST_P(PhotoGoldenTest, EqualsTheReference) {
              EncodeTexts(*model_, texts), engine().texts, texts);
   ASSERT_TRUE(model_->image().Setup(3).ok());
   const Rows wanted = ReadNpy(directory + "/expected_image_embeddings.npy");
-  const std::string size = std::to_string(model_->config().vision.image_size);
+  const std::string size = std::to_string(model_->config().preprocess.size);
   std::vector<Picture> ready, photos;
   for (const std::string& image : images) {
     const std::string stem = image.substr(0, image.find('.'));

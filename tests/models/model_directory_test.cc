@@ -65,7 +65,7 @@ TEST_F(FindModelTest, StarterIsAlwaysThere) {
   unsetenv("HOME");
   const ModelConfig config = Must(ReadModelConfig(Must(FindModel("starter"))));
   EXPECT_EQ(config.name, "starter");
-  EXPECT_EQ(config.vision.image_size, 112);
+  EXPECT_EQ(config.preprocess.size, 112);
 }
 
 TEST_F(FindModelTest, ErrorsListWhereItLooked) {

@@ -11,6 +11,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/base/status.h"
+#include "models/config/config.h"
 #include "models/io/json.h"
 
 namespace cliptag {
@@ -53,6 +54,11 @@ T Must(Result<T> result) {
     throw std::runtime_error(result.status().message());
   }
   return result.Take();
+}
+
+// The image tower, of a model that has a vision transformer.
+inline const VitConfig& Vit(const ModelConfig& config) {
+  return std::get<VitConfig>(config.vision);
 }
 
 // The status has this code, and its message names each of these.

@@ -20,9 +20,11 @@ constexpr float kClip = 0.48145466f, kHalf = 0.5f;
 ModelConfig ConfigOf(const Published& published) {
   ModelConfig config;
   config.name = published.name;
-  config.vision.patch_size = published.patch;
-  config.vision.image_size = published.size;
-  config.vision.transformer.activation = published.activation;
+  VitConfig vit;
+  vit.patch_size = published.patch;
+  vit.transformer.activation = published.activation;
+  config.vision = vit;
+  config.preprocess.size = published.size;
   config.text.transformer.activation = published.activation;
   SetClipMeanAndStd(&config.preprocess);
   if (published.mean == kHalf) {
@@ -71,7 +73,7 @@ TEST(NameCheckTest, NoFalseAlarm) {
 
 TEST(NameCheckTest, ResNetsHaveAnActivationOfTheirOwn) {
   ModelConfig config = ConfigOf({"resnet50_clip_224.openai", 1, 224, kPlain, kClip});
-  config.vision.resnet.width = 64;
+  config.vision = ResNetConfig();
   config.text.transformer.activation = kQuick;
   EXPECT_TRUE(NameContradictions(config).empty());
   config.text.transformer.activation = kPlain;

@@ -61,13 +61,13 @@ TEST(OldConfigTest, EveryDefaultSpelledOut) {
     dir.Write("config.json", LongConfig(dicts));
     const ModelConfig config = Must(ReadModelConfig(dir.path()));
     EXPECT_EQ(config.embed_dim, 768);
-    EXPECT_EQ(config.vision.transformer.width, 1024);
-    EXPECT_EQ(config.vision.transformer.layers, 24);
-    EXPECT_EQ(config.vision.transformer.heads, 16);
-    EXPECT_EQ(config.vision.transformer.mlp_width, 4096);
-    EXPECT_EQ(config.vision.transformer.activation, Activation::kQuickGelu);
-    EXPECT_EQ(config.vision.image_size, 224);
-    EXPECT_EQ(config.vision.patch_size, 14);
+    EXPECT_EQ(Vit(config).transformer.width, 1024);
+    EXPECT_EQ(Vit(config).transformer.layers, 24);
+    EXPECT_EQ(Vit(config).transformer.heads, 16);
+    EXPECT_EQ(Vit(config).transformer.mlp_width, 4096);
+    EXPECT_EQ(Vit(config).transformer.activation, Activation::kQuickGelu);
+    EXPECT_EQ(Vit(config).image_size, 224);
+    EXPECT_EQ(Vit(config).patch_size, 14);
     EXPECT_EQ(config.text.transformer.width, 768);
     EXPECT_EQ(config.text.transformer.heads, 12);
     // The dicts' defaults win over text_config; either way it is the last token that counts.

@@ -18,13 +18,13 @@ void ExpectConfig(const ModelConfig& config, const std::string& name) {
   EXPECT_EQ(config.name, name);
   EXPECT_EQ(config.layout, Layout::kOpenClip);
   EXPECT_EQ(config.embed_dim, 24);
-  EXPECT_EQ(config.vision.transformer.width, 64);
-  EXPECT_EQ(config.vision.transformer.layers, 1);
-  EXPECT_EQ(config.vision.transformer.heads, 1);
-  EXPECT_EQ(config.vision.transformer.mlp_width, 256);
-  EXPECT_EQ(config.vision.transformer.activation, Activation::kQuickGelu);
-  EXPECT_EQ(config.vision.image_size, 32);
-  EXPECT_EQ(config.vision.patch_size, 8);
+  EXPECT_EQ(Vit(config).transformer.width, 64);
+  EXPECT_EQ(Vit(config).transformer.layers, 1);
+  EXPECT_EQ(Vit(config).transformer.heads, 1);
+  EXPECT_EQ(Vit(config).transformer.mlp_width, 256);
+  EXPECT_EQ(Vit(config).transformer.activation, Activation::kQuickGelu);
+  EXPECT_EQ(Vit(config).image_size, 32);
+  EXPECT_EQ(Vit(config).patch_size, 8);
   EXPECT_EQ(config.text.transformer.activation, Activation::kQuickGelu);
   EXPECT_EQ(config.text.context_length, 20);
   EXPECT_EQ(config.text.pooling, TextPooling::kArgmax);
@@ -111,7 +111,7 @@ std::string ResNetShapes(int stages, int64_t width) {
 TEST(OpenAiTest, ResNetsThatCannotBe) {
   TempDir dir;
   dir.Write("a.pt", ResNetShapes(4, 2));
-  EXPECT_EQ(Must(ReadModelConfig(dir.File("a.pt"))).vision.resnet.heads, 1);
+  EXPECT_EQ(std::get<ResNetConfig>(Must(ReadModelConfig(dir.File("a.pt"))).vision).heads, 1);
   dir.Write("a.pt", ResNetShapes(4, 1));
   ExpectError(ReadModelConfig(dir.File("a.pt")), StatusCode::kDataLoss,
               {"a.pt", "32 features", "width 1", "0 heads"});
@@ -122,13 +122,12 @@ TEST(OpenAiTest, ResNetsThatCannotBe) {
 
 TEST(OpenAiTest, AResNet) {
   const ModelConfig config = Must(ReadModelConfig(DataDir() + "/models/openai-resnet"));
-  ASSERT_TRUE(config.vision.is_resnet());
-  const ResNetConfig& resnet = config.vision.resnet;
+  const auto& resnet = std::get<ResNetConfig>(config.vision);
   EXPECT_EQ(std::vector<int>(resnet.layers, resnet.layers + 4), (std::vector<int>{1, 2, 1, 1}));
   EXPECT_EQ(resnet.width, 4);
   EXPECT_EQ(resnet.heads, 2);
+  EXPECT_EQ(resnet.image_size, 64);
   EXPECT_EQ(config.embed_dim, 24);
-  EXPECT_EQ(config.vision.image_size, 64);
   EXPECT_EQ(config.preprocess.size, 64);
   EXPECT_EQ(config.preprocess.patch, 1);
 }

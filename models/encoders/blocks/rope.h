@@ -11,6 +11,6 @@
 namespace cliptag {
 
 // (tokens, head_dim): cos and sin of each pair of a head's columns. The class token is not turned.
-std::vector<float> RopeAngles(const VisionConfig& vision);
+std::vector<float> RopeAngles(const VitConfig& vit);
 
 }  // namespace cliptag

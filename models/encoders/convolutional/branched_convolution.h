@@ -4,18 +4,13 @@
 // Ownership: the tensors borrow from Weights; what is folded is its own. Plain data.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "kernels/backend.h"
 #include "kernels/base/status.h"
-#include "models/weights/weights.h"
+#include "models/encoders/blocks/block_tensors.h"
 
 namespace cliptag {
-
-struct BatchNormTensors {
-  HostTensor gamma, beta, mean, variance;  // (channels)
-};
 
 // What it adds: scale * norm(weight * x + bias).
 struct ConvolutionBranch {
@@ -50,25 +45,5 @@ struct Affine {
   double factor = 1, offset = 0;
 };
 Affine AffineOf(const BatchNormTensors& norm, int64_t channel);
-
-// Reads such tensors by name; after the first error everything is empty, and status() has it.
-class ConvolutionReader {
- public:
-  ConvolutionReader(const Weights& weights, std::string prefix)
-      : weights_(weights), prefix_(std::move(prefix)) {}
-
-  HostTensor Get(const std::string& name, std::vector<int64_t> shape);
-  BatchNormTensors Norm(const std::string& name, int64_t channels);
-  bool Has(const std::string& name) const { return weights_.Has(prefix_ + name); }
-  std::vector<int64_t> Shape(const std::string& name) const {
-    return weights_.Shape(prefix_ + name);
-  }
-  const Status& status() const { return status_; }
-
- private:
-  const Weights& weights_;
-  const std::string prefix_;
-  Status status_;
-};
 
 }  // namespace cliptag

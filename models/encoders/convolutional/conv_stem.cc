@@ -34,19 +34,19 @@ Result<std::unique_ptr<Linear>> Pack(Backend& backend, const NormedConvolutionTe
 
 }  // namespace
 
-Result<ConvStemTensors> GetConvStemTensors(const Weights& weights, const VisionConfig& config) {
+Result<ConvStemTensors> GetConvStemTensors(const Weights& weights, const VitConfig& config) {
   const int64_t width = config.transformer.width, inner = width / 4;
-  ConvolutionReader reader(weights, "visual.trunk.patch_embed.backbone.");
+  TensorReader reader(weights, "visual.trunk.patch_embed.backbone.");
   ConvStemTensors out;
-  out.conv1 = {reader.Get("0.conv.weight", {inner, 3, 4, 4}), reader.Norm("0.bn", inner)};
-  out.conv2 = {reader.Get("1.conv.weight", {inner, inner, 2, 2}), reader.Norm("1.bn", inner)};
+  out.conv1 = {reader.Get("0.conv.weight", {inner, 3, 4, 4}), reader.BatchNorm("0.bn", inner)};
+  out.conv2 = {reader.Get("1.conv.weight", {inner, inner, 2, 2}), reader.BatchNorm("1.bn", inner)};
   out.conv3 = reader.Get("2.conv.weight", {width, inner, 2, 2});
   out.bias = reader.Get("2.conv.bias", {width});
   CLIPTAG_RETURN_IF_ERROR(reader.status());
   return out;
 }
 
-Result<std::unique_ptr<ConvStem>> ConvStem::Load(Backend& backend, const VisionConfig& config,
+Result<std::unique_ptr<ConvStem>> ConvStem::Load(Backend& backend, const VitConfig& config,
                                                  int64_t columns, const ConvStemTensors& t) {
   std::unique_ptr<ConvStem> stem(new ConvStem(backend, config, columns));
   CLIPTAG_ASSIGN_OR_RETURN(stem->conv1_, Pack(backend, t.conv1, {}, /*by_channel=*/true, columns));

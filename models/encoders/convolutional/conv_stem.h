@@ -23,7 +23,7 @@ struct ConvStemTensors {
   HostTensor conv3, bias;                 // (width, width / 4, 2, 2), (width)
 };
 
-Result<ConvStemTensors> GetConvStemTensors(const Weights& weights, const VisionConfig& config);
+Result<ConvStemTensors> GetConvStemTensors(const Weights& weights, const VitConfig& config);
 
 class ConvStem {
  public:
@@ -34,7 +34,7 @@ class ConvStem {
   };
 
   // `columns`: of the prepared rows of a patch of 4 pixels.
-  static Result<std::unique_ptr<ConvStem>> Load(Backend& backend, const VisionConfig& config,
+  static Result<std::unique_ptr<ConvStem>> Load(Backend& backend, const VitConfig& config,
                                                 int64_t columns, const ConvStemTensors& tensors);
 
   // The order of the patches of that many pictures.
@@ -47,7 +47,7 @@ class ConvStem {
   Status Run(const Matrix& pixels, const Scratch& scratch, const Matrix& tokens) const;
 
  private:
-  ConvStem(Backend& backend, const VisionConfig& config, int64_t columns)
+  ConvStem(Backend& backend, const VitConfig& config, int64_t columns)
       : backend_(backend),
         side_(config.image_size / config.pixel_patch()),
         tokens_(config.patches()),

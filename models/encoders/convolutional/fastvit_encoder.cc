@@ -73,8 +73,8 @@ class FastVitEncoder : public PreparedEncoder {
  public:
   FastVitEncoder(Backend& backend, Workspace& workspace, const ModelConfig& config)
       : PreparedEncoder(backend, workspace, config),
-        config_(config.vision.fastvit),
-        size_(config.vision.image_size),
+        config_(std::get<FastVitConfig>(config.vision)),
+        size_(config_.image_size),
         together_(std::max(1, backend.info().threads / 4)) {}
 
   Status Load(const FastVitTensors& tensors);
@@ -147,8 +147,7 @@ Result<Block> FastVitEncoder::LoadBlock(const FastVitBlockTensors& t, bool atten
     CLIPTAG_ASSIGN_OR_RETURN(block.qkv, backend_.PackConvolution(qkv.Spec(1)));
     CLIPTAG_ASSIGN_OR_RETURN(block.out, Pack(t.out));
     if (block.layer_norm) {
-      CLIPTAG_ASSIGN_OR_RETURN(block.norm,
-                               Norm::Load(backend_, {t.norm, t.norm_offset}, kLayerNormEpsilon));
+      CLIPTAG_ASSIGN_OR_RETURN(block.norm, Norm::Load(backend_, t.layer_norm, kLayerNormEpsilon));
     }
   }
   CLIPTAG_ASSIGN_OR_RETURN(block.depthwise, Pack(t.depthwise));
@@ -391,9 +390,9 @@ Status FastVitEncoder::Forward(int batch, const Matrix& out) {
 
 }  // namespace
 
-Result<std::unique_ptr<ImageEncoder>> LoadFastVitEncoder(Backend& backend, Workspace& workspace,
-                                                         const ModelConfig& config,
-                                                         const FastVitTensors& tensors) {
+Result<std::unique_ptr<ImageEncoder>> LoadEncoder(Backend& backend, Workspace& workspace,
+                                                  const ModelConfig& config,
+                                                  const FastVitTensors& tensors) {
   auto encoder = std::make_unique<FastVitEncoder>(backend, workspace, config);
   CLIPTAG_RETURN_IF_ERROR(encoder->Load(tensors));
   return std::unique_ptr<ImageEncoder>(std::move(encoder));

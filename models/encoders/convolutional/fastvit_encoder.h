@@ -19,8 +19,8 @@
 namespace cliptag {
 
 // Packs the tower. `workspace` is shared with the text tower and outlives the encoder.
-Result<std::unique_ptr<ImageEncoder>> LoadFastVitEncoder(Backend& backend, Workspace& workspace,
-                                                         const ModelConfig& config,
-                                                         const FastVitTensors& tensors);
+Result<std::unique_ptr<ImageEncoder>> LoadEncoder(Backend& backend, Workspace& workspace,
+                                                  const ModelConfig& config,
+                                                  const FastVitTensors& tensors);
 
 }  // namespace cliptag

@@ -10,43 +10,43 @@ namespace {
 constexpr int kMixerWindow = 3, kMlpWindow = 7, kLargeWindow = 7, kSmallWindow = 3;
 
 // The weight of one of a convolution's branches, with a window of `edge`.
-HostTensor ReadWeight(ConvolutionReader* reader, const std::string& name,
-                      const BranchedConvolution& c, int64_t edge) {
+HostTensor ReadWeight(TensorReader* reader, const std::string& name, const BranchedConvolution& c,
+                      int64_t edge) {
   return reader->Get(name + ".weight", {c.out, c.in / c.groups, edge, edge});
 }
 
 // timm's ConvNormAct.
-ConvolutionBranch ReadNormed(ConvolutionReader* reader, const std::string& name,
+ConvolutionBranch ReadNormed(TensorReader* reader, const std::string& name,
                              const BranchedConvolution& c, int64_t edge) {
-  return {ReadWeight(reader, name + ".conv", c, edge), {}, reader->Norm(name + ".bn", c.out)};
+  return {ReadWeight(reader, name + ".conv", c, edge), {}, reader->BatchNorm(name + ".bn", c.out)};
 }
 
-BranchedConvolution ReadPlain(ConvolutionReader* reader, const std::string& name,
+BranchedConvolution ReadPlain(TensorReader* reader, const std::string& name,
                               BranchedConvolution c) {
   c.branches = {{ReadWeight(reader, name, c, c.kernel), reader->Get(name + ".bias", {c.out})}};
   return c;
 }
 
 // Whether a file has `name` already as one convolution.
-bool IsWhole(const ConvolutionReader& reader, const std::string& name) {
+bool IsWhole(const TensorReader& reader, const std::string& name) {
   return reader.Has(name + ".reparam_conv.weight");
 }
 
 // timm's MobileOneBlock: a window, a pixel where the window is larger (`scale`), and where input
 // and output are alike the input itself, each with a norm of its own.
-BranchedConvolution ReadMobileOne(ConvolutionReader* reader, const std::string& name,
+BranchedConvolution ReadMobileOne(TensorReader* reader, const std::string& name,
                                   BranchedConvolution c, bool strides, bool scale = true) {
   if (IsWhole(*reader, name)) return ReadPlain(reader, name + ".reparam_conv", std::move(c));
   c.branches = {ReadNormed(reader, name + ".conv_kxk.0", c, c.kernel)};
   if (c.kernel > 1 && scale) c.branches.push_back(ReadNormed(reader, name + ".conv_scale", c, 1));
   if (c.in == c.out && !strides) {
-    c.branches.push_back({{}, {}, reader->Norm(name + ".identity", c.out)});
+    c.branches.push_back({{}, {}, reader->BatchNorm(name + ".identity", c.out)});
   }
   return c;
 }
 
 // timm's ReparamLargeKernelConv.
-BranchedConvolution ReadLarge(ConvolutionReader* reader, const std::string& name,
+BranchedConvolution ReadLarge(TensorReader* reader, const std::string& name,
                               BranchedConvolution c) {
   if (IsWhole(*reader, name)) return ReadPlain(reader, name + ".reparam_conv", std::move(c));
   c.branches = {ReadNormed(reader, name + ".large_conv", c, kLargeWindow),
@@ -55,11 +55,11 @@ BranchedConvolution ReadLarge(ConvolutionReader* reader, const std::string& name
 }
 
 // timm's RepMixer: x + scale * (mixer(x) - norm(x)).
-BranchedConvolution ReadMixer(ConvolutionReader* reader, const std::string& name, int64_t width) {
+BranchedConvolution ReadMixer(TensorReader* reader, const std::string& name, int64_t width) {
   BranchedConvolution c{width, width, kMixerWindow, static_cast<int>(width)};
   if (IsWhole(*reader, name)) return ReadPlain(reader, name + ".reparam_conv", std::move(c));
   c = ReadMobileOne(reader, name + ".mixer", std::move(c), /*strides=*/false);
-  c.branches.push_back({{}, {}, reader->Norm(name + ".norm.identity", width)});
+  c.branches.push_back({{}, {}, reader->BatchNorm(name + ".norm.identity", width)});
   c.branches.back().negative = true;
   const HostTensor scale = reader->Get(name + ".layer_scale.gamma", {width, 1, 1});
   for (ConvolutionBranch& branch : c.branches) branch.scale = scale;
@@ -68,8 +68,7 @@ BranchedConvolution ReadMixer(ConvolutionReader* reader, const std::string& name
 }
 
 // timm's RepConditionalPosEnc: x + convolution(x).
-BranchedConvolution ReadPosition(ConvolutionReader* reader, const std::string& name,
-                                 int64_t width) {
+BranchedConvolution ReadPosition(TensorReader* reader, const std::string& name, int64_t width) {
   BranchedConvolution c{width, width, kMlpWindow, static_cast<int>(width)};
   if (IsWhole(*reader, name)) return ReadPlain(reader, name + ".reparam_conv", std::move(c));
   c = ReadPlain(reader, name + ".pos_enc", std::move(c));
@@ -78,14 +77,14 @@ BranchedConvolution ReadPosition(ConvolutionReader* reader, const std::string& n
 }
 
 // How narrow the middle is stands in the file alone.
-SqueezeTensors ReadSqueeze(ConvolutionReader* reader, const std::string& name, int64_t channels) {
+SqueezeTensors ReadSqueeze(TensorReader* reader, const std::string& name, int64_t channels) {
   const std::vector<int64_t> shape = reader->Shape(name + ".fc1.weight");
   const int64_t middle = shape.empty() ? 1 : std::min(shape[0], channels);
   return {ReadPlain(reader, name + ".fc1", {middle, channels}),
           ReadPlain(reader, name + ".fc2", {channels, middle})};
 }
 
-FastVitBlockTensors ReadBlock(ConvolutionReader* reader, const std::string& name,
+FastVitBlockTensors ReadBlock(TensorReader* reader, const std::string& name,
                               const FastVitConfig& config, const FastVitConfig::Stage& stage) {
   const int64_t width = stage.width, middle = width * config.mlp_ratio;
   FastVitBlockTensors block;
@@ -93,10 +92,9 @@ FastVitBlockTensors ReadBlock(ConvolutionReader* reader, const std::string& name
     block.mixer = ReadMixer(reader, name + "token_mixer", width);
   } else {
     if (config.layer_norm) {
-      block.norm = reader->Get(name + "norm.weight", {width});
-      block.norm_offset = reader->Get(name + "norm.bias", {width});
+      block.layer_norm = reader->Norm(name + "norm", width);
     } else {
-      block.batch_norm = reader->Norm(name + "norm", width);
+      block.batch_norm = reader->BatchNorm(name + "norm", width);
     }
     block.qkv = reader->Get(name + "token_mixer.qkv.weight", {3 * width, width});
     block.out = {width, width};
@@ -114,7 +112,7 @@ FastVitBlockTensors ReadBlock(ConvolutionReader* reader, const std::string& name
   return block;
 }
 
-FastVitStageTensors ReadStage(ConvolutionReader* reader, const std::string& name,
+FastVitStageTensors ReadStage(TensorReader* reader, const std::string& name,
                               const FastVitConfig& config, const FastVitConfig::Stage& stage,
                               int64_t before) {
   const int64_t width = stage.width;
@@ -136,9 +134,9 @@ FastVitStageTensors ReadStage(ConvolutionReader* reader, const std::string& name
 
 }  // namespace
 
-Result<FastVitTensors> GetFastVitTensors(const Weights& weights, const ModelConfig& config) {
-  const FastVitConfig& fast = config.vision.fastvit;
-  ConvolutionReader reader(weights, "visual.trunk.");
+Result<FastVitTensors> GetTensors(const Weights& weights, const ModelConfig& config,
+                                  const FastVitConfig& fast) {
+  TensorReader reader(weights, "visual.trunk.");
   FastVitTensors out;
   const int64_t first = fast.stages.front().width, last = fast.stages.back().width;
   const int64_t features = fast.features();
@@ -155,8 +153,7 @@ Result<FastVitTensors> GetFastVitTensors(const Weights& weights, const ModelConf
   out.last = ReadMobileOne(&reader, "final_conv", {features, last, 3, static_cast<int>(last)},
                            /*strides=*/false);
   out.last_squeeze = ReadSqueeze(&reader, "final_conv.se", features);
-  out.head = reader.Get("head.fc.weight", {config.embed_dim, features});
-  out.head_bias = reader.Get("head.fc.bias", {config.embed_dim});
+  reader.Linear("head.fc", config.embed_dim, features, &out.head, &out.head_bias);
   CLIPTAG_RETURN_IF_ERROR(reader.status());
   return out;
 }

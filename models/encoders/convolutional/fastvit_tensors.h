@@ -10,7 +10,6 @@
 #include "kernels/base/status.h"
 #include "models/config/config.h"
 #include "models/encoders/convolutional/branched_convolution.h"
-#include "models/weights/weights.h"
 
 namespace cliptag {
 
@@ -22,10 +21,10 @@ struct SqueezeTensors {
 struct FastVitBlockTensors {
   // How pixels are mixed: a depthwise convolution, the input itself added, or attention.
   BranchedConvolution mixer;
-  BatchNormTensors batch_norm;   // in front of attention; or
-  HostTensor norm, norm_offset;  // a layer norm's gamma and beta
-  HostTensor qkv;                // (3 width, width)
-  BranchedConvolution out;       // to be added to the input
+  BatchNormTensors batch_norm;  // in front of attention; or
+  NormTensors layer_norm;
+  HostTensor qkv;           // (3 width, width)
+  BranchedConvolution out;  // to be added to the input
   // How channels are: a depthwise convolution and two of a pixel, to be added likewise.
   BranchedConvolution depthwise, fc1, fc2;
 };
@@ -45,6 +44,7 @@ struct FastVitTensors {
   HostTensor head, head_bias;  // (embed, features), (embed)
 };
 
-Result<FastVitTensors> GetFastVitTensors(const Weights& weights, const ModelConfig& config);
+Result<FastVitTensors> GetTensors(const Weights& weights, const ModelConfig& config,
+                                  const FastVitConfig& fast);
 
 }  // namespace cliptag

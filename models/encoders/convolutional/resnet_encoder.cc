@@ -17,9 +17,9 @@ class ResNetEncoder : public PreparedEncoder {
  public:
   ResNetEncoder(Backend& backend, Workspace& workspace, const ModelConfig& config)
       : PreparedEncoder(backend, workspace, config),
-        config_(config.vision.resnet),
-        size_(config.vision.image_size),
-        grid_(size_ / 32) {}
+        config_(std::get<ResNetConfig>(config.vision)),
+        size_(config_.image_size),
+        grid_(config_.grid()) {}
 
   Status Load(const ResNetTensors& tensors);
 
@@ -216,9 +216,9 @@ Status ResNetEncoder::RunPooling(int batch, const Buffers& b, const Matrix& out)
 
 }  // namespace
 
-Result<std::unique_ptr<ImageEncoder>> LoadResNetEncoder(Backend& backend, Workspace& workspace,
-                                                        const ModelConfig& config,
-                                                        const ResNetTensors& tensors) {
+Result<std::unique_ptr<ImageEncoder>> LoadEncoder(Backend& backend, Workspace& workspace,
+                                                  const ModelConfig& config,
+                                                  const ResNetTensors& tensors) {
   auto encoder = std::make_unique<ResNetEncoder>(backend, workspace, config);
   CLIPTAG_RETURN_IF_ERROR(encoder->Load(tensors));
   return std::unique_ptr<ImageEncoder>(std::move(encoder));

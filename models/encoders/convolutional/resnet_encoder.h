@@ -13,8 +13,8 @@
 namespace cliptag {
 
 // Packs the tower. `workspace` is shared with the text tower and outlives the encoder.
-Result<std::unique_ptr<ImageEncoder>> LoadResNetEncoder(Backend& backend, Workspace& workspace,
-                                                        const ModelConfig& config,
-                                                        const ResNetTensors& tensors);
+Result<std::unique_ptr<ImageEncoder>> LoadEncoder(Backend& backend, Workspace& workspace,
+                                                  const ModelConfig& config,
+                                                  const ResNetTensors& tensors);
 
 }  // namespace cliptag

@@ -5,13 +5,14 @@
 namespace cliptag {
 namespace {
 
-NormedConvolutionTensors ReadConvolution(ConvolutionReader* reader, const std::string& convolution,
+NormedConvolutionTensors ReadConvolution(TensorReader* reader, const std::string& convolution,
                                          const std::string& norm, int64_t out, int64_t in,
                                          int64_t kernel) {
-  return {reader->Get(convolution + ".weight", {out, in, kernel, kernel}), reader->Norm(norm, out)};
+  return {reader->Get(convolution + ".weight", {out, in, kernel, kernel}),
+          reader->BatchNorm(norm, out)};
 }
 
-BottleneckTensors ReadBottleneck(ConvolutionReader* reader, const std::string& prefix, int64_t in,
+BottleneckTensors ReadBottleneck(TensorReader* reader, const std::string& prefix, int64_t in,
                                  int64_t planes, int stride) {
   BottleneckTensors block;
   block.stride = stride;
@@ -27,10 +28,10 @@ BottleneckTensors ReadBottleneck(ConvolutionReader* reader, const std::string& p
 
 }  // namespace
 
-Result<ResNetTensors> GetResNetTensors(const Weights& weights, const ModelConfig& config) {
-  const ResNetConfig& resnet = config.vision.resnet;
+Result<ResNetTensors> GetTensors(const Weights& weights, const ModelConfig& config,
+                                 const ResNetConfig& resnet) {
   const int64_t width = resnet.width, features = resnet.features();
-  ConvolutionReader reader(weights, "visual.");
+  TensorReader reader(weights, "visual.");
   ResNetTensors out;
   out.stem[0] = ReadConvolution(&reader, "conv1", "bn1", width / 2, 3, 3);
   out.stem[1] = ReadConvolution(&reader, "conv2", "bn2", width / 2, width / 2, 3);
@@ -46,17 +47,12 @@ Result<ResNetTensors> GetResNetTensors(const Weights& weights, const ModelConfig
       in = 4 * planes;
     }
   }
-  const int64_t grid = config.vision.image_size / 32;
-  out.position = reader.Get("attnpool.positional_embedding", {1 + grid * grid, features});
-  const auto linear = [&](const std::string& name, int64_t outputs, HostTensor* weight,
-                          HostTensor* bias) {
-    *weight = reader.Get("attnpool." + name + ".weight", {outputs, features});
-    *bias = reader.Get("attnpool." + name + ".bias", {outputs});
-  };
-  linear("q_proj", features, &out.q, &out.q_bias);
-  linear("k_proj", features, &out.k, &out.k_bias);
-  linear("v_proj", features, &out.v, &out.v_bias);
-  linear("c_proj", config.embed_dim, &out.out, &out.out_bias);
+  out.position =
+      reader.Get("attnpool.positional_embedding", {1 + resnet.grid() * resnet.grid(), features});
+  reader.Linear("attnpool.q_proj", features, features, &out.q, &out.q_bias);
+  reader.Linear("attnpool.k_proj", features, features, &out.k, &out.k_bias);
+  reader.Linear("attnpool.v_proj", features, features, &out.v, &out.v_bias);
+  reader.Linear("attnpool.c_proj", config.embed_dim, features, &out.out, &out.out_bias);
   CLIPTAG_RETURN_IF_ERROR(reader.status());
   return out;
 }

@@ -8,8 +8,7 @@
 #include "kernels/backend.h"
 #include "kernels/base/status.h"
 #include "models/config/config.h"
-#include "models/encoders/convolutional/branched_convolution.h"
-#include "models/weights/weights.h"
+#include "models/encoders/blocks/block_tensors.h"
 
 namespace cliptag {
 
@@ -34,6 +33,7 @@ struct ResNetTensors {
   HostTensor out, out_bias;  // (embed, features), (embed)
 };
 
-Result<ResNetTensors> GetResNetTensors(const Weights& weights, const ModelConfig& config);
+Result<ResNetTensors> GetTensors(const Weights& weights, const ModelConfig& config,
+                                 const ResNetConfig& resnet);
 
 }  // namespace cliptag

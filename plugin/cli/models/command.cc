@@ -42,8 +42,9 @@ Json Entry(const std::string& name, const std::string& path) {
     entry["commit"] = record.commit;
   }
   if (const Result<ModelConfig> config = ReadModelConfig(path); config.ok()) {
-    entry["image_size"] = config->vision.image_size;
-    if (!config->vision.is_convolutional()) entry["patch_size"] = config->vision.patch_size;
+    entry["image_size"] = config->preprocess.size;
+    const auto* vit = std::get_if<VitConfig>(&config->vision);
+    if (vit != nullptr) entry["patch_size"] = vit->patch_size;
     entry["embed_dim"] = config->embed_dim;
     entry["context_length"] = config->text.context_length;
   } else {
@@ -111,10 +112,8 @@ int ListCommand(bool as_json) {
   return ExitCode(FlushOutput());
 }
 
-Json TowerJson(const TransformerConfig& t, int64_t parameters, double flops) {
-  return {{"parameters", parameters},
-          {"gflops", flops / 1e9},
-          {"width", t.width},
+Json ShapeJson(const TransformerConfig& t) {
+  return {{"width", t.width},
           {"layers", t.layers},
           {"heads", t.heads},
           {"mlp_width", t.mlp_width},
@@ -124,37 +123,39 @@ Json TowerJson(const TransformerConfig& t, int64_t parameters, double flops) {
                                                                   : "gelu"}};
 }
 
-Json ImageJson(const ModelConfig& config, const ModelFacts& facts) {
-  const VisionConfig& vision = config.vision;
-  const double flops = ImageFlops(config);
-  if (vision.is_fastvit()) {
-    std::vector<int> widths, layers;
-    for (const FastVitConfig::Stage& stage : vision.fastvit.stages) {
-      widths.push_back(stage.width);
-      layers.push_back(stage.layers);
-    }
-    return {{"parameters", facts.image_parameters},
-            {"gflops", flops / 1e9},
-            {"kind", "FastViT"},
-            {"width", widths},
-            {"layers", layers},
-            {"activation", "gelu"},
-            {"size", vision.image_size}};
-  }
-  if (!vision.is_resnet()) {
-    Json json = TowerJson(vision.transformer, facts.image_parameters, flops);
-    json["size"] = vision.image_size;
-    json["patch"] = vision.patch_size;
-    json["tokens"] = vision.tokens();
-    return json;
-  }
-  return {{"parameters", facts.image_parameters},
-          {"gflops", flops / 1e9},
-          {"width", vision.resnet.width},
-          {"layers", vision.resnet.layers},
-          {"heads", vision.resnet.heads},
+Json ShapeJson(const VitConfig& vit) {
+  Json json = ShapeJson(vit.transformer);
+  json["size"] = vit.image_size;
+  json["patch"] = vit.patch_size;
+  json["tokens"] = vit.tokens();
+  return json;
+}
+
+Json ShapeJson(const ResNetConfig& resnet) {
+  return {{"width", resnet.width},
+          {"layers", resnet.layers},
+          {"heads", resnet.heads},
           {"activation", "relu"},
-          {"size", vision.image_size}};
+          {"size", resnet.image_size}};
+}
+
+Json ShapeJson(const FastVitConfig& fastvit) {
+  std::vector<int> widths, layers;
+  for (const FastVitConfig::Stage& stage : fastvit.stages) {
+    widths.push_back(stage.width);
+    layers.push_back(stage.layers);
+  }
+  return {{"kind", fastvit.kKind},
+          {"width", widths},
+          {"layers", layers},
+          {"activation", "gelu"},
+          {"size", fastvit.image_size}};
+}
+
+Json TowerJson(const Json& shape, int64_t parameters, double flops) {
+  Json json = {{"parameters", parameters}, {"gflops", flops / 1e9}};
+  json.update(shape);
+  return json;
 }
 
 // With what stands among the weights.
@@ -175,8 +176,10 @@ Result<Json> Describe(const ModelConfig& config) {
                {"logit_scale", config.logit_scale},
                {"logit_bias", config.logit_bias},
                {"templates", config.templates}};
-  json["image"] = ImageJson(config, facts);
-  json["text"] = TowerJson(config.text.transformer, facts.text_parameters, TextFlops(config));
+  const Json image = std::visit([](const auto& tower) { return ShapeJson(tower); }, config.vision);
+  json["image"] = TowerJson(image, facts.image_parameters, ImageFlops(config));
+  json["text"] =
+      TowerJson(ShapeJson(config.text.transformer), facts.text_parameters, TextFlops(config));
   json["text"]["context"] = config.text.context_length;
   json["text"]["vocabulary"] = config.text.vocab_size;
   json["parameters"] = facts.image_parameters + facts.text_parameters + facts.other_parameters;

@@ -60,15 +60,15 @@ double BlockFlops(const TransformerConfig& t, double tokens) {
 }
 
 // Every convolution at the edge it has, and the attention pooling.
-double ResNetFlops(const VisionConfig& v, int embed_dim) {
-  const double width = v.resnet.width, features = v.resnet.features();
-  int edge = (v.image_size + 1) / 2;
+double Flops(const ResNetConfig& resnet, int embed_dim) {
+  const double width = resnet.width, features = resnet.features();
+  int edge = (resnet.image_size + 1) / 2;
   const double stem = 3 * width / 2 + width / 2 * width / 2 + width / 2 * width;
   double sum = double{9} * edge * edge * stem, in = width;
   edge /= 2;
   for (int stage = 0; stage < 4; ++stage) {
     const double planes = width * (1 << stage);
-    for (int i = 0; i < v.resnet.layers[stage]; ++i) {
+    for (int i = 0; i < resnet.layers[stage]; ++i) {
       const double before = double(edge) * edge;
       if (i == 0 && stage > 0) edge /= 2;
       const double after = double(edge) * edge;
@@ -83,11 +83,10 @@ double ResNetFlops(const VisionConfig& v, int embed_dim) {
 }
 
 // Every convolution at the edge it has, and attention. An edge is halved with what is left over.
-double FastVitFlops(const VisionConfig& v, int embed_dim) {
-  const FastVitConfig& fast = v.fastvit;
+double Flops(const FastVitConfig& fast, int embed_dim) {
   constexpr double kMixer = 9, kLarge = 49;  // pixels of windows
   double width = fast.stages.front().width;
-  int edge = (v.image_size + 1) / 2;
+  int edge = (fast.image_size + 1) / 2;
   double sum = double(edge) * edge * 9 * 3 * width;
   edge = (edge + 1) / 2;
   sum += double(edge) * edge * width * (9 + width);
@@ -103,6 +102,23 @@ double FastVitFlops(const VisionConfig& v, int embed_dim) {
   }
   sum += double(edge) * edge * fast.features() * 9 + double(fast.features()) * embed_dim;
   return 2 * sum;
+}
+
+double Flops(const VitConfig& v, int embed_dim) {
+  const double patch_values = 3.0 * v.patch_size * v.patch_size;
+  const double width = v.transformer.width, embed = embed_dim;
+  double head = 2 * width * embed;
+  if (v.attention_pool != AttentionPool::kNone) {
+    // Keys and values of all tokens; of the one query what it sees, its output and what follows.
+    const double after =
+        v.attention_pool == AttentionPool::kProbe ? 2.0 * v.transformer.mlp_width : embed;
+    head = 2 * v.tokens() * width * 2 * embed + 2 * 2 * v.tokens() * embed +
+           2 * embed * (embed + after);
+  }
+  double patches = patch_values * width;
+  // Sixteen windows of 4 pixels, four of 2, and one, to a quarter of the width twice.
+  if (v.conv_stem) patches = 16 * 48 * width / 4 + 4 * width * width / 4 + width * width;
+  return 2 * v.patches() * patches + BlockFlops(v.transformer, v.tokens()) + head;
 }
 
 }  // namespace
@@ -141,23 +157,8 @@ int64_t DirectoryBytes(const std::string& directory) {
 }
 
 double ImageFlops(const ModelConfig& config) {
-  const VisionConfig& v = config.vision;
-  if (v.is_resnet()) return ResNetFlops(v, config.embed_dim);
-  if (v.is_fastvit()) return FastVitFlops(v, config.embed_dim);
-  const double patch_values = 3.0 * v.patch_size * v.patch_size;
-  const double width = v.transformer.width, embed = config.embed_dim;
-  double head = 2 * width * embed;
-  if (v.attention_pool != AttentionPool::kNone) {
-    // Keys and values of all tokens; of the one query what it sees, its output and what follows.
-    const double after =
-        v.attention_pool == AttentionPool::kProbe ? 2.0 * v.transformer.mlp_width : embed;
-    head = 2 * v.tokens() * width * 2 * embed + 2 * 2 * v.tokens() * embed +
-           2 * embed * (embed + after);
-  }
-  double patches = patch_values * width;
-  // Sixteen windows of 4 pixels, four of 2, and one, to a quarter of the width twice.
-  if (v.conv_stem) patches = 16 * 48 * width / 4 + 4 * width * width / 4 + width * width;
-  return 2 * v.patches() * patches + BlockFlops(v.transformer, v.tokens()) + head;
+  return std::visit([&](const auto& tower) { return Flops(tower, config.embed_dim); },
+                    config.vision);
 }
 
 double TextFlops(const ModelConfig& config) {

@@ -11,7 +11,7 @@ namespace {
 
 // Fills the encoder's input with noise for `count` pictures.
 void Prepare(RandomEncoder& model, int count) {
-  const int size = model.config().vision.image_size;
+  const int size = model.config().preprocess.size;
   std::vector<uint8_t> noise(size_t{3} * size * size);
   uint32_t state = 20261124;
   for (uint8_t& value : noise) {

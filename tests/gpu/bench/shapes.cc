@@ -33,8 +33,8 @@ class Pool {
   std::vector<uint16_t> weights_, gains_, offsets_;
 };
 
-VisionTensors Tensors(const Shape& s, const Pool& pool) {
-  VisionTensors t;
+VitTensors Tensors(const Shape& s, const Pool& pool) {
+  VitTensors t;
   t.patch = pool.Weight(s.width, int64_t{3} * s.patch * s.patch);
   t.class_token = pool.Offset({s.width});
   t.position = pool.Offset({s.tokens(), s.width});
@@ -61,9 +61,10 @@ ModelConfig Config(const Shape& s) {
   ModelConfig config;
   config.name = s.name;
   config.embed_dim = s.embed;
-  config.vision.image_size = s.image;
-  config.vision.patch_size = s.patch;
-  TransformerConfig& transformer = config.vision.transformer;
+  VitConfig& vit = std::get<VitConfig>(config.vision);
+  vit.image_size = s.image;
+  vit.patch_size = s.patch;
+  TransformerConfig& transformer = vit.transformer;
   transformer.width = s.width;
   transformer.layers = s.layers;
   transformer.heads = s.heads;
