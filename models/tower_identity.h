@@ -27,7 +27,7 @@ struct TextEncoderFacts {
 };
 Result<TextEncoderFacts> ReadTextIdentity(const std::string& path);
 
-// Likewise, of a vision transformer; convolutional towers have nothing to be told apart for.
+// Likewise, of a vision transformer; other towers have no precision trials.
 std::string ImageIdentity(const ModelConfig& config, const VitTensors& tensors);
 
 }  // namespace cliptag

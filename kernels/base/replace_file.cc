@@ -76,12 +76,16 @@ Status ReplaceFile(const std::string& path, std::string_view bytes, ReplaceOptio
   struct stat before {};
   if (lstat(target.c_str(), &before) == 0 && S_ISREG(before.st_mode))
     (void)!fchmod(fd, before.st_mode & 07777);
+  struct stat made {};
   int error = WriteAll(fd, bytes);
-  if (error == 0 && options.made != nullptr && fstat(fd, options.made) != 0) error = errno;
+  if (error == 0 && fstat(fd, &made) != 0) error = errno;
   if (error == 0 && options.sync) error = SyncFile(fd);
   if (close(fd) != 0 && error == 0) error = errno;
   if (error == 0 && rename(part.c_str(), target.c_str()) != 0) error = errno;
-  if (error == 0) return {};
+  if (error == 0) {
+    if (options.made != nullptr) *options.made = made;
+    return {};
+  }
   unlink(part.c_str());
   return Because(error);
 }

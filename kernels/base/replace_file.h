@@ -22,7 +22,7 @@ Status CheckReplaceable(const std::string& path);
 struct ReplaceOptions {
   bool follow_links = true;     // else a link is replaced itself
   bool sync = true;             // waits until the bytes are on the disk
-  struct stat* made = nullptr;  // of the new file
+  struct stat* made = nullptr;  // of the new file; set on success alone
 };
 Status ReplaceFile(const std::string& path, std::string_view bytes, ReplaceOptions options = {});
 

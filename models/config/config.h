@@ -62,9 +62,9 @@ struct TransformerConfig {
 // Whose names the tensors of a vision transformer have: its layout's, or those of timm's classes.
 enum class VitNaming : uint8_t { kLayout, kTimm, kEva, kEva02 };
 
-// Each kind of image tower has, under the same names: what it is called, what it needs that a
-// backend may lack, the size of its pictures, the edge of the patches that pixels are prepared in,
-// and the patches or places along a picture's edge in its last layer (grid).
+// Each kind of image tower has kKind, its name; kNeeds, what a backend may lack; image_size;
+// pixel_patch(), the edge of the patches in which pixels are prepared; and grid(), the places along
+// an edge in the last layer.
 
 struct VitConfig {
   static constexpr char kKind[] = "ViT";
@@ -129,8 +129,9 @@ struct FastVitConfig {
   int features() const { return 2 * stages.back().width; }  // of the last map
 };
 
-// Whatever differs by kind is a set of overloads under std::visit: one that forgets a kind does not
-// compile.
+// What every kind must have is a set of overloads under std::visit: one that forgets a kind does
+// not compile. What vision transformers alone have asks get_if<VitConfig>: auto_precision.cc,
+// name_check.cc, the tool's `models list`.
 using VisionConfig = std::variant<VitConfig, ResNetConfig, FastVitConfig>;
 
 struct TextConfig {

@@ -300,22 +300,24 @@ Result<PromptSpec> ReadPromptSource(const PromptSource& source, std::vector<std:
   const bool from_file = !source.prompts_file.empty();
   if (!from_file && Trim(source.prompts).empty()) {
     return InvalidArgument(
-        "There are no prompts: give labels, prompts=\"a cat; a dog\", or a prompts file.");
+        "There are no prompts: give labels as prompts, separated by ';', or a file of them as "
+        "prompts-file.");
   }
   CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, from_file ? ReadPromptsFile(source.prompts_file)
                                                       : ParsePrompts(source.prompts));
-  const auto take = [&](const std::string& text, const char* what,
+  const auto take = [&](const std::string& text, const char* what, const char* name,
                         std::vector<std::string>* list) -> Status {
     if (text.empty()) return {};
     if (list->empty()) {
-      CLIPTAG_ASSIGN_OR_RETURN(*list, SplitList(text, what));
+      CLIPTAG_ASSIGN_OR_RETURN(*list, SplitList(text, name));
     } else if (unused != nullptr) {
       unused->push_back(what);
     }
     return {};
   };
-  CLIPTAG_RETURN_IF_ERROR(take(source.templates, "templates", &spec.templates));
-  CLIPTAG_RETURN_IF_ERROR(take(source.background, "background", &spec.background));
+  CLIPTAG_RETURN_IF_ERROR(take(source.templates, "templates", "templates", &spec.templates));
+  CLIPTAG_RETURN_IF_ERROR(
+      take(source.background, "background", "background prompts", &spec.background));
   return spec;
 }
 

@@ -89,7 +89,7 @@ class TextStore {
   std::vector<size_t> pending_starts_;
 };
 
-// The store in CacheDirectory("texts"); null if there is no such directory. `name` may be any text.
+// The store in CacheDirectory("texts"); null if that names none. `name` may be any text.
 std::unique_ptr<TextStore> OpenUserTextStore(const std::string& name, const std::string& identity,
                                              int dim);
 

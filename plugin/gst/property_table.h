@@ -35,7 +35,8 @@ void InstallProperties(GObjectClass* klass, const Property<Element> (&table)[kCo
   }
 }
 
-// GValue to a setting, and back. An unset string is an empty one.
+// GValue to a setting, and back. An int is a property of type uint. An unset string is an empty
+// one.
 template <typename E>
 requires std::is_enum_v<E>
 void Take(const GValue* value, E* to) { *to = static_cast<E>(g_value_get_enum(value)); }

@@ -47,6 +47,20 @@ TEST(ReplaceFileTest, WhatLiesInPlaceOfTheTemporaryFileIsNotWrittenTo) {
   EXPECT_EQ(errno, EEXIST);
 }
 
+TEST(ReplaceFileTest, AReplacementThatFailsDoesNotSayWhatItMade) {
+  const TempDir dir;
+  struct stat made {};
+  const auto replace = [&](const std::string& name) {
+    return ReplaceFile(dir.File(name), "text", {.follow_links = false, .made = &made});
+  };
+  ASSERT_TRUE(replace("file").ok());
+  const ino_t first = made.st_ino;
+  EXPECT_NE(first, 0u);
+  std::filesystem::create_directory(dir.File("folder"));
+  EXPECT_FALSE(replace("folder").ok());
+  EXPECT_EQ(made.st_ino, first);
+}
+
 TEST(InputFileTest, ReadsWhatIsThere) {
   const TempDir dir;
   dir.Write("empty", "");

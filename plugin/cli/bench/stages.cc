@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "plugin/cli/embed/prompts.h"
+#include "models/prompts/prompts.h"
 #include "plugin/cli/media/raw_frames.h"
 #include "plugin/engine/tag_policy.h"
 
@@ -114,8 +114,16 @@ class AllStage : public PreprocessStage {
   Status Setup() {
     CLIPTAG_RETURN_IF_ERROR(PreprocessStage::Setup());
     CLIPTAG_ASSIGN_OR_RETURN(PromptSpec spec, ParsePrompts(kBenchPrompts));
-    CLIPTAG_ASSIGN_OR_RETURN(bank_, EncodePrompts(model_, std::move(spec)));
-    const int rows = bank_->row_count(), dim = bank_->dim;
+    spec.templates = model_.config().templates;
+    const int dim = model_.config().embed_dim;
+    // Past the cache of texts, which is the user's.
+    CLIPTAG_ASSIGN_OR_RETURN(bank_,
+                             BuildPromptBank(std::move(spec), dim,
+                                             [&](std::span<const std::string> texts, float* rows,
+                                                 std::vector<std::string>* truncated) {
+                                               return model_.EncodeTexts(texts, rows, truncated);
+                                             }));
+    const int rows = bank_->row_count();
     Backend& backend = model_.backend();
     CLIPTAG_ASSIGN_OR_RETURN(
         bank_memory_, backend.Upload({bank_->rows.data(), DType::kF32, {rows, dim}}, DType::kF32));

@@ -145,11 +145,8 @@ Json ShapeJson(const FastVitConfig& fastvit) {
     widths.push_back(stage.width);
     layers.push_back(stage.layers);
   }
-  return {{"kind", fastvit.kKind},
-          {"width", widths},
-          {"layers", layers},
-          {"activation", "gelu"},
-          {"size", fastvit.image_size}};
+  return {
+      {"width", widths}, {"layers", layers}, {"activation", "gelu"}, {"size", fastvit.image_size}};
 }
 
 Json TowerJson(const Json& shape, int64_t parameters, double flops) {
@@ -176,7 +173,8 @@ Result<Json> Describe(const ModelConfig& config) {
                {"logit_scale", config.logit_scale},
                {"logit_bias", config.logit_bias},
                {"templates", config.templates}};
-  const Json image = std::visit([](const auto& tower) { return ShapeJson(tower); }, config.vision);
+  Json image = std::visit([](const auto& tower) { return ShapeJson(tower); }, config.vision);
+  image["kind"] = std::visit([](const auto& tower) { return tower.kKind; }, config.vision);
   json["image"] = TowerJson(image, facts.image_parameters, ImageFlops(config));
   json["text"] =
       TowerJson(ShapeJson(config.text.transformer), facts.text_parameters, TextFlops(config));
@@ -251,7 +249,7 @@ void PrintInfo(const Json& json) {
              size + "x" + size + " pixels, " +
                  (image.contains("patch")
                       ? "patch " + image["patch"].dump() + ", " + image["tokens"].dump() + " tokens"
-                      : image.value("kind", "modified ResNet")));
+                      : image["kind"].get<std::string>()));
   PrintTower("texts", words,
              std::to_string(words["context"].get<int>()) + " tokens of " +
                  std::to_string(words["vocabulary"].get<int>()));
