@@ -31,7 +31,7 @@ class CudaElementTest : public ClipTagTest {
     gst_cuda_memory_init_once();
     current_before_ = standin::GetDriverCounters().current;
     ClipTagTest::SetUp();
-    Fake().backend_name = "cuda";
+    Fake().backend_kind = BackendKind::kCuda;
   }
 
   void TearDown() override {

@@ -29,7 +29,7 @@ TEST_F(CudaElement, TheBackendDecidesWhetherCudaMemoryIsTaken) {
 }
 
 TEST_F(CudaElement, OnceItRunsOnTheCpuCudaMemoryIsRefused) {
-  Fake().backend_name = "cpu";
+  Fake().backend_kind = BackendKind::kCpu;
   PlayAndWait();
   EXPECT_FALSE(Offers("sink"));
   EXPECT_FALSE(Accepts(kNv12));
