@@ -1,8 +1,6 @@
 // The standard headers that most sources include, parsed once for each library with many sources
 // (cpp_pch in meson.build). A source still includes what it uses: builds with -Db_pch=false, as
 // tests/run.sh --sanitize makes them, have no precompiled headers.
-#pragma once
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>

@@ -62,8 +62,8 @@ class ThreadPool {
 
   alignas(64) std::atomic<int> unclaimed_{0};
   alignas(64) std::atomic<int> unfinished_{0};
-  alignas(64) std::atomic<uint32_t> epoch_{
-      0};  // number of jobs so far; sleeping workers wait on it
+  // The number of jobs so far; sleeping workers wait on it.
+  alignas(64) std::atomic<uint32_t> epoch_{0};
   std::atomic<bool> stop_{false};
   std::atomic<bool> failed_{false};  // a task of the running job has thrown
   std::exception_ptr error_;         // its exception, written by the thread that set failed_

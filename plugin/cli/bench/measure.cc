@@ -14,6 +14,7 @@
 #include "plugin/engine/recent_values.h"
 
 namespace cliptag {
+
 double NowMs() {
   return std::chrono::duration<double, std::milli>(
              std::chrono::steady_clock::now().time_since_epoch())

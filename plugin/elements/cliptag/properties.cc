@@ -162,8 +162,7 @@ constexpr Property<ClipTag> kProperties[] = {
      kPolicy<&PolicyOptions::scoring>},
     {"temperature",
      "Divides the cosines in contrast, softmax and sigmoid: the smaller, the further apart the "
-     "scores "
-     "(0 = the model's logit scale)",
+     "scores (0 = the model's logit scale)",
      [](auto... text) { return g_param_spec_double(text..., 0, 100, 0, kPlaying); },
      kPolicy<&PolicyOptions::temperature>},
     {"threshold", "A tag becomes active at this score",
