@@ -228,7 +228,7 @@ class BackgroundLossTest(unittest.TestCase):
         self.assertAlmostEqual(expected, float(found), places=4)
 
     def test_the_background_is_cliptags(self):
-        with open(os.path.join(torch_python.SOURCE, 'models', 'prompts.cc'), encoding='utf-8') as f:
+        with open(os.path.join(torch_python.SOURCE, 'models', 'prompts', 'prompts.cc'), encoding='utf-8') as f:
             block = re.search(r'DefaultBackground\(\) \{(.*?)\};', f.read(), re.S)[1]
         self.assertEqual(words.BACKGROUND, re.findall(r'"([^"]+)"', block))
 
