@@ -167,7 +167,7 @@ def main():
     parser.add_argument('--precision', default='fp32')
     parser.add_argument('--bound', type=float, default=0.9999)
     parser.add_argument('--json', default='')
-    parser.add_argument('--photos', default=os.path.join(HERE, '..', '..', '..', 'shared', 'media', 'photos'))
+    parser.add_argument('--photos', default=os.path.join(HERE, '..', 'data', 'photos'))
     parser.add_argument('names', nargs='*')
     args = parser.parse_args()
     photos = sorted(os.path.join(r, f) for r, _, files in os.walk(args.photos) for f in files
